@@ -1,0 +1,30 @@
+//! Runs: an agent or a command of the operator, launched once per job, held by a shim, adopted after a restart.
+//!
+//! * [`Runner`] launches, inspects, waits, cancels and removes runs; [`Watcher`] tells when they end.
+//! * [`sandbox`] is what a run may see: bubblewrap, where it works.
+//! * [`template`], [`environment`], [`report`] and [`failure`] are the contract with the agent's command.
+//!
+//! A run's folder is made exclusively under the job's number, and a lock on it is held for the whole life of its shim:
+//! so a second launch of one job adopts the first, and whether a run lives is a fact and no guess.
+
+pub mod config;
+pub mod environment;
+pub mod error;
+pub mod failure;
+pub mod folder;
+pub mod install;
+mod orphans;
+mod preflight;
+pub mod report;
+pub mod runner;
+pub mod sandbox;
+pub mod template;
+mod toolchains;
+pub mod watcher;
+
+pub use config::{Confinement, LaunchSpec, RunnerConfig, SandboxMode};
+pub use error::{LaunchError, RunError, SandboxError};
+pub use folder::RunState;
+pub use install::install_shim;
+pub use runner::{Launch, Runner};
+pub use watcher::Watcher;

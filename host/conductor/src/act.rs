@@ -1,0 +1,286 @@
+//! The host's own actions on an edge: rebase, retest, staging, deploy, merge, and the proof of it.
+
+use domain::document::{DocumentKind, NewDocument, Role};
+use domain::effect::{Claim, run_of};
+use domain::event::{Answer, Event, StepFacts};
+use domain::ids::{CommitId, StepName};
+use domain::pipeline::Action;
+use domain::task::{HoldKind, Task};
+use domain::verdict::InfraCause;
+
+use crate::Conductor;
+use crate::finish::{complaint, host_finding, indented};
+use crate::guard::Guarded;
+use crate::launch::{Halt, clone_request, command_launch, mark};
+use crate::ports::forge::{Forge, ForgeError};
+use crate::ports::runs::{Ending, ExitRecord, RunState};
+use crate::ports::store::{NewEvaluation, RunRow, StoreError};
+use crate::project::HookName;
+
+/// The exit code by which a hook says that it could not try: the system's fault, nobody's work (catalogue G9, the third outcome).
+const HOOK_COULD_NOT_TRY: i32 = 2;
+
+impl Conductor {
+    pub(crate) fn act(&self, claim: &Claim, step: &StepName, action: Action) -> Result<(), StoreError> {
+        let run = run_of(claim.job.id);
+        match self.outside.runs.inspect(run) {
+            Ok(RunState::Live { .. }) => {
+                self.keep_live(claim);
+                return Ok(());
+            }
+            Ok(RunState::Ended(_) | RunState::Lost) => return self.finish(claim),
+            Ok(RunState::Absent | RunState::Prepared) => {}
+            Err(error) => return self.answer_infra(claim, step, &error.to_string()),
+        }
+        let Some(forge) = self.forge(&claim.task.project) else {
+            return self.answer_infra(claim, step, "the project is not configured on this host any more");
+        };
+        if matches!(action, Action::Deploy | Action::Merge) && self.is_gone(claim)? {
+            return Ok(());
+        }
+        let task = match self.with_branch(claim, forge.as_ref()) {
+            Ok(task) => task,
+            Err(Halt::Told) => return Ok(()),
+            Err(Halt::Store(error)) => return Err(error),
+            Err(Halt::Infra(cause)) => return self.answer_infra(claim, step, &cause),
+        };
+        if let Some(kind) = guarded_kind(action) {
+            let object = task.branch.as_ref().map_or("", |branch| branch.as_str());
+            let asked = self.guard(claim, kind, object, |effect| effect.commit.clone_from(&task.head))?;
+            if matches!(asked, Guarded::Done) {
+                return Ok(());
+            }
+        }
+        self.outside.store.attempted(claim.job.id, claim.token, self.now())?;
+        match action {
+            Action::Rebase => self.rebase(claim, step, &task, forge.as_ref()),
+            Action::Merge => self.merge(claim, step, &task, forge.as_ref()),
+            Action::ProveMerged => self.prove_merged(claim, step, &task, forge.as_ref()),
+            Action::Retest if task.validated.is_some() && task.validated == task.head => {
+                let note = "the suite already passed on this very commit".to_owned();
+                self.answer(claim, step, Answer::Pass { note }, StepFacts::default(), None, None)
+            }
+            Action::Retest => self.hook(claim, step, &task, HookName::Test, forge.as_ref()),
+            Action::Staging => self.hook(claim, step, &task, HookName::Staging, forge.as_ref()),
+            Action::Deploy => self.deploy(claim, step, &task, forge.as_ref()),
+        }
+    }
+
+    fn rebase(&self, claim: &Claim, step: &StepName, task: &Task, forge: &dyn Forge) -> Result<(), StoreError> {
+        let (Some(branch), Some(head)) = (&task.branch, &task.head) else {
+            return self.answer_infra(claim, step, "the task has no branch");
+        };
+        let base = match forge.base_head(&task.base_branch) {
+            Ok(base) => base,
+            Err(error) => return self.answer_infra(claim, step, &error.to_string()),
+        };
+        match forge.rebase(&mark(claim), branch, head, &base) {
+            Ok(rebased) => {
+                let note = if rebased.moved {
+                    format!("the branch was put on top of {base}")
+                } else {
+                    format!("the branch stands on {base} already")
+                };
+                let facts = StepFacts { head: Some(rebased.head), base: Some(base), ..StepFacts::default() };
+                self.answer(claim, step, Answer::Pass { note }, facts, None, None)
+            }
+            Err(ForgeError::Conflict { files }) => {
+                let title = format!("the branch conflicts with {} in {}", task.base_branch, files.join(", "));
+                let detail = format!("Rebase onto {base} stopped. Take over what {} brought in these files:\n{}", task.base_branch, files.join("\n"));
+                let findings = [host_finding("rebase-conflict", title, detail)];
+                let (digest, title) = self.keep_findings(&findings)?;
+                self.answer(claim, step, Answer::Fail { findings: digest, count: 1, title }, StepFacts::default(), None, None)
+            }
+            Err(ForgeError::Moved { found, .. }) => self.head_moved(claim, step, found),
+            Err(error) => self.answer_infra(claim, step, &error.to_string()),
+        }
+    }
+
+    fn head_moved(&self, claim: &Claim, step: &StepName, found: Option<CommitId>) -> Result<(), StoreError> {
+        match found {
+            Some(head) => self.answer(claim, step, Answer::HeadMoved { head }, StepFacts::default(), None, None),
+            None => self.answer_infra(claim, step, "the branch is gone"),
+        }
+    }
+
+    /// B13: just before the deploy the base is read again.
+    fn deploy(&self, claim: &Claim, step: &StepName, task: &Task, forge: &dyn Forge) -> Result<(), StoreError> {
+        match forge.base_head(&task.base_branch) {
+            Ok(base) if task.base.as_ref() == Some(&base) => self.hook(claim, step, task, HookName::Deploy, forge),
+            Ok(base) => self.answer(claim, step, Answer::BaseMoved { base }, StepFacts::default(), None, None),
+            Err(error) => self.answer_infra(claim, step, &error.to_string()),
+        }
+    }
+
+    /// A command of the project's under a shim, in a clean checkout of the commit under judgement.
+    fn hook(&self, claim: &Claim, step: &StepName, task: &Task, name: HookName, forge: &dyn Forge) -> Result<(), StoreError> {
+        let settings = self.settings(&task.project);
+        let Some(command) = settings.as_ref().and_then(|settings| settings.hooks.get(&name)) else {
+            return self.answer_infra(claim, step, "the project's file names no command for this step any more");
+        };
+        let Some(mut request) = clone_request(task, claim, Role::Tester) else {
+            return self.answer_infra(claim, step, "the task has no branch");
+        };
+        // A hook gets the commit as it is, and nothing else.
+        request.empty.clear();
+        request.folder = None;
+        request.role = None;
+        let clone = match forge.prepare_clone(&request) {
+            Ok(clone) => clone,
+            Err(error) => return self.answer_infra(claim, step, &format!("the checkout could not be prepared: {error}")),
+        };
+        let mut launch = command_launch(claim, task, Role::Deployer, command, &clone.path, &clone.readable);
+        let commit = task.head.as_ref().map(ToString::to_string).unwrap_or_default();
+        for key in ["GIT_SHA", "EXPECTED_REVISION"] {
+            launch.environment.insert(key.to_owned(), commit.clone());
+        }
+        launch.environment.insert("BUILD_CONTEXT".to_owned(), clone.path.to_string_lossy().into_owned());
+        launch.environment.insert("GATEWRIGHT_RUN".to_owned(), claim.job.id.to_string());
+        self.start(claim, task, Role::Deployer, claim.job.attempt, &launch)
+    }
+
+    /// What the end of a hook means for its step.
+    pub(crate) fn hook_answer(
+        &self,
+        claim: &Claim,
+        action: Action,
+        record: Option<&ExitRecord>,
+        row: &RunRow,
+    ) -> Result<(Answer, StepFacts), StoreError> {
+        let task = self.fresh(claim)?;
+        let Some(record) = record else {
+            let reason = format!("what the {} hook did is not known: its shim is gone and left no record", action.as_str());
+            let answer = match action {
+                Action::Retest => infra_answer(&reason),
+                _ => Answer::Stuck { kind: HoldKind::FateUnknown, reason },
+            };
+            return Ok((answer, StepFacts::default()));
+        };
+        let code = match record.ending {
+            Ending::Exited(code) => code,
+            _ => return Ok((infra_answer(&complaint(record).unwrap_or_default()), StepFacts::default())),
+        };
+        match action {
+            Action::Retest => self.retest_answer(&task, code, row),
+            _ if code == HOOK_COULD_NOT_TRY => {
+                Ok((infra_answer(&format!("the {} hook says that it could not try", action.as_str())), StepFacts::default()))
+            }
+            _ => self.deploy_answer(&task, action, code, row),
+        }
+    }
+
+    fn retest_answer(&self, task: &Task, code: i32, row: &RunRow) -> Result<(Answer, StepFacts), StoreError> {
+        if code == 0 {
+            let facts = StepFacts { validated: task.head.clone(), ..StepFacts::default() };
+            return Ok((Answer::Pass { note: "the suite passed on what will land".to_owned() }, facts));
+        }
+        let title = format!("the suite fails on what would land (exit {code})");
+        let detail = format!("`{}` in a clean checkout:\n\n{}", row.command, self.excerpt(row.id));
+        let (findings, title) = self.keep_findings(&[host_finding("retest-failed", title, detail)])?;
+        Ok((Answer::Fail { findings, count: 1, title }, StepFacts::default()))
+    }
+
+    /// The hook ran: the host writes its log, and the gate that follows reads the status in it.
+    fn deploy_answer(&self, task: &Task, action: Action, code: i32, row: &RunRow) -> Result<(Answer, StepFacts), StoreError> {
+        let (kind, key) = match action {
+            Action::Staging => (DocumentKind::StagingLog, "staging_status"),
+            _ => (DocumentKind::DeployLog, "deploy_status"),
+        };
+        let word = if code == 0 { "SUCCESS" } else { "FAILED" };
+        let commit = task.head.as_ref().map(ToString::to_string).unwrap_or_default();
+        let text = format!(
+            "---\n{key}: {word}\nexit_code: {code}\ncommit: {commit}\n---\n\n# {} of {}\n\n{}\n",
+            kind.word(),
+            task.work_item,
+            indented(&self.excerpt(row.id)),
+        );
+        let document = NewDocument {
+            kind,
+            name: kind.file_name().to_owned(),
+            stage: task.position.stage.clone(),
+            visit: task.position.visit,
+            run: None,
+            size: text.len() as u64,
+            blob: self.outside.store.put_blob(text.as_bytes())?,
+        };
+        let deployed = (action == Action::Deploy && code == 0).then(|| task.head.clone()).flatten();
+        let facts = StepFacts { documents: vec![document], deployed, ..StepFacts::default() };
+        Ok((Answer::Pass { note: format!("the {} hook ended: {word}", action.as_str()) }, facts))
+    }
+
+    /// B12: our own git decides, before and after: what is in main already was merged long ago.
+    fn merge(&self, claim: &Claim, step: &StepName, task: &Task, forge: &dyn Forge) -> Result<(), StoreError> {
+        let (Some(branch), Some(head), Some(expected)) = (&task.branch, &task.head, &task.base) else {
+            return self.answer_infra(claim, step, "the task has no branch");
+        };
+        if task.validated.as_ref() != Some(head) {
+            let reason = format!("{head} was not tested: only what the suite passed on may land");
+            let answer = Answer::Stuck { kind: HoldKind::NotProven, reason };
+            return self.answer(claim, step, answer, StepFacts::default(), None, None);
+        }
+        match forge.merge_fast_forward(&mark(claim), branch, head, &task.base_branch, expected) {
+            Ok(merged) => {
+                let note = format!("{} is at {}", task.base_branch, merged.base_head);
+                let facts = StepFacts { merged: Some(merged.commit), ..StepFacts::default() };
+                self.answer(claim, step, Answer::Pass { note }, facts, None, None)
+            }
+            Err(ForgeError::Moved { branch: moved, found, .. }) if moved == task.base_branch => match found {
+                Some(base) => self.answer(claim, step, Answer::BaseMoved { base }, StepFacts::default(), None, None),
+                None => self.answer_infra(claim, step, "the base branch is gone"),
+            },
+            Err(ForgeError::Moved { found, .. }) => self.head_moved(claim, step, found),
+            Err(error) => self.answer_infra(claim, step, &error.to_string()),
+        }
+    }
+
+    /// The one proof: the validated commit is an ancestor of the base branch.
+    fn prove_merged(&self, claim: &Claim, step: &StepName, task: &Task, forge: &dyn Forge) -> Result<(), StoreError> {
+        let proven = forge.base_head(&task.base_branch).and_then(|base| match &task.validated {
+            Some(validated) => forge.is_ancestor(validated, &base).map(|inside| (inside, base)),
+            None => Ok((false, base)),
+        });
+        let (answer, facts) = match proven {
+            Ok((true, base)) => {
+                let facts = StepFacts { merged: task.validated.clone(), ..StepFacts::default() };
+                (Answer::Pass { note: format!("the validated commit is in {} at {base}", task.base_branch) }, facts)
+            }
+            Ok((false, base)) => {
+                let reason = format!("the validated commit is not in {} at {base}", task.base_branch);
+                (Answer::Stuck { kind: HoldKind::NotProven, reason }, StepFacts::default())
+            }
+            Err(error) => (infra_answer(&error.to_string()), StepFacts::default()),
+        };
+        self.answer(claim, step, answer, facts, None, None)
+    }
+
+    pub(crate) fn answer(
+        &self,
+        claim: &Claim,
+        step: &StepName,
+        answer: Answer,
+        facts: StepFacts,
+        evaluation: Option<&NewEvaluation>,
+        run: Option<&RunRow>,
+    ) -> Result<(), StoreError> {
+        let event = Event::StepAnswered { epoch: claim.job.epoch, step: step.clone(), answer, facts, woken: false };
+        self.complete(claim, event, evaluation, run).map(|_| ())
+    }
+
+    pub(crate) fn answer_infra(&self, claim: &Claim, step: &StepName, message: &str) -> Result<(), StoreError> {
+        self.answer(claim, step, infra_answer(message), StepFacts::default(), None, None)
+    }
+}
+
+fn infra_answer(message: &str) -> Answer {
+    Answer::Infra { cause: InfraCause::Host("action".to_owned()), message: message.to_owned(), retry_after: None }
+}
+
+/// Guards are asked about these actions, as the WIT names them.
+fn guarded_kind(action: Action) -> Option<&'static str> {
+    match action {
+        Action::Merge => Some("merge"),
+        Action::Deploy => Some("deploy"),
+        Action::Staging | Action::Retest => Some("run-command"),
+        Action::Rebase | Action::ProveMerged => None,
+    }
+}

@@ -1,0 +1,365 @@
+//! Taking over what an ended run left: its documents, its commits, its cost.
+
+use domain::document::{DocumentKind, NewDocument, Role, documents_folder};
+use domain::effect::{Claim, Effect, run_of};
+use domain::event::{Event, RunOutcome, Spent};
+use domain::ids::CommitId;
+use domain::pipeline::Action;
+use domain::task::Task;
+use domain::verdict::{Finding, Severity};
+
+use crate::Conductor;
+use crate::launch::{clone_key, mark};
+use crate::ports::forge::{CollectLimits, Forge, ForgeError, PathRules, TakeOver, Trespass, auto_commit_message};
+use crate::ports::runs::{Ending, ExitRecord, RunState};
+use crate::ports::store::{RunRow, StoreError};
+use crate::project::{UsageReader, Worker};
+
+/// How much of a log stands in a finding or a report, in bytes.
+const EXCERPT: u64 = 6_000;
+
+impl Conductor {
+    /// A run under a shim ended, or was found ended or lost after a restart.
+    pub(crate) fn finish(&self, claim: &Claim) -> Result<(), StoreError> {
+        let run = run_of(claim.job.id);
+        let record = match self.outside.runs.inspect(run) {
+            Ok(RunState::Ended(record)) => Some(record),
+            Ok(RunState::Live { .. }) => {
+                self.keep_live(claim);
+                return Ok(());
+            }
+            Ok(RunState::Lost | RunState::Absent | RunState::Prepared) => None,
+            Err(error) => return self.run_failed_to_start(claim, &error.to_string()),
+        };
+        let mut row = self.outside.store.run(run)?;
+        if let Some(record) = &record {
+            fill(&mut row, record);
+        } else {
+            row.ended_at = Some(self.now());
+            row.outcome = Some("lost: its shim is gone and left no record".to_owned());
+        }
+        match &claim.job.effect {
+            Effect::Launch { role, .. } => self.finish_work(claim, *role, record.as_ref(), row),
+            Effect::Act { step, action } => self.finish_hook(claim, step, *action, record.as_ref(), row),
+            _ => Ok(()),
+        }
+    }
+
+    /// The run never began: an agent's is launched again, an action's step answers `infra`.
+    pub(crate) fn run_failed_to_start(&self, claim: &Claim, cause: &str) -> Result<(), StoreError> {
+        match &claim.job.effect {
+            Effect::Act { step, .. } => self.answer_infra(claim, step, cause),
+            _ => self.undelivered(claim, cause),
+        }
+    }
+
+    fn finish_work(
+        &self,
+        claim: &Claim,
+        role: Role,
+        record: Option<&ExitRecord>,
+        mut row: RunRow,
+    ) -> Result<(), StoreError> {
+        let task = self.fresh(claim)?;
+        let settings = self.settings(&task.project);
+        let worker = settings.as_ref().and_then(|settings| settings.workers.get(&role));
+        let reader = match worker {
+            Some(Worker::Agent(agent)) => agent.usage.clone(),
+            _ => UsageReader::None,
+        };
+        let spent = self.spent(row.id, &reader, record);
+        row.report = self.outside.runs.report(row.id);
+        let outcome = match (worker, record) {
+            (_, None) => undelivered("the run was lost: its shim is gone and left no record"),
+            (Some(Worker::Command(_)), Some(record)) => self.command_outcome(&task, role, record, &row)?,
+            (_, Some(record)) => match complaint(record) {
+                Some(cause) => undelivered(&self.with_excerpt(&cause, row.id)),
+                None => self.take_over(claim, &task, role, &mut row)?,
+            },
+        };
+        row.spent = spent;
+        row.outcome = Some(said(&outcome));
+        let event = Event::RunEnded { epoch: claim.job.epoch, run: row.id, outcome, spent };
+        self.complete(claim, event, None, Some(&row))?;
+        self.discard_clone(claim, &task, role);
+        Ok(())
+    }
+
+    /// A throwaway clone goes; a task's own stays for its next run.
+    fn discard_clone(&self, claim: &Claim, task: &Task, role: Role) {
+        let key = clone_key(claim, role);
+        if let Some(forge) = self.forge(&task.project)
+            && key.job.is_some()
+            && let Err(error) = forge.remove_clone(key)
+        {
+            tracing::warn!(%error, task = %task.id, "a throwaway clone could not be removed");
+        }
+    }
+
+    fn take_over(&self, claim: &Claim, task: &Task, role: Role, row: &mut RunRow) -> Result<RunOutcome, StoreError> {
+        let Some(forge) = self.forge(&task.project) else {
+            return Ok(undelivered("the project is not configured on this host any more"));
+        };
+        let folder = documents_folder(&task.work_item);
+        let found = match forge.collect_documents(clone_key(claim, role), &folder, CollectLimits::default()) {
+            Ok(found) => found,
+            Err(error) => return Ok(undelivered(&format!("its documents could not be read: {error}"))),
+        };
+        let mut trespasses = Vec::new();
+        let mut documents = Vec::new();
+        for (name, bytes) in found.files {
+            let Some(kind) = DocumentKind::of_file(&name) else { continue };
+            if kind.owner() == Some(role) {
+                if let Some(flaw) = malformed(kind, &bytes) {
+                    return Ok(undelivered(&format!("it wrote a malformed `{name}`: {flaw}")));
+                }
+                documents.push(self.keep_document(task, kind, name, &bytes, row)?);
+            }
+        }
+        let required = role.required_kinds();
+        if !required.is_empty() && !documents.iter().any(|document| required.contains(&document.kind)) {
+            let names = required.iter().map(|kind| format!("`{}`", kind.file_name())).collect::<Vec<_>>().join(" or ");
+            return Ok(undelivered(&self.with_excerpt(&format!("it ended well and wrote no {names}"), row.id)));
+        }
+        let mut head = task.head.clone();
+        if !role.judges() {
+            match self.take_commits(claim, task, role, forge.as_ref(), &mut trespasses) {
+                Ok(taken) => head = Some(taken),
+                Err(cause) => return Ok(undelivered(&cause)),
+            }
+        }
+        row.head_after.clone_from(&head);
+        if trespasses.is_empty() {
+            return Ok(RunOutcome::Delivered { head, documents, validated: None });
+        }
+        self.trespassed(&trespasses)
+    }
+
+    /// The developer's commits and leftovers, as a new head of the branch.
+    fn take_commits(
+        &self,
+        claim: &Claim,
+        task: &Task,
+        role: Role,
+        forge: &dyn Forge,
+        trespasses: &mut Vec<Finding>,
+    ) -> Result<CommitId, String> {
+        let (Some(branch), Some(expected)) = (&task.branch, &task.head) else {
+            return Err("the task has no branch".to_owned());
+        };
+        let take = TakeOver {
+            mark: mark(claim),
+            clone: clone_key(claim, role),
+            branch: branch.clone(),
+            expected: expected.clone(),
+            role,
+            message: auto_commit_message(role, &task.work_item, run_of(claim.job.id)),
+            paths: path_rules(task, role),
+            leftovers: true,
+        };
+        match forge.take_over(&take) {
+            Ok(taken) => {
+                trespasses.extend(taken.trespasses.iter().map(|trespass| finding_of(trespass, role)));
+                Ok(taken.head)
+            }
+            Err(ForgeError::Moved { .. }) => Err("the branch moved by another hand meanwhile".to_owned()),
+            Err(error) => Err(format!("its commits could not be taken over: {error}")),
+        }
+    }
+
+    fn trespassed(&self, findings: &[Finding]) -> Result<RunOutcome, StoreError> {
+        let (digest, title) = self.keep_findings(findings)?;
+        Ok(RunOutcome::Trespassed { findings: digest, count: findings.len() as u32, title })
+    }
+
+    pub(crate) fn keep_findings(&self, findings: &[Finding]) -> Result<(domain::ids::Digest, String), StoreError> {
+        let text = serde_json::to_vec(findings).map_err(|error| StoreError::Refused(error.to_string()))?;
+        let title = findings.first().map_or_else(String::new, |finding| finding.title.clone());
+        Ok((self.outside.store.put_blob(&text)?, title))
+    }
+
+    fn keep_document(
+        &self,
+        task: &Task,
+        kind: DocumentKind,
+        name: String,
+        bytes: &[u8],
+        row: &RunRow,
+    ) -> Result<NewDocument, StoreError> {
+        Ok(NewDocument {
+            kind,
+            name,
+            stage: task.position.stage.clone(),
+            visit: task.position.visit,
+            run: Some(row.id),
+            size: bytes.len() as u64,
+            blob: self.outside.store.put_blob(bytes)?,
+        })
+    }
+
+    /// A stage whose worker is a command: the exit code is the verdict, and the host writes the document (catalogue F7).
+    fn command_outcome(
+        &self,
+        task: &Task,
+        role: Role,
+        record: &ExitRecord,
+        row: &RunRow,
+    ) -> Result<RunOutcome, StoreError> {
+        let Ending::Exited(code) = record.ending else {
+            let cause = complaint(record).unwrap_or_default();
+            return Ok(undelivered(&format!("the suite did not run to its end: {cause}")));
+        };
+        let word = if code == 0 { "PASS" } else { "FAIL" };
+        let kind = role.required_kinds().first().copied().unwrap_or(DocumentKind::TestReport);
+        let log = self.excerpt(row.id);
+        let text = format!(
+            "---\nresult: {word}\nstatus: {word}\nexit_code: {code}\n---\n\n# {} of {}\n\n`{}` exited with {code}.\n\n{}\n",
+            kind.word(),
+            task.work_item,
+            row.command,
+            indented(&log),
+        );
+        let document = self.keep_document(task, kind, kind.file_name().to_owned(), text.as_bytes(), row)?;
+        let validated = if code == 0 { task.head.clone() } else { None };
+        Ok(RunOutcome::Delivered { head: task.head.clone(), documents: vec![document], validated })
+    }
+
+    fn finish_hook(
+        &self,
+        claim: &Claim,
+        step: &domain::ids::StepName,
+        action: Action,
+        record: Option<&ExitRecord>,
+        row: RunRow,
+    ) -> Result<(), StoreError> {
+        let answered = self.hook_answer(claim, action, record, &row)?;
+        let mut row = row;
+        row.outcome.get_or_insert_with(|| format!("{action:?}").to_lowercase());
+        self.discard_clone(claim, &claim.task, Role::Tester);
+        self.answer(claim, step, answered.0, answered.1, None, Some(&row))
+    }
+
+    pub(crate) fn spent(&self, run: domain::ids::RunId, reader: &UsageReader, record: Option<&ExitRecord>) -> Option<Spent> {
+        let wall = record.map(|record| record.ended_at.since(record.started_at)).unwrap_or_default();
+        let usage = self.outside.runs.usage(run, reader)?;
+        Some(Spent {
+            input_tokens: usage.input_tokens,
+            output_tokens: usage.output_tokens,
+            cost_microusd: usage.cost_microusd,
+            wall,
+        })
+    }
+
+    pub(crate) fn excerpt(&self, run: domain::ids::RunId) -> String {
+        visible(&String::from_utf8_lossy(&self.outside.runs.log_tail(run, EXCERPT)))
+    }
+
+    fn with_excerpt(&self, cause: &str, run: domain::ids::RunId) -> String {
+        let log = self.excerpt(run);
+        let last = log.lines().rev().take(5).collect::<Vec<_>>().into_iter().rev().collect::<Vec<_>>().join("\n");
+        if last.trim().is_empty() { cause.to_owned() } else { format!("{cause}; the end of its log:\n{last}") }
+    }
+}
+
+/// A finding of the host's own.
+pub(crate) fn host_finding(rule: &str, title: String, detail: String) -> Finding {
+    Finding { rule: rule.to_owned(), severity: Severity::Blocker, title, detail, path: None, line: None, help: None }
+}
+
+/// A developer changes the code and no work item's documents; the other roles that commit change their own documents alone.
+fn path_rules(task: &Task, role: Role) -> PathRules {
+    let folder = documents_folder(&task.work_item);
+    let own = role.owned_kinds().map(|kind| format!("{folder}/{}", kind.file_name())).collect::<Vec<_>>();
+    if own.is_empty() {
+        PathRules { allowed: None, excluded: vec!["docs/work-items".to_owned()] }
+    } else {
+        PathRules { allowed: Some(own), excluded: Vec::new() }
+    }
+}
+
+fn finding_of(trespass: &Trespass, role: Role) -> Finding {
+    let rule = format!("{:?}", trespass.kind);
+    let mut kebab = String::from("trespass");
+    for character in rule.chars() {
+        if character.is_ascii_uppercase() {
+            kebab.push('-');
+        }
+        kebab.push(character.to_ascii_lowercase());
+    }
+    let title = if trespass.path.is_empty() {
+        format!("the {role}'s run did what it may not: {}", trespass.note)
+    } else {
+        format!("the {role}'s run may not do this to `{}`: {}", trespass.path, trespass.note)
+    };
+    let mut finding = host_finding(&kebab, title.chars().take(200).collect(), trespass.note.clone());
+    finding.path = Some(trespass.path.clone()).filter(|path| !path.is_empty());
+    finding
+}
+
+fn undelivered(cause: &str) -> RunOutcome {
+    RunOutcome::Undelivered { cause: cause.to_owned(), retry_after: None }
+}
+
+fn said(outcome: &RunOutcome) -> String {
+    match outcome {
+        RunOutcome::Delivered { .. } => "delivered".to_owned(),
+        RunOutcome::Trespassed { title, .. } => format!("trespassed: {title}"),
+        RunOutcome::Undelivered { cause, .. } => format!("undelivered: {cause}"),
+        RunOutcome::OverBudget { cause } => format!("over budget: {cause}"),
+    }
+}
+
+fn fill(row: &mut RunRow, record: &ExitRecord) {
+    row.ended_at = Some(record.ended_at);
+    row.timed_out = record.ending == Ending::TimedOut;
+    row.exit_code = match record.ending {
+        Ending::Exited(code) => Some(code),
+        _ => None,
+    };
+}
+
+/// Why an ending is none that delivers; none: it exited with 0.
+pub(crate) fn complaint(record: &ExitRecord) -> Option<String> {
+    match &record.ending {
+        Ending::Exited(0) => None,
+        Ending::Exited(code) => Some(format!("it exited with {code}")),
+        Ending::Signaled(signal) => Some(format!("it was killed by signal {signal}")),
+        Ending::TimedOut => Some("it ran over its time and was ended".to_owned()),
+        Ending::Cancelled => Some("it was cancelled".to_owned()),
+        Ending::LogFull => Some("it filled its log and was ended".to_owned()),
+        Ending::NotStarted(why) => Some(format!("it could not be started: {why}")),
+    }
+}
+
+/// What makes a document no document: the gates read only what has the form.
+fn malformed(kind: DocumentKind, bytes: &[u8]) -> Option<String> {
+    let Ok(text) = std::str::from_utf8(bytes) else { return Some("it is not UTF-8".to_owned()) };
+    if text.trim().is_empty() {
+        return Some("it is empty".to_owned());
+    }
+    let judged = matches!(kind, DocumentKind::Review | DocumentKind::TestReport | DocumentKind::StagingLog | DocumentKind::DeployLog);
+    let opens = text.strip_prefix("---\n").or_else(|| text.strip_prefix("---\r\n"));
+    match opens {
+        _ if !judged => None,
+        Some(rest) if rest.lines().any(|line| line.trim_end() == "---") => None,
+        Some(_) => Some("its frontmatter has no closing `---` line".to_owned()),
+        None => Some("it does not begin with frontmatter between `---` lines".to_owned()),
+    }
+}
+
+/// A log as text: control characters would play with the reader's terminal.
+fn visible(log: &str) -> String {
+    log.chars()
+        .map(|character| match character {
+            '\n' | '\t' => character,
+            '\r' => '\n',
+            other if other.is_control() => '\u{b7}',
+            other => other,
+        })
+        .collect()
+}
+
+/// A block that cannot be taken for frontmatter or markup.
+pub(crate) fn indented(log: &str) -> String {
+    log.lines().map(|line| format!("    {line}")).collect::<Vec<_>>().join("\n")
+}

@@ -1,0 +1,346 @@
+//! Launching a run: cut the branch if there is none, prepare the clone, write the brief, start the shim.
+
+use std::collections::BTreeMap;
+
+use domain::document::{DocumentKind, NewDocument, Role, documents_folder};
+use domain::effect::{Claim, run_of};
+use domain::event::{Event, Observation, RunOutcome};
+use domain::ids::{BranchName, CommitId};
+use domain::task::Task;
+use domain::verdict::Finding;
+
+use crate::Conductor;
+use crate::brief::{Material, Told, write};
+use crate::guard::Guarded;
+use crate::ports::forge::{CloneKey, CloneRequest, Forge, ForgeError, Mark};
+use crate::ports::runs::{Launch, LaunchError, RunState};
+use crate::ports::store::{Applied, RunRow, StoreError};
+use crate::ports::tracker::TrackerError;
+use crate::project::{CommandSpec, Worker};
+
+/// A title's share of a branch name, in characters (catalogue A5).
+const SLUG_LENGTH: usize = 30;
+
+impl Conductor {
+    pub(crate) fn launch(&self, claim: &Claim, role: Role, attempt: u32) -> Result<(), StoreError> {
+        let run = run_of(claim.job.id);
+        let found = match self.outside.runs.inspect(run) {
+            Ok(found) => found,
+            Err(error) => return self.undelivered(claim, &error.to_string()),
+        };
+        match found {
+            RunState::Live { .. } => {
+                self.keep_live(claim);
+                Ok(())
+            }
+            RunState::Ended(_) | RunState::Lost => self.finish(claim),
+            RunState::Absent | RunState::Prepared => self.launch_anew(claim, role, attempt),
+        }
+    }
+
+    fn launch_anew(&self, claim: &Claim, role: Role, attempt: u32) -> Result<(), StoreError> {
+        let (Some(settings), Some(forge)) = (self.settings(&claim.task.project), self.forge(&claim.task.project)) else {
+            return self.undelivered(claim, "the project is not configured on this host any more");
+        };
+        let Some(worker) = settings.workers.get(&role) else {
+            return self.undelivered(claim, &format!("nobody is configured for the role {role}"));
+        };
+        if self.is_gone(claim)? {
+            return Ok(());
+        }
+        let task = match self.with_branch(claim, forge.as_ref()) {
+            Ok(task) => task,
+            Err(Halt::Store(error)) => return Err(error),
+            Err(Halt::Told) => return Ok(()),
+            Err(Halt::Infra(cause)) => return self.undelivered(claim, &cause),
+        };
+        match self.guard(claim, "launch-agent", role.as_str(), |_| {})? {
+            Guarded::Go(_) => {}
+            Guarded::Done => return Ok(()),
+        }
+        self.outside.store.attempted(claim.job.id, claim.token, self.now())?;
+        let Some(request) = clone_request(&task, claim, role) else {
+            return self.undelivered(claim, "the task has no branch");
+        };
+        let clone = match forge.prepare_clone(&request) {
+            Ok(clone) => clone,
+            Err(error) => return self.undelivered(claim, &format!("the clone could not be prepared: {error}")),
+        };
+        let launch = match worker {
+            Worker::Agent(agent) => {
+                let brief = self.brief(&task, role, &agent.prompt, attempt)?;
+                Launch {
+                    run: run_of(claim.job.id),
+                    argv: agent.argv.clone(),
+                    workdir: clone.path.clone(),
+                    environment: environment(&task, role, &clone.path),
+                    pass_environment: agent.pass_environment.clone(),
+                    brief: Some(brief),
+                    readable: [agent.readable.clone(), vec![clone.readable.clone()]].concat(),
+                    writable: agent.writable.clone(),
+                    budget: agent.budget,
+                    grace: agent.grace,
+                    sandboxed: true,
+                }
+            }
+            Worker::Command(command) => command_launch(claim, &task, role, command, &clone.path, &clone.readable),
+        };
+        self.start(claim, &task, role, attempt, &launch)
+    }
+
+    /// Writes the run's row, starts the shim, and leaves the job to the run's end.
+    pub(crate) fn start(
+        &self,
+        claim: &Claim,
+        task: &Task,
+        role: Role,
+        attempt: u32,
+        launch: &Launch,
+    ) -> Result<(), StoreError> {
+        let brief = match &launch.brief {
+            Some(text) => Some(self.outside.store.put_blob(text.as_bytes())?),
+            None => None,
+        };
+        let mut row = RunRow {
+            id: launch.run,
+            task: task.id,
+            role,
+            stage: task.position.stage.clone(),
+            visit: task.position.visit,
+            attempt,
+            command: launch.argv.join(" "),
+            pid: None,
+            started_at: self.now(),
+            ended_at: None,
+            exit_code: None,
+            timed_out: false,
+            outcome: None,
+            head_before: task.head.clone(),
+            head_after: None,
+            spent: None,
+            brief,
+            report: None,
+        };
+        self.outside.store.put_run(&row)?;
+        match self.outside.runs.launch(launch) {
+            Ok(RunState::Live { pid }) => {
+                row.pid = Some(pid);
+                self.outside.store.put_run(&row)?;
+                self.keep_live(claim);
+                Ok(())
+            }
+            Ok(_) => self.finish(claim),
+            Err(error @ (LaunchError::ProgramMissing { .. } | LaunchError::Template(_) | LaunchError::Infra(_))) => {
+                self.run_failed_to_start(claim, &error.to_string())
+            }
+        }
+    }
+
+    /// B8: nothing is launched for an item that is gone. True: the task was told.
+    pub(crate) fn is_gone(&self, claim: &Claim) -> Result<bool, StoreError> {
+        let seen = self.outside.tracker.item(&claim.task.project, &claim.task.work_item);
+        if !matches!(seen, Err(TrackerError::Gone)) {
+            return Ok(false);
+        }
+        let by = self.outside.tracker.gone_by(&claim.task.project, &claim.task.work_item);
+        let event = Event::Observed { observation: Observation::GoneFromBoard { by } };
+        self.outside.store.apply(claim.task.id, &event, self.now())?;
+        Ok(true)
+    }
+
+    /// The task with its branch: cut now if there is none (A10), refused if another hand moved or deleted it (B15).
+    pub(crate) fn with_branch(&self, claim: &Claim, forge: &dyn Forge) -> Result<Task, Halt> {
+        let task = self.fresh(claim)?;
+        let Some(branch) = &task.branch else {
+            return self.cut_branch(claim, &task, forge);
+        };
+        let stands = forge.branch_head(branch).map_err(|error| Halt::Infra(error.to_string()))?;
+        let observation = match stands {
+            Some(head) if task.head.as_ref() == Some(&head) => return Ok(task),
+            Some(head) => Observation::ForeignPush { head },
+            None => Observation::RefusedAtForge { by: "another hand".to_owned() },
+        };
+        self.outside.store.apply(task.id, &Event::Observed { observation }, self.now())?;
+        let after = self.fresh(claim)?;
+        // A developer's run goes on from a foreign push; any other activity has been left.
+        if after.epoch == claim.job.epoch { Ok(after) } else { Err(Halt::Told) }
+    }
+
+    fn cut_branch(&self, claim: &Claim, task: &Task, forge: &dyn Forge) -> Result<Task, Halt> {
+        let base = forge.base_head(&task.base_branch).map_err(|error| Halt::Infra(error.to_string()))?;
+        let (branch, from) = free_branch(task, forge, &mark(claim), &base)?;
+        let event = Event::BranchCut { epoch: claim.job.epoch, branch, base: from };
+        match self.outside.store.apply(task.id, &event, self.now())? {
+            Applied::Stepped { task, .. } => {
+                self.business_request(&task)?;
+                Ok(*task)
+            }
+            Applied::Rejected(_) => Err(Halt::Told),
+        }
+    }
+
+    /// A11: what the ticket says, as the document that the host itself writes.
+    fn business_request(&self, task: &Task) -> Result<(), StoreError> {
+        let description = self.outside.store.blob(&task.description)?;
+        let said = String::from_utf8_lossy(&description);
+        let said = if said.trim().is_empty() { "(the ticket has no description)" } else { said.trim_end() };
+        let text = format!("# {}: {}\n\n## Description\n\n{said}\n", task.work_item, task.title);
+        let document = NewDocument {
+            kind: DocumentKind::BusinessRequest,
+            name: DocumentKind::BusinessRequest.file_name().to_owned(),
+            stage: task.position.stage.clone(),
+            visit: task.position.visit,
+            run: None,
+            size: text.len() as u64,
+            blob: self.outside.store.put_blob(text.as_bytes())?,
+        };
+        self.outside.store.put_document(task.id, &document, self.now()).map(|_| ())
+    }
+
+    fn brief(&self, task: &Task, role: Role, prompt: &str, attempt: u32) -> Result<String, StoreError> {
+        let description = self.outside.store.blob(&task.description)?;
+        let documents = self.outside.store.documents(task.id)?;
+        let mut told = Vec::new();
+        for feedback in &task.feedback {
+            let findings = match &feedback.findings {
+                Some(digest) => serde_json::from_slice::<Vec<Finding>>(&self.outside.store.blob(digest)?)
+                    .map_err(|error| StoreError::Refused(format!("findings {digest} cannot be read: {error}")))?,
+                None => Vec::new(),
+            };
+            told.push(Told { feedback, findings });
+        }
+        Ok(write(&Material {
+            task,
+            role,
+            prompt,
+            description: &String::from_utf8_lossy(&description),
+            told,
+            documents: &documents,
+            attempt,
+        }))
+    }
+
+    pub(crate) fn undelivered(&self, claim: &Claim, cause: &str) -> Result<(), StoreError> {
+        let event = Event::RunEnded {
+            epoch: claim.job.epoch,
+            run: run_of(claim.job.id),
+            outcome: RunOutcome::Undelivered { cause: cause.to_owned(), retry_after: None },
+            spent: None,
+        };
+        self.complete(claim, event, None, None).map(|_| ())
+    }
+}
+
+/// Why there is no branch to work on.
+pub(crate) enum Halt {
+    /// The store failed.
+    Store(StoreError),
+    /// The task was told what was seen, and left the activity.
+    Told,
+    /// The forge is at fault.
+    Infra(String),
+}
+
+impl From<StoreError> for Halt {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+/// `feature/<work item>-<slug>`; where another task has that name, the task's number makes it unlike (A6).
+fn free_branch(task: &Task, forge: &dyn Forge, mark: &Mark, base: &CommitId) -> Result<(BranchName, CommitId), Halt> {
+    let plain = format!("feature/{}-{}", task.work_item, slug(&task.title));
+    for name in [plain.clone(), format!("{plain}-{}", task.id)] {
+        let branch = BranchName::new(name).map_err(|error| Halt::Infra(error.to_string()))?;
+        match forge.cut_branch(mark, &branch, base) {
+            Ok(from) => return Ok((branch, from)),
+            Err(ForgeError::Refused(_) | ForgeError::Moved { .. }) => {}
+            Err(error) => return Err(Halt::Infra(error.to_string())),
+        }
+    }
+    Err(Halt::Infra(format!("the branch `{plain}` exists already and is not this task's")))
+}
+
+/// Lower-case words of a title, joined by hyphens.
+fn slug(title: &str) -> String {
+    let mut slug = String::new();
+    for character in title.chars().take(200) {
+        if character.is_ascii_alphanumeric() {
+            slug.push(character.to_ascii_lowercase());
+        } else if !slug.is_empty() && !slug.ends_with('-') {
+            slug.push('-');
+        }
+    }
+    slug.truncate(SLUG_LENGTH);
+    let slug = slug.trim_matches('-');
+    if slug.is_empty() { "untitled".to_owned() } else { slug.to_owned() }
+}
+
+/// Whose hand a write of this claim is. The time is the activity's beginning: the same over all attempts.
+pub(crate) fn mark(claim: &Claim) -> Mark {
+    Mark { task: claim.task.id, job: claim.job.id, at: claim.task.activity_entered_at }
+}
+
+/// Roles that judge, and commands, work on a throwaway clone.
+pub(crate) fn clone_key(claim: &Claim, role: Role) -> CloneKey {
+    if role.judges() { CloneKey::of_job(claim.task.id, claim.job.id) } else { CloneKey::of_task(claim.task.id) }
+}
+
+/// Which clone a role works on, and which paths are emptied in it before. None: there is no branch yet.
+pub(crate) fn clone_request(task: &Task, claim: &Claim, role: Role) -> Option<CloneRequest> {
+    let folder = documents_folder(&task.work_item);
+    let path = |kind: DocumentKind| format!("{folder}/{}", kind.file_name());
+    let mut empty = role.owned_kinds().map(path).collect::<Vec<_>>();
+    if role.judges() {
+        // What the branch brings along in the judges' names opens nothing, and must not be there to mislead them either.
+        let others = DocumentKind::ALL.into_iter().filter(|kind| kind.owner().is_some_and(Role::judges));
+        empty.extend(others.map(path));
+    }
+    Some(CloneRequest {
+        key: clone_key(claim, role),
+        branch: task.branch.clone()?,
+        head: task.head.clone()?,
+        base: task.base_branch.clone(),
+        role: Some(role),
+        empty,
+        folder: Some(folder),
+    })
+}
+
+/// What a worker sees in its environment.
+pub(crate) fn environment(task: &Task, role: Role, workdir: &std::path::Path) -> BTreeMap<String, String> {
+    let documents = workdir.join(documents_folder(&task.work_item));
+    let mut environment = BTreeMap::from([
+        ("GATEWRIGHT_ROLE".to_owned(), role.to_string()),
+        ("GATEWRIGHT_WORK_ITEM".to_owned(), task.work_item.to_string()),
+        ("GATEWRIGHT_DOCUMENTS".to_owned(), documents.to_string_lossy().into_owned()),
+    ]);
+    if let Some(head) = &task.head {
+        environment.insert("GATEWRIGHT_COMMIT".to_owned(), head.to_string());
+    }
+    environment
+}
+
+/// A command of the project's, on the same road as an agent.
+pub(crate) fn command_launch(
+    claim: &Claim,
+    task: &Task,
+    role: Role,
+    command: &CommandSpec,
+    workdir: &std::path::Path,
+    readable: &std::path::Path,
+) -> Launch {
+    Launch {
+        run: run_of(claim.job.id),
+        argv: command.argv.clone(),
+        workdir: workdir.to_owned(),
+        environment: environment(task, role, workdir),
+        pass_environment: command.pass_environment.clone(),
+        brief: None,
+        readable: [command.readable.clone(), vec![readable.to_owned()]].concat(),
+        writable: command.writable.clone(),
+        budget: command.budget,
+        grace: command.grace,
+        sandboxed: command.sandboxed,
+    }
+}

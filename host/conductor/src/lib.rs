@@ -1,0 +1,25 @@
+//! The conductor: claims jobs, performs them through the ports, and completes them with events. Synchronous and free of any
+//! runtime: threads wrap it in the binary, a simulator may drive it on one.
+//!
+//! [`Conductor::tick`] says what there is to do; [`Conductor::perform`] does one piece of it. A piece ends in `complete`, which
+//! closes its job and steps its task in one transaction, or it leaves a run under a shim, and the end of that run is a piece of
+//! its own. A restart takes no other way: a claimed job of a dead host is queued again, its run is found by the job's number,
+//! and what was begun is adopted, read or found lost.
+
+mod act;
+mod aftermath;
+pub mod board;
+pub mod brief;
+mod cleanup;
+mod expand;
+mod finish;
+mod guard;
+mod judge;
+mod launch;
+pub mod ports;
+pub mod project;
+mod schedule;
+pub mod view;
+mod world;
+
+pub use schedule::{Conductor, Outside, Tick, Work};

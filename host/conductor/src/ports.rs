@@ -1,0 +1,8 @@
+//! The ports: what the conductor needs from the outside. Each driver lives in a crate of its own and knows one heavy thing.
+
+pub mod clock;
+pub mod forge;
+pub mod plugins;
+pub mod runs;
+pub mod store;
+pub mod tracker;

@@ -1,0 +1,130 @@
+//! The port to processes: one run is one process tree under a shim, keyed by its job.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use domain::ids::RunId;
+use domain::time::{Milliseconds, Timestamp};
+
+use crate::project::UsageReader;
+
+/// What shall be launched.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Launch {
+    /// The job's number: the key that refuses a second one.
+    pub run: RunId,
+    /// Program and arguments, filled in; no shell.
+    pub argv: Vec<String>,
+    /// The clone.
+    pub workdir: PathBuf,
+    /// The whole environment, beside `PATH`, `HOME` and the like.
+    pub environment: BTreeMap<String, String>,
+    /// Names that are taken over from the host's own environment.
+    pub pass_environment: Vec<String>,
+    /// What the worker reads first; its path is put for `{brief}` and into `GATEWRIGHT_BRIEF`.
+    pub brief: Option<String>,
+    /// Paths that it may read beside the system.
+    pub readable: Vec<PathBuf>,
+    /// Paths that it may write beside the clone.
+    pub writable: Vec<PathBuf>,
+    /// From launch to TERM.
+    pub budget: Milliseconds,
+    /// From TERM to KILL.
+    pub grace: Milliseconds,
+    /// False: an operator's hook that asked for the whole machine.
+    pub sandboxed: bool,
+}
+
+/// How a process ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// By itself.
+    Exited(i32),
+    /// By a signal that was not ours.
+    Signaled(i32),
+    /// Its time was up.
+    TimedOut,
+    /// We ended it.
+    Cancelled,
+    /// Its log was full.
+    LogFull,
+    /// It never began.
+    NotStarted(String),
+}
+
+/// The record that stands once the whole tree is gone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExitRecord {
+    /// How.
+    pub ending: Ending,
+    /// When it began.
+    pub started_at: Timestamp,
+    /// When the tree was empty.
+    pub ended_at: Timestamp,
+}
+
+/// How a run stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RunState {
+    /// There is no folder: it was never asked for.
+    Absent,
+    /// The folder is there and nothing was ever started in it: it may be launched.
+    Prepared,
+    /// The shim lives.
+    Live {
+        /// The shim's.
+        pid: u32,
+    },
+    /// It is over and the tree is empty.
+    Ended(ExitRecord),
+    /// The shim is gone and left no record: what it did is not known.
+    Lost,
+}
+
+/// What a run cost, as its log says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Tokens in.
+    pub input_tokens: u64,
+    /// Tokens out.
+    pub output_tokens: u64,
+    /// Millionths of a US dollar.
+    pub cost_microusd: u64,
+}
+
+/// Why a launch failed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LaunchError {
+    /// The program is not to be found.
+    #[error("the program `{program}` was not found on this machine's PATH")]
+    ProgramMissing {
+        /// Its name.
+        program: String,
+    },
+    /// The template is wrong.
+    #[error("{0}")]
+    Template(String),
+    /// The machine is at fault.
+    #[error("{0}")]
+    Infra(String),
+}
+
+/// Processes.
+pub trait Runs: Send + Sync {
+    /// How a run stands.
+    fn inspect(&self, run: RunId) -> Result<RunState, LaunchError>;
+    /// Launches it, or adopts the one that is there. The state afterwards.
+    fn launch(&self, launch: &Launch) -> Result<RunState, LaunchError>;
+    /// Asks for TERM, grace, KILL of the whole tree.
+    fn cancel(&self, run: RunId) -> Result<(), LaunchError>;
+    /// Calls back once when the run's tree is gone.
+    fn watch(&self, run: RunId);
+    /// The end of its log.
+    fn log_tail(&self, run: RunId, bytes: u64) -> Vec<u8>;
+    /// What it said that it cost.
+    fn usage(&self, run: RunId, reader: &UsageReader) -> Option<Usage>;
+    /// The last JSON object that it printed, as text.
+    fn report(&self, run: RunId) -> Option<String>;
+    /// Removes its folder.
+    fn remove(&self, run: RunId);
+}

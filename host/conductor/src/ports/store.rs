@@ -1,0 +1,487 @@
+//! The store's port. Every method that writes is one transaction, durable when it returns.
+
+use domain::document::{Document, NewDocument, Role};
+use domain::effect::{Claim, JobClass};
+use domain::event::{Event, Spent};
+use domain::ids::{
+    Actor, BranchName, CommitId, DeliveryId, Digest, DocumentId, EvaluationId, FenceToken, JobId, LeaseName, PluginId,
+    ProjectName, RunId, StageName, TaskId, Version, WorkItemId,
+};
+use domain::pipeline::Pipeline;
+use domain::plugin::Check;
+use domain::task::{Task, Track};
+use domain::time::Timestamp;
+use domain::verdict::WakeKind;
+use engine::Rejected;
+use serde::{Deserialize, Serialize};
+
+/// What the store can say no to.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// There is no such row.
+    #[error("there is no {what} `{id}`")]
+    NotFound {
+        /// Of what kind.
+        what: &'static str,
+        /// As it was asked for.
+        id: String,
+    },
+    /// The token is older than the row's: somebody else owns it now.
+    #[error("the right to job {job} has passed on")]
+    Stale {
+        /// Which job.
+        job: JobId,
+    },
+    /// The disk is full; nothing was written.
+    #[error("the disk is full: {0}")]
+    Full(String),
+    /// The database failed in a way that leaves its state open: the process must end.
+    #[error("the database failed: {0}")]
+    Fatal(String),
+    /// What was asked for is not possible as things stand.
+    #[error("{0}")]
+    Refused(String),
+}
+
+/// One life of a host.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Incarnation {
+    /// The machine's name.
+    pub host: String,
+    /// The kernel's id of this boot.
+    pub boot_id: String,
+    /// The process.
+    pub pid: u32,
+    /// Its start, in clock ticks since boot: a pid alone comes again.
+    pub start_time: u64,
+    /// 32 hexadecimal digits that no other life has.
+    pub uuid: String,
+}
+
+/// A project as the store keeps it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Project {
+    /// Its name.
+    pub name: ProjectName,
+    /// The letters before the number of a work item.
+    pub prefix: String,
+    /// Where its code goes.
+    pub base_branch: BranchName,
+    /// The way of its tasks.
+    pub pipeline: Pipeline,
+}
+
+/// A task that shall be.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NewTask {
+    /// Whose.
+    pub project: ProjectName,
+    /// The tracker's key.
+    pub work_item: WorkItemId,
+    /// As last read.
+    pub title: String,
+    /// The ticket's text.
+    pub description: String,
+    /// As last read.
+    pub labels: Vec<String>,
+    /// Which stages it walks through.
+    pub track: Track,
+    /// Who wanted it.
+    pub actor: Actor,
+}
+
+/// What became of an event.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Applied {
+    /// The task moved.
+    Stepped {
+        /// Its version now.
+        version: Version,
+        /// The task as it stands now.
+        task: Box<Task>,
+    },
+    /// It was recorded and did nothing.
+    Rejected(Rejected),
+}
+
+/// Limits that a claim obeys.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClaimLimits {
+    /// Runs (agents and commands) at one time, in all.
+    pub runs: u32,
+    /// Below the floor of free space nothing launches.
+    pub may_launch: bool,
+}
+
+/// Why a job is not claimed yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum WaitReason {
+    /// The repository is frozen.
+    Freeze,
+    /// Another task holds or awaits the lease before this one.
+    Lease,
+    /// No slot is free.
+    Slot,
+    /// Its time has not come.
+    Time,
+}
+
+/// A job for people.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct JobRow {
+    /// Its id.
+    pub id: JobId,
+    /// Whose.
+    pub task: TaskId,
+    /// `launch-agent`, `judge`, …
+    pub effect: String,
+    /// What it is for.
+    pub class: JobClass,
+    /// `queued`, `claimed`, `done`, `cancelled`.
+    pub state: String,
+    /// Attempts so far.
+    pub attempts: u32,
+    /// No sooner than this.
+    pub available_at: Timestamp,
+    /// When it was claimed.
+    pub claimed_at: Option<Timestamp>,
+    /// Why it waits, if it does.
+    pub reason: Option<WaitReason>,
+}
+
+/// A run for people and plugins.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunRow {
+    /// Its id.
+    pub id: RunId,
+    /// Whose.
+    pub task: TaskId,
+    /// Who worked.
+    pub role: Role,
+    /// In which stage.
+    pub stage: StageName,
+    /// In which stay.
+    pub visit: u32,
+    /// Counts from 1 within the visit.
+    pub attempt: u32,
+    /// An agent, or a command of the host.
+    pub command: String,
+    /// The shim, once it is known.
+    pub pid: Option<u32>,
+    /// When it was launched.
+    pub started_at: Timestamp,
+    /// When it ended.
+    pub ended_at: Option<Timestamp>,
+    /// None: by a signal, or not yet.
+    pub exit_code: Option<i32>,
+    /// It ran over its time.
+    pub timed_out: bool,
+    /// How it ended, for people.
+    pub outcome: Option<String>,
+    /// The branch before.
+    pub head_before: Option<CommitId>,
+    /// The branch after.
+    pub head_after: Option<CommitId>,
+    /// None: the agent did not say.
+    pub spent: Option<Spent>,
+    /// The brief that it got.
+    pub brief: Option<Digest>,
+    /// What the agent reported, as JSON.
+    pub report: Option<String>,
+}
+
+/// An evaluation that shall be kept.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NewEvaluation {
+    /// The job that asked: a second attempt replaces nothing, it adds.
+    pub job: Option<JobId>,
+    /// Whose.
+    pub task: Option<TaskId>,
+    /// As which step, guard or mapper.
+    pub step: String,
+    /// Which component.
+    pub plugin: PluginId,
+    /// The sha256 of the component that answered; none: it was not loaded.
+    pub digest: Option<Digest>,
+    /// `pass`, `fail`, …
+    pub answer: String,
+    /// For people, cut to 1,000 characters.
+    pub summary: String,
+    /// The whole verdict as JSON.
+    pub verdict: Digest,
+    /// What was asked and answered.
+    pub transcript: Digest,
+    /// The commit under judgement.
+    pub head: Option<CommitId>,
+    /// The base at that time.
+    pub base: Option<CommitId>,
+    /// Microseconds of the whole call.
+    pub micros: u64,
+    /// When it was asked.
+    pub at: Timestamp,
+}
+
+/// An evaluation that was kept.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EvaluationRow {
+    /// Its id.
+    pub id: EvaluationId,
+    /// What was kept.
+    pub evaluation: NewEvaluation,
+}
+
+/// An entry with its place.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EntryRow {
+    /// The version that the step made.
+    pub version: Version,
+    /// Its place within the step.
+    pub ordinal: u32,
+    /// When.
+    pub at: Timestamp,
+    /// What.
+    pub entry: domain::entry::Entry,
+}
+
+/// A card on the built-in board.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BoardItem {
+    /// Whose.
+    pub project: ProjectName,
+    /// Its key.
+    pub work_item: WorkItemId,
+    /// What it says.
+    pub title: String,
+    /// Plain text.
+    pub description: String,
+    /// The column that it stands in.
+    pub status: String,
+    /// All of them.
+    pub labels: Vec<String>,
+    /// Who made it.
+    pub created_by: Actor,
+    /// When.
+    pub created_at: Timestamp,
+    /// It was deleted or archived.
+    pub gone: Option<Actor>,
+}
+
+/// A row of the board's activity log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BoardActivity {
+    /// Its id: the order of the log, and the key by which an intent is taken once.
+    pub id: u64,
+    /// Which item.
+    pub work_item: WorkItemId,
+    /// Who.
+    pub actor: Actor,
+    /// From which status; none: the creation.
+    pub from: Option<String>,
+    /// To which.
+    pub to: String,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// A comment on the built-in board.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BoardComment {
+    /// Its id.
+    pub id: u64,
+    /// Who.
+    pub actor: Actor,
+    /// The key that refuses a second one.
+    pub external_id: Option<String>,
+    /// Plain text.
+    pub text: String,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// A delivery that waits to be expanded.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Delivery {
+    /// Its id.
+    pub id: DeliveryId,
+    /// `board`, `plane`, `gitea`.
+    pub source: String,
+    /// Whose.
+    pub project: ProjectName,
+    /// The work item, as far as it is known: expansion is serial per item.
+    pub work_item: Option<WorkItemId>,
+    /// The body as it came.
+    pub body: Vec<u8>,
+    /// Failed expansions so far.
+    pub attempts: u32,
+}
+
+/// What an expanded delivery leads to.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Expansion {
+    /// An intent for the item's task; `start` makes the task where there is none.
+    Intent {
+        /// Its place within the delivery.
+        ordinal: u32,
+        /// The activity row that says so: taken once.
+        key: String,
+        /// What for.
+        event: Event,
+        /// The task that `start` makes.
+        new_task: Option<NewTask>,
+    },
+    /// Nothing follows.
+    Nothing {
+        /// For people.
+        why: String,
+    },
+    /// It could not be expanded: parked for people.
+    Parked {
+        /// Why.
+        why: String,
+    },
+}
+
+/// The store.
+pub trait Store: Send + Sync {
+    /// Writes a project; a changed pipeline sends `PipelineChanged` to each live task.
+    fn put_project(&self, project: &Project, now: Timestamp) -> Result<(), StoreError>;
+    /// All projects.
+    fn projects(&self) -> Result<Vec<Project>, StoreError>;
+
+    /// Makes a task, once per live work item: the one that is there is returned.
+    fn create_task(&self, new: &NewTask, now: Timestamp) -> Result<(TaskId, bool), StoreError>;
+    /// Steps a task.
+    fn apply(&self, task: TaskId, event: &Event, now: Timestamp) -> Result<Applied, StoreError>;
+    /// A task.
+    fn task(&self, task: TaskId) -> Result<Task, StoreError>;
+    /// The newest task of a work item.
+    fn task_of(&self, project: &ProjectName, work_item: &WorkItemId) -> Result<Option<Task>, StoreError>;
+    /// Tasks, newest first; live ones only if asked so.
+    fn tasks(&self, live: bool, limit: u32) -> Result<Vec<Task>, StoreError>;
+    /// The entries of a task, oldest first.
+    fn entries(&self, task: TaskId) -> Result<Vec<EntryRow>, StoreError>;
+    /// Folds the entries and compares with the row; the differences as text, empty: none.
+    fn rebuild(&self, task: TaskId) -> Result<Vec<String>, StoreError>;
+
+    /// Claims the next job that may run, grants its lease, and steps the task with `LeaseGranted` in the same transaction.
+    fn claim(&self, owner: &Incarnation, limits: &ClaimLimits, now: Timestamp) -> Result<Option<Claim>, StoreError>;
+    /// Records that the job is on the point of acting outside.
+    fn attempted(&self, job: JobId, token: FenceToken, now: Timestamp) -> Result<(), StoreError>;
+    /// Closes the job and steps its task, in one transaction, with the evaluation that judged. `wakes` is what the claim
+    /// saw: where more have arrived since, a `wait` is asked again at once.
+    fn complete(&self, completion: Completion<'_>, now: Timestamp) -> Result<Applied, StoreError>;
+    /// Gives the job back for later; its attempt was spent.
+    fn give_back(&self, job: JobId, token: FenceToken, available_at: Timestamp, why: &str) -> Result<(), StoreError>;
+    /// Jobs of owners that `is_alive` denies become queued again; how many.
+    fn reap(&self, is_alive: &dyn Fn(&Incarnation) -> bool, now: Timestamp) -> Result<u32, StoreError>;
+    /// Jobs that were cancelled while this owner had them: their runs must end.
+    fn cancelled_claims(&self, owner: &Incarnation) -> Result<Vec<(JobId, FenceToken)>, StoreError>;
+    /// Closes a cancelled job after its run ended; a late run still records its cost.
+    fn close_cancelled(&self, job: JobId, token: FenceToken, spent: Option<Spent>, now: Timestamp) -> Result<(), StoreError>;
+    /// Claimed jobs of a task (for a clean-up that waits for them).
+    fn claimed_jobs(&self, task: TaskId) -> Result<Vec<JobId>, StoreError>;
+    /// When the next queued job becomes available; none: nothing is queued.
+    fn next_available(&self) -> Result<Option<Timestamp>, StoreError>;
+    /// Jobs for people: the live ones, and the newest of the others.
+    fn jobs(&self, limits: &ClaimLimits, now: Timestamp, limit: u32) -> Result<Vec<JobRow>, StoreError>;
+
+    /// A run begins; written before the launch, again with the pid after it.
+    fn put_run(&self, run: &RunRow) -> Result<(), StoreError>;
+    /// Runs of a task, newest first.
+    fn runs(&self, task: TaskId, limit: u32) -> Result<Vec<RunRow>, StoreError>;
+    /// A run.
+    fn run(&self, run: RunId) -> Result<RunRow, StoreError>;
+
+    /// Keeps bytes under their hash, synced. Writing what is there costs a look.
+    fn put_blob(&self, bytes: &[u8]) -> Result<Digest, StoreError>;
+    /// Bytes by hash.
+    fn blob(&self, digest: &Digest) -> Result<Vec<u8>, StoreError>;
+    /// Documents of a task, newest first, each name once.
+    fn documents(&self, task: TaskId) -> Result<Vec<Document>, StoreError>;
+    /// Keeps a document of the host's own.
+    fn put_document(&self, task: TaskId, document: &NewDocument, now: Timestamp) -> Result<DocumentId, StoreError>;
+
+    /// Keeps an evaluation that belongs to no completion (mapper, guard, notifier).
+    fn put_evaluation(&self, evaluation: &NewEvaluation) -> Result<EvaluationId, StoreError>;
+    /// Evaluations, newest first, of one task or of all.
+    fn evaluations(&self, task: Option<TaskId>, limit: u32) -> Result<Vec<EvaluationRow>, StoreError>;
+    /// An evaluation.
+    fn evaluation(&self, id: EvaluationId) -> Result<EvaluationRow, StoreError>;
+
+    /// A fact that may end a wait: counted per `(project, subject, kind)`, and told to each task that waits for it.
+    fn wake(&self, project: &ProjectName, subject: &str, kind: WakeKind, now: Timestamp) -> Result<u32, StoreError>;
+    /// Keeps a reported check, the newest of each name, and wakes.
+    fn put_check(&self, project: &ProjectName, commit: &CommitId, check: &Check, now: Timestamp) -> Result<(), StoreError>;
+    /// The checks of a commit.
+    fn checks(&self, project: &ProjectName, commit: &CommitId) -> Result<Vec<Check>, StoreError>;
+
+    /// Freezes or thaws a project's repository.
+    fn set_freeze(&self, project: &ProjectName, reason: Option<&str>, actor: &Actor, now: Timestamp) -> Result<(), StoreError>;
+    /// Why a project is frozen, if it is.
+    fn freeze(&self, project: &ProjectName) -> Result<Option<String>, StoreError>;
+    /// Leases: name (`project/merge`), holder, token.
+    fn leases(&self) -> Result<Vec<(ProjectName, LeaseName, Option<TaskId>, FenceToken)>, StoreError>;
+
+    /// Makes a card; its number is the project's next. The creation row and its delivery stand in the same transaction.
+    fn create_item(&self, item: &NewItem, now: Timestamp) -> Result<BoardItem, StoreError>;
+    /// A card.
+    fn item(&self, project: &ProjectName, work_item: &WorkItemId) -> Result<Option<BoardItem>, StoreError>;
+    /// Cards of a project, newest first.
+    fn items(&self, project: &ProjectName, limit: u32) -> Result<Vec<BoardItem>, StoreError>;
+    /// Moves a card: row, activity and (unless the host moved it) delivery in one transaction. The same status again writes nothing.
+    fn move_item(&self, project: &ProjectName, work_item: &WorkItemId, status: &str, actor: &Actor, now: Timestamp) -> Result<(), StoreError>;
+    /// Deletes a card, as people do.
+    fn remove_item(&self, project: &ProjectName, work_item: &WorkItemId, actor: &Actor, now: Timestamp) -> Result<(), StoreError>;
+    /// The activity of a card, oldest first.
+    fn activity(&self, project: &ProjectName, work_item: &WorkItemId) -> Result<Vec<BoardActivity>, StoreError>;
+    /// Writes a comment, once per external id: false when it was there.
+    fn put_comment(&self, project: &ProjectName, work_item: &WorkItemId, actor: &Actor, external_id: Option<&str>, text: &str, now: Timestamp) -> Result<bool, StoreError>;
+    /// Comments of a card, newest first.
+    fn comments(&self, project: &ProjectName, work_item: &WorkItemId, limit: u32) -> Result<Vec<BoardComment>, StoreError>;
+
+    /// Deliveries to expand: the oldest of each work item.
+    fn pending_deliveries(&self, limit: u32) -> Result<Vec<Delivery>, StoreError>;
+    /// Closes a delivery with what it leads to: events unique on `(delivery, ordinal, task)` and by key, in one transaction.
+    fn expand(&self, delivery: DeliveryId, expansions: &[Expansion], now: Timestamp) -> Result<Vec<Applied>, StoreError>;
+
+    /// A delivery could not be expanded yet: one more attempt is counted.
+    fn expand_later(&self, delivery: DeliveryId, why: &str) -> Result<(), StoreError>;
+
+    /// The number of commits so far: whoever waits for news compares it.
+    fn sequence(&self) -> u64;
+}
+
+/// A card that shall be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewItem {
+    /// Whose.
+    pub project: ProjectName,
+    /// What it says.
+    pub title: String,
+    /// Plain text.
+    pub description: String,
+    /// In which column it is made.
+    pub status: String,
+    /// All of them.
+    pub labels: Vec<String>,
+    /// Who.
+    pub actor: Actor,
+}
+
+/// How a claimed job ends.
+#[derive(Clone, Debug)]
+pub struct Completion<'a> {
+    /// Which.
+    pub job: JobId,
+    /// The fence of the claim.
+    pub token: FenceToken,
+    /// What came of it.
+    pub event: Event,
+    /// What the claim saw of facts that wake.
+    pub wakes: u64,
+    /// The evaluation that judged; its id goes into the event.
+    pub evaluation: Option<&'a NewEvaluation>,
+    /// The run that ended.
+    pub run: Option<&'a RunRow>,
+}

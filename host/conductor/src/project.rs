@@ -1,0 +1,124 @@
+//! What a project's files say about its workers, hooks and plugins, parsed.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use domain::document::Role;
+use domain::ids::{PluginId, ProjectName, StepName};
+use domain::time::Milliseconds;
+use serde_json::Value;
+
+/// A project as its file says it, beside its pipeline.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ProjectSettings {
+    /// Its name.
+    pub name: ProjectName,
+    /// Who works in each role.
+    pub workers: BTreeMap<Role, Worker>,
+    /// What the actions of the pipeline run.
+    pub hooks: BTreeMap<HookName, CommandSpec>,
+    /// Settings of each gate's step.
+    pub gate_settings: BTreeMap<StepName, Value>,
+    /// Asked in order before an effect is performed.
+    pub guards: Vec<GuardBinding>,
+    /// Told of notices.
+    pub notifiers: Vec<(PluginId, Value)>,
+    /// Maps statuses to intents and back.
+    pub status_mapper: (PluginId, Value),
+    /// Who may give which intent (B1); empty: everybody whom the tracker lets move cards.
+    pub deciders: BTreeMap<domain::event::Intent, Vec<String>>,
+    /// Decisions are recorded, outside effects are not performed.
+    pub observe: bool,
+}
+
+/// A command that an action or a deterministic stage runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum HookName {
+    /// The project's own suite: `retest`, and a `testing` stage that is a command.
+    Test,
+    /// Brings the tested commit to staging (catalogue G9's exit contract).
+    Staging,
+    /// Brings the tested commit to production (likewise).
+    Deploy,
+}
+
+/// Who works in a role.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Worker {
+    /// An agent: it writes the documents that its role owns.
+    Agent(AgentSpec),
+    /// A command of the project: its exit code is the verdict, and the host writes the document.
+    Command(CommandSpec),
+}
+
+/// An agent.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AgentSpec {
+    /// The command; `{brief}`, `{workdir}`, `{role}`, `{work_item}` are filled in, token by token.
+    pub argv: Vec<String>,
+    /// The role's prompt: the first part of the brief.
+    pub prompt: String,
+    /// From launch to TERM.
+    pub budget: Milliseconds,
+    /// From TERM to KILL.
+    pub grace: Milliseconds,
+    /// How it says what it cost.
+    pub usage: UsageReader,
+    /// Names of the host's environment that it sees.
+    pub pass_environment: Vec<String>,
+    /// Paths outside its clone that it may read.
+    pub readable: Vec<PathBuf>,
+    /// Paths outside its clone that it may write.
+    pub writable: Vec<PathBuf>,
+}
+
+/// A command.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CommandSpec {
+    /// Program and arguments; no shell.
+    pub argv: Vec<String>,
+    /// From launch to TERM.
+    pub budget: Milliseconds,
+    /// From TERM to KILL.
+    pub grace: Milliseconds,
+    /// Names of the host's environment that it sees.
+    pub pass_environment: Vec<String>,
+    /// Paths outside its clone that it may read.
+    pub readable: Vec<PathBuf>,
+    /// Paths outside its clone that it may write: a deploy hook's target.
+    pub writable: Vec<PathBuf>,
+    /// A hook of the operator's may need the whole machine; it is his word.
+    pub sandboxed: bool,
+}
+
+/// How an agent says what it cost.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum UsageReader {
+    /// It does not.
+    #[default]
+    None,
+    /// By RFC 6901 pointers into the last JSON object that it printed.
+    Json {
+        /// Tokens in.
+        input_tokens: Option<String>,
+        /// Tokens out.
+        output_tokens: Option<String>,
+        /// US dollars.
+        cost_usd: Option<String>,
+    },
+}
+
+/// A guard and what it is asked about.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GuardBinding {
+    /// Which component.
+    pub plugin: PluginId,
+    /// Kinds of effects, e.g. `set-status`.
+    pub kinds: Vec<String>,
+    /// As it gets them.
+    pub settings: Value,
+    /// The operator wrote `on-error = "allow"`.
+    pub allow_on_error: bool,
+    /// How long it may delay.
+    pub patience: Milliseconds,
+}

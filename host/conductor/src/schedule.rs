@@ -1,0 +1,249 @@
+//! What there is to do: claims, ended runs, cancelled runs, deliveries.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+
+use domain::effect::{Claim, Effect};
+use domain::event::Event;
+use domain::ids::{DeliveryId, FenceToken, JobId, ProjectName, RunId};
+use domain::task::Task;
+use domain::time::Timestamp;
+
+use crate::ports::clock::Clock;
+use crate::ports::forge::Forge;
+use crate::ports::plugins::Plugins;
+use crate::ports::runs::Runs;
+use crate::ports::store::{Applied, ClaimLimits, Completion, Delivery, Incarnation, NewEvaluation, RunRow, Store, StoreError};
+use crate::ports::tracker::Tracker;
+use crate::project::ProjectSettings;
+
+/// The ports, wired.
+pub struct Outside {
+    /// What is remembered.
+    pub store: Arc<dyn Store>,
+    /// What judges.
+    pub plugins: Arc<dyn Plugins>,
+    /// What runs.
+    pub runs: Arc<dyn Runs>,
+    /// Where work items live.
+    pub tracker: Arc<dyn Tracker>,
+    /// Time and luck.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// Claims, performs, completes.
+pub struct Conductor {
+    pub(crate) outside: Outside,
+    pub(crate) me: Incarnation,
+    projects: RwLock<BTreeMap<ProjectName, Arc<ProjectSettings>>>,
+    forges: RwLock<BTreeMap<ProjectName, Arc<dyn Forge>>>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Jobs whose run is under a shim.
+    live: BTreeMap<JobId, Claim>,
+    /// Runs that ended and are not taken over yet.
+    ended: BTreeSet<JobId>,
+    /// Cancelled jobs whose run is being ended.
+    cancelling: BTreeMap<JobId, FenceToken>,
+    /// Jobs that a thread performs at this moment: their run, if any, is not ended before the thread is through.
+    busy: BTreeSet<JobId>,
+    /// Deliveries under way.
+    expanding: BTreeSet<DeliveryId>,
+}
+
+/// One piece of work. Pieces are independent of each other: any thread may take any.
+#[derive(Debug)]
+pub enum Work {
+    /// Perform a claimed job.
+    Perform(Box<Claim>),
+    /// Take over what an ended run left.
+    Finish(Box<Claim>),
+    /// End the run of a job that was cancelled under it.
+    Cancel(JobId, FenceToken),
+    /// Find out what a delivery means.
+    Expand(Box<Delivery>),
+}
+
+/// What a look found.
+#[derive(Debug, Default)]
+pub struct Tick {
+    /// To be performed, in any order.
+    pub work: Vec<Work>,
+    /// When to look again at the latest; none: when something happens.
+    pub look_again: Option<Timestamp>,
+}
+
+impl Conductor {
+    /// Wires the ports. `me` is this life of the host.
+    pub fn new(outside: Outside, me: Incarnation) -> Self {
+        Self {
+            outside,
+            me,
+            projects: RwLock::default(),
+            forges: RwLock::default(),
+            state: Mutex::default(),
+        }
+    }
+
+    /// Takes a project up, or its new settings.
+    pub fn put_project(&self, settings: ProjectSettings, forge: Arc<dyn Forge>) {
+        let name = settings.name.clone();
+        self.projects.write().unwrap_or_else(PoisonError::into_inner).insert(name.clone(), Arc::new(settings));
+        self.forges.write().unwrap_or_else(PoisonError::into_inner).insert(name, forge);
+    }
+
+    pub(crate) fn settings(&self, project: &ProjectName) -> Option<Arc<ProjectSettings>> {
+        self.projects.read().unwrap_or_else(PoisonError::into_inner).get(project).cloned()
+    }
+
+    /// The forge of a project.
+    pub fn forge(&self, project: &ProjectName) -> Option<Arc<dyn Forge>> {
+        self.forges.read().unwrap_or_else(PoisonError::into_inner).get(project).cloned()
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.outside.clock.now()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// To be called when a run's tree is gone. Cheap; the work comes with the next tick.
+    pub fn run_ended(&self, run: RunId) {
+        self.state().ended.insert(JobId(run.0));
+    }
+
+    /// What there is to do now, at most `capacity` new claims.
+    pub fn tick(&self, limits: &ClaimLimits, capacity: usize) -> Result<Tick, StoreError> {
+        let mut tick = Tick::default();
+        self.take_ended(&mut tick);
+        for (job, token) in self.outside.store.cancelled_claims(&self.me)? {
+            let mut state = self.state();
+            if !state.busy.contains(&job) && state.cancelling.insert(job, token).is_none() {
+                tick.work.push(Work::Cancel(job, token));
+            }
+        }
+        for delivery in self.outside.store.pending_deliveries(32)? {
+            if self.state().expanding.insert(delivery.id) {
+                tick.work.push(Work::Expand(Box::new(delivery)));
+            }
+        }
+        let mut claimed = 0;
+        while claimed < capacity {
+            let Some(claim) = self.outside.store.claim(&self.me, limits, self.now())? else { break };
+            claimed += 1;
+            self.state().busy.insert(claim.job.id);
+            tick.work.push(Work::Perform(Box::new(claim)));
+        }
+        tick.look_again = self.outside.store.next_available()?;
+        Ok(tick)
+    }
+
+    fn take_ended(&self, tick: &mut Tick) {
+        let mut state = self.state();
+        let ended = std::mem::take(&mut state.ended);
+        for job in ended {
+            if let Some(token) = state.cancelling.get(&job).copied() {
+                tick.work.push(Work::Cancel(job, token));
+                state.live.remove(&job);
+            } else if let Some(claim) = state.live.remove(&job) {
+                state.busy.insert(job);
+                tick.work.push(Work::Finish(Box::new(claim)));
+            }
+        }
+    }
+
+    pub(crate) fn keep_live(&self, claim: &Claim) {
+        self.state().live.insert(claim.job.id, claim.clone());
+        self.outside.runs.watch(domain::effect::run_of(claim.job.id));
+    }
+
+    pub(crate) fn forget_cancelled(&self, job: JobId) {
+        let mut state = self.state();
+        state.cancelling.remove(&job);
+        state.live.remove(&job);
+    }
+
+    /// Does one piece. A panic holds the task that it was about, not the host. An error means that the store failed.
+    pub fn perform(&self, work: Work) -> Result<(), StoreError> {
+        let about = match &work {
+            Work::Perform(claim) | Work::Finish(claim) => Some(claim.task.id),
+            Work::Cancel(..) | Work::Expand(_) => None,
+        };
+        let result = catch_unwind(AssertUnwindSafe(|| self.perform_one(&work)));
+        match &work {
+            Work::Expand(delivery) => self.state().expanding.remove(&delivery.id),
+            Work::Perform(claim) | Work::Finish(claim) => self.state().busy.remove(&claim.job.id),
+            Work::Cancel(..) => false,
+        };
+        match result {
+            Ok(Err(StoreError::Stale { job })) => {
+                tracing::info!(%job, "the job passed on to another owner meanwhile");
+                Ok(())
+            }
+            Ok(result) => result,
+            Err(panic) => {
+                let message = panic_text(panic.as_ref());
+                tracing::error!(?about, message, "performing panicked");
+                let Some(task) = about else { return Ok(()) };
+                self.outside.store.apply(task, &Event::Panicked { message }, self.now()).map(|_| ())
+            }
+        }
+    }
+
+    fn perform_one(&self, work: &Work) -> Result<(), StoreError> {
+        match work {
+            Work::Perform(claim) => match &claim.job.effect {
+                Effect::Launch { role, attempt } => self.launch(claim, *role, *attempt),
+                Effect::Judge { step, plugin } => self.judge(claim, step, plugin),
+                Effect::Act { step, action } => self.act(claim, step, *action),
+                Effect::Timer => {
+                    let event = Event::TimerFired { epoch: claim.job.epoch };
+                    self.complete(claim, event, None, None).map(|_| ())
+                }
+                Effect::CleanUp => self.clean_up(claim),
+                Effect::SetStatus { phase } => self.set_status(claim, phase),
+                Effect::Comment { text } => self.comment(claim, text),
+                Effect::Notify { notice, text } => self.notify(claim, *notice, text),
+                Effect::Tidy => self.tidy(claim),
+            },
+            Work::Finish(claim) => self.finish(claim),
+            Work::Cancel(job, token) => self.cancel(*job, *token),
+            Work::Expand(delivery) => self.expand(delivery),
+        }
+    }
+
+    /// Closes a claimed job with what came of it.
+    pub(crate) fn complete(
+        &self,
+        claim: &Claim,
+        event: Event,
+        evaluation: Option<&NewEvaluation>,
+        run: Option<&RunRow>,
+    ) -> Result<Applied, StoreError> {
+        let completion = Completion {
+            job: claim.job.id,
+            token: claim.token,
+            event,
+            wakes: claim.wakes,
+            evaluation,
+            run,
+        };
+        self.outside.store.complete(completion, self.now())
+    }
+
+    /// The task as it stands now, where a claim's copy may be old.
+    pub(crate) fn fresh(&self, claim: &Claim) -> Result<Task, StoreError> {
+        self.outside.store.task(claim.task.id)
+    }
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "a panic without a text".to_owned())
+}

@@ -1,0 +1,133 @@
+//! `gatewright.toml`: what holds for the whole host.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+use domain::plugin::{Capability, Ceiling, Limits};
+use domain::time::Milliseconds;
+
+use crate::diagnostic::{Problem, quoted};
+use crate::keys;
+use crate::paths::Paths;
+use crate::reader::{Node, Section};
+
+/// The port of the operator's listener, unless the file says another.
+const PORT: u16 = 8500;
+/// Runs at one time, unless the file says another.
+const RUNS: u64 = 2;
+/// Below this much free space nothing launches, unless the file says another.
+const FREE_SPACE_MIB: u64 = 512;
+
+/// The host's file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostConfig {
+    /// Where the operator's HTTP listens: a loopback address. Port 0: any that is free.
+    pub operator: SocketAddr,
+    /// Agents and commands at one time.
+    pub runs: u32,
+    /// Below this much free space nothing launches.
+    pub free_space_mib: u64,
+    /// What workers are kept in.
+    pub sandbox: SandboxPolicy,
+    /// What no plugin may exceed.
+    pub plugins: PluginPolicy,
+}
+
+/// What workers are kept in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SandboxPolicy {
+    /// Which sandbox.
+    pub mode: SandboxMode,
+    /// What every worker may read beside the system.
+    pub readable: Vec<PathBuf>,
+}
+
+/// Which sandbox.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SandboxMode {
+    /// bubblewrap where it works, otherwise none; `serve` says which.
+    Auto,
+    /// bubblewrap; without it nothing is launched.
+    Bubblewrap,
+    /// None: workers see what the operator sees.
+    None,
+}
+
+/// What no plugin may exceed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PluginPolicy {
+    /// What no project may grant more than.
+    pub ceiling: Ceiling,
+    /// Of one call.
+    pub limits: Limits,
+}
+
+/// Reads the file; what is wrong is in the section's report, and the value then only fills its place.
+pub(crate) fn read(file: &Section<'_>, paths: &Paths) -> HostConfig {
+    let mut config = HostConfig {
+        operator: SocketAddr::from((Ipv4Addr::LOCALHOST, PORT)),
+        runs: RUNS as u32,
+        free_space_mib: FREE_SPACE_MIB,
+        sandbox: SandboxPolicy { mode: SandboxMode::Auto, readable: Vec::new() },
+        plugins: PluginPolicy { ceiling: Ceiling::AtMost(Vec::new()), limits: Limits::default() },
+    };
+    if let Some(listen) = file.section("listen", &keys::LISTEN)
+        && let Some(node) = listen.get("operator")
+        && let Some(address) = loopback(&node)
+    {
+        config.operator = address;
+    }
+    if let Some(limits) = file.section("limits", &keys::LIMITS) {
+        config.runs = limits.whole("runs", 1..=64, RUNS) as u32;
+        config.free_space_mib = limits.whole("free-space-mib", 16..=1_048_576, FREE_SPACE_MIB);
+    }
+    if let Some(sandbox) = file.section("sandbox", &keys::SANDBOX) {
+        let modes =
+            [("auto", SandboxMode::Auto), ("bubblewrap", SandboxMode::Bubblewrap), ("none", SandboxMode::None)];
+        config.sandbox = SandboxPolicy {
+            mode: sandbox.get("mode").and_then(|node| node.word(&modes)).unwrap_or(SandboxMode::Auto),
+            readable: paths.readable(&sandbox),
+        };
+    }
+    if let Some(node) = file.need("plugins", "[plugins]\nceiling = [\"repo\", \"documents\", \"forge\", \"tracker\", \"runs\", \"history\", \"kv\"]")
+        && let Some(plugins) = node.table("[plugins]", &keys::PLUGINS)
+    {
+        config.plugins = policy(&plugins);
+    }
+    config
+}
+
+fn policy(plugins: &Section<'_>) -> PluginPolicy {
+    let mut limits = Limits::default();
+    let mebibyte = 1024 * 1024;
+    limits.memory_bytes = plugins.whole("memory-mib", 1..=4096, limits.memory_bytes / mebibyte) * mebibyte;
+    limits.wasm_time = Milliseconds(plugins.whole("time-ms", 10..=600_000, limits.wasm_time.0));
+    limits.evaluation_time = Milliseconds(limits.evaluation_time.0.max(limits.wasm_time.0));
+    // There is no silent ceiling: whoever runs a host says what plugins may do at most.
+    let ceiling = match plugins.need("ceiling", "ceiling = [\"repo\", \"documents\"], or ceiling = \"open\"") {
+        Some(node) if node.is_text() => node.word(&[("open", ())]).map(|()| Ceiling::Open),
+        Some(node) => Some(Ceiling::AtMost(capabilities(&node))),
+        None => None,
+    };
+    PluginPolicy { ceiling: ceiling.unwrap_or(Ceiling::AtMost(Vec::new())), limits }
+}
+
+/// A list of capabilities as manifests spell them.
+pub(crate) fn capabilities(node: &Node<'_>) -> Vec<Capability> {
+    node.items().unwrap_or_default().iter().filter_map(|item| item.parsed::<Capability>()).map(|at| at.value).collect()
+}
+
+fn loopback(node: &Node<'_>) -> Option<SocketAddr> {
+    let text = node.text()?;
+    let problem = match text.value.parse::<SocketAddr>() {
+        Ok(address) if address.ip().is_loopback() => return Some(address),
+        Ok(_) => Problem::at(text.span, format!("{} is no loopback address", quoted(&text.value)))
+            .label("reachable from outside")
+            .help("whoever reaches this listener may approve and merge; put a proxy with its own log-in before `127.0.0.1:8500`"),
+        Err(_) => Problem::at(text.span, format!("{} cannot be {}", node.what, quoted(&text.value)))
+            .label("no address with a port")
+            .help("write an address and a port, such as \"127.0.0.1:8500\"; port 0 takes any that is free"),
+    };
+    node.report.add(problem);
+    None
+}

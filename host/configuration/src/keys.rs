@@ -1,0 +1,104 @@
+//! Every table and key that the files may hold. The reader knows no other, and `docs/configuration.md` explains each.
+
+/// A kind of table.
+#[derive(Debug)]
+pub(crate) struct Shape {
+    /// How messages call it; `NAME` stands for what the operator chose.
+    pub(crate) name: &'static str,
+    /// Its keys.
+    pub(crate) keys: &'static [&'static str],
+}
+
+pub(crate) const HOST: Shape = Shape { name: "gatewright.toml", keys: &["listen", "limits", "sandbox", "plugins"] };
+pub(crate) const LISTEN: Shape = Shape { name: "[listen]", keys: &["operator"] };
+pub(crate) const LIMITS: Shape = Shape { name: "[limits]", keys: &["runs", "free-space-mib"] };
+pub(crate) const SANDBOX: Shape = Shape { name: "[sandbox]", keys: &["mode", "readable"] };
+pub(crate) const PLUGINS: Shape = Shape { name: "[plugins]", keys: &["ceiling", "memory-mib", "time-ms"] };
+
+pub(crate) const PROJECT: Shape = Shape {
+    name: "projects/NAME.toml",
+    keys: &[
+        "name",
+        "prefix",
+        "repository",
+        "base-branch",
+        "mode",
+        "pipeline",
+        "stage",
+        "roles",
+        "commands",
+        "gates",
+        "plugin",
+        "guard",
+        "notifier",
+        "status-mapper",
+        "deciders",
+    ],
+};
+pub(crate) const STAGE: Shape = Shape {
+    name: "[[stage]]",
+    keys: &["name", "role", "passage", "terminal", "to", "on-fail", "on-moved-base", "bug-to", "steps"],
+};
+pub(crate) const STEP: Shape = Shape {
+    name: "a step",
+    keys: &["gate", "plugin", "action", "consent", "name", "lease", "patience", "on-patience", "waived-by"],
+};
+pub(crate) const ROLE: Shape = Shape {
+    name: "[roles.NAME]",
+    keys: &[
+        "command",
+        "run",
+        "prompt",
+        "timeout",
+        "grace",
+        "usage",
+        "pass-environment",
+        "readable",
+        "writable",
+        "sandboxed",
+    ],
+};
+pub(crate) const USAGE: Shape =
+    Shape { name: "usage", keys: &["format", "cost-usd", "input-tokens", "output-tokens"] };
+pub(crate) const COMMAND: Shape = Shape {
+    name: "[commands.NAME]",
+    keys: &["run", "timeout", "grace", "pass-environment", "readable", "writable", "sandboxed"],
+};
+pub(crate) const GATE: Shape = Shape { name: "[gates.NAME]", keys: &["settings"] };
+pub(crate) const PLUGIN: Shape = Shape {
+    name: "[[plugin]]",
+    keys: &["id", "kind", "file", "sha256", "grants", "refused", "amend", "step", "edge", "before", "patience", "on-patience"],
+};
+pub(crate) const GUARD: Shape =
+    Shape { name: "[[guard]]", keys: &["plugin", "kinds", "settings", "on-error", "patience"] };
+pub(crate) const NOTIFIER: Shape = Shape { name: "[[notifier]]", keys: &["plugin", "settings"] };
+pub(crate) const STATUS_MAPPER: Shape = Shape { name: "[status-mapper]", keys: &["plugin", "settings"] };
+pub(crate) const DECIDERS: Shape =
+    Shape { name: "[deciders]", keys: &["start", "approve", "reject", "confirm-deploy", "stop", "estimate"] };
+pub(crate) const ROLES: Shape =
+    Shape { name: "[roles]", keys: &["analyst", "architect", "developer", "reviewer", "tester", "deployer"] };
+pub(crate) const COMMANDS: Shape = Shape { name: "[commands]", keys: &["test", "staging", "deploy"] };
+
+/// All of them: what the document must explain.
+#[cfg(test)]
+pub(crate) const ALL: [&Shape; 19] = [
+    &HOST,
+    &LISTEN,
+    &LIMITS,
+    &SANDBOX,
+    &PLUGINS,
+    &PROJECT,
+    &STAGE,
+    &STEP,
+    &ROLES,
+    &ROLE,
+    &USAGE,
+    &COMMANDS,
+    &COMMAND,
+    &GATE,
+    &PLUGIN,
+    &GUARD,
+    &NOTIFIER,
+    &STATUS_MAPPER,
+    &DECIDERS,
+];

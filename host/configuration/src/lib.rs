@@ -1,0 +1,34 @@
+//! Configuration: the operator's files, read into the types that the other crates work with. All that is wrong in all of
+//! them is told at once, each with its line and what would be right; TOML is known here and nowhere else.
+//!
+//! [`load`] reads a state folder, [`init()`] plans the files of a new one, [`add_plugin`] edits a project's file and keeps
+//! its comments. Nothing here starts a process, opens the database or looks at the environment: what the machine knows is
+//! an argument ([`Surroundings`], [`InitRequest`]).
+
+mod addition;
+mod binding;
+mod check;
+mod diagnostic;
+mod duration;
+mod host;
+mod init;
+mod keys;
+mod load;
+mod paths;
+mod pipeline;
+mod project;
+mod reader;
+mod secret;
+mod stage;
+mod worker;
+
+pub use addition::{AddError, Anchor, PluginAddition, PluginPlace, add_plugin};
+pub use binding::{GatePlace, PluginBinding};
+pub use diagnostic::{Diagnostic, Place, render};
+pub use host::{HostConfig, PluginPolicy, SandboxMode, SandboxPolicy};
+pub use init::agent::{AgentChoice, AgentProgram};
+pub use init::listing::{RootListing, test_command};
+pub use init::names::{prefix_of, project_name};
+pub use init::write::{WriteError, Written, write_plan};
+pub use init::{IfThere, InitError, InitPlan, InitRequest, PlannedFile, Preset, init};
+pub use load::{Loaded, ProjectFile, Surroundings, load, load_project};

@@ -1,0 +1,231 @@
+//! Secrets that were written into a file: found by their shape, refused, and blotted out wherever the file is shown.
+
+use std::ops::Range;
+
+use crate::diagnostic::Problem;
+
+/// Texts by which issuers mark their tokens, how long what follows must be, and what it then is.
+const MARKS: [(&str, usize, &str); 19] = [
+    ("sk-ant-", 16, "an Anthropic key"),
+    ("sk-proj-", 16, "an OpenAI key"),
+    ("sk-svcacct-", 16, "an OpenAI key"),
+    ("sk-or-v1-", 16, "an OpenRouter key"),
+    ("ghp_", 30, "a GitHub token"),
+    ("gho_", 30, "a GitHub token"),
+    ("ghs_", 30, "a GitHub token"),
+    ("ghu_", 30, "a GitHub token"),
+    ("github_pat_", 20, "a GitHub token"),
+    ("glpat-", 16, "a GitLab token"),
+    ("plane_api_", 16, "a Plane key"),
+    ("xoxb-", 16, "a Slack token"),
+    ("xoxp-", 16, "a Slack token"),
+    ("AKIA", 16, "an AWS key"),
+    ("ASIA", 16, "an AWS key"),
+    ("AIza", 30, "a Google key"),
+    ("whsec_", 16, "a webhook secret"),
+    ("npm_", 30, "an npm token"),
+    ("-----BEGIN", 8, "a private key"),
+];
+
+/// Ends of a name whose value is a secret, in capitals, with what may join words taken out.
+const NAMES: [&str; 9] =
+    ["PASSWORD", "PASSWD", "SECRET", "TOKEN", "APIKEY", "ACCESSKEY", "PRIVATEKEY", "CREDENTIAL", "CREDENTIALS"];
+
+/// A secret in a text.
+pub(crate) struct Found {
+    pub(crate) span: Range<usize>,
+    what: &'static str,
+}
+
+impl Found {
+    pub(crate) fn problem(&self) -> Problem {
+        Problem::at(self.span.clone(), format!("{} stands in the file", self.what))
+            .label("blotted out here; it is in the file")
+            .help("remove it, and let its issuer revoke it: files are read by backups and by whoever helps")
+            .help("an agent gets it from the host's environment: `pass-environment = [\"NAME\"]`")
+    }
+}
+
+/// All secrets of a text, in order, none within another.
+pub(crate) fn find(text: &str) -> Vec<Found> {
+    let mut all = marked(text);
+    all.extend(in_urls(text));
+    all.extend(after_words(text));
+    all.extend(assigned(text));
+    all.sort_by_key(|found| (found.span.start, std::cmp::Reverse(found.span.end)));
+    let mut reached = 0;
+    all.retain(|found| {
+        let apart = found.span.start >= reached;
+        reached = reached.max(found.span.end);
+        apart
+    });
+    all
+}
+
+/// The text with each secret's characters replaced, so that columns stay.
+pub(crate) fn blot(text: &str, secrets: &[Found]) -> String {
+    let mut shown = String::with_capacity(text.len());
+    let mut at = 0;
+    for found in secrets {
+        shown.push_str(&text[at..found.span.start]);
+        // One byte for each byte, and each line end where it was: spans and line numbers stay valid.
+        shown.extend(text[found.span.clone()].bytes().map(|byte| if byte == b'\n' { '\n' } else { '*' }));
+        at = found.span.end;
+    }
+    shown.push_str(&text[at..]);
+    shown
+}
+
+/// Takes the secrets of a file out of a message about it. A message may quote only the beginning of one.
+pub(crate) fn blot_message(message: String, secrets: &[&str]) -> String {
+    let mut shown = message;
+    for secret in secrets {
+        let mark: String = secret.chars().take(8).collect();
+        if mark.len() < 4 {
+            continue;
+        }
+        while let Some(at) = shown.find(&mark) {
+            let same = shown[at..].chars().zip(secret.chars()).take_while(|(left, right)| left == right);
+            let length: usize = same.map(|(character, _)| character.len_utf8()).sum();
+            shown.replace_range(at..at + length, "***");
+        }
+    }
+    shown
+}
+
+fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-_.~+/=".contains(&byte)
+}
+
+fn token_end(text: &str, from: usize) -> usize {
+    text.as_bytes()[from..].iter().position(|byte| !is_token(*byte)).map_or(text.len(), |length| from + length)
+}
+
+fn marked(text: &str) -> Vec<Found> {
+    let mut all = Vec::new();
+    for (mark, least, what) in MARKS {
+        for (start, _) in text.match_indices(mark) {
+            let within = text[..start].bytes().next_back().is_some_and(|byte| byte.is_ascii_alphanumeric());
+            let body = start + mark.len();
+            let private = mark.starts_with('-');
+            let end = if private { end_of_key(text, start) } else { token_end(text, body) };
+            let real = if private { text[body..end].contains("PRIVATE KEY") } else { !within && end - body >= least };
+            if real {
+                all.push(Found { span: start..end, what });
+            }
+        }
+    }
+    all
+}
+
+/// A key in PEM ends with its own last line; without one, with the text.
+fn end_of_key(text: &str, start: usize) -> usize {
+    text[start..]
+        .find("-----END")
+        .and_then(|end| text[start + end..].find("KEY-----").map(|tail| start + end + tail + "KEY-----".len()))
+        .unwrap_or(text.len())
+}
+
+/// `https://user:password@host`.
+fn in_urls(text: &str) -> Vec<Found> {
+    let mut all = Vec::new();
+    for (scheme, _) in text.match_indices("://") {
+        let start = scheme + 3;
+        let authority = text[start..].find(['/', '"', '\'', ' ', '\n', '?', '#']).map_or(text.len(), |end| start + end);
+        let Some(at) = text[start..authority].rfind('@') else { continue };
+        let Some(colon) = text[start..start + at].find(':') else { continue };
+        let password = start + colon + 1..start + at;
+        if !password.is_empty() && !text[password.clone()].starts_with(['$', '{', '<']) {
+            all.push(Found { span: password, what: "a password in an address" });
+        }
+    }
+    all
+}
+
+/// `Bearer …`, `Basic …`.
+fn after_words(text: &str) -> Vec<Found> {
+    let mut all = Vec::new();
+    for word in ["Bearer ", "bearer ", "Basic "] {
+        for (at, _) in text.match_indices(word) {
+            let start = at + word.len();
+            let end = token_end(text, start);
+            let mixed = text[start..end].bytes().any(|byte| byte.is_ascii_digit());
+            if end - start >= 12 && mixed {
+                all.push(Found { span: start..end, what: "an authorization" });
+            }
+        }
+    }
+    all
+}
+
+/// `NAME_TOKEN=value` in an argument, and `api-key = "value"` of the file itself.
+fn assigned(text: &str) -> Vec<Found> {
+    let mut all = Vec::new();
+    for (equals, _) in text.match_indices('=') {
+        let before = text[..equals].trim_end_matches([' ', '\t']).trim_end_matches(['"', '\'']);
+        let name_start = before
+            .bytes()
+            .rposition(|byte| !(byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-'))
+            .map_or(0, |at| at + 1);
+        if !names_secret(&before[name_start..]) {
+            continue;
+        }
+        let after = &text[equals + 1..];
+        let lead = after.len() - after.trim_start_matches([' ', '\t', '"', '\'']).len();
+        let start = equals + 1 + lead;
+        let end = text[start..].find(['"', '\'', '\n', ' ', ',', ']', '}', '#']).map_or(text.len(), |end| start + end);
+        let value = &text[start..end];
+        if value.len() >= 8 && !value.starts_with(['$', '{', '[', '<', '/', '~']) && value.is_ascii() {
+            all.push(Found { span: start..end, what: "a secret" });
+        }
+    }
+    all
+}
+
+fn names_secret(name: &str) -> bool {
+    let plain: String = name.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_ascii_uppercase();
+    NAMES.iter().any(|end| plain.ends_with(end))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn blotted(text: &str) -> String {
+        blot(text, &find(text))
+    }
+
+    #[test]
+    fn what_issuers_mark_and_what_stands_in_addresses_and_assignments_is_blotted_out() {
+        for (text, shown) in [
+            ("run = ['x', 'sk-ant-REDACTED']", "run = ['x', '******************************']"),
+            ("url = 'https://bot:hunter22@git.example.org/x'", "url = 'https://bot:********@git.example.org/x'"),
+            ("'Authorization: Bearer abcdef0123456789'", "'Authorization: Bearer ****************'"),
+            ("run = ['env', 'DEPLOY_TOKEN=abcd1234efgh', 'x']", "run = ['env', 'DEPLOY_TOKEN=************', 'x']"),
+            ("settings = { api-key = \"abcd1234\" }", "settings = { api-key = \"********\" }"),
+        ] {
+            assert_eq!(blotted(text), shown);
+        }
+    }
+
+    #[test]
+    fn what_only_looks_a_little_like_one_stays() {
+        for text in [
+            "input-tokens = \"/usage/input_tokens\"",
+            "pass-environment = [\"ANTHROPIC_API_KEY\"]",
+            "run = [\"sh\", \"-c\", \"DEPLOY_TOKEN=$TOKEN make deploy\"]",
+            "repository = \"/home/ann/sk-ant-eater\"",
+            "url = \"https://git.example.org/a@b\"",
+            "token-budget = 400000",
+        ] {
+            assert_eq!(blotted(text), text);
+        }
+    }
+
+    #[test]
+    fn a_private_key_goes_as_a_whole() {
+        let text = "key = '''-----BEGIN PRIVATE KEY-----\nMIIE\n-----END PRIVATE KEY-----'''\nname = 'x'";
+        assert!(!blotted(text).contains("MIIE"));
+        assert!(blotted(text).ends_with("'''\nname = 'x'"));
+    }
+}

@@ -1,0 +1,325 @@
+//! `[roles.NAME]` and `[commands.NAME]`: who works, and what the host's actions run.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use conductor::project::{AgentSpec, CommandSpec, HookName, UsageReader, Worker};
+use domain::document::Role;
+use domain::time::Milliseconds;
+
+use crate::diagnostic::{Problem, nearest, quoted};
+use crate::keys;
+use crate::paths::Paths;
+use crate::reader::{At, Node, Section, list_of_words};
+
+/// From TERM to KILL (catalogue E5).
+const GRACE: Milliseconds = Milliseconds::from_seconds(20);
+/// Bounds of a time budget in milliseconds.
+const BUDGET: std::ops::RangeInclusive<u64> = 1000..=24 * 3_600_000;
+/// Bounds of a grace in milliseconds.
+const GRACES: std::ops::RangeInclusive<u64> = 0..=600_000;
+/// A prompt is the beginning of every brief: what is larger is another file.
+const PROMPT_BYTES: u64 = 64 * 1024;
+/// What stands in an agent's command for what only the launch knows.
+const PLACEHOLDERS: [&str; 4] = ["{brief}", "{workdir}", "{role}", "{work_item}"];
+/// Tokens that only a shell understands.
+const SHELL_TOKENS: [&str; 8] = ["&&", "||", "|", ";", ">", ">>", "<", "&"];
+
+/// Beginnings of names of the host's environment that no worker sees, and why.
+const HOST_NAMES: [(&str, &str); 13] = [
+    ("GATEWRIGHT_", "the host sets these itself"),
+    ("PLANE_", "the tracker's token stays with the host"),
+    ("GITEA_", "the forge's token stays with the host"),
+    ("FORGEJO_", "the forge's token stays with the host"),
+    ("GITHUB_", "the forge's token stays with the host"),
+    ("GH_", "the forge's token stays with the host"),
+    ("GITLAB_", "the forge's token stays with the host"),
+    ("TELEGRAM_", "the chat's token stays with the host"),
+    ("SSH_", "it opens the operator's own keys"),
+    ("GIT_ASKPASS", "it opens the operator's own credentials"),
+    ("GIT_SSH", "it opens the operator's own keys"),
+    ("GIT_CONFIG", "it carries credentials and commands"),
+    ("LD_", "it loads code into every process"),
+];
+
+/// What a file says of workers and hooks. What was named and is flawed stands in `named` alone, so that nobody is told
+/// that it is missing.
+#[derive(Debug, Default)]
+pub(crate) struct Crew {
+    pub(crate) workers: BTreeMap<Role, Worker>,
+    pub(crate) named_roles: BTreeSet<Role>,
+    pub(crate) hooks: BTreeMap<HookName, CommandSpec>,
+    pub(crate) named_hooks: BTreeSet<HookName>,
+}
+
+/// As files spell it.
+pub(crate) const fn hook_word(hook: HookName) -> &'static str {
+    match hook {
+        HookName::Test => "test",
+        HookName::Staging => "staging",
+        HookName::Deploy => "deploy",
+    }
+}
+
+/// Reads both tables.
+pub(crate) fn read(file: &Section<'_>, paths: &Paths, repository: Option<&Path>) -> Crew {
+    let mut crew = Crew::default();
+    if let Some(roles) = file.section("roles", &keys::ROLES) {
+        for role in Role::ALL {
+            let Some(node) = roles.get(role.as_str()) else { continue };
+            crew.named_roles.insert(role);
+            let worker = node
+                .table(&format!("[roles.{role}]"), &keys::ROLE)
+                .and_then(|section| worker(&section, role, paths, repository));
+            crew.workers.extend(worker.map(|worker| (role, worker)));
+        }
+    }
+    if let Some(commands) = file.section("commands", &keys::COMMANDS) {
+        for hook in [HookName::Test, HookName::Staging, HookName::Deploy] {
+            let word = hook_word(hook);
+            let Some(node) = commands.get(word) else { continue };
+            crew.named_hooks.insert(hook);
+            let budget = Milliseconds::from_seconds(30 * 60);
+            let spec = node
+                .table(&format!("[commands.{word}]"), &keys::COMMAND)
+                .and_then(|section| command(&section, budget, paths, repository));
+            crew.hooks.extend(spec.map(|spec| (hook, spec)));
+        }
+    }
+    crew
+}
+
+/// Catalogue E5.
+const fn budget_of(role: Role) -> Milliseconds {
+    match role {
+        Role::Developer => Milliseconds::from_seconds(3600),
+        Role::Reviewer => Milliseconds::from_seconds(3000),
+        Role::Analyst | Role::Architect | Role::Tester | Role::Deployer => Milliseconds::from_seconds(1800),
+    }
+}
+
+fn worker(section: &Section<'_>, role: Role, paths: &Paths, repository: Option<&Path>) -> Option<Worker> {
+    let report = section.report;
+    match (section.get("command"), section.get("run")) {
+        (Some(_), None) => agent(section, role, paths, repository).map(Worker::Agent),
+        (None, Some(node)) => {
+            for key in ["prompt", "usage"] {
+                if let Some(foreign) = section.get(key) {
+                    report.add(Problem::at(foreign.span, format!("`{key}` belongs to an agent, and `run` is a plain command")));
+                }
+            }
+            if matches!(role, Role::Analyst | Role::Architect) {
+                let problem = Problem::at(node.span, format!("the {role} cannot be a plain command"));
+                report.add(problem.help("an exit code is no document; name an agent: command = [\"claude\", …]"));
+                return None;
+            }
+            command(section, budget_of(role), paths, repository).map(Worker::Command)
+        }
+        (Some(_), Some(node)) => {
+            let problem = Problem::at(node.span, format!("{} has `command` and `run`", section.name));
+            report.add(problem.help("`command` is an agent that gets a brief; `run` is a plain command whose exit code is the verdict"));
+            None
+        }
+        (None, None) => {
+            let problem = Problem::at(section.span.clone(), format!("{} does not say who works", section.name));
+            report.add(
+                problem
+                    .help("an agent: command = [\"claude\", \"-p\", \"Read {brief} and do what it says\"]")
+                    .help("a plain command whose exit code is the verdict: run = [\"cargo\", \"test\"]"),
+            );
+            None
+        }
+    }
+}
+
+fn agent(section: &Section<'_>, role: Role, paths: &Paths, repository: Option<&Path>) -> Option<AgentSpec> {
+    let argv = section.get("command").and_then(|node| argv(&node));
+    for token in argv.iter().flatten() {
+        tell_unknown_placeholders(section, token);
+    }
+    if let Some(node) = section.get("sandboxed") {
+        let problem = Problem::at(node.span, format!("`sandboxed` of {} is not for an agent to choose", section.name));
+        section.report.add(problem.help("[sandbox] mode in gatewright.toml says it for all agents"));
+    }
+    let prompt = prompt(section, role, paths);
+    let usage = section.get("usage").and_then(|node| node.table("usage", &keys::USAGE)).map(|table| usage(&table));
+    let spec = AgentSpec {
+        argv: argv?.into_iter().map(|token| token.value).collect(),
+        prompt: prompt?,
+        budget: section.duration("timeout", BUDGET, budget_of(role)),
+        grace: section.duration("grace", GRACES, GRACE),
+        usage: usage.unwrap_or_default(),
+        pass_environment: environment(section),
+        readable: paths.readable(section),
+        writable: paths.writable(section, repository),
+    };
+    Some(spec)
+}
+
+fn command(
+    section: &Section<'_>,
+    budget: Milliseconds,
+    paths: &Paths,
+    repository: Option<&Path>,
+) -> Option<CommandSpec> {
+    let argv = section.need("run", "run = [\"cargo\", \"test\"]").and_then(|node| argv(&node));
+    for token in argv.iter().flatten() {
+        if let Some(placeholder) = PLACEHOLDERS.iter().find(|placeholder| token.value.contains(**placeholder)) {
+            let message = format!("`{placeholder}` is only filled in for agents");
+            let problem = Problem::at(token.span.clone(), message);
+            section.report.add(problem.help("a plain command runs in the clone; it gets no brief"));
+        }
+    }
+    let sandboxed = section.flag("sandboxed", true);
+    for key in ["readable", "writable"] {
+        if let Some(node) = section.get(key).filter(|_| !sandboxed) {
+            let problem = Problem::at(node.span, format!("`{key}` says nothing beside `sandboxed = false`"));
+            section.report.add(problem.help("without a sandbox the command sees the whole machine; remove one of the two"));
+        }
+    }
+    let spec = CommandSpec {
+        argv: argv?.into_iter().map(|token| token.value).collect(),
+        budget: section.duration("timeout", BUDGET, budget),
+        grace: section.duration("grace", GRACES, GRACE),
+        pass_environment: environment(section),
+        readable: paths.readable(section),
+        writable: paths.writable(section, repository),
+        sandboxed,
+    };
+    Some(spec)
+}
+
+/// Program and arguments. No shell reads them, and the mistakes that come from thinking of one are told.
+fn argv(node: &Node<'_>) -> Option<Vec<At<String>>> {
+    let items = node.items()?;
+    let Some(first) = items.first() else {
+        node.report.add(Problem::at(node.span.clone(), format!("{} is empty", node.what)).help("the first entry is the program"));
+        return None;
+    };
+    let before = node.report.count();
+    let program = first.text()?;
+    let spaced = program.value.contains(char::is_whitespace) && !program.value.starts_with('/');
+    if spaced {
+        let problem = Problem::at(program.span, "the program's name has a space in it");
+        node.report.add(problem.label("one entry for each argument").help(format!("write {}", list_of_words(&program.value))));
+    } else if program.value.starts_with('~') || (program.value.contains('/') && !program.value.starts_with('/')) {
+        let problem = Problem::at(program.span, "the program is a relative path");
+        node.report.add(problem.help("a name is looked up in PATH; a path begins with `/`; a script of the repository is [\"sh\", \"./script\"]"));
+    }
+    // An empty argument is an argument; only the program must be there.
+    let tokens: Vec<At<String>> = items.iter().filter_map(Node::argument).collect();
+    for token in &tokens {
+        if SHELL_TOKENS.contains(&token.value.as_str()) {
+            let problem = Problem::at(token.span.clone(), format!("`{}` means nothing here: no shell reads the command", token.value));
+            node.report.add(problem.help("[\"sh\", \"-c\", \"…\"] runs one"));
+        }
+    }
+    (node.report.count() == before).then_some(tokens)
+}
+
+fn tell_unknown_placeholders(section: &Section<'_>, token: &At<String>) {
+    for (open, _) in token.value.match_indices('{') {
+        let rest = &token.value[open..];
+        let Some(close) = rest.find('}') else { continue };
+        let word = &rest[..=close];
+        let inner = &word[1..close];
+        let looks = !inner.is_empty() && inner.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_' || byte == b'-');
+        if looks && !PLACEHOLDERS.contains(&word) {
+            let problem = Problem::at(token.span.clone(), format!("nothing is filled in for {}", quoted(word)));
+            section.report.add(problem.choices("these are filled in", word, PLACEHOLDERS));
+        }
+    }
+}
+
+fn prompt(section: &Section<'_>, role: Role, paths: &Paths) -> Option<String> {
+    let text = match section.get("prompt") {
+        Some(node) => node.text()?,
+        None => At { value: format!("prompts/{role}.md"), span: section.span.clone() },
+    };
+    let path = paths.beneath(section.report, &format!("`prompt` of {}", section.name), &text)?;
+    let problem = match read_prompt(&path) {
+        Ok(prompt) if prompt.trim().is_empty() => Problem::at(text.span, format!("the prompt {} is empty", quoted(&text.value))),
+        Ok(prompt) => return Some(prompt),
+        Err(why) => {
+            let problem = Problem::at(text.span, format!("the prompt {} cannot be read: {why}", quoted(&text.value)));
+            match sibling(&path) {
+                Some(near) => problem.help(format!("did you mean `{near}`?")),
+                None => problem,
+            }
+        }
+    };
+    section.report.add(problem.help(format!("it is the first part of each brief of the {role}, relative to {}", "the state folder")));
+    None
+}
+
+fn read_prompt(path: &Path) -> Result<String, String> {
+    let mut text = String::new();
+    let file = File::open(path).map_err(|error| match error.kind() {
+        std::io::ErrorKind::NotFound => "there is no such file".to_owned(),
+        _ => error.to_string(),
+    })?;
+    if !file.metadata().is_ok_and(|metadata| metadata.is_file()) {
+        return Err("it is no file".to_owned());
+    }
+    file.take(PROMPT_BYTES + 1).read_to_string(&mut text).map_err(|error| error.to_string())?;
+    if text.len() as u64 > PROMPT_BYTES { Err("it is larger than 64 KiB".to_owned()) } else { Ok(text) }
+}
+
+/// A file beside a missing one whose name is near.
+fn sibling(path: &Path) -> Option<String> {
+    let wanted = path.file_name()?.to_str()?;
+    let names: Vec<String> = std::fs::read_dir(path.parent()?)
+        .ok()?
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+        .collect();
+    let list: Vec<&str> = names.iter().map(String::as_str).collect();
+    nearest(wanted, &list).map(str::to_owned)
+}
+
+fn usage(section: &Section<'_>) -> UsageReader {
+    let format = section.need("format", "format = \"json\"").and_then(|node| node.word(&[("json", true), ("none", false)]));
+    let pointers = ["input-tokens", "output-tokens", "cost-usd"].map(|key| pointer(section, key));
+    match format {
+        Some(true) => {
+            let [input_tokens, output_tokens, cost_usd] = pointers;
+            UsageReader::Json { input_tokens, output_tokens, cost_usd }
+        }
+        _ => UsageReader::None,
+    }
+}
+
+fn pointer(section: &Section<'_>, key: &str) -> Option<String> {
+    let text = section.text(key)?;
+    let escapes = text.value.match_indices('~').all(|(at, _)| matches!(text.value.as_bytes().get(at + 1), Some(b'0' | b'1')));
+    if text.value.starts_with('/') && escapes {
+        return Some(text.value);
+    }
+    let problem = Problem::at(text.span, format!("`{key}` of usage cannot be {}", quoted(&text.value)));
+    section.report.add(problem.help("it is a JSON pointer (RFC 6901) into the last object that the agent prints, e.g. \"/usage/input_tokens\""));
+    None
+}
+
+fn environment(section: &Section<'_>) -> Vec<String> {
+    let mut names = Vec::new();
+    for text in section.texts("pass-environment") {
+        let name = &text.value;
+        let formed = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+            && !name.starts_with(|first: char| first.is_ascii_digit());
+        let host = HOST_NAMES.iter().find(|(start, _)| name.to_ascii_uppercase().starts_with(start));
+        let problem = if let Some(equals) = name.find('=') {
+            Problem::at(text.span, "`pass-environment` takes names, not values")
+                .help(format!("write \"{}\" and set it in the host's environment", quoted(&name[..equals]).trim_matches('`')))
+        } else if !formed {
+            Problem::at(text.span, format!("{} is no name of an environment variable", quoted(name)))
+        } else if let Some((_, why)) = host {
+            Problem::at(text.span, format!("{} is never passed to a worker", quoted(name))).label(*why)
+        } else {
+            names.push(name.clone());
+            continue;
+        };
+        section.report.add(problem);
+    }
+    names
+}

@@ -1,0 +1,294 @@
+//! Entries: what happened to a task. `task' = fold(task, entries)`, and nothing else changes a task.
+
+use serde::{Deserialize, Serialize};
+
+use crate::effect::Feedback;
+use crate::event::{Intent, Observation, Spent};
+use crate::ids::{
+    Actor, BranchName, CommitId, Digest, Epoch, EvaluationId, FenceToken, LeaseName, RunId, StageName, StepName,
+};
+use crate::task::{Activity, Asked, Task, Track};
+use crate::time::{Milliseconds, Timestamp};
+
+/// What moved a branch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MovedBy {
+    /// A run's commits.
+    Run,
+    /// The host's rebase.
+    Rebase,
+    /// Another hand.
+    Foreign,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "entry")]
+pub enum Entry {
+    /// The task began. Its first entry; folding it changes nothing.
+    Created {
+        /// By whom.
+        actor: Actor,
+    },
+    /// A new visit of a stage.
+    StageEntered {
+        /// Which.
+        stage: StageName,
+        /// Which stay.
+        visit: u32,
+        /// When.
+        at: Timestamp,
+    },
+    /// Another activity.
+    ActivityEntered {
+        /// Which.
+        activity: Activity,
+        /// When.
+        at: Timestamp,
+    },
+    /// The branch was cut.
+    BranchCut {
+        /// Its name.
+        branch: BranchName,
+        /// Where it begins.
+        base: CommitId,
+    },
+    /// The branch stands elsewhere.
+    HeadMoved {
+        /// Where.
+        head: CommitId,
+        /// By what.
+        by: MovedBy,
+    },
+    /// The base that the branch stands on.
+    BaseSeen {
+        /// Which.
+        base: CommitId,
+    },
+    /// A run ended.
+    RunEnded {
+        /// Which.
+        run: RunId,
+        /// How, for people.
+        outcome: String,
+        /// At what cost.
+        spent: Option<Spent>,
+    },
+    /// A run is launched again in the same visit.
+    RunRetrySpent,
+    /// A step is tried again after an infrastructure fault.
+    InfraRetrySpent,
+    /// The work went back once more.
+    DeveloperRetrySpent,
+    /// A person granted one more.
+    DeveloperRetryGranted,
+    /// A person gave the step fresh infra retries.
+    InfraRetriesRefreshed,
+    /// A step was asked.
+    StepAsked {
+        /// Which.
+        step: StepName,
+        /// When.
+        at: Timestamp,
+    },
+    /// A step answered.
+    StepAnswered {
+        /// Which.
+        step: StepName,
+        /// What, in a word: `pass`, `fail`, …
+        answer: String,
+        /// Why, for people.
+        note: String,
+        /// The evaluation that judged.
+        evaluation: Option<EvaluationId>,
+    },
+    /// An operator went over a step.
+    Waived {
+        /// Which.
+        step: StepName,
+        /// Who.
+        actor: Actor,
+        /// Why.
+        why: String,
+    },
+    /// A step of the edge needs no more asking in this visit.
+    StepPassed {
+        /// Which.
+        step: StepName,
+    },
+    /// A stop came while an irreversible step runs; it takes hold after it.
+    StopDeferred,
+    /// A pause was asked for, or taken back.
+    PauseSet {
+        /// Asked for?
+        on: bool,
+    },
+    /// Something for the next run to read.
+    FeedbackAdded {
+        /// What.
+        feedback: Feedback,
+    },
+    /// The work moved on: old findings are not for the next run.
+    FeedbackCleared,
+    /// The suite passed on this commit.
+    Validated {
+        /// Which.
+        commit: CommitId,
+    },
+    /// What was validated is no more what stands.
+    ValidationDropped,
+    /// The base branch was moved to this commit.
+    Merged {
+        /// Which.
+        commit: CommitId,
+    },
+    /// The hook deployed this commit.
+    Deployed {
+        /// Which.
+        commit: CommitId,
+    },
+    /// The task stands in line for a lease.
+    LeaseRequested {
+        /// Which.
+        name: LeaseName,
+    },
+    /// The lease is the task's.
+    LeaseTaken {
+        /// Which.
+        name: LeaseName,
+        /// Its fence.
+        token: FenceToken,
+    },
+    /// The lease was given back.
+    LeaseReleased {
+        /// Which.
+        name: LeaseName,
+    },
+    /// A person's intent was taken.
+    IntentTaken {
+        /// What.
+        intent: Intent,
+        /// By whom.
+        actor: Actor,
+        /// The reason that was given.
+        note: String,
+    },
+    /// The host saw something.
+    Observed {
+        /// What.
+        observation: Observation,
+    },
+    /// The labels as last read.
+    LabelsRead {
+        /// All of them.
+        labels: Vec<String>,
+        /// What they make of the track.
+        track: Track,
+    },
+    /// The pipeline is another one now.
+    PipelineChanged {
+        /// Its digest.
+        digest: Digest,
+    },
+    /// An aftermath effect ended.
+    AftermathEnded {
+        /// For people.
+        note: String,
+    },
+    /// Deciding panicked.
+    Panicked {
+        /// What the panic said.
+        message: String,
+    },
+}
+
+pub(crate) fn fold(task: &mut Task, entry: &Entry) {
+    match entry {
+        Entry::StageEntered { stage, visit, at } => {
+            task.position.stage = stage.clone();
+            task.position.visit = *visit;
+            task.visits.insert(stage.clone(), *visit);
+            task.stage_entered_at = *at;
+            task.run_retries = 0;
+            task.infra_retries = 0;
+            task.asked = None;
+            task.passed.clear();
+        }
+        Entry::ActivityEntered { activity, at } => {
+            task.position.activity = activity.clone();
+            task.activity_entered_at = *at;
+            task.epoch = Epoch(task.epoch.0 + 1);
+        }
+        Entry::BranchCut { branch, base } => {
+            task.branch = Some(branch.clone());
+            task.base = Some(base.clone());
+            task.head = Some(base.clone());
+        }
+        Entry::HeadMoved { head, .. } => task.head = Some(head.clone()),
+        Entry::BaseSeen { base } => task.base = Some(base.clone()),
+        Entry::RunEnded { spent, .. } => {
+            task.runs += 1;
+            add_spent(&mut task.spent, spent.unwrap_or_default());
+        }
+        Entry::RunRetrySpent => task.run_retries += 1,
+        Entry::InfraRetrySpent => task.infra_retries += 1,
+        Entry::InfraRetriesRefreshed => {
+            task.infra_retries = 0;
+            task.run_retries = 0;
+            task.asked = None;
+        }
+        Entry::DeveloperRetrySpent => task.retries += 1,
+        Entry::DeveloperRetryGranted => task.granted_retries += 1,
+        Entry::StepAsked { step, at } => fold_asked(task, step, *at),
+        Entry::FeedbackAdded { feedback } => task.feedback.push(feedback.clone()),
+        Entry::FeedbackCleared => task.feedback.clear(),
+        Entry::Validated { commit } => task.validated = Some(commit.clone()),
+        Entry::ValidationDropped => task.validated = None,
+        Entry::Merged { commit } => task.merged = Some(commit.clone()),
+        Entry::Deployed { commit } => task.deployed = Some(commit.clone()),
+        Entry::StepPassed { step } => task.passed.push(step.clone()),
+        Entry::StopDeferred => task.stop_requested = true,
+        Entry::PauseSet { on } => task.paused = *on,
+        Entry::LeaseRequested { name } => {
+            task.requested.insert(name.clone());
+        }
+        Entry::LeaseTaken { name, token } => {
+            task.requested.remove(name);
+            task.leases.insert(name.clone(), *token);
+        }
+        Entry::LeaseReleased { name } => {
+            task.requested.remove(name);
+            task.leases.remove(name);
+        }
+        Entry::LabelsRead { labels, track } => {
+            task.labels.clone_from(labels);
+            task.track = *track;
+        }
+        Entry::Created { .. }
+        | Entry::StepAnswered { .. }
+        | Entry::Waived { .. }
+        | Entry::IntentTaken { .. }
+        | Entry::Observed { .. }
+        | Entry::PipelineChanged { .. }
+        | Entry::AftermathEnded { .. }
+        | Entry::Panicked { .. } => {}
+    }
+}
+
+fn fold_asked(task: &mut Task, step: &StepName, at: Timestamp) {
+    match &mut task.asked {
+        Some(asked) if asked.step == *step => asked.times += 1,
+        _ => {
+            task.asked = Some(Asked { step: step.clone(), first_at: at, times: 0 });
+            task.infra_retries = 0;
+        }
+    }
+}
+
+fn add_spent(total: &mut Spent, run: Spent) {
+    total.input_tokens = total.input_tokens.saturating_add(run.input_tokens);
+    total.output_tokens = total.output_tokens.saturating_add(run.output_tokens);
+    total.cost_microusd = total.cost_microusd.saturating_add(run.cost_microusd);
+    total.wall = Milliseconds(total.wall.0.saturating_add(run.wall.0));
+}

@@ -1,0 +1,12 @@
+//! The words of Gatewright as types: ids, stages, verdicts, effects, tasks. No I/O and no clock.
+
+pub mod document;
+pub mod effect;
+pub mod entry;
+pub mod event;
+pub mod ids;
+pub mod pipeline;
+pub mod plugin;
+pub mod task;
+pub mod time;
+pub mod verdict;

@@ -1,0 +1,438 @@
+//! The pipeline: stages and edges, as data. Checked once, when it is loaded.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use crate::document::Role;
+use crate::ids::{Digest, LeaseName, PluginId, StageName, StepName};
+use crate::task::Terminality;
+use crate::time::Milliseconds;
+
+/// Developer retries that a task may spend before it is held as escalated (catalogue B3).
+pub const DEVELOPER_RETRIES: u32 = 3;
+/// How often a run that did not deliver is launched again within one visit.
+pub const RUN_RETRIES: u32 = 2;
+/// How often an edge's step is tried again after an infrastructure fault.
+pub const INFRA_RETRIES: u32 = 5;
+
+/// A pipeline that was found sound.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "PipelineDraft", into = "PipelineDraft")]
+pub struct Pipeline {
+    draft: PipelineDraft,
+    digest: Digest,
+}
+
+/// A pipeline as a file says it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PipelineDraft {
+    /// Its name, e.g. `quick`.
+    pub name: String,
+    /// In order; the first is where a task enters.
+    pub stages: Vec<Stage>,
+}
+
+/// Where a task may stand.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stage {
+    /// Its name.
+    pub name: StageName,
+    /// What happens in it.
+    pub kind: StageKind,
+    /// The way on; none of a terminal.
+    pub edge: Option<Edge>,
+}
+
+/// What happens in a stage.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "kind")]
+pub enum StageKind {
+    /// A role works: an agent, or a command that stands in for it.
+    Work {
+        /// Who.
+        role: Role,
+    },
+    /// Nobody works; the edge's steps begin at once.
+    Passage,
+    /// The end.
+    Terminal {
+        /// Which end.
+        end: Terminality,
+    },
+}
+
+/// The way from a stage to the next.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Edge {
+    /// Where it leads.
+    pub to: StageName,
+    /// What must answer, in order.
+    pub steps: Vec<EdgeStep>,
+    /// Where a `fail` leads back to.
+    pub on_fail: StageName,
+    /// Where a base that moved leads: the stage, and the step on its edge from which it goes on.
+    pub on_moved_base: Option<(StageName, StepName)>,
+    /// On the bug track the edge leads here instead.
+    #[serde(default)]
+    pub bug_to: Option<StageName>,
+}
+
+/// One thing that must answer before the edge is crossed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EdgeStep {
+    /// Its name, unique on the edge.
+    pub name: StepName,
+    /// Who answers.
+    pub kind: StepKind,
+    /// A lease of the task that must be held from here on.
+    #[serde(default)]
+    pub lease: Option<LeaseName>,
+    /// How long it may answer `wait` before `on_patience` holds.
+    pub patience: Milliseconds,
+    /// What the end of patience means.
+    #[serde(default)]
+    pub on_patience: OnPatience,
+}
+
+/// What the end of a step's patience means.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnPatience {
+    /// A person looks.
+    #[default]
+    Hold,
+    /// Back along `on_fail`.
+    Fail,
+}
+
+/// Who answers a step.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "kind")]
+pub enum StepKind {
+    /// A component judges.
+    Gate {
+        /// Which.
+        plugin: PluginId,
+    },
+    /// The host does something.
+    Action {
+        /// What.
+        action: Action,
+    },
+    /// A person consents.
+    Consent {
+        /// To what.
+        consent: Consent,
+        /// Labels that stand in for the person.
+        #[serde(default)]
+        waived_by: Vec<String>,
+    },
+}
+
+/// What the host does on an edge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Action {
+    /// The branch is put on top of the base.
+    Rebase,
+    /// The suite runs again on what will land.
+    Retest,
+    /// The staging hook runs.
+    Staging,
+    /// The deploy hook runs.
+    Deploy,
+    /// The base branch moves forward to the tested commit.
+    Merge,
+    /// The tested commit is in the base branch.
+    ProveMerged,
+}
+
+impl Action {
+    /// Every action.
+    pub const ALL: [Self; 6] =
+        [Self::Rebase, Self::Retest, Self::Staging, Self::Deploy, Self::Merge, Self::ProveMerged];
+
+    /// As files spell it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Rebase => "rebase",
+            Self::Retest => "retest",
+            Self::Staging => "staging",
+            Self::Deploy => "deploy",
+            Self::Merge => "merge",
+            Self::ProveMerged => "prove-merged",
+        }
+    }
+}
+
+/// What a person consents to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Consent {
+    /// The work may go on.
+    Approve,
+    /// The deploy may begin.
+    Confirm,
+}
+
+impl EdgeStep {
+    /// May an operator go over this step? Never over `security`, a proof, a merge or a deploy.
+    pub fn waivable(&self) -> bool {
+        let fixed = matches!(
+            self.kind,
+            StepKind::Action { action: Action::ProveMerged | Action::Merge | Action::Deploy | Action::Rebase }
+                | StepKind::Consent { .. }
+        );
+        !fixed && self.name.as_str() != "security"
+    }
+}
+
+/// What is wrong with a pipeline.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PipelineFlaw {
+    /// There is no stage at all.
+    #[error("the pipeline has no stages")]
+    Empty,
+    /// Two stages bear one name.
+    #[error("two stages are named `{0}`")]
+    StageTwice(StageName),
+    /// Two steps of an edge bear one name.
+    #[error("the edge of `{stage}` has two steps named `{step}`")]
+    StepTwice {
+        /// Whose edge.
+        stage: StageName,
+        /// The step.
+        step: StepName,
+    },
+    /// An edge leads to a stage that is not there.
+    #[error("the edge of `{from}` names the stage `{to}`, which is not there; there are: {known}")]
+    UnknownStage {
+        /// Whose edge.
+        from: StageName,
+        /// What it names.
+        to: StageName,
+        /// The stages that are there.
+        known: String,
+    },
+    /// `on-moved-base` names a step that is not there.
+    #[error("`on-moved-base` of `{from}` names the step `{step}` of `{stage}`, which is not there")]
+    UnknownStep {
+        /// Whose edge.
+        from: StageName,
+        /// The stage that it names.
+        stage: StageName,
+        /// The step that it names.
+        step: StepName,
+    },
+    /// A stage that is no terminal leads nowhere.
+    #[error("the stage `{0}` is no terminal and has no edge")]
+    NoEdge(StageName),
+    /// A terminal has a way out.
+    #[error("the terminal `{0}` has an edge; terminals have no way out")]
+    TerminalWithEdge(StageName),
+    /// No edge leads to it.
+    #[error("the stage `{0}` cannot be reached from the first one")]
+    Unreachable(StageName),
+    /// A cycle that needs no failure.
+    #[error("the edges run in a circle through `{0}`; only `on-fail` and `on-moved-base` may lead back")]
+    Cycle(StageName),
+    /// The end is missing.
+    #[error("there is no stage that ends as `done`, or none that ends as `cancelled`")]
+    NoTerminal,
+    /// `merge` without its proof.
+    #[error("the edge of `{0}` merges, and no `prove-merged` follows on it: a task could be done while its commit is not in main")]
+    Unproven(StageName),
+    /// A merge that is not fenced.
+    #[error("the step `{step}` of `{stage}` needs a lease taken on it or before it on the way")]
+    Unfenced {
+        /// Whose edge.
+        stage: StageName,
+        /// The step.
+        step: StepName,
+    },
+}
+
+impl TryFrom<PipelineDraft> for Pipeline {
+    type Error = PipelineFlaw;
+
+    fn try_from(draft: PipelineDraft) -> Result<Self, PipelineFlaw> {
+        Self::new(draft).map_err(|mut flaws| flaws.swap_remove(0))
+    }
+}
+
+impl From<Pipeline> for PipelineDraft {
+    fn from(pipeline: Pipeline) -> Self {
+        pipeline.draft
+    }
+}
+
+impl Pipeline {
+    /// Checks a draft; all flaws are told at once.
+    pub fn new(draft: PipelineDraft) -> Result<Self, Vec<PipelineFlaw>> {
+        let flaws = flaws(&draft);
+        if flaws.is_empty() {
+            let text = serde_json::to_vec(&draft).unwrap_or_default();
+            Ok(Self { digest: Digest::of(&text), draft })
+        } else {
+            Err(flaws)
+        }
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.draft.name
+    }
+
+    /// The sha256 of its content.
+    pub fn digest(&self) -> &Digest {
+        &self.digest
+    }
+
+    /// In order.
+    pub fn stages(&self) -> &[Stage] {
+        &self.draft.stages
+    }
+
+    /// Where a task enters.
+    pub fn first(&self) -> &Stage {
+        &self.draft.stages[0]
+    }
+
+    /// A stage by name.
+    pub fn stage(&self, name: &StageName) -> Option<&Stage> {
+        self.draft.stages.iter().find(|stage| stage.name == *name)
+    }
+
+    /// The edge that leaves a stage.
+    pub fn edge(&self, name: &StageName) -> Option<&Edge> {
+        self.stage(name)?.edge.as_ref()
+    }
+
+    /// A step on the edge of a stage.
+    pub fn step(&self, stage: &StageName, step: &StepName) -> Option<&EdgeStep> {
+        self.edge(stage)?.steps.iter().find(|candidate| candidate.name == *step)
+    }
+
+    /// The step after this one on the same edge.
+    pub fn step_after(&self, stage: &StageName, step: &StepName) -> Option<&EdgeStep> {
+        let steps = &self.edge(stage)?.steps;
+        let at = steps.iter().position(|candidate| candidate.name == *step)?;
+        steps.get(at + 1)
+    }
+
+    /// The place of a stage in the order.
+    pub fn index(&self, name: &StageName) -> Option<usize> {
+        self.draft.stages.iter().position(|stage| stage.name == *name)
+    }
+
+    /// The first stage in which this role works.
+    pub fn stage_of_role(&self, wanted: Role) -> Option<&Stage> {
+        self.draft.stages.iter().find(|stage| matches!(stage.kind, StageKind::Work { role } if role == wanted))
+    }
+
+    /// The terminal of this kind.
+    pub fn terminal(&self, wanted: Terminality) -> Option<&Stage> {
+        self.draft.stages.iter().find(|stage| matches!(stage.kind, StageKind::Terminal { end } if end == wanted))
+    }
+}
+
+fn flaws(draft: &PipelineDraft) -> Vec<PipelineFlaw> {
+    if draft.stages.is_empty() {
+        return vec![PipelineFlaw::Empty];
+    }
+    let by_name: BTreeMap<&StageName, &Stage> = draft.stages.iter().map(|stage| (&stage.name, stage)).collect();
+    let mut flaws = Vec::new();
+    let mut seen = BTreeSet::new();
+    for stage in &draft.stages {
+        if !seen.insert(&stage.name) {
+            flaws.push(PipelineFlaw::StageTwice(stage.name.clone()));
+        }
+        match (&stage.kind, &stage.edge) {
+            (StageKind::Terminal { .. }, Some(_)) => flaws.push(PipelineFlaw::TerminalWithEdge(stage.name.clone())),
+            (StageKind::Terminal { .. }, None) => {}
+            (_, None) => flaws.push(PipelineFlaw::NoEdge(stage.name.clone())),
+            (_, Some(edge)) => edge_flaws(stage, edge, &by_name, &mut flaws),
+        }
+    }
+    for end in [Terminality::Done, Terminality::Cancelled] {
+        if !draft.stages.iter().any(|stage| stage.kind == (StageKind::Terminal { end })) {
+            flaws.push(PipelineFlaw::NoTerminal);
+            break;
+        }
+    }
+    if flaws.is_empty() {
+        way_flaws(draft, &by_name, &mut flaws);
+    }
+    flaws
+}
+
+fn edge_flaws(stage: &Stage, edge: &Edge, by_name: &BTreeMap<&StageName, &Stage>, flaws: &mut Vec<PipelineFlaw>) {
+    let moved = edge.on_moved_base.as_ref().map(|(target, _)| target);
+    for target in [Some(&edge.to), Some(&edge.on_fail), moved, edge.bug_to.as_ref()].into_iter().flatten() {
+        if !by_name.contains_key(target) {
+            let known = by_name.keys().map(|name| name.as_str()).collect::<Vec<_>>().join(", ");
+            flaws.push(PipelineFlaw::UnknownStage { from: stage.name.clone(), to: target.clone(), known });
+        }
+    }
+    if let Some((target, step)) = &edge.on_moved_base {
+        let there = by_name
+            .get(target)
+            .and_then(|stage| stage.edge.as_ref())
+            .is_some_and(|edge| edge.steps.iter().any(|candidate| candidate.name == *step));
+        if !there {
+            flaws.push(PipelineFlaw::UnknownStep { from: stage.name.clone(), stage: target.clone(), step: step.clone() });
+        }
+    }
+    let mut names = BTreeSet::new();
+    for step in &edge.steps {
+        if !names.insert(&step.name) {
+            flaws.push(PipelineFlaw::StepTwice { stage: stage.name.clone(), step: step.name.clone() });
+        }
+    }
+    let place = |wanted| edge.steps.iter().position(|step| step.kind == (StepKind::Action { action: wanted }));
+    if let Some(merge) = place(Action::Merge)
+        && place(Action::ProveMerged).is_none_or(|proof| proof < merge)
+    {
+        flaws.push(PipelineFlaw::Unproven(stage.name.clone()));
+    }
+}
+
+/// Reachability, circles and fences: asked only of a pipeline whose names are sound.
+fn way_flaws(draft: &PipelineDraft, by_name: &BTreeMap<&StageName, &Stage>, flaws: &mut Vec<PipelineFlaw>) {
+    let mut reached = BTreeSet::new();
+    let mut waiting = vec![&draft.stages[0].name];
+    while let Some(name) = waiting.pop() {
+        if !reached.insert(name) {
+            continue;
+        }
+        if let Some(edge) = by_name.get(name).and_then(|stage| stage.edge.as_ref()) {
+            waiting.push(&edge.to);
+            waiting.extend(edge.bug_to.as_ref());
+        }
+    }
+    for stage in &draft.stages {
+        let is_cancelled = stage.kind == (StageKind::Terminal { end: Terminality::Cancelled });
+        if !is_cancelled && !reached.contains(&stage.name) {
+            flaws.push(PipelineFlaw::Unreachable(stage.name.clone()));
+        }
+    }
+    let mut walked = BTreeSet::new();
+    let mut leased = false;
+    let mut next = Some(&draft.stages[0]);
+    while let Some(stage) = next {
+        if !walked.insert(&stage.name) {
+            flaws.push(PipelineFlaw::Cycle(stage.name.clone()));
+            return;
+        }
+        let Some(edge) = &stage.edge else { return };
+        for step in &edge.steps {
+            leased |= step.lease.is_some();
+            let fenced = matches!(step.kind, StepKind::Action { action: Action::Merge | Action::Deploy });
+            if fenced && !leased {
+                flaws.push(PipelineFlaw::Unfenced { stage: stage.name.clone(), step: step.name.clone() });
+            }
+        }
+        next = by_name.get(&edge.to).copied();
+    }
+}

@@ -1,0 +1,182 @@
+//! What the answer of a gate or an action leads to: the verdict algebra.
+
+use domain::effect::Feedback;
+use domain::entry::{Entry, MovedBy};
+use domain::event::{Answer, StepFacts};
+use domain::ids::{CommitId, FenceToken, LeaseName, StepName};
+use domain::document::Role;
+use domain::pipeline::{Action, INFRA_RETRIES, OnPatience, StepKind};
+use domain::task::{Activity, HoldKind};
+use domain::time::Timestamp;
+use domain::verdict::{GateHold, InfraCause, WakeSet};
+
+use crate::plan::{Plan, cut};
+use crate::step::{Rejected, illegal};
+
+pub(crate) fn lease_granted(plan: &mut Plan<'_>, name: &LeaseName, token: FenceToken) -> Result<(), Rejected> {
+    if !plan.task.requested.contains(name) {
+        return Err(illegal("the task does not stand in line for this lease"));
+    }
+    plan.note(Entry::LeaseTaken { name: name.clone(), token });
+    Ok(())
+}
+
+pub(crate) fn decide(plan: &mut Plan<'_>, step: &StepName, answer: &Answer, facts: &StepFacts, woken: bool) {
+    let (word, said) = words(answer);
+    plan.note(Entry::StepAnswered {
+        step: step.clone(),
+        answer: word.to_owned(),
+        note: cut(said),
+        evaluation: facts.evaluation,
+    });
+    take_facts(plan, facts);
+    if plan.task.stop_requested && plan.task.merged.is_none() {
+        return plan.stop();
+    }
+    match answer {
+        Answer::Pass { .. } | Answer::NotApplicable { .. } => plan.pass(step),
+        Answer::Fail { findings, title, .. } => {
+            let plugin = match plan.pipeline.step(&plan.task.position.stage, step).map(|step| &step.kind) {
+                Some(StepKind::Gate { plugin }) => Some(plugin.clone()),
+                _ => None,
+            };
+            plan.fail(Feedback { source: step.to_string(), plugin, findings: Some(findings.clone()), note: cut(title) });
+        }
+        Answer::Infra { cause, message, retry_after } => {
+            infra(plan, step, cause, message, *retry_after);
+        }
+        Answer::Wait { until, wake, why } => wait(plan, step, *until, wake, why, woken),
+        Answer::Hold { kind: GateHold::NeedsInput, reason } => plan.hold(HoldKind::NeedsInput, reason),
+        Answer::Hold { kind: GateHold::Blocked, reason } => plan.hold(HoldKind::Blocked, reason),
+        Answer::Stuck { kind, reason } => {
+            if matches!(kind, HoldKind::DeployedNotInMain | HoldKind::MergedUntested) {
+                plan.freeze(reason);
+            }
+            plan.hold(*kind, reason);
+        }
+        Answer::BaseMoved { base } => base_moved(plan, base),
+        Answer::HeadMoved { head } => foreign_head(plan, head),
+    }
+}
+
+fn words(answer: &Answer) -> (&'static str, &str) {
+    match answer {
+        Answer::Pass { note } => ("pass", note),
+        Answer::Fail { title, .. } => ("fail", title),
+        Answer::Infra { message, .. } => ("infra", message),
+        Answer::Wait { why, .. } => ("wait", why),
+        Answer::Hold { reason, .. } => ("hold", reason),
+        Answer::NotApplicable { why } => ("not-applicable", why),
+        Answer::Stuck { reason, .. } => ("stuck", reason),
+        Answer::BaseMoved { .. } => ("base-moved", "the base moved"),
+        Answer::HeadMoved { .. } => ("head-moved", "the branch moved by another hand"),
+    }
+}
+
+fn take_facts(plan: &mut Plan<'_>, facts: &StepFacts) {
+    if let Some(head) = &facts.head
+        && plan.task.head.as_ref() != Some(head)
+    {
+        plan.note(Entry::HeadMoved { head: head.clone(), by: MovedBy::Rebase });
+        if plan.task.validated.is_some() {
+            plan.note(Entry::ValidationDropped);
+        }
+    }
+    if let Some(base) = &facts.base
+        && plan.task.base.as_ref() != Some(base)
+    {
+        plan.note(Entry::BaseSeen { base: base.clone() });
+    }
+    if let Some(commit) = &facts.validated {
+        plan.note(Entry::Validated { commit: commit.clone() });
+    }
+    if let Some(commit) = &facts.deployed {
+        plan.note(Entry::Deployed { commit: commit.clone() });
+    }
+    if let Some(commit) = &facts.merged {
+        plan.note(Entry::Merged { commit: commit.clone() });
+    }
+}
+
+fn infra(
+    plan: &mut Plan<'_>,
+    step: &StepName,
+    cause: &InfraCause,
+    message: &str,
+    retry_after: Option<domain::time::Milliseconds>,
+) {
+    let why = format!("{cause}: {message}");
+    if plan.task.infra_retries >= INFRA_RETRIES {
+        return plan.hold(HoldKind::InfraExhausted, &format!("{step} failed {} times by infrastructure; last {why}", INFRA_RETRIES + 1));
+    }
+    let until = plan.backoff(plan.task.infra_retries, retry_after);
+    plan.note(Entry::InfraRetrySpent);
+    plan.wait(step.clone(), until, WakeSet::default(), &cut(&why));
+}
+
+fn wait(plan: &mut Plan<'_>, step: &StepName, until: Timestamp, wake: &WakeSet, why: &str, woken: bool) {
+    let Some(edge_step) = plan.pipeline.step(&plan.task.position.stage, step).cloned() else {
+        return plan.next_step();
+    };
+    let first = plan.task.asked.as_ref().filter(|asked| asked.step == *step).map_or(plan.now, |asked| asked.first_at);
+    let end = first.plus(edge_step.patience);
+    if plan.now >= end {
+        let reason = format!("{step} waited longer than its patience: {why}");
+        return match edge_step.on_patience {
+            OnPatience::Hold => plan.hold(HoldKind::PatienceExhausted, &reason),
+            OnPatience::Fail => {
+                plan.fail(Feedback { source: step.to_string(), plugin: None, findings: None, note: cut(&reason) });
+            }
+        };
+    }
+    if woken {
+        return plan.begin_step(&edge_step);
+    }
+    plan.wait(step.clone(), until.min(end), wake.clone(), &cut(why));
+}
+
+/// B13: before the deploy the task goes on from the rebase; after it a person must look, for what runs is not in main.
+fn base_moved(plan: &mut Plan<'_>, base: &CommitId) {
+    let runs = plan.task.deployed.is_some() && plan.task.deployed == plan.task.head && plan.task.merged.is_none();
+    if runs {
+        let reason = format!("what was deployed is not in {}: it moved to {base}", plan.task.base_branch);
+        plan.freeze(&reason);
+        return plan.hold(HoldKind::DeployedNotInMain, &reason);
+    }
+    go_on_from_the_rebase(plan);
+}
+
+/// Along `on-moved-base`, or from the edge's own rebase: a new visit that spends no retry.
+pub(crate) fn go_on_from_the_rebase(plan: &mut Plan<'_>) {
+    let stage = plan.task.position.stage.clone();
+    let Some(edge) = plan.pipeline.edge(&stage) else {
+        return plan.hold(HoldKind::PipelineChanged, "the pipeline has no way out of this stage any more");
+    };
+    let own = edge.steps.iter().find(|step| step.kind == StepKind::Action { action: Action::Rebase });
+    let target = edge.on_moved_base.clone().or_else(|| own.map(|step| (stage.clone(), step.name.clone())));
+    match target {
+        Some((stage, step)) => plan.enter_stage_at(&stage, &step),
+        None => plan.hold(HoldKind::Blocked, "the base moved, and the pipeline names no rebase to go on from"),
+    }
+}
+
+/// A foreign push sends the task back to review: what was judged is not what stands there.
+pub(crate) fn foreign_head(plan: &mut Plan<'_>, head: &CommitId) {
+    let develops = matches!(plan.task.position.activity, Activity::Running { .. })
+        && plan
+            .pipeline
+            .stage_of_role(Role::Developer)
+            .is_some_and(|stage| stage.name == plan.task.position.stage);
+    plan.note(Entry::HeadMoved { head: head.clone(), by: MovedBy::Foreign });
+    if plan.task.validated.is_some() {
+        plan.note(Entry::ValidationDropped);
+    }
+    if develops {
+        return;
+    }
+    plan.release_leases();
+    match plan.pipeline.stage_of_role(Role::Reviewer).map(|stage| stage.name.clone()) {
+        Some(review) => plan.enter_stage(&review),
+        None => plan.hold(HoldKind::Blocked, "the branch moved by another hand, and the pipeline has no review"),
+    }
+}

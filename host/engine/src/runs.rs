@@ -1,0 +1,80 @@
+//! What the end of a run leads to, and what a changed pipeline does to a task.
+
+use domain::effect::Feedback;
+use domain::entry::{Entry, MovedBy};
+use domain::event::{RunOutcome, Spent};
+use domain::ids::{BranchName, CommitId, Digest, RunId};
+use domain::pipeline::RUN_RETRIES;
+use domain::task::{Activity, HoldKind};
+
+use crate::plan::{Plan, cut};
+use crate::step::Rejected;
+
+pub(crate) fn branch_cut(plan: &mut Plan<'_>, branch: &BranchName, base: &CommitId) -> Result<(), Rejected> {
+    if plan.task.branch.is_some() {
+        return Err(Rejected::Duplicate);
+    }
+    plan.note(Entry::BranchCut { branch: branch.clone(), base: base.clone() });
+    Ok(())
+}
+
+pub(crate) fn ended(plan: &mut Plan<'_>, attempt: u32, run: RunId, outcome: &RunOutcome, spent: Option<Spent>) {
+    plan.note(Entry::RunEnded { run, outcome: words(outcome), spent });
+    match outcome {
+        RunOutcome::Delivered { head, validated, .. } => {
+            if let Some(head) = head
+                && plan.task.head.as_ref() != Some(head)
+            {
+                plan.note(Entry::HeadMoved { head: head.clone(), by: MovedBy::Run });
+                if plan.task.validated.is_some() {
+                    plan.note(Entry::ValidationDropped);
+                }
+            }
+            if let Some(commit) = validated {
+                plan.note(Entry::Validated { commit: commit.clone() });
+            }
+            if !plan.task.feedback.is_empty() {
+                plan.note(Entry::FeedbackCleared);
+            }
+            plan.next_step();
+        }
+        RunOutcome::Trespassed { findings, title, .. } => {
+            let source = format!("the host, about the run in {}", plan.task.position.stage);
+            plan.fail(Feedback { source, plugin: None, findings: Some(findings.clone()), note: cut(title) });
+        }
+        RunOutcome::Undelivered { cause, retry_after } => {
+            if plan.task.run_retries >= RUN_RETRIES {
+                let reason = format!("the run did not deliver {} times: {cause}", RUN_RETRIES + 1);
+                return plan.hold(HoldKind::Undelivered, &reason);
+            }
+            plan.note(Entry::RunRetrySpent);
+            let at = plan.now.plus(retry_after.unwrap_or_default());
+            plan.run_at(attempt + 1, at);
+        }
+        RunOutcome::OverBudget { cause } => plan.hold(HoldKind::OverBudget, cause),
+    }
+}
+
+fn words(outcome: &RunOutcome) -> String {
+    match outcome {
+        RunOutcome::Delivered { .. } => "delivered".to_owned(),
+        RunOutcome::Trespassed { title, .. } => cut(&format!("trespassed: {title}")),
+        RunOutcome::Undelivered { cause, .. } => cut(&format!("undelivered: {cause}")),
+        RunOutcome::OverBudget { cause } => cut(&format!("over budget: {cause}")),
+    }
+}
+
+/// What waits is asked again under the new edges; what acts is left to end; a stage that is gone holds.
+pub(crate) fn pipeline_changed(plan: &mut Plan<'_>, digest: &Digest) {
+    plan.note(Entry::PipelineChanged { digest: digest.clone() });
+    let stage = plan.task.position.stage.clone();
+    if plan.pipeline.stage(&stage).is_none() {
+        return plan.hold(HoldKind::PipelineChanged, &format!("the pipeline has no stage `{stage}` any more"));
+    }
+    match plan.task.position.activity {
+        Activity::Judging { .. } | Activity::Waiting { step: Some(_), .. } | Activity::AwaitingPerson { .. } => {
+            plan.next_step();
+        }
+        _ => {}
+    }
+}

@@ -1,0 +1,124 @@
+//! The one function that decides, and the one `match` that shows what is legal.
+
+use domain::effect::{Change, Wanted};
+use domain::entry::Entry;
+use domain::event::Event;
+use domain::pipeline::Pipeline;
+use domain::task::{Activity, HoldKind, Task};
+use domain::time::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::plan::Plan;
+use crate::{answers, intents, runs};
+
+/// What an event leads to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Step {
+    /// What happened: `task' = fold(task, entries)`.
+    pub entries: Vec<Entry>,
+    /// True in the same transaction.
+    pub changes: Vec<Change>,
+    /// They become jobs.
+    pub effects: Vec<Wanted>,
+}
+
+/// Why an event does nothing. It is recorded, and it is no error.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[serde(rename_all = "kebab-case", tag = "rejected", content = "why")]
+pub enum Rejected {
+    /// It belongs to an activity that the task has left.
+    #[error("late: it belongs to an activity that the task has left")]
+    Late,
+    /// It happened already.
+    #[error("duplicate: it happened already")]
+    Duplicate,
+    /// It means nothing where the task stands.
+    #[error("illegal here: {0}")]
+    Illegal(String),
+    /// The task has ended.
+    #[error("terminal: the task has ended")]
+    Terminal,
+}
+
+/// Decides. `task` is not changed: folding the entries into it is the caller's.
+pub fn step(pipeline: &Pipeline, task: &Task, event: &Event, now: Timestamp) -> Result<Step, Rejected> {
+    let mut plan = Plan::new(pipeline, task, now);
+    decide(&mut plan, event)?;
+    Ok(plan.finish())
+}
+
+fn decide(plan: &mut Plan<'_>, event: &Event) -> Result<(), Rejected> {
+    if plan.task.end().is_some() {
+        return after_the_end(plan, event);
+    }
+    if event.epoch().is_some_and(|epoch| epoch != plan.task.epoch) {
+        return late(plan, event);
+    }
+    match (&plan.task.position.activity.clone(), event) {
+        (_, Event::AftermathEnded { note }) => plan.note(Entry::AftermathEnded { note: note.clone() }),
+        (Activity::Stopping, Event::CleanedUp { .. }) => plan.settle_cancelled(),
+        (Activity::Stopping, Event::Intent { .. }) => return Err(Rejected::Duplicate),
+        (Activity::Stopping, _) => return Err(Rejected::Late),
+        (_, Event::CleanedUp { .. }) => return Err(illegal("nothing is being cleaned up")),
+        (_, Event::Panicked { message }) => {
+            plan.note(Entry::Panicked { message: message.clone() });
+            plan.hold(HoldKind::Panicked, message);
+        }
+        (_, Event::Intent { intent, actor, note }) => return intents::decide(plan, *intent, actor, note),
+        (_, Event::Observed { observation }) => return intents::observe(plan, observation),
+        (_, Event::PipelineChanged { digest }) => runs::pipeline_changed(plan, digest),
+        (Activity::Running { .. }, Event::BranchCut { branch, base, .. }) => return runs::branch_cut(plan, branch, base),
+        (Activity::Running { attempt }, Event::RunEnded { run, outcome, spent, .. }) => {
+            runs::ended(plan, *attempt, *run, outcome, *spent);
+        }
+        (Activity::Judging { step }, Event::StepAnswered { step: answered, answer, facts, woken, .. })
+        | (Activity::Acting { step }, Event::StepAnswered { step: answered, answer, facts, woken, .. })
+            if step == answered =>
+        {
+            answers::decide(plan, step, answer, facts, *woken);
+        }
+        (Activity::Acting { .. } | Activity::Judging { .. }, Event::LeaseGranted { name, token }) => {
+            return answers::lease_granted(plan, name, *token);
+        }
+        (Activity::Waiting { step, .. }, Event::TimerFired { .. }) => plan.ask_again(step.as_ref()),
+        (Activity::Waiting { step, wake, .. }, Event::Woken { kind }) if wake.contains(*kind) => {
+            plan.ask_again(step.as_ref());
+        }
+        (activity, event) => {
+            return Err(illegal(&format!("`{}` while {}", event.name(), activity.name())));
+        }
+    }
+    Ok(())
+}
+
+/// Only aftermath is recorded at a terminal task; a watch that turns bad freezes the repository.
+fn after_the_end(plan: &mut Plan<'_>, event: &Event) -> Result<(), Rejected> {
+    use domain::event::Observation;
+    match event {
+        Event::AftermathEnded { note } => plan.note(Entry::AftermathEnded { note: note.clone() }),
+        Event::Observed { observation: Observation::WatchDegraded } => {
+            plan.note(Entry::Observed { observation: Observation::WatchDegraded });
+            plan.freeze("the deployed revision turned bad during its watch");
+        }
+        Event::RunEnded { run, spent, .. } if spent.is_some() => {
+            plan.note(Entry::RunEnded { run: *run, outcome: "late".to_owned(), spent: *spent });
+        }
+        _ => return Err(Rejected::Terminal),
+    }
+    Ok(())
+}
+
+/// A late run still cost something.
+fn late(plan: &mut Plan<'_>, event: &Event) -> Result<(), Rejected> {
+    match event {
+        Event::RunEnded { run, spent, .. } if spent.is_some() => {
+            plan.note(Entry::RunEnded { run: *run, outcome: "late".to_owned(), spent: *spent });
+            Ok(())
+        }
+        _ => Err(Rejected::Late),
+    }
+}
+
+pub(crate) fn illegal(why: &str) -> Rejected {
+    Rejected::Illegal(why.to_owned())
+}

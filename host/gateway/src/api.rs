@@ -1,0 +1,294 @@
+//! The requests and answers as types. Requests refuse fields that they do not know; answers may gain fields.
+//!
+//! Times are milliseconds since the Unix epoch, ids are what `domain::ids` says. What is not here is answered as the type
+//! that the store's port or `domain` gives it: `EntryRow`, `RunRow`, `Document`, `EvaluationRow`, `JobRow`, `Check`,
+//! `BoardItem`, `BoardActivity`, `BoardComment`.
+
+use conductor::ports::store::{BoardItem, EvaluationRow, JobRow};
+use domain::event::Intent;
+use domain::ids::{BranchName, FenceToken, LeaseName, ProjectName, StageName, TaskId, Version, WorkItemId};
+use domain::plugin::CheckState;
+use domain::task::Task;
+use serde::{Deserialize, Serialize};
+
+pub use crate::desk::Health;
+
+/// `POST /api/v1/projects/{project}/items`: a card that shall be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewCard {
+    /// One line, at most 500 characters.
+    pub title: String,
+    /// Plain text.
+    #[serde(default)]
+    pub description: String,
+    /// At most 50, each one line of at most 100 characters.
+    #[serde(default)]
+    pub labels: Vec<String>,
+    /// The column; left out: `Backlog`.
+    #[serde(default)]
+    pub status: Option<String>,
+}
+
+/// `POST /api/v1/tasks`: a card that is moved to the start status at once.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewTaskCard {
+    /// Whose; may be left out where there is one project.
+    #[serde(default)]
+    pub project: Option<ProjectName>,
+    /// One line, at most 500 characters.
+    pub title: String,
+    /// Plain text.
+    #[serde(default)]
+    pub description: String,
+    /// At most 50, each one line of at most 100 characters.
+    #[serde(default)]
+    pub labels: Vec<String>,
+}
+
+/// `PUT /api/v1/projects/{project}/items/{item}/status`: a person moves a card.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Move {
+    /// To which column.
+    pub status: String,
+}
+
+/// `POST /api/v1/projects/{project}/items/{item}/comments`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewComment {
+    /// Plain text, at most 64 KiB.
+    pub text: String,
+}
+
+/// `POST /api/v1/projects/{project}/commits/{commit}/checks`: what another system found about a commit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewCheck {
+    /// Its name: a second report under it replaces the first.
+    pub name: String,
+    /// `pending`, `success`, `neutral`, `failure`, `error`.
+    pub state: CheckState,
+    /// Where to read more: `http` or `https`.
+    #[serde(default)]
+    pub url: Option<String>,
+    /// For people.
+    #[serde(default)]
+    pub description: String,
+}
+
+/// `POST /api/v1/tasks/{task}/approve` and the other intents.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct IntentNote {
+    /// Why; at most 4,000 characters. `waive` needs one; of `reject` the next run reads it.
+    #[serde(default)]
+    pub note: String,
+    /// The version of the task that was looked at: another one is answered by 409 instead of acted on.
+    #[serde(default)]
+    pub version: Option<Version>,
+}
+
+/// `POST /api/v1/projects/{project}/freeze`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FreezeReason {
+    /// Why no new task is admitted.
+    pub reason: String,
+}
+
+/// `GET /api/v1/projects/{project}/freeze`, and the answer to a write there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Freeze {
+    /// Whose.
+    pub project: ProjectName,
+    /// Why it is frozen; none: it is not.
+    pub frozen: Option<String>,
+}
+
+/// A part of a listing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Listing<T> {
+    /// In the order that the route's line in the documentation says.
+    pub items: Vec<T>,
+    /// There are more; ask with a larger `limit`.
+    pub more: bool,
+}
+
+/// A project.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProjectView {
+    /// Its name.
+    pub name: ProjectName,
+    /// The letters before the number of a work item.
+    pub prefix: String,
+    /// Where its code goes.
+    pub base_branch: BranchName,
+    /// The name of its pipeline.
+    pub pipeline: String,
+    /// Its stages in order.
+    pub stages: Vec<StageName>,
+    /// The statuses of its board in order; empty: any word is taken.
+    pub statuses: Vec<String>,
+    /// Why it is frozen, if it is.
+    pub frozen: Option<String>,
+    /// How a person fetches what was merged.
+    pub pull: Option<String>,
+}
+
+/// A card and the newest task that came of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CardView {
+    /// As the board has it.
+    pub card: BoardItem,
+    /// None: nobody started it yet.
+    pub task: Option<TaskView>,
+}
+
+/// A task and how it stands.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TaskView {
+    /// The row.
+    pub task: Task,
+    /// The word for boards: a stage's name, or `in-review`, `blocked`, `done`, …
+    pub phase: String,
+    /// The same for people.
+    pub standing: Standing,
+}
+
+/// How a task stands, for people.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Standing {
+    /// The word.
+    pub state: State,
+    /// What goes on, or what happens next.
+    pub sentence: String,
+    /// Nothing happens before a person acts.
+    pub needs_person: bool,
+    /// The lines by which a person can act, the likeliest first.
+    pub commands: Vec<String>,
+}
+
+/// The ten words for how something stands. Each has a shape, so that none depends on its colour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum State {
+    /// A person is asked.
+    NeedsYou,
+    /// The work is at fault and its retries are spent.
+    Failed,
+    /// The system is at fault, or what is true is not known.
+    Held,
+    /// A person paused it.
+    Paused,
+    /// It goes on at a time, or by a fact.
+    Retrying,
+    /// It goes on now.
+    Working,
+    /// It could go on, and something else is first.
+    Queued,
+    /// It is in the base branch.
+    Done,
+    /// A person ended it.
+    Stopped,
+    /// It was not started.
+    Skipped,
+}
+
+/// What came of an intent.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Taken {
+    /// What was wanted.
+    pub intent: Intent,
+    /// The task as it stands now.
+    pub task: TaskView,
+}
+
+/// `GET /api/v1/evaluations/{evaluation}`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EvaluationView {
+    /// The row.
+    #[serde(flatten)]
+    pub row: EvaluationRow,
+    /// The whole answer, with its findings.
+    pub answered: Option<serde_json::Value>,
+}
+
+/// A lease for people.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeaseView {
+    /// Of which project.
+    pub project: ProjectName,
+    /// `merge`, `deploy`.
+    pub name: LeaseName,
+    /// Who has it.
+    pub holder: Option<TaskId>,
+    /// Its fence.
+    pub token: FenceToken,
+}
+
+/// `GET /queue`, in the old system's words.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Queue {
+    /// Live jobs per state, and the newest of those that ended.
+    pub counts: std::collections::BTreeMap<String, u64>,
+    /// Runs at one time.
+    pub max_concurrency: u32,
+    /// The ten newest jobs.
+    pub jobs: Vec<JobRow>,
+}
+
+/// `GET /status`, in the old system's words: what has not ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// Newest first.
+    pub active_tasks: Vec<ActiveTask>,
+}
+
+/// A task that has not ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ActiveTask {
+    /// Its id.
+    pub id: TaskId,
+    /// The tracker's key.
+    pub work_item_id: WorkItemId,
+    /// The project.
+    pub repo: ProjectName,
+    /// What it says.
+    pub title: String,
+    /// Where it stands.
+    pub stage: StageName,
+    /// The word for boards.
+    pub phase: String,
+    /// Its branch, once it is cut.
+    pub branch: Option<BranchName>,
+}
+
+/// The data of an event of `GET /api/v1/events`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Change {
+    /// The number of the store's commits so far: the event's id too.
+    pub sequence: u64,
+}
+
+/// `application/problem+json` (RFC 9457): every answer that is a no.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Problem {
+    /// A stable name, e.g. `urn:gatewright:not-found`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The status in words.
+    pub title: String,
+    /// The status.
+    pub status: u16,
+    /// A sentence that says what is wrong and what would be right.
+    pub detail: String,
+    /// The engine's word for an intent that it did not take: `late`, `duplicate`, `illegal`, `terminal`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rejected: Option<String>,
+    /// How the task stands instead.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task: Option<TaskView>,
+}

@@ -1,0 +1,143 @@
+//! What every handler shares, and the one way from a handler to the store.
+
+use std::fmt;
+use std::sync::Arc;
+
+use conductor::ports::store::Store;
+use domain::ids::Actor;
+use domain::time::Timestamp;
+use subtle::ConstantTimeEq as _;
+use tokio::sync::{Semaphore, watch};
+
+use crate::desk::Desk;
+use crate::problem::Problem;
+
+/// Store calls at one time. A reader holds a connection of the store's pool; more would only wait there instead.
+const STORE_CALLS: usize = 16;
+/// Open event streams at one time, over all browsers.
+const STREAMS: usize = 64;
+/// Shorter ones can be guessed.
+const SHORTEST_SECRET: usize = 16;
+
+/// Where the time comes from.
+pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+
+/// What the gateway stands on.
+#[derive(Clone)]
+pub struct GatewayState {
+    /// The rows.
+    pub store: Arc<dyn Store>,
+    /// The living host.
+    pub desk: Arc<dyn Desk>,
+    /// The operator's token.
+    pub token: Token,
+    /// The time.
+    pub clock: Clock,
+}
+
+/// A named token. Its secret is compared in constant time and never printed.
+#[derive(Clone)]
+pub struct Token {
+    name: String,
+    secret: String,
+}
+
+/// Why a token is none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TokenError {
+    /// It can be guessed.
+    #[error("the token is shorter than {SHORTEST_SECRET} characters")]
+    Short,
+    /// It cannot stand in a header.
+    #[error("the token has characters that cannot stand in a header: only visible ASCII can")]
+    Characters,
+    /// It is recorded with each event, so it must say something.
+    #[error("the token's name is empty")]
+    Unnamed,
+}
+
+impl Token {
+    /// A token by name; the name is what events record.
+    pub fn new(name: impl Into<String>, secret: impl Into<String>) -> Result<Self, TokenError> {
+        let (name, secret) = (name.into(), secret.into());
+        if name.trim().is_empty() {
+            return Err(TokenError::Unnamed);
+        }
+        if !secret.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(TokenError::Characters);
+        }
+        if secret.len() < SHORTEST_SECRET {
+            return Err(TokenError::Short);
+        }
+        Ok(Self { name, secret })
+    }
+
+    pub(crate) fn is(&self, offered: &str) -> bool {
+        self.secret.as_bytes().ct_eq(offered.as_bytes()).into()
+    }
+
+    pub(crate) fn actor(&self) -> Actor {
+        Actor::Token(self.name.clone())
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Token").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+impl GatewayState {
+    pub(crate) fn now(&self) -> Timestamp {
+        (self.clock)()
+    }
+}
+
+/// The state of the router.
+#[derive(Clone)]
+pub(crate) struct App {
+    pub(crate) state: GatewayState,
+    /// Ours: a `Host` header with another one was not meant for us.
+    pub(crate) port: u16,
+    /// Turns true when the listener closes: streams end.
+    pub(crate) closing: watch::Receiver<bool>,
+    pub(crate) streams: Arc<Semaphore>,
+    calls: Arc<Semaphore>,
+}
+
+impl App {
+    pub(crate) fn new(state: GatewayState, port: u16, closing: watch::Receiver<bool>) -> Self {
+        let (streams, calls) = (Arc::new(Semaphore::new(STREAMS)), Arc::new(Semaphore::new(STORE_CALLS)));
+        Self { state, port, closing, streams, calls }
+    }
+
+    /// Runs what may block on a thread for it. The permit goes along: a client that hangs up frees no slot that is in use.
+    pub(crate) async fn ask<T, F>(&self, question: F) -> Result<T, Problem>
+    where
+        T: Send + 'static,
+        F: FnOnce(&GatewayState) -> Result<T, Problem> + Send + 'static,
+    {
+        let permit = Arc::clone(&self.calls).acquire_owned().await.map_err(|_| Problem::closing())?;
+        let state = self.state.clone();
+        let answer = tokio::task::spawn_blocking(move || {
+            let _permit = permit;
+            question(&state)
+        });
+        answer.await.unwrap_or_else(|panic| Err(Problem::broken(&panic)))
+    }
+
+    /// As [`Self::ask`], for a write: the conductor looks at once.
+    pub(crate) async fn write<T, F>(&self, deed: F) -> Result<T, Problem>
+    where
+        T: Send + 'static,
+        F: FnOnce(&GatewayState) -> Result<T, Problem> + Send + 'static,
+    {
+        self.ask(move |state| {
+            let done = deed(state);
+            // Even a refused one may have written (a rejected event is recorded), and a needless look costs nothing.
+            state.desk.wake();
+            done
+        })
+        .await
+    }
+}

@@ -1,0 +1,114 @@
+//! What a request carries, parsed once: segments of the path, parameters, JSON bodies. Each no names the field and the rule.
+
+use std::time::Duration;
+
+use axum::body::Bytes;
+use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, StatusCode, header};
+use serde::de::DeserializeOwned;
+
+use crate::app::App;
+use crate::problem::Problem;
+
+/// A body's largest size in bytes.
+pub(crate) const LARGEST_BODY: usize = 1 << 20;
+/// From the end of the headers to the end of the body.
+const BODY_TIME: Duration = Duration::from_secs(10);
+
+/// The variable segments of the path, percent-decoded.
+pub(crate) struct Segments<T>(pub(crate) T);
+
+impl<T: DeserializeOwned + Send> FromRequestParts<App> for Segments<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        let path = Path::<T>::from_request_parts(parts, app).await;
+        path.map(|Path(segments)| Self(segments)).map_err(|rejection| Problem::invalid(rejection.body_text()))
+    }
+}
+
+/// The parameters behind the `?`.
+pub(crate) struct Parameters<T>(pub(crate) T);
+
+impl<T: DeserializeOwned> FromRequestParts<App> for Parameters<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        let query = Query::<T>::from_request_parts(parts, app).await;
+        query.map(|Query(parameters)| Self(parameters)).map_err(|rejection| {
+            let text = rejection.body_text();
+            let reason = text.strip_prefix("Failed to deserialize query string: ").unwrap_or(&text).to_owned();
+            Problem::invalid(format!("the parameters are wrong: {reason}"))
+        })
+    }
+}
+
+/// A JSON body that must be there.
+pub(crate) struct Required<T>(pub(crate) T);
+
+impl<T: DeserializeOwned> FromRequest<App> for Required<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
+        let (headers, bytes) = read(request, app).await?;
+        if bytes.is_empty() {
+            return Err(Problem::invalid("the body is empty; a JSON object is expected"));
+        }
+        parse(&headers, &bytes).map(Self)
+    }
+}
+
+/// A JSON body that may be left out.
+pub(crate) struct Optional<T>(pub(crate) T);
+
+impl<T: DeserializeOwned + Default> FromRequest<App> for Optional<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
+        let (headers, bytes) = read(request, app).await?;
+        if bytes.is_empty() { Ok(Self(T::default())) } else { parse(&headers, &bytes).map(Self) }
+    }
+}
+
+async fn read(request: Request, app: &App) -> Result<(HeaderMap, Bytes), Problem> {
+    let headers = request.headers().clone();
+    let announced = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    if announced.is_some_and(|length| length > LARGEST_BODY as u64) {
+        return Err(too_large());
+    }
+    let read = tokio::time::timeout(BODY_TIME, Bytes::from_request(request, app)).await;
+    let Ok(read) = read else {
+        return Err(Problem::slow(format!("the body did not arrive within {} seconds", BODY_TIME.as_secs())));
+    };
+    match read {
+        Ok(bytes) => Ok((headers, bytes)),
+        Err(rejection) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => Err(too_large()),
+        Err(rejection) => Err(Problem::invalid(rejection.body_text())),
+    }
+}
+
+fn too_large() -> Problem {
+    Problem::too_large(format!("the body is larger than {LARGEST_BODY} bytes"))
+}
+
+fn parse<T: DeserializeOwned>(headers: &HeaderMap, bytes: &[u8]) -> Result<T, Problem> {
+    // A form cannot say `application/json` across sites without asking first, so this is a fence as well.
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let essence = kind.split(';').next().unwrap_or_default().trim();
+    if !essence.eq_ignore_ascii_case("application/json") {
+        let said = if essence.is_empty() { "no content type" } else { essence };
+        return Err(Problem::media_type(format!("the body came as {said}; send `Content-Type: application/json`")));
+    }
+    if let Err(error) = std::str::from_utf8(bytes) {
+        return Err(Problem::invalid(format!("the body is not UTF-8 from byte {} on", error.valid_up_to())));
+    }
+    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
+    let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+        let path = error.path().to_string();
+        let place = if path == "." { String::new() } else { format!("`{path}`: ") };
+        Problem::invalid(format!("the body does not fit: {place}{}", error.inner()))
+    })?;
+    deserializer.end().map_err(|error| Problem::invalid(format!("something stands after the JSON: {error}")))?;
+    Ok(value)
+}

@@ -1,0 +1,32 @@
+//! What the API needs beyond the store, from the host that lives in the same process.
+
+use conductor::ports::store::ClaimLimits;
+use domain::ids::{ProjectName, RunId};
+use serde::{Deserialize, Serialize};
+
+/// How the host feels.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Health {
+    /// It launches what it should and answers what it must.
+    pub ok: bool,
+    /// What is wrong, or worth knowing, a sentence each.
+    pub reasons: Vec<String>,
+}
+
+/// The living host behind the API. Every method is called on a thread that may block.
+pub trait Desk: Send + Sync {
+    /// Something was written: the conductor looks at once instead of at its next tick.
+    fn wake(&self);
+    /// The line by which a person fetches what was merged into their own repository.
+    fn pull_command(&self, project: &ProjectName) -> Option<String>;
+    /// The end of a run's log; empty where there is none.
+    fn run_log_tail(&self, run: RunId, bytes: u64) -> Vec<u8>;
+    /// How the host feels.
+    fn health(&self) -> Health;
+    /// What a claim obeys at present: the queue's reasons are told by it.
+    fn limits(&self) -> ClaimLimits;
+    /// The statuses of a project's board in order; empty: any word is taken.
+    fn statuses(&self, project: &ProjectName) -> Vec<String>;
+    /// The status that starts a task.
+    fn start_status(&self, project: &ProjectName) -> String;
+}

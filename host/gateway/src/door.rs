@@ -1,0 +1,127 @@
+//! What every request passes before its handler, and every answer after it.
+//!
+//! A page of any site may point a browser at loopback, and with a name of its own that resolves there (DNS rebinding) may
+//! even read the answers. So the `Host` must be ours, a browser's cross-site request gets nothing, and a write needs the
+//! token that no browser sends by itself.
+
+use axum::extract::{FromRequestParts, Request, State};
+use axum::http::request::Parts;
+use axum::http::uri::Authority;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use domain::ids::Actor;
+
+use crate::app::App;
+use crate::problem::Problem;
+
+const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; base-uri 'none'; \
+                      form-action 'none'; frame-ancestors 'none'";
+
+const HEADERS: [(HeaderName, &str); 6] = [
+    (header::CONTENT_SECURITY_POLICY, POLICY),
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (header::X_FRAME_OPTIONS, "DENY"),
+    (header::REFERRER_POLICY, "no-referrer"),
+    (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+    (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+];
+
+/// The outermost layer: it sees refusals as well as answers.
+pub(crate) async fn pass(State(app): State<App>, request: Request, next: Next) -> Response {
+    let mut response = match check(&app, &request) {
+        Ok(()) => next.run(request).await,
+        Err(problem) => problem.into_response(),
+    };
+    let headers = response.headers_mut();
+    for (name, value) in HEADERS {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    response
+}
+
+fn check(app: &App, request: &Request) -> Result<(), Problem> {
+    host(app, request)?;
+    same_site(app, request)?;
+    if is_write(request.method()) {
+        authenticate(app, request.headers())?;
+    }
+    Ok(())
+}
+
+fn is_write(method: &Method) -> bool {
+    !matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
+}
+
+fn host(app: &App, request: &Request) -> Result<(), Problem> {
+    let mut named = request.headers().get_all(header::HOST).iter();
+    let (Some(host), None) = (named.next(), named.next()) else {
+        return Err(Problem::misdirected("the request must name its host once"));
+    };
+    let host = host.to_str().unwrap_or_default();
+    // The absolute form of a request line outranks the header (RFC 9112, 3.2.2); nobody who means us sends two.
+    let asked = request.uri().authority().is_none_or(|authority| authority.as_str() == host);
+    if asked && is_ours(host, app.port) {
+        return Ok(());
+    }
+    Err(Problem::misdirected(format!(
+        "this listener answers as `localhost:{port}`, `127.0.0.1:{port}` or `[::1]:{port}`, and the request asked for another host",
+        port = app.port
+    )))
+}
+
+/// A loopback name or address with our port.
+fn is_ours(host: &str, port: u16) -> bool {
+    let Ok(authority) = host.parse::<Authority>() else { return false };
+    if host.contains('@') || authority.port_u16().unwrap_or(80) != port {
+        return false;
+    }
+    let name = authority.host();
+    let address = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
+    name.eq_ignore_ascii_case("localhost")
+        || address.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+/// Browsers say where a request comes from; other clients say nothing, and pass.
+fn same_site(app: &App, request: &Request) -> Result<(), Problem> {
+    let text = |name: &str| request.headers().get(name).map(|value| value.to_str().unwrap_or_default());
+    let site = text("sec-fetch-site").unwrap_or("none");
+    let is_visit = !is_write(request.method()) && text("sec-fetch-mode") == Some("navigate");
+    if !matches!(site, "none" | "same-origin") && !is_visit {
+        return Err(Problem::forbidden("a page of another site sent this request; it gets nothing here"));
+    }
+    let origin = text("origin");
+    let ours = origin.is_none_or(|origin| origin.strip_prefix("http://").is_some_and(|host| is_ours(host, app.port)));
+    if ours { Ok(()) } else { Err(Problem::forbidden("the request's `Origin` is another site; it gets nothing here")) }
+}
+
+fn authenticate(app: &App, headers: &HeaderMap) -> Result<Actor, Problem> {
+    let Some(given) = headers.get(header::AUTHORIZATION) else {
+        return Err(Problem::unauthorized(
+            "the header `Authorization: Bearer <token>` is missing; `gatewright serve` keeps the operator's token in a 0600 \
+             file of its folder",
+        ));
+    };
+    let given = given.to_str().unwrap_or_default();
+    let bearer = given.split_once(' ').filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+    let Some((_, offered)) = bearer else {
+        return Err(Problem::unauthorized("the header `Authorization` is not of the form `Bearer <token>`"));
+    };
+    if app.state.token.is(offered.trim()) {
+        Ok(app.state.token.actor())
+    } else {
+        Err(Problem::unauthorized("the token is not this host's; was it made for another folder, or renewed?"))
+    }
+}
+
+/// Whose token the request carries; a handler that takes it needs the token even for a read.
+pub(crate) struct Operator(pub(crate) Actor);
+
+impl FromRequestParts<App> for Operator {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        authenticate(app, &parts.headers).map(Self)
+    }
+}

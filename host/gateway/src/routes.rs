@@ -1,0 +1,70 @@
+//! The handlers, by what they are about.
+
+pub(crate) mod checks;
+pub(crate) mod evaluations;
+pub(crate) mod events;
+pub(crate) mod intents;
+pub(crate) mod items;
+pub(crate) mod probes;
+pub(crate) mod projects;
+pub(crate) mod queue;
+pub(crate) mod runs;
+pub(crate) mod tasks;
+
+use axum::Json;
+use serde::Deserialize;
+
+use crate::api::Listing;
+use crate::problem::Problem;
+
+/// What a handler answers.
+pub(crate) type Answer<T> = Result<Json<T>, Problem>;
+
+/// Rows of a listing where nobody asked for another number.
+const ROWS: u32 = 100;
+/// The most rows that one answer carries.
+const MOST_ROWS: u32 = 1000;
+
+/// The parameter of a listing.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Limit {
+    limit: Option<u32>,
+}
+
+impl Limit {
+    pub(crate) fn rows(&self) -> Result<u32, Problem> {
+        match self.limit.unwrap_or(ROWS) {
+            rows @ 1..=MOST_ROWS => Ok(rows),
+            other => Err(Problem::invalid(format!("`limit` is {other}; it is a number from 1 to {MOST_ROWS}"))),
+        }
+    }
+}
+
+/// Cuts rows of which one more than wanted was asked for.
+pub(crate) fn listing<T>(mut items: Vec<T>, rows: u32) -> Listing<T> {
+    let more = items.len() > rows as usize;
+    items.truncate(rows as usize);
+    Listing { items, more }
+}
+
+/// A text that must say something, in one line of at most so many characters.
+pub(crate) fn one_line(field: &str, text: &str, longest: usize) -> Result<String, Problem> {
+    let text = text.trim();
+    if text.is_empty() {
+        return Err(Problem::invalid(format!("`{field}` is empty")));
+    }
+    if text.chars().any(|character| matches!(character, '\n' | '\r' | '\0')) {
+        return Err(Problem::invalid(format!("`{field}` has a line break; it is one line")));
+    }
+    at_most(field, text, longest)?;
+    Ok(text.to_owned())
+}
+
+pub(crate) fn at_most(field: &str, text: &str, longest: usize) -> Result<(), Problem> {
+    let long = text.chars().count();
+    if long > longest {
+        return Err(Problem::invalid(format!("`{field}` has {long} characters; it may have {longest}")));
+    }
+    Ok(())
+}

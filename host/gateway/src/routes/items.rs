@@ -1,0 +1,165 @@
+//! The built-in board: cards, their status, their comments. A person's move becomes a delivery; a comment drives nothing.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use conductor::ports::store::{BoardActivity, BoardComment, BoardItem, NewItem, Project};
+use domain::ids::{Actor, ProjectName, WorkItemId};
+use domain::verdict::WakeKind;
+
+use crate::api::{CardView, Listing, Move, NewCard, NewComment};
+use crate::app::{App, GatewayState};
+use crate::body::{Parameters, Required, Segments};
+use crate::door::Operator;
+use crate::find;
+use crate::problem::Problem;
+use crate::routes::{Answer, Limit, at_most, listing, one_line};
+use crate::standing::Scene;
+
+/// Where a card is made that says nothing of it.
+pub(crate) const BACKLOG: &str = "Backlog";
+const LONGEST_TITLE: usize = 500;
+const LONGEST_TEXT: usize = 64 * 1024;
+const MOST_LABELS: usize = 50;
+const LONGEST_WORD: usize = 100;
+
+pub(crate) async fn list(
+    State(app): State<App>,
+    Segments(name): Segments<String>,
+    Parameters(limit): Parameters<Limit>,
+) -> Answer<Listing<BoardItem>> {
+    let rows = limit.rows()?;
+    let items = app.ask(move |state| {
+        let project = find::project(&*state.store, &name)?;
+        Ok(state.store.items(&project.name, rows + 1)?)
+    });
+    Ok(Json(listing(items.await?, rows)))
+}
+
+pub(crate) async fn create(
+    State(app): State<App>,
+    Operator(actor): Operator,
+    Segments(name): Segments<String>,
+    Required(card): Required<NewCard>,
+) -> Result<(StatusCode, Json<BoardItem>), Problem> {
+    let made = app.write(move |state| {
+        let project = find::project(&*state.store, &name)?;
+        make(state, &project, card, actor)
+    });
+    Ok((StatusCode::CREATED, Json(made.await?)))
+}
+
+/// Makes a card after looking at what it says.
+pub(crate) fn make(state: &GatewayState, project: &Project, card: NewCard, actor: Actor) -> Result<BoardItem, Problem> {
+    let status = match card.status {
+        Some(status) => known_status(state, &project.name, &status)?,
+        None => BACKLOG.to_owned(),
+    };
+    let title = one_line("title", &card.title, LONGEST_TITLE)?;
+    at_most("description", &card.description, LONGEST_TEXT)?;
+    if card.labels.len() > MOST_LABELS {
+        return Err(Problem::invalid(format!("`labels` has {} of them; it may have {MOST_LABELS}", card.labels.len())));
+    }
+    let labels = card.labels.iter().map(|label| one_line("labels", label, LONGEST_WORD)).collect::<Result<_, _>>()?;
+    let item = NewItem { project: project.name.clone(), title, description: card.description, status, labels, actor };
+    Ok(state.store.create_item(&item, state.now())?)
+}
+
+/// A status as the board spells it: a column that is not there would swallow the card.
+fn known_status(state: &GatewayState, project: &ProjectName, status: &str) -> Result<String, Problem> {
+    let status = one_line("status", status, LONGEST_WORD)?;
+    let known = state.desk.statuses(project);
+    if known.is_empty() || known.contains(&status) {
+        return Ok(status);
+    }
+    Err(Problem::invalid(format!("`status` is `{status}`, which is no column of this board; there are: {}", known.join(", "))))
+}
+
+pub(crate) async fn show(State(app): State<App>, Segments((name, item)): Segments<(String, String)>) -> Answer<CardView> {
+    let answer = app.ask(move |state| {
+        let project = find::project(&*state.store, &name)?;
+        let card = find::card(&*state.store, &project.name, &item)?;
+        let task = state.store.task_of(&project.name, &card.work_item)?;
+        let scene = Scene::read(state)?;
+        Ok(CardView { card, task: task.map(|task| scene.view(task)) })
+    });
+    answer.await.map(Json)
+}
+
+pub(crate) async fn remove(
+    State(app): State<App>,
+    Operator(actor): Operator,
+    Segments((name, item)): Segments<(String, String)>,
+) -> Result<StatusCode, Problem> {
+    let deed = app.write(move |state| {
+        let (project, card) = there(state, &name, &item)?;
+        Ok(state.store.remove_item(&project, &card, &actor, state.now())?)
+    });
+    deed.await.map(|()| StatusCode::NO_CONTENT)
+}
+
+pub(crate) async fn set_status(
+    State(app): State<App>,
+    Operator(actor): Operator,
+    Segments((name, item)): Segments<(String, String)>,
+    Required(body): Required<Move>,
+) -> Answer<BoardItem> {
+    let answer = app.write(move |state| {
+        let (project, card) = there(state, &name, &item)?;
+        let status = known_status(state, &project, &body.status)?;
+        state.store.move_item(&project, &card, &status, &actor, state.now())?;
+        find::card(&*state.store, &project, &item)
+    });
+    answer.await.map(Json)
+}
+
+pub(crate) async fn comments(
+    State(app): State<App>,
+    Segments((name, item)): Segments<(String, String)>,
+    Parameters(limit): Parameters<Limit>,
+) -> Answer<Listing<BoardComment>> {
+    let rows = limit.rows()?;
+    let comments = app.ask(move |state| {
+        let (project, card) = there(state, &name, &item)?;
+        Ok(state.store.comments(&project, &card, rows + 1)?)
+    });
+    Ok(Json(listing(comments.await?, rows)))
+}
+
+pub(crate) async fn comment(
+    State(app): State<App>,
+    Operator(actor): Operator,
+    Segments((name, item)): Segments<(String, String)>,
+    Required(body): Required<NewComment>,
+) -> Result<(StatusCode, Json<Listing<BoardComment>>), Problem> {
+    if body.text.trim().is_empty() {
+        return Err(Problem::invalid("`text` is empty"));
+    }
+    at_most("text", &body.text, LONGEST_TEXT)?;
+    let newest = app.write(move |state| {
+        let (project, card) = there(state, &name, &item)?;
+        state.store.put_comment(&project, &card, &actor, None, &body.text, state.now())?;
+        // It drives nothing, but a gate may wait for an answer.
+        state.store.wake(&project, card.as_str(), WakeKind::Comment, state.now())?;
+        Ok(state.store.comments(&project, &card, 2)?)
+    });
+    Ok((StatusCode::CREATED, Json(listing(newest.await?, 1))))
+}
+
+pub(crate) async fn activity(
+    State(app): State<App>,
+    Segments((name, item)): Segments<(String, String)>,
+) -> Answer<Listing<BoardActivity>> {
+    let items = app.ask(move |state| {
+        let (project, card) = there(state, &name, &item)?;
+        Ok(state.store.activity(&project, &card)?)
+    });
+    Ok(Json(Listing { items: items.await?, more: false }))
+}
+
+/// The project and the card that a path names, both there.
+fn there(state: &GatewayState, project: &str, item: &str) -> Result<(ProjectName, WorkItemId), Problem> {
+    let project = find::project(&*state.store, project)?.name;
+    let card = find::card(&*state.store, &project, item)?.work_item;
+    Ok((project, card))
+}

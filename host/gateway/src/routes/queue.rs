@@ -1,0 +1,56 @@
+//! The queue, the leases, and the two pages of the system that came before.
+
+use std::collections::BTreeMap;
+
+use axum::Json;
+use axum::extract::State;
+use conductor::ports::store::JobRow;
+
+use crate::api::{ActiveTask, LeaseView, Listing, Queue, Status};
+use crate::app::App;
+use crate::body::Parameters;
+use crate::routes::{Answer, Limit, MOST_ROWS, listing};
+
+/// The newest jobs that the old page showed.
+const RECENT: usize = 10;
+
+pub(crate) async fn jobs(State(app): State<App>, Parameters(limit): Parameters<Limit>) -> Answer<Listing<JobRow>> {
+    let rows = limit.rows()?;
+    let jobs = app.ask(move |state| Ok(state.store.jobs(&state.desk.limits(), state.now(), rows + 1)?));
+    Ok(Json(listing(jobs.await?, rows)))
+}
+
+pub(crate) async fn leases(State(app): State<App>) -> Answer<Listing<LeaseView>> {
+    let rows = app.ask(|state| Ok(state.store.leases()?)).await?;
+    let items = rows.into_iter().map(|(project, name, holder, token)| LeaseView { project, name, holder, token });
+    Ok(Json(Listing { items: items.collect(), more: false }))
+}
+
+pub(crate) async fn queue(State(app): State<App>) -> Answer<Queue> {
+    let answer = app.ask(|state| {
+        let limits = state.desk.limits();
+        let mut jobs = state.store.jobs(&limits, state.now(), MOST_ROWS)?;
+        let mut counts = BTreeMap::new();
+        for job in &jobs {
+            *counts.entry(job.state.clone()).or_insert(0) += 1;
+        }
+        jobs.sort_by_key(|job| std::cmp::Reverse(job.id));
+        jobs.truncate(RECENT);
+        Ok(Queue { counts, max_concurrency: limits.runs, jobs })
+    });
+    answer.await.map(Json)
+}
+
+pub(crate) async fn status(State(app): State<App>) -> Answer<Status> {
+    let tasks = app.ask(|state| Ok(state.store.tasks(true, MOST_ROWS)?)).await?;
+    let rows = tasks.into_iter().map(|task| ActiveTask {
+        phase: task.phase(),
+        id: task.id,
+        work_item_id: task.work_item,
+        repo: task.project,
+        title: task.title,
+        stage: task.position.stage,
+        branch: task.branch,
+    });
+    Ok(Json(Status { active_tasks: rows.collect() }))
+}

@@ -1,0 +1,171 @@
+//! Tasks: our record of each work item's way.
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use conductor::ports::store::{BoardItem, EntryRow, EvaluationRow, RunRow};
+use domain::document::Document;
+use domain::ids::DocumentId;
+use serde::Deserialize;
+
+use crate::api::{CardView, Listing, NewCard, NewTaskCard, TaskView};
+use crate::app::App;
+use crate::body::{Parameters, Required, Segments};
+use crate::door::Operator;
+use crate::find;
+use crate::problem::Problem;
+use crate::routes::{Answer, Limit, items, listing};
+use crate::standing::Scene;
+
+/// How long a creation waits for its task: a delivery is expanded within one tick of a host that is well.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Between two looks.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// Which tasks.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Which {
+    live: Option<bool>,
+    project: Option<String>,
+    limit: Option<u32>,
+}
+
+pub(crate) async fn list(State(app): State<App>, Parameters(which): Parameters<Which>) -> Answer<Listing<TaskView>> {
+    let rows = Limit { limit: which.limit }.rows()?;
+    let listed = app.ask(move |state| {
+        let only = which.project.map(|name| find::project(&*state.store, &name)).transpose()?.map(|project| project.name);
+        // The store knows no filter by project: then all that it would give are looked through.
+        let asked = if only.is_some() { super::MOST_ROWS } else { rows };
+        let mut tasks = state.store.tasks(which.live.unwrap_or(false), asked + 1)?;
+        tasks.retain(|task| only.as_ref().is_none_or(|name| task.project == *name));
+        let scene = Scene::read(state)?;
+        Ok(tasks.into_iter().map(|task| scene.view(task)).collect())
+    });
+    Ok(Json(listing(listed.await?, rows)))
+}
+
+/// Does the creation wait?
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Wait {
+    #[serde(default)]
+    wait: bool,
+}
+
+pub(crate) async fn create(
+    State(app): State<App>,
+    Operator(actor): Operator,
+    Parameters(wait): Parameters<Wait>,
+    Required(body): Required<NewTaskCard>,
+) -> Result<(StatusCode, Json<CardView>), Problem> {
+    let card = app.write(move |state| {
+        let project = match &body.project {
+            Some(name) => find::project(&*state.store, name.as_str())?,
+            None => find::only_project(&*state.store)?,
+        };
+        let card = NewCard { title: body.title, description: body.description, labels: body.labels, status: None };
+        let made = items::make(state, &project, card, actor.clone())?;
+        // Made first and moved then: what starts a task is a person's move, here as on any board.
+        let start = state.desk.start_status(&project.name);
+        state.store.move_item(&project.name, &made.work_item, &start, &actor, state.now())?;
+        Ok(BoardItem { status: start, ..made })
+    });
+    let mut view = CardView { card: card.await?, task: None };
+    if wait.wait {
+        view = appear(&app, view).await?;
+    }
+    Ok((StatusCode::CREATED, Json(view)))
+}
+
+/// The card as soon as its task is there, or as it is when patience ends.
+async fn appear(app: &App, mut view: CardView) -> Result<CardView, Problem> {
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    let mut closing = app.closing.clone();
+    while view.task.is_none() && tokio::time::Instant::now() < deadline && !*closing.borrow_and_update() {
+        let (project, item) = (view.card.project.clone(), view.card.work_item.clone());
+        view.task = app
+            .ask(move |state| {
+                let task = state.store.task_of(&project, &item)?;
+                task.map(|task| Ok(Scene::read(state)?.view(task))).transpose()
+            })
+            .await?;
+        if view.task.is_none() {
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+    Ok(view)
+}
+
+pub(crate) async fn show(State(app): State<App>, Segments(reference): Segments<String>) -> Answer<TaskView> {
+    let answer = app.ask(move |state| {
+        let task = find::task(&*state.store, &reference)?;
+        Ok(Scene::read(state)?.view(task))
+    });
+    answer.await.map(Json)
+}
+
+pub(crate) async fn entries(State(app): State<App>, Segments(reference): Segments<String>) -> Answer<Listing<EntryRow>> {
+    let items = app.ask(move |state| {
+        let task = find::task(&*state.store, &reference)?;
+        Ok(state.store.entries(task.id)?)
+    });
+    Ok(Json(Listing { items: items.await?, more: false }))
+}
+
+pub(crate) async fn runs(
+    State(app): State<App>,
+    Segments(reference): Segments<String>,
+    Parameters(limit): Parameters<Limit>,
+) -> Answer<Listing<RunRow>> {
+    let rows = limit.rows()?;
+    let runs = app.ask(move |state| {
+        let task = find::task(&*state.store, &reference)?;
+        Ok(state.store.runs(task.id, rows + 1)?)
+    });
+    Ok(Json(listing(runs.await?, rows)))
+}
+
+pub(crate) async fn evaluations(
+    State(app): State<App>,
+    Segments(reference): Segments<String>,
+    Parameters(limit): Parameters<Limit>,
+) -> Answer<Listing<EvaluationRow>> {
+    let rows = limit.rows()?;
+    let evaluations = app.ask(move |state| {
+        let task = find::task(&*state.store, &reference)?;
+        Ok(state.store.evaluations(Some(task.id), rows + 1)?)
+    });
+    Ok(Json(listing(evaluations.await?, rows)))
+}
+
+pub(crate) async fn documents(State(app): State<App>, Segments(reference): Segments<String>) -> Answer<Listing<Document>> {
+    let items = app.ask(move |state| {
+        let task = find::task(&*state.store, &reference)?;
+        Ok(state.store.documents(task.id)?)
+    });
+    Ok(Json(Listing { items: items.await?, more: false }))
+}
+
+/// A document's own bytes. An agent wrote them: plain text, whatever they look like.
+pub(crate) async fn document(
+    State(app): State<App>,
+    Segments((reference, document)): Segments<(String, String)>,
+) -> Result<Response, Problem> {
+    let bytes = app.ask(move |state| {
+        let task = find::task(&*state.store, &reference)?;
+        let documents = state.store.documents(task.id)?;
+        let id = document.parse::<DocumentId>().ok();
+        let found = documents.iter().find(|row| id == Some(row.id) || row.name == document);
+        let Some(found) = found else {
+            let there = documents.iter().map(|row| format!("{} ({})", row.id, row.name)).collect::<Vec<_>>().join(", ");
+            let there = if there.is_empty() { "none yet".to_owned() } else { there };
+            return Err(Problem::not_found(format!("task {} has no document `{document}`; there are: {there}", task.id)));
+        };
+        Ok(state.store.blob(&found.blob)?)
+    });
+    Ok(([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], bytes.await?).into_response())
+}

@@ -1,0 +1,113 @@
+//! Accepting, with an end to every wait: slow headers, too many connections, a shutdown that somebody does not notice.
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::task::JoinSet;
+
+use crate::app::GatewayState;
+use crate::router::router;
+
+/// From the accept, or the end of the last answer, to the end of the headers.
+const HEADER_TIME: Duration = Duration::from_secs(10);
+/// Headers of one request in bytes.
+const HEADER_BYTES: usize = 64 * 1024;
+/// More wait in the kernel's line.
+const CONNECTIONS: usize = 256;
+/// What is being answered at a shutdown may end by itself within this time.
+const GRACE: Duration = Duration::from_secs(5);
+/// After an accept that failed for want of descriptors or memory.
+const RESPITE: Duration = Duration::from_millis(200);
+
+/// Why the listener does not listen.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// Anybody on the network could move tasks.
+    #[error("{0} is no loopback address; the operator's listener binds to loopback only")]
+    NotLoopback(SocketAddr),
+    /// The socket is not usable.
+    #[error("the operator's listener is not usable")]
+    Socket(#[source] io::Error),
+}
+
+/// Answers on this listener until `shutdown` ends, then lets what is being answered end.
+pub async fn serve(
+    listener: TcpListener,
+    state: GatewayState,
+    shutdown: impl Future<Output = ()> + Send,
+) -> Result<(), ServeError> {
+    let address = listener.local_addr().map_err(ServeError::Socket)?;
+    if !address.ip().is_loopback() {
+        return Err(ServeError::NotLoopback(address));
+    }
+    let (close, closing) = watch::channel(false);
+    let router = router(state, address.port(), closing.clone());
+    let slots = Arc::new(Semaphore::new(CONNECTIONS));
+    let mut connections = JoinSet::new();
+    let mut shutdown = pin!(shutdown);
+    loop {
+        tokio::select! {
+            () = &mut shutdown => break,
+            (stream, slot) = accept(&listener, &slots) => {
+                connections.spawn(answer(stream, router.clone(), closing.clone(), slot));
+            }
+            Some(_) = connections.join_next() => {}
+        }
+    }
+    drop(listener);
+    close.send_replace(true);
+    let all = async { while connections.join_next().await.is_some() {} };
+    if tokio::time::timeout(GRACE, all).await.is_err() {
+        tracing::warn!(open = connections.len(), "closing connections that did not end by themselves");
+    }
+    Ok(())
+}
+
+/// The next connection, once there is a slot for it.
+async fn accept(listener: &TcpListener, slots: &Arc<Semaphore>) -> (TcpStream, Option<OwnedSemaphorePermit>) {
+    let slot = Arc::clone(slots).acquire_owned().await.ok();
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => return (stream, slot),
+            Err(error) => {
+                tracing::warn!(%error, "a connection could not be accepted");
+                tokio::time::sleep(RESPITE).await;
+            }
+        }
+    }
+}
+
+async fn answer(
+    stream: TcpStream,
+    router: Router,
+    mut closing: watch::Receiver<bool>,
+    _slot: Option<OwnedSemaphorePermit>,
+) {
+    let service = TowerToHyperService::new(router);
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_TIME)
+        .max_buf_size(HEADER_BYTES)
+        .serve_connection(TokioIo::new(stream), service);
+    let mut connection = pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        _ = closing.wait_for(|closing| *closing) => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a connection ended early");
+    }
+}

@@ -1,0 +1,109 @@
+//! How values look to people. Templates escape markup; here what no escaping catches is made visible.
+
+use domain::event::Spent;
+use domain::time::{Milliseconds, Timestamp};
+
+/// A text in which nothing is invisible: controls, bidirectional marks and zero-width characters are spelled out, so that
+/// what is read is what is there. Line breaks and tabs stay.
+pub(crate) fn plain(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for character in text.chars() {
+        if is_hidden(character) {
+            shown.push_str(&format!("⟦U+{:04X}⟧", u32::from(character)));
+        } else {
+            shown.push(character);
+        }
+    }
+    shown
+}
+
+/// As [`plain`], in one line of at most so many characters.
+pub(crate) fn line(text: &str, longest: usize) -> String {
+    let one: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let mut characters = one.chars();
+    let mut cut: String = characters.by_ref().take(longest).collect();
+    if characters.next().is_some() {
+        cut.push('…');
+    }
+    plain(&cut)
+}
+
+fn is_hidden(character: char) -> bool {
+    let is_layout = matches!(character, '\n' | '\t');
+    let is_format = matches!(u32::from(character),
+        0x00AD | 0x034F | 0x061C | 0x115F..=0x1160 | 0x17B4..=0x17B5 | 0x180B..=0x180F | 0x200B..=0x200F | 0x2028..=0x202E
+        | 0x2060..=0x206F | 0x3164 | 0xFE00..=0xFE0D | 0xFEFF | 0xFFA0 | 0xFFF0..=0xFFFB | 0xE0000..=0xE0FFF);
+    (character.is_control() && !is_layout) || is_format
+}
+
+/// A point in time as a page prints it: with its zone, and for the script that rewrites it to the reader's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Moment {
+    /// RFC 3339.
+    pub(crate) machine: String,
+    /// With the zone.
+    pub(crate) text: String,
+}
+
+impl Moment {
+    pub(crate) fn of(at: Timestamp) -> Self {
+        let Ok(point) = i64::try_from(at.0).map_err(drop).and_then(|at| jiff::Timestamp::from_millisecond(at).map_err(drop))
+        else {
+            return Self { machine: String::new(), text: "the end of time".to_owned() };
+        };
+        let text = point.strftime("%Y-%m-%d %H:%M:%S UTC").to_string();
+        Self { machine: point.to_string(), text }
+    }
+}
+
+/// `4 s`, `12 min`, `3 h 5 min`, `2 d 4 h`.
+pub(crate) fn span(span: Milliseconds) -> String {
+    let seconds = span.0 / 1000;
+    match (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60, seconds) {
+        (0, 0, 0, seconds) => format!("{seconds} s"),
+        (0, 0, minutes, _) => format!("{minutes} min"),
+        (0, hours, minutes, _) => format!("{hours} h {minutes} min"),
+        (days, hours, ..) => format!("{days} d {hours} h"),
+    }
+}
+
+/// What runs cost; empty where nobody said.
+pub(crate) fn cost(spent: &Spent) -> String {
+    let tokens = spent.input_tokens.saturating_add(spent.output_tokens);
+    match (spent.cost_microusd, tokens) {
+        (0, 0) => String::new(),
+        (0, tokens) => format!("{tokens} tokens"),
+        (micros, _) => {
+            let cents = micros.div_ceil(10_000);
+            format!("${}.{:02}, {tokens} tokens", cents / 100, cents % 100)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hidden_characters_are_spelled_out() {
+        assert_eq!(plain("a\u{202E}b\u{200B}c\u{7}\n\u{1b}[0m"), "a⟦U+202E⟧b⟦U+200B⟧c⟦U+0007⟧\n⟦U+001B⟧[0m");
+        assert_eq!(plain("Привет, 世界 👍"), "Привет, 世界 👍");
+    }
+
+    #[test]
+    fn a_line_is_cut_where_people_see_it() {
+        assert_eq!(line("one\n  two three", 7), "one two…");
+        assert_eq!(line("short", 7), "short");
+    }
+
+    #[test]
+    fn times_and_sums_read_well() {
+        assert_eq!(Moment::of(Timestamp(1_790_000_000_000)).text, "2026-09-21 13:33:20 UTC");
+        assert_eq!(Moment::of(Timestamp(u64::MAX)).text, "the end of time");
+        let shown: Vec<String> = [3_999, 720_000, 11_100_000, 187_200_000].map(Milliseconds).map(span).into();
+        assert_eq!(shown, ["3 s", "12 min", "3 h 5 min", "2 d 4 h"]);
+        let spent = Spent { input_tokens: 900, output_tokens: 100, cost_microusd: 1_234_567, wall: Milliseconds(0) };
+        assert_eq!(cost(&spent), "$1.24, 1000 tokens");
+        assert_eq!(cost(&Spent::default()), "");
+    }
+}

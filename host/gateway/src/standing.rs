@@ -1,0 +1,222 @@
+//! How a task stands, in a word with a shape, a sentence, and the lines by which a person can act.
+
+use std::collections::HashMap;
+
+use conductor::ports::store::{JobRow, Project, Store, StoreError, WaitReason};
+use domain::effect::JobClass;
+use domain::event::Intent;
+use domain::ids::{ProjectName, StepName, TaskId};
+use domain::pipeline::{Consent, Pipeline, StageKind};
+use domain::task::{Activity, Hold, HoldKind, Task, Terminality};
+
+use crate::api::{Standing, State, TaskView};
+use crate::app::GatewayState;
+use crate::show::Moment;
+
+/// Rows of the queue that are looked through for the reason why a task waits.
+const JOBS: u32 = 1000;
+
+impl State {
+    /// The word.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::NeedsYou => "Needs you",
+            Self::Failed => "Failed",
+            Self::Held => "Held",
+            Self::Paused => "Paused",
+            Self::Retrying => "Retrying",
+            Self::Working => "Working",
+            Self::Queued => "Queued",
+            Self::Done => "Done",
+            Self::Stopped => "Stopped",
+            Self::Skipped => "Not started",
+        }
+    }
+
+    /// The shape; only what needs a person is filled.
+    pub const fn shape(self) -> &'static str {
+        match self {
+            Self::NeedsYou => "◆",
+            Self::Failed => "✕",
+            Self::Held => "▲",
+            Self::Paused => "‖",
+            Self::Retrying => "↻",
+            Self::Working => "◐",
+            Self::Queued => "○",
+            Self::Done => "✓",
+            Self::Stopped => "⊘",
+            Self::Skipped => "–",
+        }
+    }
+
+    /// The group that shares a colour.
+    pub const fn group(self) -> &'static str {
+        match self {
+            Self::NeedsYou => "you",
+            Self::Failed => "failed",
+            Self::Held => "held",
+            Self::Working | Self::Retrying => "moving",
+            Self::Done => "done",
+            Self::Queued | Self::Paused | Self::Stopped | Self::Skipped => "neutral",
+        }
+    }
+}
+
+/// What a standing is told from: read once, used for every task of an answer.
+pub(crate) struct Scene {
+    pub(crate) projects: Vec<Project>,
+    /// The driving job of each task that waits in the queue, and why.
+    waits: HashMap<TaskId, WaitReason>,
+}
+
+impl Scene {
+    pub(crate) fn read(state: &GatewayState) -> Result<Self, StoreError> {
+        let jobs = state.store.jobs(&state.desk.limits(), state.now(), JOBS)?;
+        Ok(Self::of(state.store.projects()?, &jobs))
+    }
+
+    pub(crate) fn of(projects: Vec<Project>, jobs: &[JobRow]) -> Self {
+        let driving = jobs.iter().filter(|job| job.class == JobClass::Drive && job.effect != "timer");
+        let waits = driving.filter_map(|job| job.reason.map(|reason| (job.task, reason))).collect();
+        Self { projects, waits }
+    }
+
+    fn pipeline(&self, project: &ProjectName) -> Option<&Pipeline> {
+        self.projects.iter().find(|row| row.name == *project).map(|row| &row.pipeline)
+    }
+
+    pub(crate) fn view(&self, task: Task) -> TaskView {
+        let (phase, standing) = (task.phase(), self.standing(&task));
+        TaskView { task, phase, standing }
+    }
+
+    pub(crate) fn standing(&self, task: &Task) -> Standing {
+        let (state, sentence) = self.sentence(task);
+        let commands = self.commands(task);
+        let needs_person = matches!(task.position.activity, Activity::AwaitingPerson { .. } | Activity::Held { .. });
+        Standing { state, sentence, needs_person, commands }
+    }
+
+    fn sentence(&self, task: &Task) -> (State, String) {
+        let stage = &task.position.stage;
+        match &task.position.activity {
+            Activity::Running { attempt } => {
+                let who = self.worker(task);
+                self.queued(task).unwrap_or_else(|| (State::Working, format!("{who} works, attempt {attempt}")))
+            }
+            Activity::Judging { step } => {
+                self.queued(task).unwrap_or_else(|| (State::Working, format!("the gate `{step}` is asked")))
+            }
+            Activity::Acting { step } => self.queued(task).unwrap_or_else(|| acting(task, step)),
+            Activity::Waiting { step, until, why, .. } => {
+                let what = step.as_ref().map_or_else(|| "the run".to_owned(), |step| format!("`{step}`"));
+                (State::Retrying, format!("{what} is tried again by {}: {why}", Moment::of(*until).text))
+            }
+            Activity::AwaitingPerson { consent: Consent::Approve, step } => {
+                (State::NeedsYou, format!("approve the work, or reject it (`{step}`)"))
+            }
+            Activity::AwaitingPerson { consent: Consent::Confirm, step } => {
+                (State::NeedsYou, format!("confirm the deploy, or reject it (`{step}`)"))
+            }
+            Activity::Held { hold } => held(hold),
+            Activity::Stopping => (State::Stopped, "it was stopped; its run and its clone are going".to_owned()),
+            Activity::Settled { end: Terminality::Done } => (State::Done, done(task)),
+            Activity::Settled { end: Terminality::Cancelled } => {
+                (State::Stopped, format!("it was stopped in `{stage}`"))
+            }
+        }
+    }
+
+    fn worker(&self, task: &Task) -> String {
+        let stage = self.pipeline(&task.project).and_then(|pipeline| pipeline.stage(&task.position.stage));
+        match stage.map(|stage| &stage.kind) {
+            Some(StageKind::Work { role }) => format!("the {role}"),
+            _ => "a run".to_owned(),
+        }
+    }
+
+    fn queued(&self, task: &Task) -> Option<(State, String)> {
+        let why = match self.waits.get(&task.id)? {
+            WaitReason::Freeze => "the repository is frozen",
+            WaitReason::Lease => "another task holds the lease that it needs",
+            WaitReason::Slot => "all slots are taken",
+            WaitReason::Time => "its time has not come",
+        };
+        Some((State::Queued, format!("it waits: {why}")))
+    }
+
+    fn commands(&self, task: &Task) -> Vec<String> {
+        let line = |intent: Intent| command(intent, task);
+        match &task.position.activity {
+            Activity::AwaitingPerson { consent, .. } => {
+                let yes = if *consent == Consent::Approve { Intent::Approve } else { Intent::ConfirmDeploy };
+                vec![line(yes), line(Intent::Reject)]
+            }
+            Activity::Held { hold } => {
+                let mut lines = vec![line(Intent::Resume)];
+                if hold.kind != HoldKind::Paused {
+                    lines.push(line(Intent::Reject));
+                    lines.extend(self.can_waive(task, hold).then(|| line(Intent::Waive)));
+                }
+                lines.push(line(Intent::Stop));
+                lines
+            }
+            Activity::Stopping | Activity::Settled { .. } => Vec::new(),
+            _ if task.paused => vec![line(Intent::Resume), line(Intent::Stop)],
+            _ => vec![line(Intent::Pause), line(Intent::Stop)],
+        }
+    }
+
+    fn can_waive(&self, task: &Task, hold: &Hold) -> bool {
+        let pipeline = self.pipeline(&task.project);
+        let step = pipeline.zip(hold.step.as_ref()).and_then(|(pipeline, step)| pipeline.step(&task.position.stage, step));
+        step.is_some_and(domain::pipeline::EdgeStep::waivable)
+    }
+}
+
+fn acting(task: &Task, step: &StepName) -> (State, String) {
+    let then = if task.stop_requested { "; it stops once that has answered" } else { "" };
+    (State::Working, format!("the host performs `{step}`{then}"))
+}
+
+fn held(hold: &Hold) -> (State, String) {
+    let state = match hold.kind {
+        HoldKind::NeedsInput | HoldKind::Blocked | HoldKind::GoneFromBoard | HoldKind::RefusedAtForge => State::NeedsYou,
+        HoldKind::Paused => State::Paused,
+        HoldKind::Escalated => State::Failed,
+        HoldKind::InfraExhausted
+        | HoldKind::PatienceExhausted
+        | HoldKind::Undelivered
+        | HoldKind::OverBudget
+        | HoldKind::PipelineChanged
+        | HoldKind::DeployedNotInMain
+        | HoldKind::MergedUntested
+        | HoldKind::FateUnknown
+        | HoldKind::NotProven
+        | HoldKind::Panicked => State::Held,
+    };
+    let at = hold.step.as_ref().map(|step| format!(" at `{step}`")).unwrap_or_default();
+    (state, format!("held{at}: {}", hold.reason))
+}
+
+fn done(task: &Task) -> String {
+    match &task.merged {
+        Some(commit) => format!("it is in `{}` as {}", task.base_branch, &commit.as_str()[..12]),
+        None => "it is done".to_owned(),
+    }
+}
+
+/// The line of the CLI that gives this intent.
+pub(crate) fn command(intent: Intent, task: &Task) -> String {
+    let item = &task.work_item;
+    match intent {
+        Intent::Approve => format!("gatewright task approve {item}"),
+        Intent::Reject => format!("gatewright task reject {item} --note \"what is wrong\""),
+        Intent::ConfirmDeploy => format!("gatewright task confirm-deploy {item}"),
+        Intent::Stop => format!("gatewright task stop {item}"),
+        Intent::Resume => format!("gatewright task resume {item}"),
+        Intent::Waive => format!("gatewright task waive {item} --note \"why it may pass\""),
+        Intent::Pause => format!("gatewright task pause {item}"),
+        Intent::Start | Intent::Estimate => format!("gatewright task show {item}"),
+    }
+}

@@ -1,0 +1,2 @@
+//! placeholder until the sandbox evaluates
+fn main() {}

@@ -1,0 +1,213 @@
+//! What one call has used of its limits. It begins before instantiation and ends after post-return, and a limit once hit is
+//! remembered: a guest that handles a failed growth and answers `pass` has not passed.
+
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use domain::plugin::Limits;
+use domain::verdict::InfraCause;
+use wasmtime::{ResourceLimiter, UpdateDeadline};
+
+use crate::engine::TICK;
+
+/// Bytes that one table element takes in the host.
+const ELEMENT_BYTES: u64 = 8;
+
+/// Ends a call from within a host function.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Stop {
+    pub(crate) cause: InfraCause,
+    pub(crate) message: String,
+}
+
+impl Stop {
+    pub(crate) fn new(cause: InfraCause, message: impl Into<String>) -> Self {
+        Self { cause, message: message.into() }
+    }
+}
+
+impl fmt::Display for Stop {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Stop {}
+
+/// The counters of one call.
+#[derive(Debug)]
+pub(crate) struct Meter {
+    limits: Limits,
+    deadline: Instant,
+    ticks_left: u64,
+    memory_bytes: u64,
+    table_elements: u64,
+    /// What the last permitted growth added: taken back when it fails after all.
+    last_growth: u64,
+    calls: u64,
+    idle_calls: u64,
+    answer_bytes: u64,
+    hit: Vec<InfraCause>,
+}
+
+impl Meter {
+    pub(crate) fn new(limits: Limits) -> Self {
+        let tick_ms = TICK.as_millis() as u64;
+        Self {
+            limits,
+            deadline: Instant::now() + Duration::from_millis(limits.evaluation_time.0),
+            ticks_left: limits.wasm_time.0.div_ceil(tick_ms),
+            memory_bytes: 0,
+            table_elements: 0,
+            last_growth: 0,
+            calls: 0,
+            idle_calls: 0,
+            answer_bytes: 0,
+            hit: Vec::new(),
+        }
+    }
+
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// The limits that were hit, each once, in order.
+    pub(crate) fn hit(&self) -> &[InfraCause] {
+        &self.hit
+    }
+
+    pub(crate) fn remember(&mut self, cause: InfraCause) {
+        if !self.hit.contains(&cause) {
+            self.hit.push(cause);
+        }
+    }
+
+    /// One tick of wasm time has passed. Called at an epoch check of the guest, so neither time in host calls nor time in which
+    /// the thread was not scheduled counts more than one tick.
+    pub(crate) fn tick(&mut self) -> Result<UpdateDeadline, Stop> {
+        if self.ticks_left == 0 {
+            let message = format!("it computed longer than {} ms", self.limits.wasm_time.0);
+            return Err(self.stop(InfraCause::Time, message));
+        }
+        self.ticks_left -= 1;
+        self.in_time()?;
+        Ok(UpdateDeadline::Continue(1))
+    }
+
+    fn in_time(&mut self) -> Result<Duration, Stop> {
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            let message = format!("the evaluation took longer than {} ms", self.limits.evaluation_time.0);
+            return Err(self.stop(InfraCause::Time, message));
+        }
+        Ok(left)
+    }
+
+    /// The time that a host call may take: its own, or what is left of the evaluation.
+    pub(crate) fn host_call_time(&mut self) -> Result<Duration, Stop> {
+        Ok(self.in_time()?.min(Duration::from_millis(self.limits.host_call_time.0)))
+    }
+
+    /// Counts a call of a capability function with that many bytes of arguments.
+    pub(crate) fn call(&mut self, argument_bytes: usize) -> Result<(), Stop> {
+        self.calls += 1;
+        if self.calls > self.limits.calls {
+            let message = format!("it called the host more than {} times", self.limits.calls);
+            return Err(self.stop(InfraCause::Calls, message));
+        }
+        self.arguments(argument_bytes)
+    }
+
+    /// Counts a call of anything else: log, clock, WASI.
+    pub(crate) fn idle_call(&mut self, argument_bytes: usize) -> Result<(), Stop> {
+        self.idle_calls += 1;
+        if self.idle_calls > self.limits.idle_calls {
+            let message = format!("it called log, clock or WASI more than {} times", self.limits.idle_calls);
+            return Err(self.stop(InfraCause::Calls, message));
+        }
+        self.arguments(argument_bytes)
+    }
+
+    fn arguments(&mut self, bytes: usize) -> Result<(), Stop> {
+        if bytes as u64 > self.limits.argument_bytes {
+            let message = format!("a host call's arguments held more than {} bytes", self.limits.argument_bytes);
+            return Err(self.stop(InfraCause::Resources, message));
+        }
+        Ok(())
+    }
+
+    /// Counts an answer before it is lowered; false: all answers together would be more than the guest may get.
+    pub(crate) fn answer(&mut self, bytes: u64) -> bool {
+        let total = self.answer_bytes.saturating_add(bytes);
+        if total > self.limits.answer_bytes {
+            self.remember(InfraCause::TooLarge);
+            return false;
+        }
+        self.answer_bytes = total;
+        true
+    }
+
+    fn stop(&mut self, cause: InfraCause, message: String) -> Stop {
+        self.remember(cause.clone());
+        Stop { cause, message }
+    }
+
+    fn grow(&mut self, bytes: u64) -> bool {
+        let total = self.memory_bytes.saturating_add(bytes);
+        if total > self.limits.memory_bytes {
+            return false;
+        }
+        self.memory_bytes = total;
+        self.last_growth = bytes;
+        true
+    }
+}
+
+impl ResourceLimiter for Meter {
+    fn memory_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
+        if !self.grow(desired.saturating_sub(current) as u64) {
+            self.remember(InfraCause::Memory);
+            return Ok(false);
+        }
+        // The guest's own bound: it fails for a reason of its own, and nothing was used.
+        if maximum.is_some_and(|maximum| desired > maximum) {
+            self.memory_bytes -= self.last_growth;
+            return Ok(false);
+        }
+        Ok(true)
+    }
+
+    fn memory_grow_failed(&mut self, _error: wasmtime::Error) -> wasmtime::Result<()> {
+        self.memory_bytes -= self.last_growth;
+        self.last_growth = 0;
+        self.remember(InfraCause::Memory);
+        Ok(())
+    }
+
+    fn table_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
+        let added = desired.saturating_sub(current) as u64;
+        let elements = self.table_elements.saturating_add(added);
+        if elements > self.limits.table_elements {
+            self.remember(InfraCause::Table);
+            return Ok(false);
+        }
+        if !self.grow(added.saturating_mul(ELEMENT_BYTES)) {
+            self.remember(InfraCause::Memory);
+            return Ok(false);
+        }
+        if maximum.is_some_and(|maximum| desired > maximum) {
+            self.memory_bytes -= self.last_growth;
+            return Ok(false);
+        }
+        self.table_elements = elements;
+        Ok(true)
+    }
+
+    fn table_grow_failed(&mut self, _error: wasmtime::Error) -> wasmtime::Result<()> {
+        self.memory_bytes -= self.last_growth;
+        self.table_elements -= self.last_growth / ELEMENT_BYTES;
+        self.last_growth = 0;
+        self.remember(InfraCause::Table);
+        Ok(())
+    }
+}

@@ -1,0 +1,418 @@
+//! The second life: the shim proper. It blocks on events (a child's end, a signal, a file of the run folder, a deadline)
+//! and looks at everything anew after each, so that no event can be missed for another's sake.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::fs::{Mode, OFlags, inotify};
+use rustix::io::Errno;
+use rustix::process::{Pid, WaitOptions, WaitStatus, set_child_subreaper, setsid, wait};
+
+use crate::cgroup::Cgroup;
+use crate::clock::{span, steady_ms, wall_ms};
+use crate::files::Reserved;
+use crate::launch::{Started, say, spawn};
+use crate::protocol::{self, Exit, ExitRecord, Right, Sandbox, ShimInfo, Spec};
+use crate::{processes, record, sys, tree};
+
+/// Everything is looked at at least this often, for a wall clock that jumped makes no event.
+const LOOK_MS: u64 = 60_000;
+/// The same where the kernel grants no inotify.
+const LOOK_BLIND_MS: u64 = 500;
+/// After an event in the folder the next is heard no sooner: a chatty log must not keep the shim busy.
+const CALM_MS: u64 = 20;
+/// Between two blows against a tree that is not empty yet.
+const AGAIN_MS: u64 = 100;
+
+/// Holds one run from its start to its record. The host hears `ok` or `error: …` on standard output, once.
+pub fn hold(folder: &Path) -> ExitCode {
+    let ready = match prepare(folder) {
+        Ok(ready) => ready,
+        Err(problem) => {
+            say(&format!("error: {problem}\n"));
+            return ExitCode::FAILURE;
+        }
+    };
+    match ready.run() {
+        Ok(()) => ExitCode::SUCCESS,
+        // No record: the host finds the run lost, which is the truth.
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
+/// All that can fail has not failed; nothing was started.
+struct Ready {
+    folder: PathBuf,
+    spec: Spec,
+    info: ShimInfo,
+    log: File,
+    exit: Reserved,
+    signals: OwnedFd,
+    folder_events: Option<OwnedFd>,
+    cgroup: Option<Cgroup>,
+    /// Held for life; the command does not inherit it.
+    _lock: OwnedFd,
+}
+
+fn prepare(folder: &Path) -> Result<Ready, String> {
+    let at = |what: &str| {
+        let what = what.to_owned();
+        move |error: io::Error| format!("{what}: {error}")
+    };
+    sys::close_inherited_on_exec().map_err(at("close_range"))?;
+    // Refused only to the leader of a group, who has left its session's signals behind already.
+    let _ = setsid();
+    let lock = take_lock(folder).map_err(at("the lock of the run folder"))?;
+    set_child_subreaper(Pid::from_raw(1)).map_err(io::Error::from).map_err(at("PR_SET_CHILD_SUBREAPER"))?;
+    std::env::set_current_dir("/").map_err(at("/"))?;
+    let spec: Spec = match protocol::read(folder, protocol::SPEC) {
+        Ok(Some(spec)) => spec,
+        Ok(None) => return Err("there is no spec.json in the run folder".to_owned()),
+        Err(error) => return Err(error.to_string()),
+    };
+    let exit = Reserved::take(folder, protocol::EXIT_RESERVED, protocol::EXIT_BYTES).map_err(at("the exit record"))?;
+    let log = open_log(folder).map_err(at("the log"))?;
+    let signals = sys::catch_signals().map_err(at("signals"))?;
+    let folder_events = watch(folder).ok();
+    let me = std::process::id();
+    let myself = processes::process(me).ok_or("/proc does not show this process")?;
+    let cgroup = Cgroup::create(&format!("gatewright-run-{}", spec.marker));
+    let info = ShimInfo {
+        version: protocol::VERSION,
+        pid: me,
+        start_time: myself.start_time,
+        boot_id: processes::boot_id().map_err(at("boot_id"))?,
+        started_at_ms: wall_ms(),
+        marker: spec.marker.clone(),
+        cgroup: cgroup.as_ref().map(|group| group.path().to_owned()),
+        argv: spec.argv.clone(),
+    };
+    // From here on the run counts as begun.
+    if let Err(error) = protocol::write(folder, protocol::SHIM, &info) {
+        cgroup.inspect(Cgroup::remove);
+        return Err(error.to_string());
+    }
+    // It may hold secrets and has done its work.
+    let _ = std::fs::remove_file(folder.join(protocol::SPEC));
+    Ok(Ready { folder: folder.to_owned(), spec, info, log, exit, signals, folder_events, cgroup, _lock: lock })
+}
+
+/// The host handed the lock over as standard input. It moves out of the command's reach.
+fn take_lock(folder: &Path) -> io::Result<OwnedFd> {
+    let lock = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdin(), 3)?;
+    let handed = File::from(lock.try_clone()?).metadata()?;
+    let expected = std::fs::symlink_metadata(folder.join(protocol::LOCK))?;
+    if (handed.dev(), handed.ino()) != (expected.dev(), expected.ino()) {
+        return Err(io::Error::other("standard input is not the run folder's lock"));
+    }
+    rustix::fs::flock(&lock, rustix::fs::FlockOperation::NonBlockingLockExclusive)?;
+    let nothing = rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?;
+    rustix::stdio::dup2_stdin(&nothing)?;
+    Ok(lock)
+}
+
+fn open_log(folder: &Path) -> io::Result<File> {
+    let log = std::fs::OpenOptions::new()
+        .append(true)
+        .create(true)
+        .mode(0o600)
+        .custom_flags(OFlags::NOFOLLOW.bits() as i32)
+        .open(folder.join(protocol::LOG))?;
+    // A shim before this one may have failed after this point; it started nothing.
+    log.set_len(0)?;
+    Ok(log)
+}
+
+fn watch(folder: &Path) -> io::Result<OwnedFd> {
+    use inotify::{CreateFlags, WatchFlags, add_watch, init};
+    let events = init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?;
+    add_watch(&events, folder, WatchFlags::CREATE | WatchFlags::MOVED_TO | WatchFlags::MODIFY)?;
+    Ok(events)
+}
+
+impl Ready {
+    fn run(self) -> io::Result<()> {
+        let started = if self.folder.join(protocol::CANCEL).exists() {
+            Err(Exit::Cancelled)
+        } else {
+            spawn(&self.spec, &self.log, self.cgroup.as_ref())?
+                .map_err(|error| Exit::NotStarted { error: record::cut(&error) })
+        };
+        let mut holder = Holder::new(self, started);
+        // The host need not wait for the end; for what has ended already it gets the record with the word.
+        if holder.command.is_none() {
+            holder.hold()?;
+            holder.publish()?;
+            tell_ready();
+            return Ok(());
+        }
+        tell_ready();
+        holder.hold()?;
+        holder.publish()
+    }
+}
+
+fn tell_ready() {
+    say("ok\n");
+    if let Ok(nothing) = rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty()) {
+        let _ = rustix::stdio::dup2_stdout(&nothing);
+    }
+}
+
+/// How far the end has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// The command works.
+    Running,
+    /// TERM was sent; KILL follows at this time.
+    Stopping { kill_at: u64 },
+    /// Whatever is left is killed until nothing is.
+    Killing,
+}
+
+struct Holder {
+    ready: Ready,
+    command: Option<Started>,
+    status: Option<WaitStatus>,
+    /// Why we ended it, if we did.
+    reason: Option<Exit>,
+    phase: Phase,
+    empty: bool,
+    forced: bool,
+    interrupted: bool,
+    deadline: u64,
+    right_until: u64,
+    calm_until: u64,
+    last_blow: Option<u64>,
+}
+
+impl Holder {
+    fn new(ready: Ready, started: Result<Started, Exit>) -> Self {
+        let (command, reason) = match started {
+            Ok(started) => (Some(started), None),
+            Err(exit) => (None, Some(exit)),
+        };
+        let phase = if command.is_some() { Phase::Running } else { Phase::Killing };
+        let deadline = steady_ms().saturating_add(ready.spec.budget_ms);
+        let right_until = ready.info.started_at_ms.saturating_add(ready.spec.right_ms);
+        Self {
+            ready,
+            command,
+            status: None,
+            reason,
+            phase,
+            empty: false,
+            forced: false,
+            interrupted: false,
+            deadline,
+            right_until,
+            calm_until: 0,
+            last_blow: None,
+        }
+    }
+
+    /// Until the tree is empty.
+    fn hold(&mut self) -> io::Result<()> {
+        loop {
+            self.reap()?;
+            if self.empty {
+                return Ok(());
+            }
+            self.decide();
+            self.act();
+            self.block()?;
+        }
+    }
+
+    /// Collects whoever ended. As a subreaper this process is the parent of every orphan below it: no children left
+    /// means no descendants left.
+    fn reap(&mut self) -> io::Result<()> {
+        loop {
+            match wait(WaitOptions::NOHANG) {
+                Ok(Some((pid, status))) => {
+                    if self.command.as_ref().is_some_and(|command| command.pid == pid) {
+                        self.status = Some(status);
+                    }
+                }
+                Ok(None) => return Ok(()),
+                Err(Errno::CHILD) => {
+                    self.empty = true;
+                    return Ok(());
+                }
+                Err(Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    fn log_is_full(&self) -> bool {
+        self.ready.log.metadata().is_ok_and(|log| log.len() > self.ready.spec.log_limit_bytes)
+    }
+
+    /// What the present state asks for.
+    fn decide(&mut self) {
+        let now = steady_ms();
+        match self.phase {
+            Phase::Killing => {}
+            Phase::Running if self.status.is_some() => self.phase = Phase::Killing,
+            // No grace: it would only fill the disk.
+            Phase::Running if self.log_is_full() => {
+                self.reason = Some(Exit::LogLimit);
+                self.phase = Phase::Killing;
+            }
+            Phase::Running => {
+                if let Some(reason) = self.reason_to_stop(now) {
+                    self.reason = Some(reason);
+                    self.phase = Phase::Stopping { kill_at: now.saturating_add(self.ready.spec.grace_ms) };
+                    tree::terminate(std::process::id(), self.sandbox_itself());
+                }
+            }
+            // With bubblewrap's own end the kernel has ended its namespace already.
+            Phase::Stopping { .. } if self.status.is_some() && self.sandboxed() => self.phase = Phase::Killing,
+            Phase::Stopping { kill_at } => {
+                if now >= kill_at || self.log_is_full() {
+                    self.forced = true;
+                    self.phase = Phase::Killing;
+                }
+            }
+        }
+    }
+
+    fn reason_to_stop(&mut self, now: u64) -> Option<Exit> {
+        if self.ready.folder.join(protocol::CANCEL).symlink_metadata().is_ok() {
+            return Some(Exit::Cancelled);
+        }
+        if self.interrupted {
+            return Some(Exit::Interrupted);
+        }
+        if now >= self.deadline {
+            return Some(Exit::TimedOut);
+        }
+        // A file that does not parse prolongs nothing.
+        if let Ok(Some(right)) = protocol::read::<Right>(&self.ready.folder, protocol::RIGHT) {
+            self.right_until = right.until_ms;
+        }
+        (wall_ms() >= self.right_until).then_some(Exit::RightExpired)
+    }
+
+    fn sandboxed(&self) -> bool {
+        matches!(self.ready.spec.sandbox, Sandbox::Bubblewrap { .. })
+    }
+
+    /// bubblewrap outside its namespace: a TERM to it would end the namespace at once and with it every grace.
+    fn sandbox_itself(&self) -> Option<u32> {
+        let pid = self.command.as_ref()?.pid;
+        self.sandboxed().then(|| pid.as_raw_nonzero().get().unsigned_abs())
+    }
+
+    /// In the last phase: kills, and again as long as anything lives.
+    fn act(&mut self) {
+        let now = steady_ms();
+        if self.phase != Phase::Killing || self.last_blow.is_some_and(|last| now < last + AGAIN_MS) {
+            return;
+        }
+        self.last_blow = Some(now);
+        if let Some(group) = &self.ready.cgroup {
+            // The walk below does the same without it.
+            let _ = group.kill();
+        }
+        tree::kill(std::process::id());
+    }
+
+    /// Waits for the next event or deadline.
+    fn block(&mut self) -> io::Result<()> {
+        let now = steady_ms();
+        let calm = now >= self.calm_until;
+        let heard = self.ready.folder_events.as_ref().filter(|_| calm && self.phase != Phase::Killing);
+        let mut fds = vec![PollFd::new(&self.ready.signals, PollFlags::IN)];
+        if let Some(events) = heard {
+            fds.push(PollFd::new(events, PollFlags::IN));
+        }
+        match poll(&mut fds, Some(&span(self.patience(now, calm)))) {
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let folder_changed = fds.get(1).is_some_and(|events| !events.revents().is_empty());
+        let signalled = fds.first().is_some_and(|signals| !signals.revents().is_empty());
+        if folder_changed && let Some(events) = &self.ready.folder_events {
+            drain(events.as_fd(), |_| {});
+            self.calm_until = steady_ms() + CALM_MS;
+        }
+        if signalled {
+            let mut others = false;
+            drain(self.ready.signals.as_fd(), |bytes| {
+                others |= bytes.iter().any(|signal| i32::from(*signal) != libc::SIGCHLD);
+            });
+            self.interrupted |= others;
+        }
+        Ok(())
+    }
+
+    /// How long there is nothing to do by ourselves.
+    fn patience(&self, now: u64, calm: bool) -> u64 {
+        let mut until = now + if self.ready.folder_events.is_some() { LOOK_MS } else { LOOK_BLIND_MS };
+        match self.phase {
+            Phase::Running => {
+                until = until.min(self.deadline).min(now + self.right_until.saturating_sub(wall_ms()));
+            }
+            Phase::Stopping { kill_at } => until = until.min(kill_at),
+            Phase::Killing => until = until.min(self.last_blow.unwrap_or(now) + AGAIN_MS),
+        }
+        if !calm && self.phase != Phase::Killing {
+            until = until.min(self.calm_until);
+        }
+        until.saturating_sub(now).max(1)
+    }
+
+    /// The tree is empty: says how it ended. Nothing is written after this.
+    fn publish(self) -> io::Result<()> {
+        let Self { ready, command, status, reason, forced, .. } = self;
+        if let Some(group) = &ready.cgroup {
+            group.remove();
+        }
+        let size = ready.log.metadata()?.len();
+        let log_truncated = size > ready.spec.log_limit_bytes;
+        // Read before the log is cut: what bubblewrap says of its failure stands at the end.
+        let exit = reason.unwrap_or_else(|| {
+            let said = command.and_then(|command| command.status).map(|status| {
+                let mut said = Vec::new();
+                drain(status.as_fd(), |bytes| said.extend_from_slice(bytes));
+                said
+            });
+            record::of(status, said.as_deref(), &ready.folder.join(protocol::LOG))
+        });
+        if log_truncated {
+            ready.log.set_len(ready.spec.log_limit_bytes)?;
+        }
+        ready.log.sync_all()?;
+        let record = ExitRecord {
+            version: protocol::VERSION,
+            exit,
+            started_at_ms: ready.info.started_at_ms,
+            ended_at_ms: wall_ms(),
+            forced,
+            peak_rss_bytes: sys::peak_rss_bytes(),
+            log_bytes: size.min(ready.spec.log_limit_bytes),
+            log_truncated,
+        };
+        ready.exit.publish(&ready.folder, protocol::EXIT, &serde_json::to_vec(&record)?)
+    }
+}
+
+/// Empties a descriptor that does not block.
+fn drain(fd: std::os::fd::BorrowedFd<'_>, mut each: impl FnMut(&[u8])) {
+    let mut buffer = [0_u8; 4096];
+    loop {
+        match rustix::io::read(fd, &mut buffer) {
+            Ok(0) => return,
+            Ok(read) => each(&buffer[..read]),
+            Err(Errno::INTR) => {}
+            Err(_) => return,
+        }
+    }
+}

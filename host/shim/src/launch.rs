@@ -1,0 +1,130 @@
+//! The first life of the shim, which only starts the second, and the third, which becomes the command.
+
+use std::ffi::OsString;
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Command, ExitCode, Stdio};
+
+use rustix::fs::{Mode, OFlags};
+use rustix::io::FdFlags;
+use rustix::pipe::{PipeFlags, pipe_with};
+use rustix::process::{Pid, Signal, getppid, set_parent_process_death_signal, setsid};
+
+use crate::cgroup::Cgroup;
+use crate::protocol::{Sandbox, Spec};
+use crate::sys;
+
+/// This program, even where its file was removed meanwhile.
+const OURSELVES: &str = "/proc/self/exe";
+/// How ready the kernel is to end the command, rather than the host, when memory runs out (0 to 1000).
+const OOM_SCORE: &str = "500";
+
+/// First life: starts the second and ends, so that the second belongs to nobody. It inherits the lock (standard input)
+/// and the pipe on which the host waits for its word (standard output).
+pub fn start(folder: &Path) -> ExitCode {
+    // Descriptors of the host that are not marked already must not reach the command.
+    let started = sys::close_inherited_on_exec().and_then(|()| {
+        Command::new(OURSELVES).arg("hold").arg(folder).env_clear().stderr(Stdio::null()).spawn().map(drop)
+    });
+    match started {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            say(&format!("error: the shim could not start its second process: {error}\n"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// A word to the host, which may be gone: then nobody needs it.
+pub(crate) fn say(word: &str) {
+    let mut out = io::stdout();
+    let _ = out.write_all(word.as_bytes()).and_then(|()| out.flush());
+}
+
+/// The command, just started.
+pub(crate) struct Started {
+    /// What must be waited for.
+    pub(crate) pid: Pid,
+    /// Where bubblewrap says what became of the command.
+    pub(crate) status: Option<OwnedFd>,
+}
+
+/// Starts the command through the third life. An error means that the command itself never ran.
+pub(crate) fn spawn(spec: &Spec, log: &std::fs::File, cgroup: Option<&Cgroup>) -> io::Result<Result<Started, String>> {
+    let (failure, failed) = pipe_with(PipeFlags::CLOEXEC)?;
+    let mut command = Command::new(OURSELVES);
+    command.arg("exec").arg(std::process::id().to_string());
+    command.arg(cgroup.map_or_else(|| OsString::from("-"), |group| group.members_file().into_os_string()));
+    let status = compose(&mut command, spec)?;
+    command.env_clear().envs(&spec.env).current_dir(&spec.cwd);
+    command.stdin(Stdio::from(failed)).stdout(log.try_clone()?).stderr(log.try_clone()?);
+    let child = match command.spawn() {
+        Ok(child) => child,
+        Err(error) => return Ok(Err(format!("in {}: {error}", spec.cwd.display()))),
+    };
+    // Our copies of both pipes' far ends: the command's own must be the last ones.
+    drop(command);
+    let status = status.map(|(ours, theirs)| {
+        drop(theirs);
+        ours
+    });
+    let mut complaint = String::new();
+    std::fs::File::from(failure).take(4096).read_to_string(&mut complaint)?;
+    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+    match pid {
+        Some(pid) if complaint.is_empty() => Ok(Ok(Started { pid, status })),
+        // It ends by itself and is collected with the tree.
+        _ => Ok(Err(complaint)),
+    }
+}
+
+/// Adds the program and its arguments, inside the sandbox where there is one.
+fn compose(command: &mut Command, spec: &Spec) -> io::Result<Option<(OwnedFd, OwnedFd)>> {
+    let Sandbox::Bubblewrap { program, args } = &spec.sandbox else {
+        command.args(&spec.argv);
+        return Ok(None);
+    };
+    let (ours, theirs) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
+    // The one descriptor that bubblewrap inherits; it closes it before the command starts.
+    rustix::io::fcntl_setfd(theirs.as_fd(), FdFlags::empty())?;
+    command.arg(program).args(args);
+    command.arg("--json-status-fd").arg(theirs.as_raw_fd().to_string()).arg("--").args(&spec.argv);
+    Ok(Some((ours, theirs)))
+}
+
+/// Third life: binds itself to the shim's life, joins the control group, and becomes the command.
+pub fn exec(mut arguments: impl Iterator<Item = OsString>) -> ExitCode {
+    let (Some(parent), Some(group), Some(program)) = (arguments.next(), arguments.next(), arguments.next()) else {
+        return ExitCode::from(2);
+    };
+    // Standard input is the pipe on which the shim hears of a failure; the command gets an empty one.
+    let Ok(failed) = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdin(), 3) else { return ExitCode::from(2) };
+    let error = match prepare(&parent, &group) {
+        Ok(()) => Command::new(&program).args(arguments).exec(),
+        Err(error) => error,
+    };
+    let complaint = format!("{}: {error}", program.display());
+    // The shim is the only reader; if it is gone, so are we in a moment.
+    let _ = std::fs::File::from(failed).write_all(complaint.as_bytes());
+    ExitCode::from(127)
+}
+
+fn prepare(parent: &std::ffi::OsStr, group: &std::ffi::OsStr) -> io::Result<()> {
+    let nothing = rustix::fs::open("/dev/null", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+    rustix::stdio::dup2_stdin(&nothing)?;
+    set_parent_process_death_signal(Some(Signal::KILL))?;
+    // It may have died before the line above took effect.
+    let alive = getppid().is_some_and(|pid| pid.as_raw_nonzero().to_string().as_str() == parent);
+    if !alive {
+        return Err(io::Error::other("the shim is gone"));
+    }
+    setsid()?;
+    if group != "-" {
+        std::fs::write(group, "0")?;
+    }
+    // Raising it is always allowed; where there is no such file there is nothing to say.
+    let _ = std::fs::write("/proc/self/oom_score_adj", OOM_SCORE);
+    Ok(())
+}

@@ -1,0 +1,135 @@
+//! What `/proc` says about processes, and a handle on one that cannot mean another.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+
+/// One process as `/proc/PID/stat` shows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Process {
+    /// Its number.
+    pub pid: u32,
+    /// Its parent's.
+    pub parent: u32,
+    /// `R`, `S`, `Z`, …
+    pub state: char,
+    /// Its start in clock ticks since boot.
+    pub start_time: u64,
+}
+
+/// The kernel's id of this boot.
+pub fn boot_id() -> io::Result<String> {
+    Ok(std::fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned())
+}
+
+/// One process, if it is there.
+pub fn process(pid: u32) -> Option<Process> {
+    parse(pid, &std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+}
+
+/// The name may hold anything, spaces and brackets too: what counts stands behind the last bracket.
+fn parse(pid: u32, stat: &str) -> Option<Process> {
+    let mut fields = stat.get(stat.rfind(')')? + 1..)?.split_ascii_whitespace();
+    let state = fields.next()?.chars().next()?;
+    let parent = fields.next()?.parse().ok()?;
+    let start_time = fields.nth(17)?.parse().ok()?;
+    Some(Process { pid, parent, state, start_time })
+}
+
+/// All processes that can be seen.
+pub fn all() -> io::Result<Vec<Process>> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir("/proc")? {
+        let name = entry?.file_name();
+        if let Some(process) = name.to_str().and_then(|name| name.parse().ok()).and_then(process) {
+            found.push(process);
+        }
+    }
+    Ok(found)
+}
+
+/// The children of `root`, their children, and so on, zombies too.
+pub fn descendants(root: u32) -> io::Result<Vec<Process>> {
+    let mut children: BTreeMap<u32, Vec<Process>> = BTreeMap::new();
+    for process in all()? {
+        children.entry(process.parent).or_default().push(process);
+    }
+    let mut seen = BTreeSet::from([root]);
+    let mut open = vec![root];
+    let mut found = Vec::new();
+    while let Some(parent) = open.pop() {
+        for child in children.remove(&parent).unwrap_or_default() {
+            if seen.insert(child.pid) {
+                open.push(child.pid);
+                found.push(child);
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// A handle on one process. It becomes readable when the process ends, and never means a later one of the same number.
+#[derive(Debug)]
+pub struct Handle {
+    fd: OwnedFd,
+}
+
+impl Handle {
+    /// Opens it; `None` where the process is gone or its number means another one now.
+    pub fn open(pid: u32, start_time: u64) -> io::Result<Option<Self>> {
+        let Some(number) = i32::try_from(pid).ok().and_then(Pid::from_raw) else { return Ok(None) };
+        let fd = match pidfd_open(number, PidfdFlags::empty()) {
+            Ok(fd) => fd,
+            Err(rustix::io::Errno::SRCH) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        // The number was read before the handle was made: only now is it known whom it means.
+        let same = process(pid).is_some_and(|process| process.start_time == start_time);
+        Ok(same.then_some(Self { fd }))
+    }
+
+    /// Sends a signal; one that is gone already is no error.
+    pub fn signal(&self, signal: Signal) -> io::Result<()> {
+        match pidfd_send_signal(&self.fd, signal) {
+            Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+impl AsFd for Handle {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_with_brackets_and_spaces_does_not_shift_the_fields() {
+        let stat = "7 (a) b) (c) S 3 7 7 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 4242 1 1";
+        assert_eq!(parse(7, stat), Some(Process { pid: 7, parent: 3, state: 'S', start_time: 4242 }));
+        assert_eq!(parse(7, "garbage"), None);
+        assert_eq!(parse(7, "7 (x) S 3"), None);
+    }
+
+    #[test]
+    fn a_handle_is_refused_for_another_start_time() {
+        let me = process(std::process::id()).unwrap();
+        assert!(Handle::open(me.pid, me.start_time).unwrap().is_some());
+        assert!(Handle::open(me.pid, me.start_time + 1).unwrap().is_none());
+        assert!(Handle::open(0, 0).unwrap().is_none());
+    }
+
+    #[test]
+    fn a_child_is_among_the_descendants() {
+        let mut child = std::process::Command::new("cat").stdin(std::process::Stdio::piped()).spawn().unwrap();
+        assert!(descendants(std::process::id()).unwrap().iter().any(|process| process.pid == child.id()));
+        drop(child.stdin.take());
+        child.wait().unwrap();
+    }
+}

@@ -1,0 +1,266 @@
+//! The files of a run folder. Both sides read and write them only through these types; every file says its version.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::files;
+
+/// The version of every file that is written here.
+pub const VERSION: u32 = 1;
+
+/// What is to be run. Written by the host, 0600; removed by the shim once it has read it, for it may hold secrets.
+pub const SPEC: &str = "spec.json";
+/// Held (`flock`) by whoever launches and then by the shim for its whole life.
+pub const LOCK: &str = "lock";
+/// Standard output and error of the command, written by the kernel.
+pub const LOG: &str = "log";
+/// Who the shim is. Durable before the command starts: without it nothing ever ran here.
+pub const SHIM: &str = "shim.json";
+/// Its appearance asks for TERM, grace, KILL.
+pub const CANCEL: &str = "cancel";
+/// Until when the host lets the run live; rewritten to prolong it.
+pub const RIGHT: &str = "right.json";
+/// How it ended. Where it stands, the whole tree is gone.
+pub const EXIT: &str = "exit.json";
+/// Space for the exit record, reserved before the start.
+pub const EXIT_RESERVED: &str = ".exit.json.reserved";
+/// The bytes reserved for it.
+pub const EXIT_BYTES: u64 = 4096;
+/// An error in the exit record is cut to this many bytes, so that the record always fits.
+pub const ERROR_BYTES: usize = 500;
+/// Set in the command's environment: by it a tree is found again whose shim was killed.
+pub const MARKER: &str = "GATEWRIGHT_RUN";
+
+/// What shall be run (`spec.json`).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Spec {
+    /// [`VERSION`].
+    pub version: u32,
+    /// Program and arguments; no shell.
+    pub argv: Vec<String>,
+    /// Where it starts; absolute.
+    pub cwd: PathBuf,
+    /// The whole environment; nothing is inherited.
+    pub env: BTreeMap<String, String>,
+    /// Above this the run is ended and the log cut.
+    pub log_limit_bytes: u64,
+    /// From the start to TERM.
+    pub budget_ms: u64,
+    /// From TERM to KILL.
+    pub grace_ms: u64,
+    /// How long the run may live without `right.json`.
+    pub right_ms: u64,
+    /// The value of [`MARKER`]: no other run has it.
+    pub marker: String,
+    /// What surrounds the command.
+    pub sandbox: Sandbox,
+}
+
+/// What surrounds the command.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Sandbox {
+    /// Nothing.
+    None,
+    /// bubblewrap, with a pid namespace and `--die-with-parent` among the arguments.
+    Bubblewrap {
+        /// Absolute path of `bwrap`.
+        program: PathBuf,
+        /// All its options, without the final `--`.
+        args: Vec<String>,
+    },
+}
+
+/// Who the shim is (`shim.json`).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShimInfo {
+    /// [`VERSION`].
+    pub version: u32,
+    /// The shim's pid.
+    pub pid: u32,
+    /// Its start in clock ticks since boot: a pid alone comes again.
+    pub start_time: u64,
+    /// The kernel's id of this boot.
+    pub boot_id: String,
+    /// Milliseconds since the epoch.
+    pub started_at_ms: u64,
+    /// The value of [`MARKER`] in the tree's environment.
+    pub marker: String,
+    /// The control group of the tree, where there is one.
+    pub cgroup: Option<PathBuf>,
+    /// What was run, for people.
+    pub argv: Vec<String>,
+}
+
+/// Until when the run may live (`right.json`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Right {
+    /// [`VERSION`].
+    pub version: u32,
+    /// Milliseconds since the epoch.
+    pub until_ms: u64,
+}
+
+/// How a run ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum Exit {
+    /// By itself. Inside bubblewrap a signal shows as 128 + its number.
+    Exited {
+        /// The command's code.
+        code: i32,
+    },
+    /// By a signal that the shim did not send.
+    Signaled {
+        /// Its number.
+        signal: i32,
+    },
+    /// Its time was up.
+    TimedOut,
+    /// The host asked for its end.
+    Cancelled,
+    /// It wrote more than its log may hold.
+    LogLimit,
+    /// No host prolonged its right.
+    RightExpired,
+    /// The shim got TERM, INT or HUP: the machine goes down.
+    Interrupted,
+    /// The command never ran.
+    NotStarted {
+        /// Why.
+        error: String,
+    },
+}
+
+/// The exit record (`exit.json`). It is written when the tree is empty, never before.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExitRecord {
+    /// [`VERSION`].
+    pub version: u32,
+    /// How.
+    pub exit: Exit,
+    /// When the shim began, in milliseconds since the epoch.
+    pub started_at_ms: u64,
+    /// When the tree was empty.
+    pub ended_at_ms: u64,
+    /// True: something outlived the grace and got KILL.
+    pub forced: bool,
+    /// The largest single process of the tree.
+    pub peak_rss_bytes: Option<u64>,
+    /// The log's size now.
+    pub log_bytes: u64,
+    /// True: the log was cut to its limit.
+    pub log_truncated: bool,
+}
+
+/// What can be wrong with a file of the protocol.
+#[derive(Debug, thiserror::Error)]
+pub enum ProtocolError {
+    /// The file system said no.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// Which file.
+        path: PathBuf,
+        /// What it said.
+        source: io::Error,
+    },
+    /// The file is not what this version writes.
+    #[error("{}: {detail}", path.display())]
+    Malformed {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong.
+        detail: String,
+    },
+    /// Another version of gatewright wrote it.
+    #[error("{}: its version is {found}; this program reads version {VERSION}", path.display())]
+    Version {
+        /// Which file.
+        path: PathBuf,
+        /// What it says.
+        found: u64,
+    },
+}
+
+/// Reads a file of a run folder; `None` where it does not stand.
+pub fn read<T: DeserializeOwned>(folder: &Path, name: &str) -> Result<Option<T>, ProtocolError> {
+    let path = folder.join(name);
+    let bytes = match files::read_small(&path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(source) => return Err(ProtocolError::Io { path, source }),
+    };
+    let malformed = |error: serde_json::Error| ProtocolError::Malformed { path: path.clone(), detail: error.to_string() };
+    let value: serde_json::Value = serde_json::from_slice(&bytes).map_err(malformed)?;
+    match value.get("version").and_then(serde_json::Value::as_u64) {
+        Some(found) if found == u64::from(VERSION) => serde_json::from_value(value).map(Some).map_err(malformed),
+        Some(found) => Err(ProtocolError::Version { path, found }),
+        None => Err(ProtocolError::Malformed { path, detail: "it names no version".to_owned() }),
+    }
+}
+
+/// Writes a file of a run folder: whole or not at all, durable when this returns.
+pub fn write<T: Serialize>(folder: &Path, name: &str, value: &T) -> Result<(), ProtocolError> {
+    let path = folder.join(name);
+    let bytes = serde_json::to_vec(value)
+        .map_err(|error| ProtocolError::Malformed { path: path.clone(), detail: error.to_string() })?;
+    files::write_atomic(folder, name, &bytes).map_err(|source| ProtocolError::Io { path, source })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn right(until_ms: u64) -> Right {
+        Right { version: VERSION, until_ms }
+    }
+
+    #[test]
+    fn a_file_comes_back_as_written_and_an_absent_one_is_none() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(read::<Right>(folder.path(), RIGHT).unwrap().is_none());
+        write(folder.path(), RIGHT, &right(5)).unwrap();
+        write(folder.path(), RIGHT, &right(6)).unwrap();
+        assert_eq!(read::<Right>(folder.path(), RIGHT).unwrap(), Some(right(6)));
+    }
+
+    #[test]
+    fn another_version_and_garbage_are_errors_of_their_own() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join(RIGHT), br#"{"version":2,"until_ms":1}"#).unwrap();
+        assert!(matches!(read::<Right>(folder.path(), RIGHT), Err(ProtocolError::Version { found: 2, .. })));
+        std::fs::write(folder.path().join(RIGHT), br#"{"until_ms":1}"#).unwrap();
+        assert!(matches!(read::<Right>(folder.path(), RIGHT), Err(ProtocolError::Malformed { .. })));
+        std::fs::write(folder.path().join(RIGHT), b"{").unwrap();
+        assert!(matches!(read::<Right>(folder.path(), RIGHT), Err(ProtocolError::Malformed { .. })));
+    }
+
+    #[test]
+    fn a_symlink_in_place_of_a_file_is_not_followed() {
+        let folder = tempfile::tempdir().unwrap();
+        let elsewhere = folder.path().join("elsewhere");
+        std::fs::write(&elsewhere, br#"{"version":1,"until_ms":1}"#).unwrap();
+        std::os::unix::fs::symlink(&elsewhere, folder.path().join(RIGHT)).unwrap();
+        assert!(matches!(read::<Right>(folder.path(), RIGHT), Err(ProtocolError::Io { .. })));
+    }
+
+    #[test]
+    fn the_exit_record_fits_into_its_reserved_space_whatever_the_error_says() {
+        let record = ExitRecord {
+            version: VERSION,
+            exit: Exit::NotStarted { error: "\u{1}".repeat(ERROR_BYTES) },
+            started_at_ms: u64::MAX,
+            ended_at_ms: u64::MAX,
+            forced: true,
+            peak_rss_bytes: Some(u64::MAX),
+            log_bytes: u64::MAX,
+            log_truncated: true,
+        };
+        assert!(serde_json::to_vec(&record).unwrap().len() as u64 <= EXIT_BYTES);
+    }
+}

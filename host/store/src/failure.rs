@@ -1,0 +1,74 @@
+//! What can go wrong inside a transaction, and how it looks from outside.
+
+use conductor::ports::store::StoreError;
+use rusqlite::ErrorCode;
+
+/// A failure inside the store.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// The answer itself is an error; the transaction's other requests are untouched.
+    Told(StoreError),
+    /// The database said so.
+    Sql(rusqlite::Error),
+    /// A row does not read as what it should be.
+    Row {
+        /// Of what kind.
+        what: &'static str,
+        /// What is wrong with it.
+        why: String,
+    },
+}
+
+pub(crate) type Result<T> = std::result::Result<T, Failure>;
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Self::Told(error)
+    }
+}
+
+impl From<rusqlite::Error> for Failure {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Sql(error)
+    }
+}
+
+impl From<Failure> for StoreError {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Told(error) => error,
+            Failure::Sql(error) => of_sql(&error),
+            Failure::Row { what, why } => Self::Refused(format!("a row of `{what}` does not read: {why}")),
+        }
+    }
+}
+
+pub(crate) fn not_found(what: &'static str, id: impl ToString) -> Failure {
+    Failure::Told(StoreError::NotFound { what, id: id.to_string() })
+}
+
+pub(crate) fn refused(why: impl Into<String>) -> Failure {
+    Failure::Told(StoreError::Refused(why.into()))
+}
+
+/// Only what leaves the state of the database open is fatal: a broken constraint or a lock of a stranger wrote nothing.
+pub(crate) fn of_sql(error: &rusqlite::Error) -> StoreError {
+    let text = error.to_string();
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DiskFull) => StoreError::Full(text),
+        Some(
+            ErrorCode::SystemIoFailure
+            | ErrorCode::DatabaseCorrupt
+            | ErrorCode::NotADatabase
+            | ErrorCode::CannotOpen
+            | ErrorCode::ReadOnly
+            | ErrorCode::OutOfMemory
+            | ErrorCode::FileLockingProtocolFailed,
+        ) => StoreError::Fatal(text),
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+            StoreError::Refused(format!("another program holds the database: {text}"))
+        }
+        Some(ErrorCode::ConstraintViolation) => StoreError::Refused(format!("the database refuses: {text}")),
+        _ => StoreError::Refused(text),
+    }
+}

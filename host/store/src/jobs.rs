@@ -1,0 +1,109 @@
+//! Jobs: persisted effects. Each is unique under `(task, version, ordinal)`.
+
+use domain::effect::{Effect, Job, JobClass, Wanted};
+use domain::ids::{Epoch, FenceToken, JobId, TaskId, Version};
+use domain::pipeline::Action;
+use domain::task::Task;
+use domain::time::Timestamp;
+use rusqlite::{Connection, Row, params};
+
+use conductor::ports::store::StoreError;
+
+use crate::failure::{Failure, Result, not_found};
+use crate::row::{execute, get_json, get_u64, int, one, time, to_json};
+
+/// Whether it holds a run's slot while it is performed.
+const fn holds_slot(effect: &Effect) -> bool {
+    matches!(
+        effect,
+        Effect::Launch { .. } | Effect::Act { action: Action::Retest | Action::Staging | Action::Deploy, .. }
+    )
+}
+
+/// What ends something, or costs nothing, does not stand behind what takes hours.
+const fn priority(effect: &Effect) -> i64 {
+    match effect {
+        Effect::CleanUp => 2,
+        Effect::Timer => 1,
+        _ => 0,
+    }
+}
+
+pub(crate) const fn class_word(class: JobClass) -> &'static str {
+    match class {
+        JobClass::Drive => "drive",
+        JobClass::Aftermath => "aftermath",
+    }
+}
+
+pub(crate) fn insert(sql: &Connection, task: &Task, ordinal: usize, wanted: &Wanted) -> Result<()> {
+    let statement = "INSERT INTO job
+        (task, version, ordinal, epoch, class, effect, body, lease, slot, priority, state, available_at)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, 'queued', ?11)";
+    let effect = &wanted.effect;
+    let lease = wanted.lease.as_ref().map(|name| name.as_str());
+    let (id, version, epoch) = (int(task.id.0), int(task.version.0), int(task.epoch.0));
+    let (class, name, body) = (class_word(effect.class()), effect.name(), to_json(effect)?);
+    let (slot, priority, at) = (holds_slot(effect), priority(effect), time(wanted.available_at));
+    let ordinal = int(ordinal as u64);
+    execute(sql, statement, params![id, version, ordinal, epoch, class, name, body, lease, slot, priority, at])?;
+    Ok(())
+}
+
+/// The task left its activity. What is claimed keeps its owner until its run has ended.
+pub(crate) fn cancel_drive(sql: &Connection, task: TaskId, now: Timestamp) -> Result<()> {
+    let statement = "UPDATE job SET state = 'cancelled', winding = (state = 'claimed'), closed_at = ?2
+        WHERE task = ?1 AND class = 'drive' AND state IN ('queued', 'claimed')";
+    execute(sql, statement, params![int(task.0), time(now)])?;
+    Ok(())
+}
+
+/// A job as a host performs it. `attempt` counts the claim that is being made or was made.
+pub(crate) fn read(row: &Row<'_>) -> Result<Job> {
+    let lease: Option<String> = row.get("lease")?;
+    Ok(Job {
+        id: JobId(get_u64(row, "id")?),
+        task: TaskId(get_u64(row, "task")?),
+        version: Version(get_u64(row, "version")?),
+        ordinal: row.get("ordinal")?,
+        epoch: Epoch(get_u64(row, "epoch")?),
+        effect: get_json(row, "job", "body")?,
+        attempt: row.get("attempts")?,
+        attempted_before: row.get("attempted")?,
+        lease: lease.map(|name| name.parse()).transpose().map_err(|error: domain::ids::InvalidId| Failure::Row {
+            what: "job",
+            why: error.to_string(),
+        })?,
+    })
+}
+
+/// A job that somebody holds by this token.
+pub(crate) struct Held {
+    pub(crate) job: Job,
+    /// It was cancelled meanwhile, and its run has not ended yet.
+    pub(crate) winding: bool,
+}
+
+/// The job, if the token is still the one that counts; cancelled ones are held until they are closed.
+pub(crate) fn held(sql: &Connection, id: JobId, token: FenceToken) -> Result<Held> {
+    let query = "SELECT * FROM job WHERE id = ?1";
+    let (held, live, fence) = one(sql, query, params![int(id.0)], |row| {
+        let winding: bool = row.get("winding")?;
+        let live = winding || row.get_ref("state")?.as_str() == Ok("claimed");
+        Ok((Held { job: read(row)?, winding }, live, get_u64(row, "token")?))
+    })?
+    .ok_or_else(|| not_found("job", id))?;
+    if live && fence == token.0 { Ok(held) } else { Err(stale(id)) }
+}
+
+pub(crate) fn stale(job: JobId) -> Failure {
+    Failure::Told(StoreError::Stale { job })
+}
+
+/// Ends a held job: `done`, or for good `cancelled`.
+pub(crate) fn close(sql: &Connection, id: JobId, now: Timestamp) -> Result<()> {
+    let statement = "UPDATE job SET state = CASE WHEN winding THEN state ELSE 'done' END, winding = 0,
+        owner = NULL, owner_uuid = NULL, host = NULL, closed_at = ?2 WHERE id = ?1";
+    execute(sql, statement, params![int(id.0), time(now)])?;
+    Ok(())
+}

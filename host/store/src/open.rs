@@ -1,0 +1,111 @@
+//! How the store is opened: lock, schema, writer, readers, in this order.
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use conductor::ports::store::StoreError;
+use domain::event::Event;
+use domain::ids::ProjectName;
+use domain::pipeline::Pipeline;
+use domain::task::Task;
+use domain::time::Timestamp;
+use engine::{Rejected, Step};
+use rusqlite::{Connection, params};
+
+use crate::blobs::Blobs;
+use crate::failure::{Failure, Result, not_found, of_sql};
+use crate::lock::HostLock;
+use crate::readers::{BUSY, Readers, STATEMENTS};
+use crate::row::{get_json, one};
+use crate::schema;
+use crate::sqlite::SqliteStore;
+use crate::writer::{News, Writer};
+
+/// Who decides what an event means: [`engine::step`], or in a test somebody who panics.
+pub type Decide = fn(&Pipeline, &Task, &Event, Timestamp) -> std::result::Result<Step, Rejected>;
+
+/// Where the store lies and how it is run.
+#[derive(Clone, Debug)]
+pub struct StoreConfig {
+    /// The state folder: `gatewright.db`, `gatewright.lock`, `blobs/`.
+    pub dir: PathBuf,
+    /// This machine's name: it stands beside what needs this machine's files.
+    pub host: String,
+    /// Connections that read.
+    pub readers: u32,
+    /// Who decides.
+    pub decide: Decide,
+}
+
+impl StoreConfig {
+    /// A store in `dir` with four readers, decided by the engine.
+    pub fn new(dir: impl Into<PathBuf>, host: impl Into<String>) -> Self {
+        Self { dir: dir.into(), host: host.into(), readers: 4, decide: engine::step }
+    }
+}
+
+/// What a transaction needs beside its connection.
+pub(crate) struct Core {
+    pub(crate) decide: Decide,
+    pub(crate) host: String,
+    pub(crate) blobs: Blobs,
+    /// By digest, so that a rolled back change of a project leaves nothing wrong behind.
+    pipelines: Mutex<HashMap<String, Arc<Pipeline>>>,
+}
+
+impl Core {
+    /// The pipeline of a project, parsed once per content.
+    pub(crate) fn pipeline(&self, sql: &Connection, project: &ProjectName) -> Result<Arc<Pipeline>> {
+        let query = "SELECT digest FROM project WHERE name = ?1";
+        let digest: String = one(sql, query, params![project.as_str()], |row| Ok(row.get("digest")?))?
+            .ok_or_else(|| not_found("project", project))?;
+        let mut known = self.pipelines.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(pipeline) = known.get(&digest) {
+            return Ok(Arc::clone(pipeline));
+        }
+        let query = "SELECT pipeline FROM project WHERE name = ?1";
+        let read: Option<Pipeline> = one(sql, query, params![project.as_str()], |row| get_json(row, "project", "pipeline"))?;
+        let pipeline = Arc::new(read.ok_or_else(|| not_found("project", project))?);
+        known.insert(digest, Arc::clone(&pipeline));
+        Ok(pipeline)
+    }
+}
+
+impl SqliteStore {
+    /// Opens the store, and makes or migrates it where that is needed. Refused while another process has it open, and where a
+    /// newer host wrote it.
+    pub fn open(config: StoreConfig) -> std::result::Result<Self, StoreError> {
+        let dir = config.dir.clone();
+        let io = |error: std::io::Error| StoreError::Refused(format!("{}: {error}", dir.display()));
+        fs::create_dir_all(&dir).map_err(io)?;
+        let lock = HostLock::take(&dir)?;
+        let path = dir.join("gatewright.db");
+        let sql = connect(&path).map_err(StoreError::from)?;
+        let blobs = Blobs::open(&dir).map_err(StoreError::from)?;
+        let readers = Readers::open(&path, config.readers).map_err(|error| of_sql(&error))?;
+        let core =
+            Arc::new(Core { decide: config.decide, host: config.host, blobs, pipelines: Mutex::default() });
+        let news = Arc::new(News::default());
+        let writer = Writer::start(sql, Arc::clone(&core), Arc::clone(&news)).map_err(io)?;
+        Ok(Self { writer, readers, core, news, _lock: lock })
+    }
+}
+
+fn connect(path: &Path) -> Result<Connection> {
+    let mut sql = Connection::open(path)?;
+    sql.busy_timeout(BUSY)?;
+    schema::check(&sql)?;
+    let mode: String = sql.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
+    if mode != "wal" {
+        let why = format!("{} cannot be kept in WAL mode (it says `{mode}`): is it on a local disk?", path.display());
+        return Err(Failure::Told(StoreError::Refused(why)));
+    }
+    sql.pragma_update(None, "synchronous", "FULL")?;
+    sql.pragma_update(None, "foreign_keys", "ON")?;
+    sql.pragma_update(None, "trusted_schema", "OFF")?;
+    sql.set_prepared_statement_cache_capacity(STATEMENTS);
+    schema::migrate(&mut sql)?;
+    Ok(sql)
+}

@@ -1,0 +1,191 @@
+//! Tasks and projects as rows, and the one statement that writes a task's position.
+
+use conductor::ports::store::{EntryRow, Project, StoreError};
+use domain::ids::{ProjectName, TaskId, Version, WorkItemId};
+use domain::task::Task;
+use domain::time::Timestamp;
+use rusqlite::{Connection, params};
+use serde_json::Value;
+
+use crate::failure::{Failure, Result, not_found, refused};
+use crate::row::{all, execute, from_json, get_json, get_name, get_time, get_u64, int, number, one, time, to_json};
+use crate::writer::Tx;
+
+/// A task's record stays below this, so that reading one never becomes the cost of a step.
+pub(crate) const RECORD: usize = 64 * 1024;
+
+pub(crate) fn task(sql: &Connection, id: TaskId) -> Result<Task> {
+    let query = "SELECT body FROM task WHERE id = ?1";
+    one(sql, query, params![int(id.0)], |row| get_json(row, "task", "body"))?.ok_or_else(|| not_found("task", id))
+}
+
+pub(crate) fn live_task(sql: &Connection, project: &ProjectName, work_item: &WorkItemId) -> Result<Option<TaskId>> {
+    let query = "SELECT id FROM task WHERE project = ?1 AND work_item = ?2 AND terminal = 0";
+    Ok(number(sql, query, params![project.as_str(), work_item.as_str()])?.map(TaskId))
+}
+
+pub(crate) fn newest_task(sql: &Connection, project: &ProjectName, work_item: &WorkItemId) -> Result<Option<Task>> {
+    let query = "SELECT body FROM task WHERE project = ?1 AND work_item = ?2 ORDER BY id DESC LIMIT 1";
+    one(sql, query, params![project.as_str(), work_item.as_str()], |row| get_json(row, "task", "body"))
+}
+
+pub(crate) fn tasks(sql: &Connection, live: bool, limit: u32) -> Result<Vec<Task>> {
+    let query = "SELECT body FROM task WHERE terminal = 0 OR NOT ?1 ORDER BY id DESC LIMIT ?2";
+    all(sql, query, params![live, limit], |row| get_json(row, "task", "body"))
+}
+
+/// The row of a task before its first step. Ids are never used again: tasks are never deleted.
+pub(crate) fn insert_seed(sql: &Connection, seed: &Task, now: Timestamp) -> Result<()> {
+    let statement = "INSERT INTO task
+        (id, project, work_item, stage, visit, activity, epoch, version, terminal, body, seed, updated_at)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 0, ?9, ?9, ?10)";
+    let position = &seed.position;
+    let (project, item, stage) = (seed.project.as_str(), seed.work_item.as_str(), position.stage.as_str());
+    let (activity, body) = (position.activity.name(), record(seed)?);
+    let (id, epoch, version) = (int(seed.id.0), int(seed.epoch.0), int(seed.version.0));
+    let row = params![id, project, item, stage, position.visit, activity, epoch, version, body, time(now)];
+    execute(sql, statement, row)?;
+    Ok(())
+}
+
+pub(crate) fn next_id(sql: &Connection) -> Result<TaskId> {
+    Ok(TaskId(number(sql, "SELECT MAX(id) FROM task", [])?.unwrap_or(0) + 1))
+}
+
+/// Writes where a task stands. This is the only code that does, and only over the version that was read.
+pub(crate) fn write_task(sql: &Connection, read: Version, task: &Task, now: Timestamp) -> Result<()> {
+    let statement = "UPDATE task SET stage = ?3, visit = ?4, activity = ?5, epoch = ?6, version = ?7, branch = ?8, head = ?9,
+        terminal = ?10, body = ?11, updated_at = ?12 WHERE id = ?1 AND version = ?2";
+    let position = &task.position;
+    let written = execute(
+        sql,
+        statement,
+        params![
+            int(task.id.0),
+            int(read.0),
+            position.stage.as_str(),
+            position.visit,
+            position.activity.name(),
+            int(task.epoch.0),
+            int(task.version.0),
+            task.branch.as_ref().map(|branch| branch.as_str()),
+            task.head.as_ref().map(|head| head.as_str()),
+            task.end().is_some(),
+            record(task)?,
+            time(now),
+        ],
+    )?;
+    if written == 1 { Ok(()) } else { Err(refused(format!("task {} was changed meanwhile", task.id))) }
+}
+
+/// A task's JSON; refused where it outgrows its bound.
+pub(crate) fn record(task: &Task) -> Result<String> {
+    let body = to_json(task)?;
+    if body.len() < RECORD {
+        return Ok(body);
+    }
+    Err(refused(format!("the record of task {} would be {} bytes, {RECORD} is too many", task.id, body.len())))
+}
+
+pub(crate) fn entries(sql: &Connection, id: TaskId) -> Result<Vec<EntryRow>> {
+    let query = "SELECT version, ordinal, at, body FROM entry WHERE task = ?1 ORDER BY version, ordinal";
+    all(sql, query, params![int(id.0)], |row| {
+        Ok(EntryRow {
+            version: Version(get_u64(row, "version")?),
+            ordinal: row.get("ordinal")?,
+            at: get_time(row, "at")?,
+            entry: get_json(row, "entry", "body")?,
+        })
+    })
+}
+
+/// Folds the entries into the seed and compares with the row, column by column and field by field. Nothing is decided anew.
+pub(crate) fn rebuild(sql: &Connection, id: TaskId) -> Result<Vec<String>> {
+    let query = "SELECT * FROM task WHERE id = ?1";
+    let (mut folded, body, columns) = one(sql, query, params![int(id.0)], |row| {
+        let seed: Task = get_json(row, "task", "seed")?;
+        let body: Value = get_json(row, "task", "body")?;
+        let columns: Vec<(&str, Value)> = vec![
+            ("stage", row.get::<_, String>("stage")?.into()),
+            ("visit", row.get::<_, i64>("visit")?.into()),
+            ("activity", row.get::<_, String>("activity")?.into()),
+            ("epoch", row.get::<_, i64>("epoch")?.into()),
+            ("version", row.get::<_, i64>("version")?.into()),
+            ("branch", row.get::<_, Option<String>>("branch")?.into()),
+            ("head", row.get::<_, Option<String>>("head")?.into()),
+            ("terminal", row.get::<_, bool>("terminal")?.into()),
+        ];
+        Ok((seed, body, columns))
+    })?
+    .ok_or_else(|| not_found("task", id))?;
+    for row in entries(sql, id)? {
+        folded.fold(&row.entry);
+    }
+    // A step without entries is a version all the same: its event says so.
+    let last = "SELECT MAX(version) FROM (SELECT version FROM event WHERE task = ?1 UNION ALL SELECT version FROM entry WHERE task = ?1)";
+    folded.version = Version(number(sql, last, params![int(id.0)])?.unwrap_or(0));
+    let mut differences = compare(&from_json("task", &to_json(&folded)?)?, &body);
+    let position = &folded.position;
+    let expected: Vec<Value> = vec![
+        position.stage.as_str().into(),
+        position.visit.into(),
+        position.activity.name().into(),
+        folded.epoch.0.into(),
+        folded.version.0.into(),
+        folded.branch.as_ref().map(|branch| branch.as_str()).into(),
+        folded.head.as_ref().map(|head| head.as_str()).into(),
+        folded.end().is_some().into(),
+    ];
+    for ((name, stored), wanted) in columns.iter().zip(&expected) {
+        if stored != wanted {
+            differences.push(format!("column {name}: the entries make {wanted}, the row says {stored}"));
+        }
+    }
+    Ok(differences)
+}
+
+fn compare(folded: &Value, stored: &Value) -> Vec<String> {
+    let (Value::Object(folded), Value::Object(stored)) = (folded, stored) else {
+        return vec!["the row is no record".to_owned()];
+    };
+    let names = folded.keys().chain(stored.keys().filter(|name| !folded.contains_key(*name)));
+    names
+        .filter(|name| folded.get(*name) != stored.get(*name))
+        .map(|name| {
+            let show = |value: Option<&Value>| value.map_or_else(|| "nothing".to_owned(), Value::to_string);
+            format!("{name}: the entries make {}, the row says {}", show(folded.get(name)), show(stored.get(name)))
+        })
+        .collect()
+}
+
+pub(crate) fn projects(sql: &Connection) -> Result<Vec<Project>> {
+    let query = "SELECT name, prefix, base_branch, pipeline FROM project ORDER BY name";
+    all(sql, query, [], |row| {
+        Ok(Project {
+            name: get_name(row, "project", "name")?,
+            prefix: row.get("prefix")?,
+            base_branch: get_name(row, "project", "base_branch")?,
+            pipeline: get_json(row, "project", "pipeline")?,
+        })
+    })
+}
+
+/// Writes a project; whether a pipeline was replaced by another one.
+pub(crate) fn write_project(tx: &Tx<'_>, project: &Project, now: Timestamp) -> Result<bool> {
+    let query = "SELECT digest FROM project WHERE name = ?1";
+    let before: Option<String> = one(tx.sql, query, params![project.name.as_str()], |row| Ok(row.get(0)?))?;
+    let statement = "INSERT INTO project (name, prefix, base_branch, pipeline, digest, updated_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+        ON CONFLICT (name) DO UPDATE SET prefix = excluded.prefix, base_branch = excluded.base_branch,
+        pipeline = excluded.pipeline, digest = excluded.digest, updated_at = excluded.updated_at";
+    let digest = project.pipeline.digest().as_str();
+    let (name, branch) = (project.name.as_str(), project.base_branch.as_str());
+    execute(tx.sql, statement, params![name, project.prefix, branch, to_json(&project.pipeline)?, digest, time(now)])?;
+    Ok(before.is_some_and(|before| before != digest))
+}
+
+/// The row of a project, for what may happen only within one.
+pub(crate) fn project_row(sql: &Connection, name: &ProjectName) -> Result<(String, String)> {
+    let query = "SELECT prefix, base_branch FROM project WHERE name = ?1";
+    one(sql, query, params![name.as_str()], |row| Ok((row.get("prefix")?, row.get("base_branch")?)))?
+        .ok_or_else(|| Failure::Told(StoreError::NotFound { what: "project", id: name.to_string() }))
+}

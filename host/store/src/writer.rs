@@ -1,0 +1,253 @@
+//! The one thread that writes. It takes what waits, runs each request in a SAVEPOINT of its own, commits once, and only then
+//! answers: an answer means that the fsync is done.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::thread::{self, JoinHandle};
+
+use conductor::ports::store::StoreError;
+use rusqlite::Connection;
+
+use crate::failure::{Result, of_sql};
+use crate::open::Core;
+
+/// How many requests may stand in line; whoever comes later waits to be let in.
+const LINE: usize = 1024;
+/// How many share one commit: enough to make the fsync cheap, few enough that the first does not wait long for the last.
+const GROUP: usize = 256;
+
+/// What a request sees: the connection within its savepoint.
+pub(crate) struct Tx<'a> {
+    pub(crate) sql: &'a Connection,
+    pub(crate) core: &'a Core,
+}
+
+/// What the writer tells everybody else.
+#[derive(Default)]
+pub(crate) struct News {
+    fatal: OnceLock<String>,
+    commits: AtomicU64,
+    listeners: Mutex<Vec<Box<dyn Fn() + Send + Sync>>>,
+}
+
+impl News {
+    pub(crate) fn commits(&self) -> u64 {
+        self.commits.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn subscribe(&self, listener: Box<dyn Fn() + Send + Sync>) {
+        self.listeners.lock().unwrap_or_else(PoisonError::into_inner).push(listener);
+    }
+
+    /// After an I/O error nothing is said any more but that.
+    pub(crate) fn check(&self) -> std::result::Result<(), StoreError> {
+        self.fatal.get().map_or(Ok(()), |text| Err(StoreError::Fatal(text.clone())))
+    }
+
+    /// An error on its way out; a fatal one stays.
+    pub(crate) fn mark(&self, error: StoreError) -> StoreError {
+        if let StoreError::Fatal(text) = &error {
+            let _ = self.fatal.set(text.clone());
+        }
+        error
+    }
+
+    fn tell(&self) {
+        for listener in &*self.listeners.lock().unwrap_or_else(PoisonError::into_inner) {
+            listener();
+        }
+    }
+}
+
+/// The line in front of the thread.
+pub(crate) struct Writer {
+    line: Option<SyncSender<Box<dyn Request>>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Writer {
+    pub(crate) fn start(sql: Connection, core: Arc<Core>, news: Arc<News>) -> std::io::Result<Self> {
+        let (line, waiting) = sync_channel(LINE);
+        let body = move || Thread { sql, core, news }.run(&waiting);
+        let thread = thread::Builder::new().name("store-writer".to_owned()).spawn(body)?;
+        Ok(Self { line: Some(line), thread: Some(thread) })
+    }
+
+    /// Runs `work` in a transaction. It may run more than once: where the group's commit failed, each is tried alone.
+    pub(crate) fn write<T, F>(&self, work: F) -> std::result::Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnMut(&Tx<'_>) -> Result<T> + Send + 'static,
+    {
+        let (reply, answer) = sync_channel(1);
+        let request = Box::new(Typed { work, outcome: None, reply });
+        let gone = || StoreError::Fatal("the writer is gone".to_owned());
+        self.line.as_ref().ok_or_else(gone)?.send(request).map_err(|_| gone())?;
+        answer.recv().map_err(|_| gone())?
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        drop(self.line.take());
+        let thread = self.thread.take().filter(|thread| thread.thread().id() != thread::current().id());
+        if let Some(thread) = thread {
+            // What it panicked of was told to whoever asked.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Why a whole group cannot be committed.
+enum Trouble {
+    Full(String),
+    Fatal(String),
+    Other(String),
+}
+
+impl Trouble {
+    fn of(error: &rusqlite::Error) -> Self {
+        match of_sql(error) {
+            StoreError::Full(text) => Self::Full(text),
+            StoreError::Fatal(text) => Self::Fatal(text),
+            other => Self::Other(other.to_string()),
+        }
+    }
+
+    fn error(&self) -> StoreError {
+        match self {
+            Self::Full(text) => StoreError::Full(text.clone()),
+            Self::Fatal(text) => StoreError::Fatal(text.clone()),
+            Self::Other(text) => StoreError::Refused(text.clone()),
+        }
+    }
+}
+
+/// One call in the line.
+trait Request: Send {
+    /// Ok: whether its savepoint is to be kept.
+    fn run(&mut self, tx: &Tx<'_>) -> std::result::Result<bool, Trouble>;
+    fn answer(self: Box<Self>);
+    fn fail(self: Box<Self>, trouble: &Trouble);
+}
+
+struct Typed<T, F> {
+    work: F,
+    outcome: Option<std::result::Result<T, StoreError>>,
+    reply: SyncSender<std::result::Result<T, StoreError>>,
+}
+
+impl<T, F> Request for Typed<T, F>
+where
+    T: Send,
+    F: FnMut(&Tx<'_>) -> Result<T> + Send,
+{
+    fn run(&mut self, tx: &Tx<'_>) -> std::result::Result<bool, Trouble> {
+        let outcome = catch_unwind(AssertUnwindSafe(|| (self.work)(tx)))
+            .unwrap_or_else(|panic| Err(crate::failure::refused(format!("the store panicked: {}", words(&*panic)))))
+            .map_err(StoreError::from);
+        match outcome {
+            Err(StoreError::Full(text)) => Err(Trouble::Full(text)),
+            Err(StoreError::Fatal(text)) => Err(Trouble::Fatal(text)),
+            outcome => {
+                let keep = outcome.is_ok();
+                self.outcome = Some(outcome);
+                Ok(keep)
+            }
+        }
+    }
+
+    // A caller that is gone needs no answer.
+    fn answer(self: Box<Self>) {
+        let lost = || Err(StoreError::Refused("the request was not run".to_owned()));
+        let _ = self.reply.send(self.outcome.unwrap_or_else(lost));
+    }
+
+    fn fail(self: Box<Self>, trouble: &Trouble) {
+        let _ = self.reply.send(Err(trouble.error()));
+    }
+}
+
+/// What a panic said.
+pub(crate) fn words(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    text.unwrap_or("without a word").to_owned()
+}
+
+struct Thread {
+    sql: Connection,
+    core: Arc<Core>,
+    news: Arc<News>,
+}
+
+impl Thread {
+    fn run(&self, waiting: &Receiver<Box<dyn Request>>) {
+        while let Ok(first) = waiting.recv() {
+            let mut group = vec![first];
+            group.extend(waiting.try_iter().take(GROUP - 1));
+            self.serve(group);
+        }
+    }
+
+    fn serve(&self, mut group: Vec<Box<dyn Request>>) {
+        match self.commit(&mut group) {
+            Ok(changed) => {
+                if changed {
+                    self.news.commits.fetch_add(1, Ordering::AcqRel);
+                }
+                group.into_iter().for_each(Request::answer);
+                if changed {
+                    self.news.tell();
+                }
+            }
+            // One large request must not take the small ones with it.
+            Err(Trouble::Full(_)) if group.len() > 1 => {
+                for request in group {
+                    self.serve(vec![request]);
+                }
+            }
+            Err(trouble) => {
+                self.news.mark(trouble.error());
+                group.into_iter().for_each(|request| request.fail(&trouble));
+            }
+        }
+    }
+
+    /// Runs the group in one transaction; whether it changed anything.
+    fn commit(&self, group: &mut [Box<dyn Request>]) -> std::result::Result<bool, Trouble> {
+        if let Some(text) = self.news.fatal.get() {
+            return Err(Trouble::Fatal(text.clone()));
+        }
+        let before = self.sql.total_changes();
+        let run = || {
+            self.say("BEGIN IMMEDIATE")?;
+            for request in &mut *group {
+                self.one(&mut **request)?;
+            }
+            self.say("COMMIT")
+        };
+        run().inspect_err(|_| {
+            // The database may have rolled back by itself; otherwise this does, or the file is past helping.
+            if !self.sql.is_autocommit() {
+                let _ = self.say("ROLLBACK");
+            }
+        })?;
+        Ok(self.sql.total_changes() != before)
+    }
+
+    fn one(&self, request: &mut dyn Request) -> std::result::Result<(), Trouble> {
+        self.say("SAVEPOINT request")?;
+        if !request.run(&Tx { sql: &self.sql, core: &self.core })? {
+            self.say("ROLLBACK TO request")?;
+        }
+        self.say("RELEASE request")
+    }
+
+    fn say(&self, statement: &str) -> std::result::Result<(), Trouble> {
+        let done = self.sql.prepare_cached(statement).and_then(|mut prepared| prepared.execute([]));
+        done.map(|_| ()).map_err(|error| Trouble::of(&error))
+    }
+}
