@@ -1,12 +1,7 @@
 //! What wit-bindgen makes of `wit/`. The shared interfaces are bound once; each kind's own package refers to them.
 //!
 //! An author meets these types under the names of the modules beside this one.
-#![expect(
-    clippy::allow_attributes,
-    clippy::allow_attributes_without_reason,
-    clippy::pedantic,
-    reason = "generated; what the WIT documents is documented"
-)]
+#![expect(clippy::pedantic, reason = "generated")]
 
 /// All that a plugin of any kind may import. What a component does not call, it does not import.
 pub mod shared {

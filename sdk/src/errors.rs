@@ -40,10 +40,7 @@ impl HostError {
 
     /// Might the same question be answered later?
     pub fn may_pass(&self) -> bool {
-        matches!(
-            self,
-            Self::Timeout | Self::Upstream(_) | Self::Exhausted(_) | Self::Unavailable(_) | Self::Other(_)
-        )
+        matches!(self, Self::Timeout | Self::Upstream(_) | Self::Exhausted(_) | Self::Unavailable(_) | Self::Other(_))
     }
 }
 

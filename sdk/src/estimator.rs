@@ -36,11 +36,8 @@ use crate::bindings::estimator::exports::gatewright::estimator::estimator as gen
 use crate::errors::Flaw;
 use crate::export::{Exported, flaws_of, settings_or_cause};
 
-pub use crate::bindings::shared::gatewright::history::history;
-pub use crate::bindings::shared::gatewright::kv::store as kv;
-pub use crate::bindings::shared::gatewright::tracker::tracker;
+pub use crate::capabilities::{history, http, kv, tracker};
 pub use crate::errors::Failure;
-pub use crate::http;
 pub use generated::{Forecast, Question};
 
 /// A plugin that forecasts. Make it a component with [`export_estimator!`](crate::export_estimator).
@@ -77,7 +74,7 @@ macro_rules! export_estimator {
         const _: () = {
             type Component = $crate::export::Exported<$estimator>;
             #[cfg(target_family = "wasm")]
-            $crate::bindings::estimator::export_world!(Component with_types_in $crate::bindings::estimator);
+    $crate::bindings::estimator::export_world!(Component with_types_in $crate::bindings::estimator);
             const fn is_an_estimator<E: $crate::estimator::Estimator>(
                 _: ::core::marker::PhantomData<$crate::export::Exported<E>>,
             ) {

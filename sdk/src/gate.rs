@@ -33,14 +33,7 @@ use crate::errors::{Flaw, HostError};
 use crate::export::{Exported, flaws_of, settings_or_cause};
 use crate::tasks::{Fact, Timestamp};
 
-pub use crate::bindings::shared::gatewright::exec::exec;
-pub use crate::bindings::shared::gatewright::forge::forge;
-pub use crate::bindings::shared::gatewright::history::history;
-pub use crate::bindings::shared::gatewright::kv::store as kv;
-pub use crate::bindings::shared::gatewright::repo::repo;
-pub use crate::bindings::shared::gatewright::runs::runs;
-pub use crate::bindings::shared::gatewright::tracker::tracker;
-pub use crate::{documents, http};
+pub use crate::capabilities::{documents, exec, forge, history, http, kv, repo, runs, tracker};
 pub use generated::{
     Edge, Failed, Finding, Held, HoldKind, Infrastructure, Passed, Severity, Subject, Verdict, Waiting, Wake,
 };
@@ -83,7 +76,7 @@ macro_rules! export_gate {
             type Component = $crate::export::Exported<$gate>;
             // A native build has no use for the exports, and their names do not link everywhere.
             #[cfg(target_family = "wasm")]
-            $crate::bindings::gate::export_world!(Component with_types_in $crate::bindings::gate);
+    $crate::bindings::gate::export_world!(Component with_types_in $crate::bindings::gate);
             const fn is_a_gate<G: $crate::gate::Gate>(_: ::core::marker::PhantomData<$crate::export::Exported<G>>) {}
             is_a_gate(::core::marker::PhantomData::<Component>)
         };

@@ -29,11 +29,8 @@ use crate::bindings::guard::exports::gatewright::guard::guard as generated;
 use crate::errors::Flaw;
 use crate::export::{Exported, flaws_of, settings_or_cause};
 
-pub use crate::bindings::shared::gatewright::forge::forge;
-pub use crate::bindings::shared::gatewright::kv::store as kv;
-pub use crate::bindings::shared::gatewright::tracker::tracker;
+pub use crate::capabilities::{forge, http, kv, tracker};
 pub use crate::errors::Failure;
-pub use crate::http;
 pub use generated::{Amendment, Asked, Decision, Delayed, Destination, Effect};
 
 /// A plugin that is asked before the host performs an effect. Make it a component with [`export_guard!`](crate::export_guard).
@@ -70,7 +67,7 @@ macro_rules! export_guard {
         const _: () = {
             type Component = $crate::export::Exported<$guard>;
             #[cfg(target_family = "wasm")]
-            $crate::bindings::guard::export_world!(Component with_types_in $crate::bindings::guard);
+    $crate::bindings::guard::export_world!(Component with_types_in $crate::bindings::guard);
             const fn is_a_guard<G: $crate::guard::Guard>(_: ::core::marker::PhantomData<$crate::export::Exported<G>>) {}
             is_a_guard(::core::marker::PhantomData::<Component>)
         };

@@ -19,18 +19,18 @@
 #![deny(missing_docs)]
 
 pub mod clock;
-pub mod documents;
 pub mod errors;
 pub mod estimator;
 pub mod frontmatter;
 pub mod gate;
 pub mod guard;
-pub mod http;
 pub mod log;
 pub mod notifier;
 pub mod settings;
 pub mod status_mapper;
 pub mod tasks;
+
+mod capabilities;
 
 #[doc(hidden)]
 pub mod bindings;
@@ -40,3 +40,8 @@ pub mod export;
 pub mod request;
 
 pub use settings::NoSettings;
+
+/// The author's page compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/plugins.md")]
+struct AuthorsPage;

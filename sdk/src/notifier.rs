@@ -40,10 +40,8 @@ use crate::bindings::notifier::exports::gatewright::notifier::notifier as genera
 use crate::errors::Flaw;
 use crate::export::{Exported, flaws_of, settings_or_cause};
 
-pub use crate::bindings::shared::gatewright::kv::store as kv;
-pub use crate::bindings::shared::gatewright::tracker::tracker;
+pub use crate::capabilities::{http, kv, tracker};
 pub use crate::errors::Failure;
-pub use crate::http;
 pub use generated::{Link, Notice, Row, Urgency, View};
 
 /// A plugin that tells people. Make it a component with [`export_notifier!`](crate::export_notifier).
@@ -80,7 +78,7 @@ macro_rules! export_notifier {
         const _: () = {
             type Component = $crate::export::Exported<$notifier>;
             #[cfg(target_family = "wasm")]
-            $crate::bindings::notifier::export_world!(Component with_types_in $crate::bindings::notifier);
+    $crate::bindings::notifier::export_world!(Component with_types_in $crate::bindings::notifier);
             const fn is_a_notifier<N: $crate::notifier::Notifier>(
                 _: ::core::marker::PhantomData<$crate::export::Exported<N>>,
             ) {

@@ -15,13 +15,11 @@ pub struct NoSettings {}
 /// ```
 /// use gatewright_sdk::settings;
 ///
-/// #[derive(Debug, serde::Deserialize)]
+/// #[derive(Debug, Default, serde::Deserialize)]
 /// #[serde(default)]
 /// struct Settings {
 ///     required: Vec<String>,
 /// }
-/// # impl Default for Settings { fn default() -> Self { Self { required: Vec::new() } } }
-/// # impl Settings { }
 ///
 /// let settings: Settings = settings::parse(r#"{ "required": ["ci"] }"#).unwrap();
 /// assert_eq!(settings.required, ["ci"]);

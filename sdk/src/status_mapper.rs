@@ -75,7 +75,7 @@ macro_rules! export_status_mapper {
         const _: () = {
             type Component = $crate::export::Exported<$mapper>;
             #[cfg(target_family = "wasm")]
-            $crate::bindings::status_mapper::export_world!(Component with_types_in $crate::bindings::status_mapper);
+    $crate::bindings::status_mapper::export_world!(Component with_types_in $crate::bindings::status_mapper);
             const fn is_a_mapper<M: $crate::status_mapper::StatusMapper>(
                 _: ::core::marker::PhantomData<$crate::export::Exported<M>>,
             ) {

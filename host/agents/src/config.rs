@@ -66,7 +66,7 @@ impl RunnerConfig {
             detect_toolchains: true,
             home: home.into(),
             path: path.into(),
-            right: Duration::from_secs(24 * 60 * 60),
+            right: Duration::from_hours(24),
         }
     }
 }
@@ -118,7 +118,7 @@ impl LaunchSpec {
             readable: Vec::new(),
             writable: Vec::new(),
             brief: None,
-            budget: Duration::from_secs(1800),
+            budget: Duration::from_mins(30),
             grace: Duration::from_secs(20),
             log_limit_bytes: 64 * 1024 * 1024,
             network: true,

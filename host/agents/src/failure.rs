@@ -17,7 +17,7 @@ pub enum FailureClass {
 /// What is looked at: only the end of this run's own log.
 pub const TAIL_BYTES: u64 = 8 * 1024;
 /// No longer wait than this is believed.
-const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+const LONGEST: Duration = Duration::from_hours(24);
 /// Words of the services that agents speak to.
 const PASSING: [&str; 8] = [
     "rate limit",
@@ -49,7 +49,9 @@ fn names_status(text: &str, status: &str) -> bool {
 }
 
 fn retry_after(text: &str) -> Option<Duration> {
-    let behind = ["retry-after", "retry_after", "retry after"].iter().find_map(|name| Some(&text[text.rfind(name)? + name.len()..]))?;
+    let behind = ["retry-after", "retry_after", "retry after"]
+        .iter()
+        .find_map(|name| Some(&text[text.rfind(name)? + name.len()..]))?;
     let digits = behind.trim_start_matches(|character: char| !character.is_ascii_digit() && character != '\n');
     let end = digits.find(|character: char| !character.is_ascii_digit()).unwrap_or(digits.len());
     digits[..end].parse().ok().map(|seconds| Duration::from_secs(seconds).min(LONGEST))
@@ -64,7 +66,10 @@ mod tests {
         let log = b"HTTP status 429 Too Many Requests\nRetry-After: 30\n";
         let expected = FailureClass::Transient { retry_after: Some(Duration::from_secs(30)) };
         assert_eq!(classify(log), expected);
-        assert_eq!(classify(b"{\"error\":{\"type\":\"overloaded_error\"}}"), FailureClass::Transient { retry_after: None });
+        assert_eq!(
+            classify(b"{\"error\":{\"type\":\"overloaded_error\"}}"),
+            FailureClass::Transient { retry_after: None }
+        );
         assert_eq!(classify(b"API Error: 429"), FailureClass::Transient { retry_after: None });
         let endless = classify(b"rate limit, retry_after=99999999999");
         assert_eq!(endless, FailureClass::Transient { retry_after: Some(LONGEST) });
@@ -72,7 +77,8 @@ mod tests {
 
     #[test]
     fn all_else_is_permanent() {
-        for log in [&b""[..], b"panicked at src/main.rs:429:1", b"assertion failed: 429", b"\xff\xfe", b"error[E0429]"] {
+        for log in [&b""[..], b"panicked at src/main.rs:429:1", b"assertion failed: 429", b"\xff\xfe", b"error[E0429]"]
+        {
             assert_eq!(classify(log), FailureClass::Permanent, "{}", String::from_utf8_lossy(log));
         }
     }

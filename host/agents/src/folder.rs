@@ -124,7 +124,9 @@ impl Folder {
     pub fn state(&self) -> Result<RunState, RunError> {
         match self.path.symlink_metadata() {
             Ok(found) if found.is_dir() => {}
-            Ok(_) => return Err(self.io("reading the run folder")(io::Error::from(io::ErrorKind::NotADirectory))),
+            Ok(_) => {
+                return Err(self.io("reading the run folder")(io::Error::from(io::ErrorKind::NotADirectory)));
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(RunState::Absent),
             Err(error) => return Err(self.io("reading the run folder")(error)),
         }

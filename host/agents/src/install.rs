@@ -28,7 +28,12 @@ pub enum InstallError {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    use std::fmt::Write as _;
+    Sha256::digest(bytes).iter().fold(String::new(), |mut text, byte| {
+        // Writing to a string does not fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 /// Writes the shim as `cache_dir/shim-DIGEST`, 0700, whole or not at all, and gives its path. A file that stands there
@@ -59,13 +64,18 @@ pub fn install_shim(bytes: &[u8], sha256: &str, cache_dir: &Path) -> Result<Path
 }
 
 fn stands(path: &Path, bytes: &[u8]) -> bool {
-    let Ok(found) = path.symlink_metadata() else { return false };
+    let Ok(found) = path.symlink_metadata() else {
+        return false;
+    };
     let private = found.is_file() && found.permissions().mode() & 0o777 == 0o700;
-    private && File::open(path).and_then(|mut file| {
-        let mut present = Vec::new();
-        std::io::Read::read_to_end(&mut file, &mut present)?;
-        Ok(present == bytes)
-    }).unwrap_or(false)
+    private
+        && File::open(path)
+            .and_then(|mut file| {
+                let mut present = Vec::new();
+                std::io::Read::read_to_end(&mut file, &mut present)?;
+                Ok(present == bytes)
+            })
+            .unwrap_or(false)
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 //!
 //! * [`Runner`] launches, inspects, waits, cancels and removes runs; [`Watcher`] tells when they end.
 //! * [`sandbox`] is what a run may see: bubblewrap, where it works.
+//! * [`port`] is the conductor's port on top of both.
 //! * [`template`], [`environment`], [`report`] and [`failure`] are the contract with the agent's command.
 //!
 //! A run's folder is made exclusively under the job's number, and a lock on it is held for the whole life of its shim:
@@ -14,6 +15,7 @@ pub mod failure;
 pub mod folder;
 pub mod install;
 mod orphans;
+pub mod port;
 mod preflight;
 pub mod report;
 pub mod runner;
@@ -26,5 +28,6 @@ pub use config::{Confinement, LaunchSpec, RunnerConfig, SandboxMode};
 pub use error::{LaunchError, RunError, SandboxError};
 pub use folder::RunState;
 pub use install::install_shim;
+pub use port::ShimRuns;
 pub use runner::{Launch, Runner};
 pub use watcher::Watcher;

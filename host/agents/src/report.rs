@@ -53,7 +53,9 @@ impl UsageReader {
 
     /// Reads a log's end; `None` where it holds none of the figures.
     pub fn read(&self, log: &[u8]) -> Option<Usage> {
-        let Self::JsonPointer { cost, input_tokens, output_tokens } = self else { return None };
+        let Self::JsonPointer { cost, input_tokens, output_tokens } = self else {
+            return None;
+        };
         let said = |report: &Value| {
             let usage = Usage {
                 input_tokens: tokens(report, input_tokens),
@@ -67,14 +69,15 @@ impl UsageReader {
 }
 
 fn tokens(report: &Value, pointers: &[String]) -> Option<u64> {
-    let mut figures = pointers.iter().filter_map(|pointer| report.pointer(pointer)).filter_map(Value::as_u64).peekable();
+    let mut figures =
+        pointers.iter().filter_map(|pointer| report.pointer(pointer)).filter_map(Value::as_u64).peekable();
     figures.peek()?;
     figures.try_fold(0_u64, u64::checked_add).filter(|sum| (*sum as f64) < MOST)
 }
 
 fn microusd(cost: &Value) -> Option<u64> {
     let micros = cost.as_f64()? * 1e6;
-    (micros >= 0.0 && micros < MOST).then(|| micros.round() as u64)
+    (0.0..MOST).contains(&micros).then(|| micros.round() as u64)
 }
 
 /// When a run counts as finished.
@@ -112,7 +115,9 @@ impl SuccessRule {
             (Exit::Exited { code: 0 }, Self::ExitZeroAnd { pointer, equals }) => {
                 match last_object(log).as_ref().map(|report| report.pointer(pointer)) {
                     Some(Some(found)) if found == equals => return Finish::Finished,
-                    Some(Some(found)) => format!("its report has {found} at {pointer} and not {equals}"),
+                    Some(Some(found)) => {
+                        format!("its report has {found} at {pointer} and not {equals}")
+                    }
                     Some(None) => format!("its report has nothing at {pointer}"),
                     None => "it printed no JSON report".to_owned(),
                 }
@@ -145,7 +150,10 @@ pub fn last_object(log: &[u8]) -> Option<Value> {
 fn objects_from_the_end(log: &[u8]) -> impl Iterator<Item = Value> + '_ {
     let line = |line: &[u8]| object(serde_json::from_slice(line.trim_ascii()).ok()?);
     let whole = std::iter::once_with(move || object(serde_json::from_slice(log).ok()?)).flatten();
-    log.rsplit(|byte| *byte == b'\n').filter(|text| text.trim_ascii_start().starts_with(b"{")).filter_map(line).chain(whole)
+    log.rsplit(|byte| *byte == b'\n')
+        .filter(|text| text.trim_ascii_start().starts_with(b"{"))
+        .filter_map(line)
+        .chain(whole)
 }
 
 fn object(value: Value) -> Option<Value> {
@@ -185,9 +193,18 @@ mod tests {
     #[test]
     fn e7_2_garbage_gives_no_usage() {
         let deep = "[".repeat(100_000);
-        for log in ["", "plain words", "{\"total_cost_usd\":\"free\"}", "{\"total_cost_usd\":-1}", "{\"total_cost_usd\":1e300}",
-            "{\"usage\":{\"input_tokens\":-5}}", "{\"usage\":{\"input_tokens\":18446744073709551615}}", "{", "null", &deep]
-        {
+        for log in [
+            "",
+            "plain words",
+            "{\"total_cost_usd\":\"free\"}",
+            "{\"total_cost_usd\":-1}",
+            "{\"total_cost_usd\":1e300}",
+            "{\"usage\":{\"input_tokens\":-5}}",
+            "{\"usage\":{\"input_tokens\":18446744073709551615}}",
+            "{",
+            "null",
+            &deep,
+        ] {
             assert_eq!(claude(log), None, "{}", &log[..log.len().min(80)]);
         }
         assert_eq!(claude("\u{0}\u{fffd}{}"), None);
@@ -212,7 +229,9 @@ mod tests {
         let rule = SuccessRule::ExitZeroAnd { pointer: "/is_error".into(), equals: Value::Bool(false) };
         let good = b"{\"is_error\":false}\n";
         assert_eq!(rule.judge(&record(Exit::Exited { code: 0 }), good), Finish::Finished);
-        for exit in [Exit::TimedOut, Exit::Cancelled, Exit::LogLimit, Exit::Exited { code: 1 }, Exit::Signaled { signal: 9 }] {
+        for exit in
+            [Exit::TimedOut, Exit::Cancelled, Exit::LogLimit, Exit::Exited { code: 1 }, Exit::Signaled { signal: 9 }]
+        {
             assert!(matches!(rule.judge(&record(exit.clone()), good), Finish::Unfinished { .. }), "{exit:?}");
         }
         for log in [&b"{\"is_error\":true}"[..], b"{}", b"no report"] {

@@ -25,8 +25,10 @@ pub enum TemplateError {
     #[error("the command is empty: its first word names the program")]
     Empty,
     /// A name that we do not know.
-    #[error("unknown placeholder `{{{name}}}` in `{word}`; valid are {{brief}}, {{workdir}}, {{role}}, {{work_item}} \
-             (`{{{{` stands for a plain brace)")]
+    #[error(
+        "unknown placeholder `{{{name}}}` in `{word}`; valid are {{brief}}, {{workdir}}, {{role}}, {{work_item}} \
+             (`{{{{` stands for a plain brace)"
+    )]
     Unknown {
         /// The name in braces.
         name: String,
@@ -43,7 +45,8 @@ pub enum TemplateError {
     },
 }
 
-/// Fills in all words. Braces around anything but a lower-case name (JSON, for one) are left as they are.
+/// Fills in all words. Braces around anything but a lower-case name (JSON, for one) are left as they are, and a name in
+/// doubled braces is the name in braces itself.
 pub fn expand(words: &[String], values: &Values<'_>) -> Result<Vec<String>, TemplateError> {
     if words.first().is_none_or(|program| program.trim().is_empty()) {
         return Err(TemplateError::Empty);
@@ -60,21 +63,19 @@ pub fn check(words: &[String]) -> Result<(), TemplateError> {
 fn expand_word(word: &str, values: &Values<'_>) -> Result<String, TemplateError> {
     let mut filled = String::with_capacity(word.len());
     let mut rest = word;
-    while let Some(start) = rest.find(['{', '}']) {
+    while let Some(start) = rest.find('{') {
         filled.push_str(&rest[..start]);
-        let brace = &rest[start..=start];
         rest = &rest[start + 1..];
-        if rest.starts_with(brace) {
-            filled.push_str(brace);
-            rest = &rest[1..];
-            continue;
-        }
-        match (brace == "{").then(|| name_in_braces(rest)).flatten() {
-            Some(name) => {
-                filled.push_str(&value(name, word, values)?);
-                rest = &rest[name.len() + 1..];
-            }
-            None => filled.push_str(brace),
+        if let Some(name) = rest.strip_prefix('{').and_then(name_in_braces)
+            && rest[name.len() + 2..].starts_with('}')
+        {
+            filled.push_str(&rest[..name.len() + 2]);
+            rest = &rest[name.len() + 3..];
+        } else if let Some(name) = name_in_braces(rest) {
+            filled.push_str(&value(name, word, values)?);
+            rest = &rest[name.len() + 1..];
+        } else {
+            filled.push('{');
         }
     }
     filled.push_str(rest);
@@ -93,7 +94,9 @@ fn value(name: &str, word: &str, values: &Values<'_>) -> Result<String, Template
         "workdir" => ("workdir", values.workdir.to_string_lossy()),
         "role" => ("role", values.role.into()),
         "work_item" => ("work_item", values.work_item.into()),
-        _ => return Err(TemplateError::Unknown { name: name.to_owned(), word: word.to_owned() }),
+        _ => {
+            return Err(TemplateError::Unknown { name: name.to_owned(), word: word.to_owned() });
+        }
     };
     if value.starts_with('-') || value.chars().any(char::is_control) {
         return Err(TemplateError::Unsafe { name, value: value.into_owned() });
@@ -105,12 +108,14 @@ fn value(name: &str, word: &str, values: &Values<'_>) -> Result<String, Template
 mod tests {
     use super::*;
 
-    const VALUES: Values<'static> = Values {
-        brief: Path::new("/briefs/7/brief.md"),
-        workdir: Path::new("/clones/1"),
-        role: "developer",
-        work_item: "ET-7",
-    };
+    fn values() -> Values<'static> {
+        Values {
+            brief: Path::new("/briefs/7/brief.md"),
+            workdir: Path::new("/clones/1"),
+            role: "developer",
+            work_item: "ET-7",
+        }
+    }
 
     fn words(words: &[&str]) -> Vec<String> {
         words.iter().map(|word| (*word).to_owned()).collect()
@@ -118,14 +123,14 @@ mod tests {
 
     #[test]
     fn a_value_stays_one_word_whatever_it_holds() {
-        let values = Values { work_item: "ET-7; rm -rf $(HOME) {role}", ..VALUES };
-        let filled = expand(&words(&["agent", "--on={work_item}", "{brief}{workdir}"]), &values).unwrap();
+        let given = Values { work_item: "ET-7; rm -rf $(HOME) {role}", ..values() };
+        let filled = expand(&words(&["agent", "--on={work_item}", "{brief}{workdir}"]), &given).unwrap();
         assert_eq!(filled, ["agent", "--on=ET-7; rm -rf $(HOME) {role}", "/briefs/7/brief.md/clones/1"]);
     }
 
     #[test]
     fn an_unknown_name_is_an_error_that_lists_the_valid_ones() {
-        let error = expand(&words(&["agent", "{breif}"]), &VALUES).unwrap_err();
+        let error = expand(&words(&["agent", "{breif}"]), &values()).unwrap_err();
         let said = error.to_string();
         for name in PLACEHOLDERS {
             assert!(said.contains(&format!("{{{name}}}")), "{said}");
@@ -137,15 +142,15 @@ mod tests {
     #[test]
     fn json_and_doubled_braces_are_left_alone() {
         let given = words(&["agent", r#"{"role":"{role}","n":{}}"#, "{{brief}}", "{ x }", "a}b", "{"]);
-        let filled = expand(&given, &VALUES).unwrap();
+        let filled = expand(&given, &values()).unwrap();
         assert_eq!(filled, ["agent", r#"{"role":"developer","n":{}}"#, "{brief}", "{ x }", "a}b", "{"]);
     }
 
     #[test]
     fn a_value_that_looks_like_an_option_is_refused() {
-        let values = Values { work_item: "--help", ..VALUES };
-        assert!(matches!(expand(&words(&["agent", "{work_item}"]), &values), Err(TemplateError::Unsafe { .. })));
-        assert_eq!(expand(&[], &VALUES), Err(TemplateError::Empty));
-        assert_eq!(expand(&words(&[" "]), &VALUES), Err(TemplateError::Empty));
+        let given = Values { work_item: "--help", ..values() };
+        assert!(matches!(expand(&words(&["agent", "{work_item}"]), &given), Err(TemplateError::Unsafe { .. })));
+        assert_eq!(expand(&[], &values()), Err(TemplateError::Empty));
+        assert_eq!(expand(&words(&[" "]), &values()), Err(TemplateError::Empty));
     }
 }

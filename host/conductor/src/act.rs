@@ -24,10 +24,7 @@ impl Conductor {
     pub(crate) fn act(&self, claim: &Claim, step: &StepName, action: Action) -> Result<(), StoreError> {
         let run = run_of(claim.job.id);
         match self.outside.runs.inspect(run) {
-            Ok(RunState::Live { .. }) => {
-                self.keep_live(claim);
-                return Ok(());
-            }
+            Ok(RunState::Live { pid }) => return self.adopt(claim, pid),
             Ok(RunState::Ended(_) | RunState::Lost) => return self.finish(claim),
             Ok(RunState::Absent | RunState::Prepared) => {}
             Err(error) => return self.answer_infra(claim, step, &error.to_string()),
@@ -86,10 +83,21 @@ impl Conductor {
             }
             Err(ForgeError::Conflict { files }) => {
                 let title = format!("the branch conflicts with {} in {}", task.base_branch, files.join(", "));
-                let detail = format!("Rebase onto {base} stopped. Take over what {} brought in these files:\n{}", task.base_branch, files.join("\n"));
+                let detail = format!(
+                    "Rebase onto {base} stopped. Take over what {} brought in these files:\n{}",
+                    task.base_branch,
+                    files.join("\n")
+                );
                 let findings = [host_finding("rebase-conflict", title, detail)];
                 let (digest, title) = self.keep_findings(&findings)?;
-                self.answer(claim, step, Answer::Fail { findings: digest, count: 1, title }, StepFacts::default(), None, None)
+                self.answer(
+                    claim,
+                    step,
+                    Answer::Fail { findings: digest, count: 1, title },
+                    StepFacts::default(),
+                    None,
+                    None,
+                )
             }
             Err(ForgeError::Moved { found, .. }) => self.head_moved(claim, step, found),
             Err(error) => self.answer_infra(claim, step, &error.to_string()),
@@ -113,7 +121,14 @@ impl Conductor {
     }
 
     /// A command of the project's under a shim, in a clean checkout of the commit under judgement.
-    fn hook(&self, claim: &Claim, step: &StepName, task: &Task, name: HookName, forge: &dyn Forge) -> Result<(), StoreError> {
+    fn hook(
+        &self,
+        claim: &Claim,
+        step: &StepName,
+        task: &Task,
+        name: HookName,
+        forge: &dyn Forge,
+    ) -> Result<(), StoreError> {
         let settings = self.settings(&task.project);
         let Some(command) = settings.as_ref().and_then(|settings| settings.hooks.get(&name)) else {
             return self.answer_infra(claim, step, "the project's file names no command for this step any more");
@@ -127,7 +142,9 @@ impl Conductor {
         request.role = None;
         let clone = match forge.prepare_clone(&request) {
             Ok(clone) => clone,
-            Err(error) => return self.answer_infra(claim, step, &format!("the checkout could not be prepared: {error}")),
+            Err(error) => {
+                return self.answer_infra(claim, step, &format!("the checkout could not be prepared: {error}"));
+            }
         };
         let mut launch = command_launch(claim, task, Role::Deployer, command, &clone.path, &clone.readable);
         let commit = task.head.as_ref().map(ToString::to_string).unwrap_or_default();
@@ -135,7 +152,6 @@ impl Conductor {
             launch.environment.insert(key.to_owned(), commit.clone());
         }
         launch.environment.insert("BUILD_CONTEXT".to_owned(), clone.path.to_string_lossy().into_owned());
-        launch.environment.insert("GATEWRIGHT_RUN".to_owned(), claim.job.id.to_string());
         self.start(claim, task, Role::Deployer, claim.job.attempt, &launch)
     }
 
@@ -149,7 +165,8 @@ impl Conductor {
     ) -> Result<(Answer, StepFacts), StoreError> {
         let task = self.fresh(claim)?;
         let Some(record) = record else {
-            let reason = format!("what the {} hook did is not known: its shim is gone and left no record", action.as_str());
+            let reason =
+                format!("what the {} hook did is not known: its shim is gone and left no record", action.as_str());
             let answer = match action {
                 Action::Retest => infra_answer(&reason),
                 _ => Answer::Stuck { kind: HoldKind::FateUnknown, reason },
@@ -158,13 +175,16 @@ impl Conductor {
         };
         let code = match record.ending {
             Ending::Exited(code) => code,
-            _ => return Ok((infra_answer(&complaint(record).unwrap_or_default()), StepFacts::default())),
+            _ => {
+                return Ok((infra_answer(&complaint(record).unwrap_or_default()), StepFacts::default()));
+            }
         };
         match action {
             Action::Retest => self.retest_answer(&task, code, row),
-            _ if code == HOOK_COULD_NOT_TRY => {
-                Ok((infra_answer(&format!("the {} hook says that it could not try", action.as_str())), StepFacts::default()))
-            }
+            _ if code == HOOK_COULD_NOT_TRY => Ok((
+                infra_answer(&format!("the {} hook says that it could not try", action.as_str())),
+                StepFacts::default(),
+            )),
             _ => self.deploy_answer(&task, action, code, row),
         }
     }
@@ -181,7 +201,13 @@ impl Conductor {
     }
 
     /// The hook ran: the host writes its log, and the gate that follows reads the status in it.
-    fn deploy_answer(&self, task: &Task, action: Action, code: i32, row: &RunRow) -> Result<(Answer, StepFacts), StoreError> {
+    fn deploy_answer(
+        &self,
+        task: &Task,
+        action: Action,
+        code: i32,
+        row: &RunRow,
+    ) -> Result<(Answer, StepFacts), StoreError> {
         let (kind, key) = match action {
             Action::Staging => (DocumentKind::StagingLog, "staging_status"),
             _ => (DocumentKind::DeployLog, "deploy_status"),

@@ -45,7 +45,8 @@ impl Conductor {
             settings: mapper_settings.to_string(),
             more: Vec::new(),
         };
-        let evaluation = self.outside.plugins.map_outbound(OutboundCall { asking: self.asking(&task, plugin), standing });
+        let evaluation =
+            self.outside.plugins.map_outbound(OutboundCall { asking: self.asking(&task, plugin), standing });
         let verdict = serde_json::to_vec(&evaluation.answer).map_err(|error| StoreError::Refused(error.to_string()))?;
         let kept = self.keep_evaluation(claim, "outbound", &evaluation, word(&evaluation.answer), &phase, &verdict)?;
         self.outside.store.put_evaluation(&kept)?;
@@ -119,7 +120,9 @@ impl Conductor {
                 settings: plugin_settings.to_string(),
                 more: Vec::new(),
             };
-            let Some(forge) = self.forge(&task.project) else { continue };
+            let Some(forge) = self.forge(&task.project) else {
+                continue;
+            };
             let world = match self.world(&task, forge) {
                 Ok(world) => world,
                 Err(error) => {
@@ -129,7 +132,8 @@ impl Conductor {
             };
             let call = NotifyCall { asking: self.asking(&task, plugin), notice: told };
             let evaluation = self.outside.plugins.notify(call, std::sync::Arc::new(world));
-            let verdict = serde_json::to_vec(&evaluation.answer).map_err(|error| StoreError::Refused(error.to_string()))?;
+            let verdict =
+                serde_json::to_vec(&evaluation.answer).map_err(|error| StoreError::Refused(error.to_string()))?;
             let kept = self.keep_evaluation(claim, "notify", &evaluation, word(&evaluation.answer), &text, &verdict)?;
             self.outside.store.put_evaluation(&kept)?;
             if let Err(failure) = evaluation.answer {

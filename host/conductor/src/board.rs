@@ -63,7 +63,8 @@ impl Tracker for Board {
 
     fn item(&self, project: &ProjectName, work_item: &WorkItemId) -> Result<WorkItemView, TrackerError> {
         let item = self.found(project, work_item)?;
-        let group = STATUSES.iter().find(|(name, _)| *name == item.status).map_or(StatusGroup::Unknown, |(_, group)| *group);
+        let group =
+            STATUSES.iter().find(|(name, _)| *name == item.status).map_or(StatusGroup::Unknown, |(_, group)| *group);
         Ok(WorkItemView {
             title: item.title,
             description: item.description,
@@ -79,7 +80,12 @@ impl Tracker for Board {
         gone.map_or_else(|| "somebody".to_owned(), |actor| actor.to_string())
     }
 
-    fn comments(&self, project: &ProjectName, work_item: &WorkItemId, limit: u32) -> Result<Vec<Comment>, TrackerError> {
+    fn comments(
+        &self,
+        project: &ProjectName,
+        work_item: &WorkItemId,
+        limit: u32,
+    ) -> Result<Vec<Comment>, TrackerError> {
         let comments = self.store.comments(project, work_item, limit).map_err(unavailable)?;
         Ok(comments
             .into_iter()
@@ -92,7 +98,13 @@ impl Tracker for Board {
             .collect())
     }
 
-    fn set_status(&self, project: &ProjectName, work_item: &WorkItemId, status: &str, now: Timestamp) -> Result<(), TrackerError> {
+    fn set_status(
+        &self,
+        project: &ProjectName,
+        work_item: &WorkItemId,
+        status: &str,
+        now: Timestamp,
+    ) -> Result<(), TrackerError> {
         self.found(project, work_item)?;
         self.store.move_item(project, work_item, status, &Actor::Host, now).map_err(unavailable)
     }
@@ -106,7 +118,10 @@ impl Tracker for Board {
         now: Timestamp,
     ) -> Result<(), TrackerError> {
         self.found(project, work_item)?;
-        self.store.put_comment(project, work_item, &Actor::Host, Some(external_id), text, now).map(|_| ()).map_err(unavailable)
+        self.store
+            .put_comment(project, work_item, &Actor::Host, Some(external_id), text, now)
+            .map(|_| ())
+            .map_err(unavailable)
     }
 }
 

@@ -29,7 +29,11 @@ impl Conductor {
                 let spent = self.spent(run, &UsageReader::None, Some(&record));
                 self.outside.store.close_cancelled(job, token, spent, self.now())?;
             }
-            Ok(RunState::Absent | RunState::Prepared | RunState::Lost) | Err(_) => {
+            Err(error) => {
+                // It may live: the job stays claimed, and the next tick looks again.
+                tracing::warn!(%error, %job, "the run of a cancelled job cannot be looked at");
+            }
+            Ok(RunState::Absent | RunState::Prepared | RunState::Lost) => {
                 self.outside.store.close_cancelled(job, token, None, self.now())?;
             }
         }
@@ -39,7 +43,8 @@ impl Conductor {
 
     /// After a stop: only when no job of the task is claimed any more is its tree empty; then clone and branch go.
     pub(crate) fn clean_up(&self, claim: &Claim) -> Result<(), StoreError> {
-        let others = self.outside.store.claimed_jobs(claim.task.id)?.into_iter().filter(|job| *job != claim.job.id).count();
+        let others =
+            self.outside.store.claimed_jobs(claim.task.id)?.into_iter().filter(|job| *job != claim.job.id).count();
         if others > 0 {
             let at = self.now().plus(LOOK_AGAIN);
             return self.outside.store.give_back(claim.job.id, claim.token, at, "its runs are ending");

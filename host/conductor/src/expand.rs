@@ -50,7 +50,9 @@ impl Conductor {
     fn meaning(&self, delivery: &Delivery) -> Result<Result<Expansion, String>, StoreError> {
         let row = match serde_json::from_slice::<Row>(&delivery.body) {
             Ok(row) => row,
-            Err(error) => return Ok(Ok(Expansion::Parked { why: format!("the body cannot be read: {error}") })),
+            Err(error) => {
+                return Ok(Ok(Expansion::Parked { why: format!("the body cannot be read: {error}") }));
+            }
         };
         let Some(work_item) = &delivery.work_item else {
             return Ok(Ok(nothing("it names no work item")));
@@ -184,7 +186,8 @@ impl Conductor {
         };
         let evaluation = self.outside.plugins.map_inbound(InboundCall { asking, change });
         let verdict = serde_json::to_vec(&evaluation.answer).map_err(|error| StoreError::Refused(error.to_string()))?;
-        let said = evaluation.answer.as_ref().map_or_else(|failure| format!("{failure:?}"), |intent| format!("{intent:?}"));
+        let said =
+            evaluation.answer.as_ref().map_or_else(|failure| format!("{failure:?}"), |intent| format!("{intent:?}"));
         self.outside.store.put_evaluation(&NewEvaluation {
             job: None,
             task: task.map(|task| task.id),

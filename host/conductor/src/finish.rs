@@ -103,12 +103,16 @@ impl Conductor {
         let folder = documents_folder(&task.work_item);
         let found = match forge.collect_documents(clone_key(claim, role), &folder, CollectLimits::default()) {
             Ok(found) => found,
-            Err(error) => return Ok(undelivered(&format!("its documents could not be read: {error}"))),
+            Err(error) => {
+                return Ok(undelivered(&format!("its documents could not be read: {error}")));
+            }
         };
         let mut trespasses = Vec::new();
         let mut documents = Vec::new();
         for (name, bytes) in found.files {
-            let Some(kind) = DocumentKind::of_file(&name) else { continue };
+            let Some(kind) = DocumentKind::of_file(&name) else {
+                continue;
+            };
             if kind.owner() == Some(role) {
                 if let Some(flaw) = malformed(kind, &bytes) {
                     return Ok(undelivered(&format!("it wrote a malformed `{name}`: {flaw}")));
@@ -239,7 +243,12 @@ impl Conductor {
         self.answer(claim, step, answered.0, answered.1, None, Some(&row))
     }
 
-    pub(crate) fn spent(&self, run: domain::ids::RunId, reader: &UsageReader, record: Option<&ExitRecord>) -> Option<Spent> {
+    pub(crate) fn spent(
+        &self,
+        run: domain::ids::RunId,
+        reader: &UsageReader,
+        record: Option<&ExitRecord>,
+    ) -> Option<Spent> {
         let wall = record.map(|record| record.ended_at.since(record.started_at)).unwrap_or_default();
         let usage = self.outside.runs.usage(run, reader)?;
         Some(Spent {
@@ -333,11 +342,16 @@ pub(crate) fn complaint(record: &ExitRecord) -> Option<String> {
 
 /// What makes a document no document: the gates read only what has the form.
 fn malformed(kind: DocumentKind, bytes: &[u8]) -> Option<String> {
-    let Ok(text) = std::str::from_utf8(bytes) else { return Some("it is not UTF-8".to_owned()) };
+    let Ok(text) = std::str::from_utf8(bytes) else {
+        return Some("it is not UTF-8".to_owned());
+    };
     if text.trim().is_empty() {
         return Some("it is empty".to_owned());
     }
-    let judged = matches!(kind, DocumentKind::Review | DocumentKind::TestReport | DocumentKind::StagingLog | DocumentKind::DeployLog);
+    let judged = matches!(
+        kind,
+        DocumentKind::Review | DocumentKind::TestReport | DocumentKind::StagingLog | DocumentKind::DeployLog
+    );
     let opens = text.strip_prefix("---\n").or_else(|| text.strip_prefix("---\r\n"));
     match opens {
         _ if !judged => None,

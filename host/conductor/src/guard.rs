@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use domain::effect::Claim;
-use domain::event::{Answer, Event, RunOutcome, StepFacts};
 use domain::effect::{Effect, JobClass, run_of};
+use domain::event::{Answer, Event, RunOutcome, StepFacts};
 use domain::plugin::{EffectView, Failure, GuardDecision, GuardQuestion};
 use domain::task::HoldKind;
 use domain::time::{Milliseconds, Timestamp};
@@ -54,13 +54,16 @@ impl Conductor {
             more: Vec::new(),
         };
         fill(&mut effect);
-        let Some(settings) = self.settings(&claim.task.project) else { return Ok(Guarded::Go(effect)) };
+        let Some(settings) = self.settings(&claim.task.project) else {
+            return Ok(Guarded::Go(effect));
+        };
         for binding in settings.guards.iter().filter(|binding| binding.kinds.iter().any(|listed| listed == kind)) {
             match self.ask_guard(claim, binding, &effect)? {
                 One::Allow => {}
                 One::Amend { phase, text } => {
                     effect.phase = phase.or(effect.phase);
-                    effect.text = text.map(|text| format!("{text}\n(as amended by {})", binding.plugin)).or(effect.text);
+                    effect.text =
+                        text.map(|text| format!("{text}\n(as amended by {})", binding.plugin)).or(effect.text);
                 }
                 One::Drop(why) => return self.dropped(claim, &why).map(|()| Guarded::Done),
                 One::Later(until, why) => {
@@ -98,15 +101,26 @@ impl Conductor {
         let evaluation = self.outside.plugins.decide_guard(call, Arc::new(world));
         let decided = decide(&evaluation.answer);
         let verdict = serde_json::to_vec(&evaluation.answer).map_err(|error| StoreError::Refused(error.to_string()))?;
-        let kept = self.keep_evaluation(claim, &format!("guard {}", effect.kind), &evaluation, decided.0, decided.1, &verdict)?;
+        let kept = self.keep_evaluation(
+            claim,
+            &format!("guard {}", effect.kind),
+            &evaluation,
+            decided.0,
+            decided.1,
+            &verdict,
+        )?;
         self.outside.store.put_evaluation(&kept)?;
         Ok(match evaluation.answer {
             Ok(GuardDecision::Allow) => One::Allow,
             Ok(GuardDecision::Amend { phase, text, .. }) => One::Amend { phase, text },
-            Ok(GuardDecision::Suppress { reason }) if claim.job.effect.class() == JobClass::Aftermath => One::Drop(reason),
+            Ok(GuardDecision::Suppress { reason }) if claim.job.effect.class() == JobClass::Aftermath => {
+                One::Drop(reason)
+            }
             Ok(GuardDecision::Suppress { reason } | GuardDecision::Hold { reason }) => One::Hold(reason),
             Ok(GuardDecision::Delay { until, why }) => One::Later(until, why),
-            Err(Failure::Retry { message, .. } | Failure::GiveUp { message }) => self.guard_failed(claim, binding, &message),
+            Err(Failure::Retry { message, .. } | Failure::GiveUp { message }) => {
+                self.guard_failed(claim, binding, &message)
+            }
         })
     }
 
@@ -161,4 +175,3 @@ fn decide(answer: &Result<GuardDecision, Failure>) -> (&'static str, &str) {
         Err(Failure::Retry { message, .. } | Failure::GiveUp { message }) => ("failure", message),
     }
 }
-

@@ -39,7 +39,8 @@ impl Conductor {
         let evaluation = self.outside.plugins.evaluate_gate(GateCall { asking, subject, patience }, Arc::new(world));
         let (answer, summary) = self.answer_of(&evaluation.answer)?;
         let verdict = serde_json::to_vec(&evaluation.answer).map_err(|error| StoreError::Refused(error.to_string()))?;
-        let mut kept = self.keep_evaluation(claim, step.as_str(), &evaluation, evaluation.answer.name(), &summary, &verdict)?;
+        let mut kept =
+            self.keep_evaluation(claim, step.as_str(), &evaluation, evaluation.answer.name(), &summary, &verdict)?;
         kept.head = head;
         kept.base.clone_from(&base);
         self.answer(claim, step, answer, StepFacts::default(), Some(&kept), None)
@@ -63,12 +64,16 @@ impl Conductor {
         })
     }
 
-    fn subject(&self, task: &Task, step: &StepName, world: &TaskWorld) -> Result<(GateSubject, Milliseconds), StoreError> {
+    fn subject(
+        &self,
+        task: &Task,
+        step: &StepName,
+        world: &TaskWorld,
+    ) -> Result<(GateSubject, Milliseconds), StoreError> {
         let project = self.outside.store.projects()?.into_iter().find(|project| project.name == task.project);
-        let pipeline = project.map(|project| project.pipeline).ok_or_else(|| StoreError::NotFound {
-            what: "project",
-            id: task.project.to_string(),
-        })?;
+        let pipeline = project
+            .map(|project| project.pipeline)
+            .ok_or_else(|| StoreError::NotFound { what: "project", id: task.project.to_string() })?;
         let settings = self.settings(&task.project);
         let settings = settings.as_ref().and_then(|settings| settings.gate_settings.get(step));
         let runs = self.outside.store.runs(task.id, 20)?;
@@ -112,13 +117,16 @@ impl Conductor {
                 (Answer::Fail { findings: digest, count: findings.len() as u32, title: title.clone() }, title)
             }
             Verdict::Infra { cause, message, retry_after } => {
-                let answer = Answer::Infra { cause: cause.clone(), message: message.clone(), retry_after: *retry_after };
+                let answer =
+                    Answer::Infra { cause: cause.clone(), message: message.clone(), retry_after: *retry_after };
                 (answer, format!("{cause}: {message}"))
             }
             Verdict::Wait { until, wake, why } => {
                 (Answer::Wait { until: *until, wake: wake.clone(), why: why.clone() }, why.clone())
             }
-            Verdict::Hold { kind, reason, .. } => (Answer::Hold { kind: *kind, reason: reason.clone() }, reason.clone()),
+            Verdict::Hold { kind, reason, .. } => {
+                (Answer::Hold { kind: *kind, reason: reason.clone() }, reason.clone())
+            }
             Verdict::NotApplicable { why } => (Answer::NotApplicable { why: why.clone() }, why.clone()),
         })
     }

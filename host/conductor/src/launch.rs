@@ -29,17 +29,27 @@ impl Conductor {
             Err(error) => return self.undelivered(claim, &error.to_string()),
         };
         match found {
-            RunState::Live { .. } => {
-                self.keep_live(claim);
-                Ok(())
-            }
+            RunState::Live { pid } => self.adopt(claim, pid),
             RunState::Ended(_) | RunState::Lost => self.finish(claim),
             RunState::Absent | RunState::Prepared => self.launch_anew(claim, role, attempt),
         }
     }
 
+    /// A run that an earlier life of the host launched goes on under its shim.
+    pub(crate) fn adopt(&self, claim: &Claim, pid: u32) -> Result<(), StoreError> {
+        let mut row = self.outside.store.run(run_of(claim.job.id))?;
+        if row.pid.is_none() {
+            row.pid = Some(pid);
+            self.outside.store.put_run(&row)?;
+        }
+        tracing::info!(run = %row.id, pid, "adopted a run that is under way");
+        self.keep_live(claim);
+        Ok(())
+    }
+
     fn launch_anew(&self, claim: &Claim, role: Role, attempt: u32) -> Result<(), StoreError> {
-        let (Some(settings), Some(forge)) = (self.settings(&claim.task.project), self.forge(&claim.task.project)) else {
+        let (Some(settings), Some(forge)) = (self.settings(&claim.task.project), self.forge(&claim.task.project))
+        else {
             return self.undelivered(claim, "the project is not configured on this host any more");
         };
         let Some(worker) = settings.workers.get(&role) else {
@@ -64,7 +74,9 @@ impl Conductor {
         };
         let clone = match forge.prepare_clone(&request) {
             Ok(clone) => clone,
-            Err(error) => return self.undelivered(claim, &format!("the clone could not be prepared: {error}")),
+            Err(error) => {
+                return self.undelivered(claim, &format!("the clone could not be prepared: {error}"));
+            }
         };
         let launch = match worker {
             Worker::Agent(agent) => {

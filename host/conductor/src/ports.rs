@@ -3,6 +3,7 @@
 pub mod clock;
 pub mod forge;
 pub mod plugins;
+pub mod probe;
 pub mod runs;
 pub mod store;
 pub mod tracker;

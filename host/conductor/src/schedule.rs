@@ -13,8 +13,11 @@ use domain::time::Timestamp;
 use crate::ports::clock::Clock;
 use crate::ports::forge::Forge;
 use crate::ports::plugins::Plugins;
+use crate::ports::probe::{Point, Probe};
 use crate::ports::runs::Runs;
-use crate::ports::store::{Applied, ClaimLimits, Completion, Delivery, Incarnation, NewEvaluation, RunRow, Store, StoreError};
+use crate::ports::store::{
+    Applied, ClaimLimits, Completion, Delivery, Incarnation, NewEvaluation, RunRow, Store, StoreError,
+};
 use crate::ports::tracker::Tracker;
 use crate::project::ProjectSettings;
 
@@ -30,6 +33,10 @@ pub struct Outside {
     pub tracker: Arc<dyn Tracker>,
     /// Time and luck.
     pub clock: Arc<dyn Clock>,
+    /// Who is told of a job's points.
+    pub probe: Arc<dyn Probe>,
+    /// Runs whose tree is gone, as whoever watches them writes them down.
+    pub ended: Arc<Mutex<Vec<RunId>>>,
 }
 
 /// Claims, performs, completes.
@@ -45,8 +52,6 @@ pub struct Conductor {
 struct State {
     /// Jobs whose run is under a shim.
     live: BTreeMap<JobId, Claim>,
-    /// Runs that ended and are not taken over yet.
-    ended: BTreeSet<JobId>,
     /// Cancelled jobs whose run is being ended.
     cancelling: BTreeMap<JobId, FenceToken>,
     /// Jobs that a thread performs at this moment: their run, if any, is not ended before the thread is through.
@@ -80,13 +85,7 @@ pub struct Tick {
 impl Conductor {
     /// Wires the ports. `me` is this life of the host.
     pub fn new(outside: Outside, me: Incarnation) -> Self {
-        Self {
-            outside,
-            me,
-            projects: RwLock::default(),
-            forges: RwLock::default(),
-            state: Mutex::default(),
-        }
+        Self { outside, me, projects: RwLock::default(), forges: RwLock::default(), state: Mutex::default() }
     }
 
     /// Takes a project up, or its new settings.
@@ -113,11 +112,6 @@ impl Conductor {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// To be called when a run's tree is gone. Cheap; the work comes with the next tick.
-    pub fn run_ended(&self, run: RunId) {
-        self.state().ended.insert(JobId(run.0));
-    }
-
     /// What there is to do now, at most `capacity` new claims.
     pub fn tick(&self, limits: &ClaimLimits, capacity: usize) -> Result<Tick, StoreError> {
         let mut tick = Tick::default();
@@ -135,7 +129,9 @@ impl Conductor {
         }
         let mut claimed = 0;
         while claimed < capacity {
-            let Some(claim) = self.outside.store.claim(&self.me, limits, self.now())? else { break };
+            let Some(claim) = self.outside.store.claim(&self.me, limits, self.now())? else {
+                break;
+            };
             claimed += 1;
             self.state().busy.insert(claim.job.id);
             tick.work.push(Work::Perform(Box::new(claim)));
@@ -145,9 +141,9 @@ impl Conductor {
     }
 
     fn take_ended(&self, tick: &mut Tick) {
+        let ended = std::mem::take(&mut *self.outside.ended.lock().unwrap_or_else(PoisonError::into_inner));
         let mut state = self.state();
-        let ended = std::mem::take(&mut state.ended);
-        for job in ended {
+        for job in ended.into_iter().map(|run| JobId(run.0)) {
             if let Some(token) = state.cancelling.get(&job).copied() {
                 tick.work.push(Work::Cancel(job, token));
                 state.live.remove(&job);
@@ -159,6 +155,7 @@ impl Conductor {
     }
 
     pub(crate) fn keep_live(&self, claim: &Claim) {
+        self.outside.probe.at(Point::Done, claim);
         self.state().live.insert(claim.job.id, claim.clone());
         self.outside.runs.watch(domain::effect::run_of(claim.job.id));
     }
@@ -198,23 +195,28 @@ impl Conductor {
 
     fn perform_one(&self, work: &Work) -> Result<(), StoreError> {
         match work {
-            Work::Perform(claim) => match &claim.job.effect {
-                Effect::Launch { role, attempt } => self.launch(claim, *role, *attempt),
-                Effect::Judge { step, plugin } => self.judge(claim, step, plugin),
-                Effect::Act { step, action } => self.act(claim, step, *action),
-                Effect::Timer => {
-                    let event = Event::TimerFired { epoch: claim.job.epoch };
-                    self.complete(claim, event, None, None).map(|_| ())
-                }
-                Effect::CleanUp => self.clean_up(claim),
-                Effect::SetStatus { phase } => self.set_status(claim, phase),
-                Effect::Comment { text } => self.comment(claim, text),
-                Effect::Notify { notice, text } => self.notify(claim, *notice, text),
-                Effect::Tidy => self.tidy(claim),
-            },
+            Work::Perform(claim) => self.perform_claim(claim),
             Work::Finish(claim) => self.finish(claim),
             Work::Cancel(job, token) => self.cancel(*job, *token),
             Work::Expand(delivery) => self.expand(delivery),
+        }
+    }
+
+    fn perform_claim(&self, claim: &Claim) -> Result<(), StoreError> {
+        self.outside.probe.at(Point::Claimed, claim);
+        match &claim.job.effect {
+            Effect::Launch { role, attempt } => self.launch(claim, *role, *attempt),
+            Effect::Judge { step, plugin } => self.judge(claim, step, plugin),
+            Effect::Act { step, action } => self.act(claim, step, *action),
+            Effect::Timer => {
+                let event = Event::TimerFired { epoch: claim.job.epoch };
+                self.complete(claim, event, None, None).map(|_| ())
+            }
+            Effect::CleanUp => self.clean_up(claim),
+            Effect::SetStatus { phase } => self.set_status(claim, phase),
+            Effect::Comment { text } => self.comment(claim, text),
+            Effect::Notify { notice, text } => self.notify(claim, *notice, text),
+            Effect::Tidy => self.tidy(claim),
         }
     }
 
@@ -226,14 +228,9 @@ impl Conductor {
         evaluation: Option<&NewEvaluation>,
         run: Option<&RunRow>,
     ) -> Result<Applied, StoreError> {
-        let completion = Completion {
-            job: claim.job.id,
-            token: claim.token,
-            event,
-            wakes: claim.wakes,
-            evaluation,
-            run,
-        };
+        self.outside.probe.at(Point::Done, claim);
+        let completion =
+            Completion { job: claim.job.id, token: claim.token, event, wakes: claim.wakes, evaluation, run };
         self.outside.store.complete(completion, self.now())
     }
 

@@ -77,4 +77,3 @@ pub fn edge_of(pipeline: &Pipeline, task: &Task) -> Option<domain::plugin::EdgeN
     let target = pipeline.edge(&task.position.stage)?.to.clone();
     Some(domain::plugin::EdgeName { source: task.position.stage.clone(), target })
 }
-

@@ -127,7 +127,9 @@ impl World for TaskWorld {
     }
 
     fn checks(&self) -> Result<Vec<Check>, HostError> {
-        let Some(head) = &self.task.head else { return Ok(Vec::new()) };
+        let Some(head) = &self.task.head else {
+            return Ok(Vec::new());
+        };
         self.store.checks(&self.task.project, head).map_err(of_store)
     }
 

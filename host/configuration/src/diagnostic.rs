@@ -70,6 +70,12 @@ impl Problem {
         self
     }
 
+    /// A help that is likelier than those that stand there.
+    pub(crate) fn first_help(mut self, help: impl Into<String>) -> Self {
+        self.helps.insert(0, help.into());
+        self
+    }
+
     /// Adds "did you mean" where a choice is near, and the choices themselves.
     pub(crate) fn choices<'c>(mut self, what: &str, word: &str, choices: impl IntoIterator<Item = &'c str>) -> Self {
         let choices: Vec<&str> = choices.into_iter().collect();
@@ -77,7 +83,7 @@ impl Problem {
             self.helps.push(format!("did you mean `{near}`?"));
         }
         let list = choices.iter().map(|choice| format!("`{choice}`")).collect::<Vec<_>>().join(", ");
-        self.helps.push(if list.is_empty() { format!("there is no {what}") } else { format!("{what}: {list}") });
+        self.helps.push(format!("{what}: {}", if list.is_empty() { "none" } else { list.as_str() }));
         self
     }
 }
@@ -128,7 +134,7 @@ impl Report {
                 text: Arc::clone(&shown),
             })
             .collect();
-        all.sort_by(|left, right| left.place.cmp(&right.place));
+        all.sort_by_key(|diagnostic| diagnostic.place);
         all.dedup();
         all
     }

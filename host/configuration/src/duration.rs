@@ -51,7 +51,9 @@ mod tests {
         {
             assert_eq!(parse(text), Ok(Milliseconds(milliseconds)), "{text}");
         }
-        for text in ["", "10", "m", "10 m", "10min", "30m1h", "1m1m", "-5s", "1.5h", "99999999999999999999s", "91d", "１m"] {
+        for text in
+            ["", "10", "m", "10 m", "10min", "30m1h", "1m1m", "-5s", "1.5h", "99999999999999999999s", "91d", "１m"]
+        {
             assert!(parse(text).is_err(), "{text}");
         }
     }

@@ -3,13 +3,13 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
-use domain::plugin::{Capability, Ceiling, Limits};
+use domain::plugin::{Capability, CapabilityError, Ceiling, Family, Limits};
 use domain::time::Milliseconds;
 
-use crate::diagnostic::{Problem, quoted};
+use crate::diagnostic::{Problem, nearest, quoted};
 use crate::keys;
 use crate::paths::Paths;
-use crate::reader::{Node, Section};
+use crate::reader::{At, Node, Section};
 
 /// The port of the operator's listener, unless the file says another.
 const PORT: u16 = 8500;
@@ -17,6 +17,8 @@ const PORT: u16 = 8500;
 const RUNS: u64 = 2;
 /// Below this much free space nothing launches, unless the file says another.
 const FREE_SPACE_MIB: u64 = 512;
+/// What one call of a plugin may be given at most: the sandbox allows no more.
+const MEMORY_MIB: u64 = 512;
 
 /// The host's file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,15 +84,16 @@ pub(crate) fn read(file: &Section<'_>, paths: &Paths) -> HostConfig {
         config.free_space_mib = limits.whole("free-space-mib", 16..=1_048_576, FREE_SPACE_MIB);
     }
     if let Some(sandbox) = file.section("sandbox", &keys::SANDBOX) {
-        let modes =
-            [("auto", SandboxMode::Auto), ("bubblewrap", SandboxMode::Bubblewrap), ("none", SandboxMode::None)];
+        let modes = [("auto", SandboxMode::Auto), ("bubblewrap", SandboxMode::Bubblewrap), ("none", SandboxMode::None)];
         config.sandbox = SandboxPolicy {
             mode: sandbox.get("mode").and_then(|node| node.word(&modes)).unwrap_or(SandboxMode::Auto),
             readable: paths.readable(&sandbox),
         };
     }
-    if let Some(node) = file.need("plugins", "[plugins]\nceiling = [\"repo\", \"documents\", \"forge\", \"tracker\", \"runs\", \"history\", \"kv\"]")
-        && let Some(plugins) = node.table("[plugins]", &keys::PLUGINS)
+    if let Some(node) = file.need(
+        "plugins",
+        "[plugins]\nceiling = [\"repo\", \"documents\", \"forge\", \"tracker\", \"runs\", \"history\", \"kv\"]",
+    ) && let Some(plugins) = node.table("[plugins]", &keys::PLUGINS)
     {
         config.plugins = policy(&plugins);
     }
@@ -100,21 +103,52 @@ pub(crate) fn read(file: &Section<'_>, paths: &Paths) -> HostConfig {
 fn policy(plugins: &Section<'_>) -> PluginPolicy {
     let mut limits = Limits::default();
     let mebibyte = 1024 * 1024;
-    limits.memory_bytes = plugins.whole("memory-mib", 1..=4096, limits.memory_bytes / mebibyte) * mebibyte;
+    limits.memory_bytes = plugins.whole("memory-mib", 1..=MEMORY_MIB, limits.memory_bytes / mebibyte) * mebibyte;
     limits.wasm_time = Milliseconds(plugins.whole("time-ms", 10..=600_000, limits.wasm_time.0));
     limits.evaluation_time = Milliseconds(limits.evaluation_time.0.max(limits.wasm_time.0));
     // There is no silent ceiling: whoever runs a host says what plugins may do at most.
     let ceiling = match plugins.need("ceiling", "ceiling = [\"repo\", \"documents\"], or ceiling = \"open\"") {
-        Some(node) if node.is_text() => node.word(&[("open", ())]).map(|()| Ceiling::Open),
+        Some(node) if node.is_text() => open(&node),
         Some(node) => Some(Ceiling::AtMost(capabilities(&node))),
         None => None,
     };
     PluginPolicy { ceiling: ceiling.unwrap_or(Ceiling::AtMost(Vec::new())), limits }
 }
 
+fn open(node: &Node<'_>) -> Option<Ceiling> {
+    let text = node.text()?;
+    if text.value == "open" {
+        return Some(Ceiling::Open);
+    }
+    let problem = Problem::at(text.span, format!("`ceiling` of [plugins] cannot be {}", quoted(&text.value)));
+    node.report.add(problem.help("it is a list of capabilities, or \"open\": then what projects grant is the bound"));
+    None
+}
+
 /// A list of capabilities as manifests spell them.
 pub(crate) fn capabilities(node: &Node<'_>) -> Vec<Capability> {
-    node.items().unwrap_or_default().iter().filter_map(|item| item.parsed::<Capability>()).map(|at| at.value).collect()
+    node.items().unwrap_or_default().iter().filter_map(capability).map(|at| at.value).collect()
+}
+
+/// One capability as manifests spell it.
+pub(crate) fn capability(node: &Node<'_>) -> Option<At<Capability>> {
+    let text = node.text()?;
+    match text.value.parse() {
+        Ok(value) => Some(At { value, span: text.span }),
+        Err(error) => {
+            let error: CapabilityError = error;
+            let mut problem =
+                Problem::at(text.span, format!("{} is no capability", quoted(&text.value))).label(error.why);
+            let word = text.value.split(':').next().unwrap_or_default();
+            let families = Family::ALL.map(Family::as_str);
+            if let Some(near) = nearest(word, &families).filter(|_| !families.contains(&word)) {
+                problem = problem.help(format!("did you mean `{near}`?"));
+            }
+            let list = Family::ALL.map(|family| format!("`{}`", family.spelling())).join(", ");
+            node.report.add(problem.help(format!("they are spelled: {list}")));
+            None
+        }
+    }
 }
 
 fn loopback(node: &Node<'_>) -> Option<SocketAddr> {

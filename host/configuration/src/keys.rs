@@ -58,8 +58,7 @@ pub(crate) const ROLE: Shape = Shape {
         "sandboxed",
     ],
 };
-pub(crate) const USAGE: Shape =
-    Shape { name: "usage", keys: &["format", "cost-usd", "input-tokens", "output-tokens"] };
+pub(crate) const USAGE: Shape = Shape { name: "usage", keys: &["format", "cost-usd", "input-tokens", "output-tokens"] };
 pub(crate) const COMMAND: Shape = Shape {
     name: "[commands.NAME]",
     keys: &["run", "timeout", "grace", "pass-environment", "readable", "writable", "sandboxed"],
@@ -67,7 +66,20 @@ pub(crate) const COMMAND: Shape = Shape {
 pub(crate) const GATE: Shape = Shape { name: "[gates.NAME]", keys: &["settings"] };
 pub(crate) const PLUGIN: Shape = Shape {
     name: "[[plugin]]",
-    keys: &["id", "kind", "file", "sha256", "grants", "refused", "amend", "step", "edge", "before", "patience", "on-patience"],
+    keys: &[
+        "id",
+        "kind",
+        "file",
+        "sha256",
+        "grants",
+        "refused",
+        "amend",
+        "step",
+        "edge",
+        "before",
+        "patience",
+        "on-patience",
+    ],
 };
 pub(crate) const GUARD: Shape =
     Shape { name: "[[guard]]", keys: &["plugin", "kinds", "settings", "on-error", "patience"] };

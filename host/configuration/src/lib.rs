@@ -30,5 +30,8 @@ pub use init::agent::{AgentChoice, AgentProgram};
 pub use init::listing::{RootListing, test_command};
 pub use init::names::{prefix_of, project_name};
 pub use init::write::{WriteError, Written, write_plan};
-pub use init::{IfThere, InitError, InitPlan, InitRequest, PlannedFile, Preset, init};
+pub use init::{IfThere, InitError, InitPlan, InitRequest, PlannedFile, Preset, default_prompt, init, split_words};
 pub use load::{Loaded, ProjectFile, Surroundings, load, load_project};
+
+#[cfg(test)]
+mod tests;

@@ -32,7 +32,9 @@ impl Paths {
         let path = match text.value.strip_prefix('~') {
             Some(rest) if rest.is_empty() || rest.starts_with('/') => match &self.home {
                 Some(home) => home.join(rest.trim_start_matches('/')),
-                None => return refuse(format!("{what} begins with `~`, and HOME is not set"), "write the path in full"),
+                None => {
+                    return refuse(format!("{what} begins with `~`, and HOME is not set"), "write the path in full");
+                }
             },
             Some(_) => return refuse(format!("{what} begins with `~USER`"), "write the path in full"),
             None => PathBuf::from(&text.value),
@@ -55,7 +57,11 @@ impl Paths {
         let path = Path::new(&text.value);
         if climbs(path) {
             let problem = Problem::at(text.span.clone(), format!("{what} leaves the state folder"));
-            report.add(problem.help("relative paths begin at the folder of gatewright.toml; write an absolute one to go elsewhere"));
+            report.add(
+                problem.help(
+                    "relative paths begin at the folder of gatewright.toml; write an absolute one to go elsewhere",
+                ),
+            );
             return None;
         }
         Some(self.dir.join(path))

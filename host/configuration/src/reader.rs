@@ -7,7 +7,7 @@ use domain::time::Milliseconds;
 use serde_json::Value;
 use toml::de::{DeTable, DeValue};
 
-use crate::diagnostic::{Problem, Report, quoted};
+use crate::diagnostic::{Problem, Report, nearest, quoted};
 use crate::duration;
 use crate::keys::Shape;
 
@@ -22,6 +22,8 @@ pub(crate) struct Section<'f> {
     /// Where its head stands.
     pub(crate) span: Range<usize>,
     table: &'f DeTable<'f>,
+    /// None: the operator chooses the keys.
+    shape: Option<&'static Shape>,
 }
 
 /// A value under its key.
@@ -43,21 +45,31 @@ pub(crate) struct At<T> {
 
 impl<'f> Section<'f> {
     /// A whole file. The keys that are unknown are told at once.
-    pub(crate) fn of_file(report: &'f Report, table: &'f DeTable<'f>, shape: &Shape) -> Self {
-        let section = Self { report, name: String::new(), span: 0..0, table };
-        section.tell_unknown(shape);
+    pub(crate) fn of_file(report: &'f Report, table: &'f DeTable<'f>, shape: &'static Shape) -> Self {
+        let section = Self { report, name: String::new(), span: 0..0, table, shape: Some(shape) };
+        section.tell_unknown();
         section
     }
 
-    fn tell_unknown(&self, shape: &Shape) {
-        for key in self.table.keys() {
-            let word: &str = key.get_ref();
-            if !shape.keys.contains(&word) {
-                let place = if self.name.is_empty() { "this file".to_owned() } else { self.name.clone() };
-                let problem = Problem::at(key.span(), format!("{place} has no key {}", quoted(word)));
-                self.report.add(problem.label("unknown key").choices("the keys here are", word, shape.keys.iter().copied()));
-            }
+    fn unknown_keys(&self) -> impl Iterator<Item = (&str, Range<usize>)> {
+        let known = self.shape.map(|shape| shape.keys);
+        let keys = self.table.keys().map(|key| (&**key.get_ref(), key.span()));
+        keys.filter(move |(word, _)| known.is_some_and(|known| !known.contains(word)))
+    }
+
+    fn tell_unknown(&self) {
+        let known = self.shape.map(|shape| shape.keys).unwrap_or_default();
+        for (word, span) in self.unknown_keys() {
+            let place = if self.name.is_empty() { "this file" } else { self.name.as_str() };
+            let problem = Problem::at(span, format!("{place} has no key {}", quoted(word)));
+            self.report.add(problem.label("unknown key").choices("the keys here are", word, known.iter().copied()));
         }
+    }
+
+    /// An unknown key was told that probably means this one: that it is missing need not be told as well.
+    pub(crate) fn has_slip_of(&self, key: &str) -> bool {
+        let known = self.shape.map(|shape| shape.keys).unwrap_or_default();
+        self.get(key).is_none() && self.unknown_keys().any(|(word, _)| nearest(word, known) == Some(key))
     }
 
     /// The value of a key, if the file has it.
@@ -74,10 +86,11 @@ impl<'f> Section<'f> {
     /// The value of a key that must be there.
     pub(crate) fn need(&self, key: &str, example: &str) -> Option<Node<'f>> {
         let node = self.get(key);
-        if node.is_none() {
+        if node.is_none() && !self.has_slip_of(key) {
             let place = if self.name.is_empty() { "the file".to_owned() } else { self.name.clone() };
             let message = format!("{place} lacks `{key}`");
-            let problem = if self.name.is_empty() { Problem::of_file(message) } else { Problem::at(self.span.clone(), message) };
+            let problem =
+                if self.name.is_empty() { Problem::of_file(message) } else { Problem::at(self.span.clone(), message) };
             self.report.add(problem.help(format!("add, for example: {example}")));
         }
         node
@@ -99,23 +112,31 @@ impl<'f> Section<'f> {
     }
 
     /// A table of its own under a key.
-    pub(crate) fn section(&self, key: &str, shape: &Shape) -> Option<Section<'f>> {
-        self.get(key)?.table(&format!("[{key}]"), shape)
+    pub(crate) fn section(&self, key: &str, shape: &'static Shape) -> Option<Section<'f>> {
+        self.get(key)?.table(shape.name, shape)
     }
 
     /// The tables of an array of tables, in order.
-    pub(crate) fn sections(&self, key: &str, shape: &Shape) -> Vec<Section<'f>> {
+    pub(crate) fn sections(&self, key: &str, shape: &'static Shape) -> Vec<Section<'f>> {
         let Some(node) = self.get(key) else { return Vec::new() };
-        let name = format!("[[{key}]]");
+        let name = shape.name;
         let DeValue::Array(list) = node.value else {
             let table = node.value.is_table();
-            node.refuse(&format!("{name}, a list of tables"), if table { "write two brackets on each side" } else { "" });
+            node.refuse(
+                &format!("{name}, a list of tables"),
+                if table { "write two brackets on each side" } else { "" },
+            );
             return Vec::new();
         };
         list.iter()
             .filter_map(|item| {
-                Node { report: self.report, what: format!("an entry of {name}"), span: item.span(), value: item.get_ref() }
-                    .table(&name, shape)
+                Node {
+                    report: self.report,
+                    what: format!("an entry of {name}"),
+                    span: item.span(),
+                    value: item.get_ref(),
+                }
+                .table(name, shape)
             })
             .collect()
     }
@@ -167,7 +188,8 @@ impl<'f> Node<'f> {
             DeValue::Array(_) => "a list",
             DeValue::Table(_) => "a table",
         };
-        let problem = Problem::at(self.span.clone(), format!("{} must be {wanted}", self.what)).label(format!("this is {found}"));
+        let problem =
+            Problem::at(self.span.clone(), format!("{} must be {wanted}", self.what)).label(format!("this is {found}"));
         self.report.add(if help.is_empty() { problem } else { problem.help(help) });
     }
 
@@ -198,7 +220,7 @@ impl<'f> Node<'f> {
     /// A text that may be empty.
     pub(crate) fn argument(&self) -> Option<At<String>> {
         match self.value.as_str() {
-            Some("") => Some(At { value: String::new(), span: self.span.clone() }),
+            Some(blank) if blank.trim().is_empty() => Some(At { value: blank.to_owned(), span: self.span.clone() }),
             _ => self.text(),
         }
     }
@@ -269,19 +291,19 @@ impl<'f> Node<'f> {
         )
     }
 
-    pub(crate) fn table(&self, name: &str, shape: &Shape) -> Option<Section<'f>> {
-        let section = self.free_table(name)?;
-        section.tell_unknown(shape);
+    pub(crate) fn table(&self, name: &str, shape: &'static Shape) -> Option<Section<'f>> {
+        let section = Section { shape: Some(shape), ..self.free_table(name)? };
+        section.tell_unknown();
         Some(section)
     }
 
     /// A table whose keys the operator chooses.
     pub(crate) fn free_table(&self, name: &str) -> Option<Section<'f>> {
         let Some(table) = self.value.as_table() else {
-            self.refuse(&format!("a table, as in {name}"), "");
+            self.refuse("a table", "");
             return None;
         };
-        Some(Section { report: self.report, name: name.to_owned(), span: self.span.clone(), table })
+        Some(Section { report: self.report, name: name.to_owned(), span: self.span.clone(), table, shape: None })
     }
 
     /// One of a few words.
@@ -317,7 +339,8 @@ impl<'f> Node<'f> {
         match json(self.value, SETTINGS_DEPTH) {
             Ok(value) => Some(value),
             Err(why) => {
-                self.report.add(Problem::at(self.span.clone(), format!("{} cannot be handed to a plugin: {why}", self.what)));
+                self.report
+                    .add(Problem::at(self.span.clone(), format!("{} cannot be handed to a plugin: {why}", self.what)));
                 None
             }
         }

@@ -68,8 +68,7 @@ fn read(section: &Section<'_>) -> Option<StageSketch> {
     let before = section.report.count();
     let name = section.need("name", "name = \"review\"").and_then(|node| node.parsed::<StageName>());
     let kind = kind(section);
-    let terminal = matches!(kind, Some(At { value: StageKind::Terminal { .. }, .. }));
-    let edge = if terminal { no_edge(section) } else { edge(section) };
+    let edge = if section.get("terminal").is_some() { no_edge(section) } else { edge(section) };
     let (name, kind) = (name?, kind?);
     let span = |key: &str| section.get(key).map_or(name.span.clone(), |node| node.span);
     let spans = StageSpans {
@@ -92,7 +91,9 @@ fn kind(section: &Section<'_>) -> Option<At<StageKind>> {
         let help = "role = \"developer\" (somebody works), passage = true (nobody does), or terminal = \"done\" | \"cancelled\"";
         let (span, message) = match given.get(1) {
             None => (section.span.clone(), "the stage does not say what happens in it".to_owned()),
-            Some((key, node)) => (node.span.clone(), format!("the stage has `{}` and `{key}`: one of them", given[0].0)),
+            Some((key, node)) => {
+                (node.span.clone(), format!("the stage has `{}` and `{key}`: one of them", given[0].0))
+            }
         };
         section.report.add(Problem::at(span, message).help(help));
         return None;

@@ -67,6 +67,7 @@ pub(crate) const fn hook_word(hook: HookName) -> &'static str {
 pub(crate) fn read(file: &Section<'_>, paths: &Paths, repository: Option<&Path>) -> Crew {
     let mut crew = Crew::default();
     if let Some(roles) = file.section("roles", &keys::ROLES) {
+        crew.named_roles.extend(Role::ALL.into_iter().filter(|role| roles.has_slip_of(role.as_str())));
         for role in Role::ALL {
             let Some(node) = roles.get(role.as_str()) else { continue };
             crew.named_roles.insert(role);
@@ -77,6 +78,8 @@ pub(crate) fn read(file: &Section<'_>, paths: &Paths, repository: Option<&Path>)
         }
     }
     if let Some(commands) = file.section("commands", &keys::COMMANDS) {
+        let hooks = [HookName::Test, HookName::Staging, HookName::Deploy];
+        crew.named_hooks.extend(hooks.into_iter().filter(|hook| commands.has_slip_of(hook_word(*hook))));
         for hook in [HookName::Test, HookName::Staging, HookName::Deploy] {
             let word = hook_word(hook);
             let Some(node) = commands.get(word) else { continue };
@@ -107,19 +110,28 @@ fn worker(section: &Section<'_>, role: Role, paths: &Paths, repository: Option<&
         (None, Some(node)) => {
             for key in ["prompt", "usage"] {
                 if let Some(foreign) = section.get(key) {
-                    report.add(Problem::at(foreign.span, format!("`{key}` belongs to an agent, and `run` is a plain command")));
+                    report.add(Problem::at(
+                        foreign.span,
+                        format!("`{key}` belongs to an agent, and `run` is a plain command"),
+                    ));
                 }
             }
-            if matches!(role, Role::Analyst | Role::Architect) {
+            // From an exit code the host makes a test report, and no other role's document.
+            if role != Role::Tester {
                 let problem = Problem::at(node.span, format!("the {role} cannot be a plain command"));
-                report.add(problem.help("an exit code is no document; name an agent: command = [\"claude\", …]"));
+                report.add(
+                    problem
+                        .help("only the tester can; an agent may be a script: command = [\"my-script\", \"{brief}\"]"),
+                );
                 return None;
             }
             command(section, budget_of(role), paths, repository).map(Worker::Command)
         }
         (Some(_), Some(node)) => {
             let problem = Problem::at(node.span, format!("{} has `command` and `run`", section.name));
-            report.add(problem.help("`command` is an agent that gets a brief; `run` is a plain command whose exit code is the verdict"));
+            report.add(problem.help(
+                "`command` is an agent that gets a brief; `run` is a plain command whose exit code is the verdict",
+            ));
             None
         }
         (None, None) => {
@@ -176,7 +188,9 @@ fn command(
     for key in ["readable", "writable"] {
         if let Some(node) = section.get(key).filter(|_| !sandboxed) {
             let problem = Problem::at(node.span, format!("`{key}` says nothing beside `sandboxed = false`"));
-            section.report.add(problem.help("without a sandbox the command sees the whole machine; remove one of the two"));
+            section
+                .report
+                .add(problem.help("without a sandbox the command sees the whole machine; remove one of the two"));
         }
     }
     let spec = CommandSpec {
@@ -195,7 +209,9 @@ fn command(
 fn argv(node: &Node<'_>) -> Option<Vec<At<String>>> {
     let items = node.items()?;
     let Some(first) = items.first() else {
-        node.report.add(Problem::at(node.span.clone(), format!("{} is empty", node.what)).help("the first entry is the program"));
+        node.report.add(
+            Problem::at(node.span.clone(), format!("{} is empty", node.what)).help("the first entry is the program"),
+        );
         return None;
     };
     let before = node.report.count();
@@ -203,16 +219,22 @@ fn argv(node: &Node<'_>) -> Option<Vec<At<String>>> {
     let spaced = program.value.contains(char::is_whitespace) && !program.value.starts_with('/');
     if spaced {
         let problem = Problem::at(program.span, "the program's name has a space in it");
-        node.report.add(problem.label("one entry for each argument").help(format!("write {}", list_of_words(&program.value))));
+        node.report
+            .add(problem.label("one entry for each argument").help(format!("write {}", list_of_words(&program.value))));
     } else if program.value.starts_with('~') || (program.value.contains('/') && !program.value.starts_with('/')) {
         let problem = Problem::at(program.span, "the program is a relative path");
-        node.report.add(problem.help("a name is looked up in PATH; a path begins with `/`; a script of the repository is [\"sh\", \"./script\"]"));
+        node.report.add(problem.help(
+            "a name is looked up in PATH; a path begins with `/`; a script of the repository is [\"sh\", \"./script\"]",
+        ));
     }
     // An empty argument is an argument; only the program must be there.
     let tokens: Vec<At<String>> = items.iter().filter_map(Node::argument).collect();
     for token in &tokens {
         if SHELL_TOKENS.contains(&token.value.as_str()) {
-            let problem = Problem::at(token.span.clone(), format!("`{}` means nothing here: no shell reads the command", token.value));
+            let problem = Problem::at(
+                token.span.clone(),
+                format!("`{}` means nothing here: no shell reads the command", token.value),
+            );
             node.report.add(problem.help("[\"sh\", \"-c\", \"…\"] runs one"));
         }
     }
@@ -222,10 +244,15 @@ fn argv(node: &Node<'_>) -> Option<Vec<At<String>>> {
 fn tell_unknown_placeholders(section: &Section<'_>, token: &At<String>) {
     for (open, _) in token.value.match_indices('{') {
         let rest = &token.value[open..];
+        // A doubled brace stands for a plain one.
+        if rest.starts_with("{{") || token.value[..open].ends_with('{') {
+            continue;
+        }
         let Some(close) = rest.find('}') else { continue };
         let word = &rest[..=close];
         let inner = &word[1..close];
-        let looks = !inner.is_empty() && inner.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_' || byte == b'-');
+        let looks =
+            !inner.is_empty() && inner.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_' || byte == b'-');
         if looks && !PLACEHOLDERS.contains(&word) {
             let problem = Problem::at(token.span.clone(), format!("nothing is filled in for {}", quoted(word)));
             section.report.add(problem.choices("these are filled in", word, PLACEHOLDERS));
@@ -240,7 +267,9 @@ fn prompt(section: &Section<'_>, role: Role, paths: &Paths) -> Option<String> {
     };
     let path = paths.beneath(section.report, &format!("`prompt` of {}", section.name), &text)?;
     let problem = match read_prompt(&path) {
-        Ok(prompt) if prompt.trim().is_empty() => Problem::at(text.span, format!("the prompt {} is empty", quoted(&text.value))),
+        Ok(prompt) if prompt.trim().is_empty() => {
+            Problem::at(text.span, format!("the prompt {} is empty", quoted(&text.value)))
+        }
         Ok(prompt) => return Some(prompt),
         Err(why) => {
             let problem = Problem::at(text.span, format!("the prompt {} cannot be read: {why}", quoted(&text.value)));
@@ -250,7 +279,9 @@ fn prompt(section: &Section<'_>, role: Role, paths: &Paths) -> Option<String> {
             }
         }
     };
-    section.report.add(problem.help(format!("it is the first part of each brief of the {role}, relative to {}", "the state folder")));
+    section.report.add(
+        problem.help(format!("it is the first part of each brief of the {role}, relative to {}", "the state folder")),
+    );
     None
 }
 
@@ -279,7 +310,8 @@ fn sibling(path: &Path) -> Option<String> {
 }
 
 fn usage(section: &Section<'_>) -> UsageReader {
-    let format = section.need("format", "format = \"json\"").and_then(|node| node.word(&[("json", true), ("none", false)]));
+    let format =
+        section.need("format", "format = \"json\"").and_then(|node| node.word(&[("json", true), ("none", false)]));
     let pointers = ["input-tokens", "output-tokens", "cost-usd"].map(|key| pointer(section, key));
     match format {
         Some(true) => {
@@ -292,12 +324,15 @@ fn usage(section: &Section<'_>) -> UsageReader {
 
 fn pointer(section: &Section<'_>, key: &str) -> Option<String> {
     let text = section.text(key)?;
-    let escapes = text.value.match_indices('~').all(|(at, _)| matches!(text.value.as_bytes().get(at + 1), Some(b'0' | b'1')));
+    let escapes =
+        text.value.match_indices('~').all(|(at, _)| matches!(text.value.as_bytes().get(at + 1), Some(b'0' | b'1')));
     if text.value.starts_with('/') && escapes {
         return Some(text.value);
     }
     let problem = Problem::at(text.span, format!("`{key}` of usage cannot be {}", quoted(&text.value)));
-    section.report.add(problem.help("it is a JSON pointer (RFC 6901) into the last object that the agent prints, e.g. \"/usage/input_tokens\""));
+    section.report.add(problem.help(
+        "it is a JSON pointer (RFC 6901) into the last object that the agent prints, e.g. \"/usage/input_tokens\"",
+    ));
     None
 }
 
@@ -309,8 +344,10 @@ fn environment(section: &Section<'_>) -> Vec<String> {
             && !name.starts_with(|first: char| first.is_ascii_digit());
         let host = HOST_NAMES.iter().find(|(start, _)| name.to_ascii_uppercase().starts_with(start));
         let problem = if let Some(equals) = name.find('=') {
-            Problem::at(text.span, "`pass-environment` takes names, not values")
-                .help(format!("write \"{}\" and set it in the host's environment", quoted(&name[..equals]).trim_matches('`')))
+            Problem::at(text.span, "`pass-environment` takes names, not values").help(format!(
+                "write \"{}\" and set it in the host's environment",
+                quoted(&name[..equals]).trim_matches('`')
+            ))
         } else if !formed {
             Problem::at(text.span, format!("{} is no name of an environment variable", quoted(name)))
         } else if let Some((_, why)) = host {

@@ -178,9 +178,8 @@ impl DocumentKind {
 
     /// The kind of a file by its name within the work item's folder.
     pub fn of_file(name: &str) -> Option<Self> {
-        if let Some(record) = name.strip_prefix("06-adr/") {
-            let is_record = record.ends_with(".md") && !record.contains('/') && record.starts_with("ADR-");
-            return is_record.then_some(Self::Adr);
+        if let Some(record) = name.strip_prefix("06-adr/ADR-") {
+            return record.strip_suffix(".md").filter(|title| !title.contains('/')).map(|_| Self::Adr);
         }
         Self::ALL.into_iter().find(|kind| *kind != Self::Adr && kind.file_name() == name)
     }
@@ -232,3 +231,6 @@ pub struct NewDocument {
     /// Where its bytes are.
     pub blob: Digest,
 }
+
+#[cfg(test)]
+mod tests;

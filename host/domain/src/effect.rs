@@ -134,7 +134,9 @@ impl Effect {
     /// What the job is for.
     pub const fn class(&self) -> JobClass {
         match self {
-            Self::Launch { .. } | Self::Judge { .. } | Self::Act { .. } | Self::Timer | Self::CleanUp => JobClass::Drive,
+            Self::Launch { .. } | Self::Judge { .. } | Self::Act { .. } | Self::Timer | Self::CleanUp => {
+                JobClass::Drive
+            }
             Self::SetStatus { .. } | Self::Comment { .. } | Self::Notify { .. } | Self::Tidy => JobClass::Aftermath,
         }
     }

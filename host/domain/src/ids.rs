@@ -108,9 +108,9 @@ macro_rules! text {
 fn is_word(text: &str) -> bool {
     text.len() <= 64
         && !text.is_empty()
-        && text.split('-').all(|part| {
-            !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
-        })
+        && text
+            .split('-')
+            .all(|part| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit()))
 }
 
 fn is_name(text: &str) -> bool {
@@ -118,8 +118,13 @@ fn is_name(text: &str) -> bool {
         && text.starts_with(|first: char| first.is_ascii_alphanumeric())
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
         && !text.contains("..")
-        && !text.ends_with(".lock")
+        && !ends_in_lock(text)
         && !text.ends_with('.')
+}
+
+/// Git locks a name by a file of this ending.
+fn ends_in_lock(text: &str) -> bool {
+    text.rsplit_once('.').is_some_and(|(_, ending)| ending.eq_ignore_ascii_case("lock"))
 }
 
 fn is_branch(text: &str) -> bool {
@@ -135,13 +140,12 @@ fn is_branch_part(part: &str) -> bool {
     !part.is_empty()
         && !part.starts_with('.')
         && !part.ends_with('.')
-        && !part.ends_with(".lock")
+        && !ends_in_lock(part)
         && part.chars().all(|character| !character.is_control() && !" ~^:?*[\\\u{7f}".contains(character))
 }
 
 fn is_hex(text: &str, lengths: &[usize]) -> bool {
-    lengths.contains(&text.len())
-        && text.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
+    lengths.contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
 }
 
 text!(/** A project of the operator's files. */ ProjectName, "project name", "letters, digits, `-`, `_`, `.`, at most 64", is_name);
@@ -187,3 +191,6 @@ impl fmt::Display for Actor {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

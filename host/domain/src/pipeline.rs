@@ -241,7 +241,9 @@ pub enum PipelineFlaw {
     #[error("there is no stage that ends as `done`, or none that ends as `cancelled`")]
     NoTerminal,
     /// `merge` without its proof.
-    #[error("the edge of `{0}` merges, and no `prove-merged` follows on it: a task could be done while its commit is not in main")]
+    #[error(
+        "the edge of `{0}` merges, and no `prove-merged` follows on it: a task could be done while its commit is not in main"
+    )]
     Unproven(StageName),
     /// A merge that is not fenced.
     #[error("the step `{step}` of `{stage}` needs a lease taken on it or before it on the way")]
@@ -349,7 +351,9 @@ fn flaws(draft: &PipelineDraft) -> Vec<PipelineFlaw> {
             flaws.push(PipelineFlaw::StageTwice(stage.name.clone()));
         }
         match (&stage.kind, &stage.edge) {
-            (StageKind::Terminal { .. }, Some(_)) => flaws.push(PipelineFlaw::TerminalWithEdge(stage.name.clone())),
+            (StageKind::Terminal { .. }, Some(_)) => {
+                flaws.push(PipelineFlaw::TerminalWithEdge(stage.name.clone()));
+            }
             (StageKind::Terminal { .. }, None) => {}
             (_, None) => flaws.push(PipelineFlaw::NoEdge(stage.name.clone())),
             (_, Some(edge)) => edge_flaws(stage, edge, &by_name, &mut flaws),
@@ -381,7 +385,11 @@ fn edge_flaws(stage: &Stage, edge: &Edge, by_name: &BTreeMap<&StageName, &Stage>
             .and_then(|stage| stage.edge.as_ref())
             .is_some_and(|edge| edge.steps.iter().any(|candidate| candidate.name == *step));
         if !there {
-            flaws.push(PipelineFlaw::UnknownStep { from: stage.name.clone(), stage: target.clone(), step: step.clone() });
+            flaws.push(PipelineFlaw::UnknownStep {
+                from: stage.name.clone(),
+                stage: target.clone(),
+                step: step.clone(),
+            });
         }
     }
     let mut names = BTreeSet::new();
@@ -400,32 +408,21 @@ fn edge_flaws(stage: &Stage, edge: &Edge, by_name: &BTreeMap<&StageName, &Stage>
 
 /// Reachability, circles and fences: asked only of a pipeline whose names are sound.
 fn way_flaws(draft: &PipelineDraft, by_name: &BTreeMap<&StageName, &Stage>, flaws: &mut Vec<PipelineFlaw>) {
-    let mut reached = BTreeSet::new();
-    let mut waiting = vec![&draft.stages[0].name];
-    while let Some(name) = waiting.pop() {
-        if !reached.insert(name) {
-            continue;
-        }
-        if let Some(edge) = by_name.get(name).and_then(|stage| stage.edge.as_ref()) {
-            waiting.push(&edge.to);
-            waiting.extend(edge.bug_to.as_ref());
-        }
-    }
+    let first = &draft.stages[0];
+    let reached = reached_from(first, by_name);
     for stage in &draft.stages {
         let is_cancelled = stage.kind == (StageKind::Terminal { end: Terminality::Cancelled });
-        if !is_cancelled && !reached.contains(&stage.name) {
+        if !is_cancelled && stage.name != first.name && !reached.contains(&stage.name) {
             flaws.push(PipelineFlaw::Unreachable(stage.name.clone()));
         }
     }
-    let mut walked = BTreeSet::new();
+    if let Some(stage) = draft.stages.iter().find(|stage| reached_from(stage, by_name).contains(&stage.name)) {
+        flaws.push(PipelineFlaw::Cycle(stage.name.clone()));
+        return;
+    }
     let mut leased = false;
-    let mut next = Some(&draft.stages[0]);
-    while let Some(stage) = next {
-        if !walked.insert(&stage.name) {
-            flaws.push(PipelineFlaw::Cycle(stage.name.clone()));
-            return;
-        }
-        let Some(edge) = &stage.edge else { return };
+    let mut next = Some(first);
+    while let Some((stage, edge)) = next.and_then(|stage| Some((stage, stage.edge.as_ref()?))) {
         for step in &edge.steps {
             leased |= step.lease.is_some();
             let fenced = matches!(step.kind, StepKind::Action { action: Action::Merge | Action::Deploy });
@@ -436,3 +433,21 @@ fn way_flaws(draft: &PipelineDraft, by_name: &BTreeMap<&StageName, &Stage>, flaw
         next = by_name.get(&edge.to).copied();
     }
 }
+
+/// The stages that a task may come to from here without any failure, on either track.
+fn reached_from<'a>(stage: &'a Stage, by_name: &BTreeMap<&StageName, &'a Stage>) -> BTreeSet<&'a StageName> {
+    let ways = |stage: &'a Stage| stage.edge.iter().flat_map(|edge| [Some(&edge.to), edge.bug_to.as_ref()]).flatten();
+    let mut reached = BTreeSet::new();
+    let mut waiting = ways(stage).collect::<Vec<_>>();
+    while let Some(name) = waiting.pop() {
+        if reached.insert(name)
+            && let Some(next) = by_name.get(name)
+        {
+            waiting.extend(ways(next));
+        }
+    }
+    reached
+}
+
+#[cfg(test)]
+mod tests;

@@ -10,9 +10,9 @@ use crate::ids::{Digest, PluginId};
 use crate::time::Milliseconds;
 
 pub use call::{
-    BoardStatus, EdgeName, EffectView, EstimatorQuestion, Failure, Figures, Flaw, Forecast, GateSubject,
-    GuardDecision, GuardDestination, GuardQuestion, MapperIntent, NoticeLink, NoticeRow, NoticeView, NotifierNotice,
-    RunView, Standing, StatusChange, StatusGroup, TaskView, Urgency,
+    BoardStatus, EdgeName, EffectView, EstimatorQuestion, Failure, Figures, Flaw, Forecast, GateSubject, GuardDecision,
+    GuardDestination, GuardQuestion, MapperIntent, NoticeLink, NoticeRow, NoticeView, NotifierNotice, RunView,
+    Standing, StatusChange, StatusGroup, TaskView, Urgency,
 };
 pub use capability::{Capability, CapabilityError, Family, HttpOrigin};
 pub use world::{
@@ -175,7 +175,7 @@ impl Default for Limits {
             evaluation_time: Milliseconds::from_seconds(30),
             host_call_time: Milliseconds::from_seconds(10),
             calls: 10_000,
-            idle_calls: 100_000,
+            idle_calls: 2_000_000,
             answer_bytes: 16 * MIB,
             argument_bytes: 2 * MIB,
             resources: 1_000,

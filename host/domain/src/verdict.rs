@@ -167,15 +167,8 @@ pub enum WakeKind {
 
 impl WakeKind {
     /// Every kind.
-    pub const ALL: [Self; 7] = [
-        Self::Checks,
-        Self::PullRequest,
-        Self::Push,
-        Self::Status,
-        Self::Labels,
-        Self::Comment,
-        Self::Exec,
-    ];
+    pub const ALL: [Self; 7] =
+        [Self::Checks, Self::PullRequest, Self::Push, Self::Status, Self::Labels, Self::Comment, Self::Exec];
 
     /// The word for it.
     pub const fn as_str(self) -> &'static str {

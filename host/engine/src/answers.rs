@@ -1,11 +1,11 @@
 //! What the answer of a gate or an action leads to: the verdict algebra.
 
-use domain::effect::Feedback;
+use domain::document::Role;
+use domain::effect::{Feedback, Notice};
 use domain::entry::{Entry, MovedBy};
 use domain::event::{Answer, StepFacts};
-use domain::ids::{CommitId, FenceToken, LeaseName, StepName};
-use domain::document::Role;
-use domain::pipeline::{Action, INFRA_RETRIES, OnPatience, StepKind};
+use domain::ids::{CommitId, Digest, FenceToken, LeaseName, StageName, StepName};
+use domain::pipeline::{Action, EdgeStep, INFRA_RETRIES, OnPatience, StepKind};
 use domain::task::{Activity, HoldKind};
 use domain::time::Timestamp;
 use domain::verdict::{GateHold, InfraCause, WakeSet};
@@ -30,33 +30,52 @@ pub(crate) fn decide(plan: &mut Plan<'_>, step: &StepName, answer: &Answer, fact
         evaluation: facts.evaluation,
     });
     take_facts(plan, facts);
-    if plan.task.stop_requested && plan.task.merged.is_none() {
+    if let Answer::Stuck { kind: HoldKind::DeployedNotInMain | HoldKind::MergedUntested, reason } = answer {
+        plan.freeze(reason);
+    }
+    if plan.task.stop_requested && !plan.is_in_main() {
         return plan.stop();
     }
     match answer {
         Answer::Pass { .. } | Answer::NotApplicable { .. } => plan.pass(step),
-        Answer::Fail { findings, title, .. } => {
-            let plugin = match plan.pipeline.step(&plan.task.position.stage, step).map(|step| &step.kind) {
-                Some(StepKind::Gate { plugin }) => Some(plugin.clone()),
-                _ => None,
-            };
-            plan.fail(Feedback { source: step.to_string(), plugin, findings: Some(findings.clone()), note: cut(title) });
-        }
+        Answer::Fail { findings, title, .. } => fail(plan, step, findings, title),
         Answer::Infra { cause, message, retry_after } => {
             infra(plan, step, cause, message, *retry_after);
         }
         Answer::Wait { until, wake, why } => wait(plan, step, *until, wake, why, woken),
         Answer::Hold { kind: GateHold::NeedsInput, reason } => plan.hold(HoldKind::NeedsInput, reason),
         Answer::Hold { kind: GateHold::Blocked, reason } => plan.hold(HoldKind::Blocked, reason),
-        Answer::Stuck { kind, reason } => {
-            if matches!(kind, HoldKind::DeployedNotInMain | HoldKind::MergedUntested) {
-                plan.freeze(reason);
-            }
-            plan.hold(*kind, reason);
-        }
+        Answer::Stuck { kind, reason } => plan.hold(*kind, reason),
         Answer::BaseMoved { base } => base_moved(plan, base),
-        Answer::HeadMoved { head } => foreign_head(plan, head),
+        Answer::HeadMoved { head } => {
+            let asked_in = plan.task.epoch;
+            foreign_head(plan, head);
+            if plan.task.epoch == asked_in {
+                plan.ask_again(Some(step));
+            }
+        }
     }
+}
+
+fn fail(plan: &mut Plan<'_>, step: &StepName, findings: &Digest, title: &str) {
+    let kind = plan.pipeline.step(&plan.task.position.stage, step).map(|step| &step.kind);
+    let plugin = match kind {
+        Some(StepKind::Gate { plugin }) => Some(plugin.clone()),
+        _ => None,
+    };
+    if tells_of_a_deploy(plan, step) {
+        let text = format!("the deploy of {} failed: {}", plan.task.work_item, cut(title));
+        plan.tell(Notice::DeployFailed, &text);
+    }
+    plan.fail(Feedback { source: step.to_string(), plugin, findings: Some(findings.clone()), note: cut(title) });
+}
+
+/// The deploy itself, or what judges it right after.
+fn tells_of_a_deploy(plan: &Plan<'_>, step: &StepName) -> bool {
+    let Some(edge) = plan.pipeline.edge(&plan.task.position.stage) else { return false };
+    let Some(at) = edge.steps.iter().position(|candidate| candidate.name == *step) else { return false };
+    let deploys = |step: &EdgeStep| step.kind == StepKind::Action { action: Action::Deploy };
+    edge.steps[at.saturating_sub(1)..=at].iter().any(deploys)
 }
 
 fn words(answer: &Answer) -> (&'static str, &str) {
@@ -107,7 +126,10 @@ fn infra(
 ) {
     let why = format!("{cause}: {message}");
     if plan.task.infra_retries >= INFRA_RETRIES {
-        return plan.hold(HoldKind::InfraExhausted, &format!("{step} failed {} times by infrastructure; last {why}", INFRA_RETRIES + 1));
+        return plan.hold(
+            HoldKind::InfraExhausted,
+            &format!("{step} failed {} times by infrastructure; last {why}", INFRA_RETRIES + 1),
+        );
     }
     let until = plan.backoff(plan.task.infra_retries, retry_after);
     plan.note(Entry::InfraRetrySpent);
@@ -137,7 +159,7 @@ fn wait(plan: &mut Plan<'_>, step: &StepName, until: Timestamp, wake: &WakeSet, 
 
 /// B13: before the deploy the task goes on from the rebase; after it a person must look, for what runs is not in main.
 fn base_moved(plan: &mut Plan<'_>, base: &CommitId) {
-    let runs = plan.task.deployed.is_some() && plan.task.deployed == plan.task.head && plan.task.merged.is_none();
+    let runs = plan.task.deployed.is_some() && plan.task.deployed == plan.task.head && !plan.is_in_main();
     if runs {
         let reason = format!("what was deployed is not in {}: it moved to {base}", plan.task.base_branch);
         plan.freeze(&reason);
@@ -148,35 +170,46 @@ fn base_moved(plan: &mut Plan<'_>, base: &CommitId) {
 
 /// Along `on-moved-base`, or from the edge's own rebase: a new visit that spends no retry.
 pub(crate) fn go_on_from_the_rebase(plan: &mut Plan<'_>) {
-    let stage = plan.task.position.stage.clone();
-    let Some(edge) = plan.pipeline.edge(&stage) else {
-        return plan.hold(HoldKind::PipelineChanged, "the pipeline has no way out of this stage any more");
-    };
-    let own = edge.steps.iter().find(|step| step.kind == StepKind::Action { action: Action::Rebase });
-    let target = edge.on_moved_base.clone().or_else(|| own.map(|step| (stage.clone(), step.name.clone())));
-    match target {
+    match rebase_of(plan) {
         Some((stage, step)) => plan.enter_stage_at(&stage, &step),
         None => plan.hold(HoldKind::Blocked, "the base moved, and the pipeline names no rebase to go on from"),
     }
 }
 
-/// A foreign push sends the task back to review: what was judged is not what stands there.
+/// Where a base that moved leads from here.
+pub(crate) fn rebase_of(plan: &Plan<'_>) -> Option<(StageName, StepName)> {
+    let stage = &plan.task.position.stage;
+    let edge = plan.pipeline.edge(stage)?;
+    let own = edge.steps.iter().find(|step| step.kind == StepKind::Action { action: Action::Rebase });
+    edge.on_moved_base.clone().or_else(|| own.map(|step| (stage.clone(), step.name.clone())))
+}
+
+/// The branch moved by another hand: what was judged is not what stands there. From the review on it is reviewed anew; on the
+/// developer's edge all is asked anew; before that nothing was judged by the branch. A held task stays held.
 pub(crate) fn foreign_head(plan: &mut Plan<'_>, head: &CommitId) {
-    let develops = matches!(plan.task.position.activity, Activity::Running { .. })
-        && plan
-            .pipeline
-            .stage_of_role(Role::Developer)
-            .is_some_and(|stage| stage.name == plan.task.position.stage);
     plan.note(Entry::HeadMoved { head: head.clone(), by: MovedBy::Foreign });
     if plan.task.validated.is_some() {
         plan.note(Entry::ValidationDropped);
     }
-    if develops {
+    let stage = plan.task.position.stage.clone();
+    let here = plan.pipeline.index(&stage);
+    let before = |role| plan.pipeline.stage_of_role(role).is_some_and(|stage| here < plan.pipeline.index(&stage.name));
+    if before(Role::Developer) {
         return;
     }
-    plan.release_leases();
-    match plan.pipeline.stage_of_role(Role::Reviewer).map(|stage| stage.name.clone()) {
-        Some(review) => plan.enter_stage(&review),
-        None => plan.hold(HoldKind::Blocked, "the branch moved by another hand, and the pipeline has no review"),
+    let review = plan.pipeline.stage_of_role(Role::Reviewer).map(|stage| stage.name.clone());
+    let first = plan.pipeline.edge(&stage).and_then(|edge| edge.steps.first()).map(|step| step.name.clone());
+    let is_reviewed = !before(Role::Reviewer);
+    match (&plan.task.position.activity, review) {
+        (Activity::Held { .. }, Some(review)) if is_reviewed => plan.hold_on_in(&review, None),
+        (Activity::Held { hold }, _) if hold.step.is_some() => plan.hold_on_in(&stage, first),
+        (Activity::Held { .. }, _) => {}
+        (_, Some(review)) if is_reviewed => {
+            plan.release_leases();
+            plan.enter_stage(&review);
+        }
+        (Activity::Running { .. }, _) if !is_reviewed => {}
+        (_, Some(_)) if let Some(first) = first => plan.enter_stage_at(&stage, &first),
+        _ => plan.hold(HoldKind::Blocked, "the branch moved by another hand, and the pipeline has no review"),
     }
 }

@@ -47,11 +47,7 @@ pub fn begin(pipeline: &Pipeline, seed: Seed, now: Timestamp) -> (Task, Step) {
         description: seed.description,
         labels: seed.labels,
         track: seed.track,
-        position: Position {
-            stage: pipeline.first().name.clone(),
-            visit: 0,
-            activity: Activity::Stopping,
-        },
+        position: Position { stage: pipeline.first().name.clone(), visit: 0, activity: Activity::Stopping },
         visits: BTreeMap::new(),
         created_at: now,
         stage_entered_at: now,

@@ -1,14 +1,14 @@
 //! What people want, and what the host saw them do.
 
-use domain::effect::Feedback;
+use domain::effect::{Feedback, Notice};
 use domain::entry::Entry;
 use domain::event::{Intent, Observation};
 use domain::ids::Actor;
 use domain::pipeline::{Action, Consent, DEVELOPER_RETRIES, StepKind};
 use domain::task::{Activity, Hold, HoldKind, Track};
 
-use crate::answers::{foreign_head, go_on_from_the_rebase};
-use crate::plan::{Plan, cut};
+use crate::answers::{foreign_head, go_on_from_the_rebase, rebase_of};
+use crate::plan::{Plan, cut, keeps_leases};
 use crate::step::{Rejected, illegal};
 
 /// What stands in a brief where somebody rejected without a word.
@@ -18,8 +18,11 @@ pub(crate) fn decide(plan: &mut Plan<'_>, intent: Intent, actor: &Actor, note: &
     let activity = plan.task.position.activity.clone();
     check(plan, intent, &activity)?;
     plan.note(Entry::IntentTaken { intent, actor: actor.clone(), note: cut(note) });
+    if matches!((intent, &activity), (Intent::Start | Intent::Resume | Intent::Waive, Activity::Held { .. })) {
+        plan.tell(Notice::Released, &format!("{} goes on: {actor} said so", plan.task.work_item));
+    }
     match (intent, activity) {
-        (Intent::Stop, Activity::Acting { .. }) if in_critical_window(plan) => plan.note(Entry::StopDeferred),
+        (Intent::Stop, Activity::Acting { .. }) if plan.in_critical_window() => plan.note(Entry::StopDeferred),
         (Intent::Stop, _) => plan.stop(),
         (Intent::Approve | Intent::ConfirmDeploy, Activity::AwaitingPerson { step, .. }) => plan.pass(&step),
         (Intent::Reject, _) => reject(plan, actor, note),
@@ -36,7 +39,7 @@ pub(crate) fn decide(plan: &mut Plan<'_>, intent: Intent, actor: &Actor, note: &
 /// Is the intent legal where the task stands?
 fn check(plan: &Plan<'_>, intent: Intent, activity: &Activity) -> Result<(), Rejected> {
     let legal = match (intent, activity) {
-        (Intent::Stop, _) if plan.task.stop_requested => return Err(Rejected::Duplicate),
+        (Intent::Stop, Activity::Acting { .. }) if plan.task.stop_requested => return Err(Rejected::Duplicate),
         (Intent::Stop, _) => true,
         (Intent::Approve, Activity::AwaitingPerson { consent, .. }) => *consent == Consent::Approve,
         (Intent::ConfirmDeploy, Activity::AwaitingPerson { consent, .. }) => *consent == Consent::Confirm,
@@ -56,10 +59,18 @@ fn check(plan: &Plan<'_>, intent: Intent, activity: &Activity) -> Result<(), Rej
 fn expected(intent: Intent, activity: &Activity) -> String {
     let stands = activity.name();
     match intent {
-        Intent::Approve => format!("`approve` answers a step that asks for it; the task is {stands}"),
-        Intent::ConfirmDeploy => format!("`confirm-deploy` answers a step that asks for it; the task is {stands}"),
-        Intent::Reject => format!("`reject` answers a step that asks a person, or a hold; the task is {stands}"),
-        Intent::Resume | Intent::Waive => format!("only a held task can be let on; this one is {stands}"),
+        Intent::Approve => {
+            format!("`approve` answers a step that asks for it; the task is {stands}")
+        }
+        Intent::ConfirmDeploy => {
+            format!("`confirm-deploy` answers a step that asks for it; the task is {stands}")
+        }
+        Intent::Reject => {
+            format!("`reject` answers a step that asks a person, or a hold; the task is {stands}")
+        }
+        Intent::Resume | Intent::Waive => {
+            format!("only a held task can be let on; this one is {stands}")
+        }
         Intent::Pause => "a held task stands still already".to_owned(),
         Intent::Estimate => "an estimate changes no task".to_owned(),
         Intent::Start | Intent::Stop => format!("the task is {stands}"),
@@ -67,6 +78,9 @@ fn expected(intent: Intent, activity: &Activity) -> String {
 }
 
 fn check_waive(plan: &Plan<'_>, hold: &Hold) -> Result<(), Rejected> {
+    if !held_by_its_answer(hold.kind) {
+        return Err(illegal("no answer of a step holds, so there is nothing to waive; `resume` asks again"));
+    }
     let Some(name) = &hold.step else {
         return Err(illegal("a run holds, not a step: there is nothing to waive; `resume` launches it again"));
     };
@@ -77,14 +91,17 @@ fn check_waive(plan: &Plan<'_>, hold: &Hold) -> Result<(), Rejected> {
     }
 }
 
-/// Between the start of an irreversible action and its answer a stop only takes note.
-fn in_critical_window(plan: &Plan<'_>) -> bool {
-    let step = plan.task.position.activity.step();
-    let found = step.and_then(|name| plan.pipeline.step(&plan.task.position.stage, name));
-    found.is_some_and(|step| {
-        matches!(step.kind, StepKind::Action { action: Action::Deploy | Action::Merge | Action::ProveMerged })
-            && step.lease.iter().chain(&plan.task.requested).all(|lease| plan.task.leases.contains_key(lease))
-    })
+/// The step itself said so; not the board, the forge, a pause or the pipeline.
+const fn held_by_its_answer(kind: HoldKind) -> bool {
+    matches!(
+        kind,
+        HoldKind::Escalated
+            | HoldKind::NeedsInput
+            | HoldKind::Blocked
+            | HoldKind::InfraExhausted
+            | HoldKind::PatienceExhausted
+            | HoldKind::FateUnknown
+    )
 }
 
 fn reject(plan: &mut Plan<'_>, actor: &Actor, note: &str) {
@@ -111,6 +128,9 @@ fn pause(plan: &mut Plan<'_>, activity: &Activity) {
 
 fn resume(plan: &mut Plan<'_>, hold: &Hold, actor: &Actor, note: &str) {
     plan.note(Entry::InfraRetriesRefreshed);
+    if plan.task.paused {
+        plan.note(Entry::PauseSet { on: false });
+    }
     match hold.kind {
         HoldKind::Escalated => {
             grant_if_spent(plan);
@@ -120,9 +140,16 @@ fn resume(plan: &mut Plan<'_>, hold: &Hold, actor: &Actor, note: &str) {
             plan.back();
         }
         HoldKind::NeedsInput => again_with_answers(plan, actor, note),
-        HoldKind::DeployedNotInMain => go_on_from_the_rebase(plan),
+        HoldKind::DeployedNotInMain if hold.step.is_some() => go_on_from_the_rebase(plan),
+        HoldKind::MergedUntested if hold.step.is_some() && rebase_of(plan).is_some() => go_on_from_the_rebase(plan),
+        HoldKind::NotProven if proof_passed(plan, hold) && rebase_of(plan).is_some() => go_on_from_the_rebase(plan),
         _ => plan.ask_again(hold.step.as_ref()),
     }
+}
+
+/// The step that proves said yes, and yet it is not the tested commit that is in main: asking again would say the same.
+fn proof_passed(plan: &Plan<'_>, hold: &Hold) -> bool {
+    hold.step.as_ref().is_some_and(|step| plan.task.passed.contains(step))
 }
 
 fn again_with_answers(plan: &mut Plan<'_>, actor: &Actor, note: &str) {
@@ -139,11 +166,14 @@ fn add_note(plan: &mut Plan<'_>, actor: &Actor, note: &str) {
 }
 
 fn waive(plan: &mut Plan<'_>, hold: &Hold, actor: &Actor, why: &str) {
-    let Some(step) = hold.step.clone() else { return };
+    let Some(step) = hold.step.clone() else {
+        return;
+    };
     plan.note(Entry::Waived { step: step.clone(), actor: actor.clone(), why: cut(why) });
-    let retest = plan.pipeline.step(&plan.task.position.stage, &step).is_some_and(|found| {
-        found.kind == StepKind::Action { action: Action::Retest }
-    });
+    let retest = plan
+        .pipeline
+        .step(&plan.task.position.stage, &step)
+        .is_some_and(|found| found.kind == StepKind::Action { action: Action::Retest });
     if retest && let Some(commit) = plan.task.head.clone() {
         plan.note(Entry::Validated { commit });
     }
@@ -151,10 +181,11 @@ fn waive(plan: &mut Plan<'_>, hold: &Hold, actor: &Actor, why: &str) {
 }
 
 pub(crate) fn observe(plan: &mut Plan<'_>, observation: &Observation) -> Result<(), Rejected> {
-    if let Activity::Held { hold } = &plan.task.position.activity
-        && held_for_this(hold.kind, observation)
-    {
+    if is_known(plan, observation) {
         return Err(Rejected::Duplicate);
+    }
+    if matches!(observation, Observation::ForeignPush { .. }) && plan.in_critical_window() {
+        return Err(illegal("an irreversible step is under way; its answer says what stands there"));
     }
     plan.note(Entry::Observed { observation: observation.clone() });
     match observation {
@@ -164,7 +195,6 @@ pub(crate) fn observe(plan: &mut Plan<'_>, observation: &Observation) -> Result<
         Observation::RefusedAtForge { by } => {
             plan.hold(HoldKind::RefusedAtForge, &format!("refused by {by} at the forge"));
         }
-        Observation::ForeignPush { head } if plan.task.head.as_ref() == Some(head) => return Err(Rejected::Duplicate),
         Observation::ForeignPush { head } => foreign_head(plan, head),
         Observation::MergedElsewhere { commit, tested: true, .. } => {
             plan.note(Entry::Merged { commit: commit.clone() });
@@ -176,20 +206,43 @@ pub(crate) fn observe(plan: &mut Plan<'_>, observation: &Observation) -> Result<
             plan.hold(HoldKind::MergedUntested, &reason);
         }
         Observation::WatchDegraded => plan.freeze("the deployed revision turned bad during its watch"),
-        Observation::Labels { labels } => {
-            let bug = labels.iter().any(|label| label.eq_ignore_ascii_case("bug"));
-            let track = if bug { Track::Bug } else { Track::Full };
-            plan.note(Entry::LabelsRead { labels: labels.clone(), track });
-        }
+        Observation::Labels { labels } => read_labels(plan, labels),
     }
     Ok(())
 }
 
-fn held_for_this(kind: HoldKind, observation: &Observation) -> bool {
-    matches!(
-        (kind, observation),
-        (HoldKind::GoneFromBoard, Observation::GoneFromBoard { .. })
-            | (HoldKind::RefusedAtForge, Observation::RefusedAtForge { .. })
-            | (HoldKind::MergedUntested, Observation::MergedElsewhere { tested: false, .. })
-    )
+/// A label that stands in for the person who is being asked lets the task on.
+fn read_labels(plan: &mut Plan<'_>, labels: &[String]) {
+    plan.note(Entry::LabelsRead { labels: labels.to_vec(), track: track_of(labels) });
+    let Activity::AwaitingPerson { step, .. } = plan.task.position.activity.clone() else { return };
+    let found = plan.pipeline.step(&plan.task.position.stage, &step);
+    let waived = match found.map(|step| &step.kind) {
+        Some(StepKind::Consent { waived_by, .. }) => waived_by.iter().any(|label| labels.contains(label)),
+        _ => false,
+    };
+    if waived {
+        plan.ask_again(Some(&step));
+    }
+}
+
+fn track_of(labels: &[String]) -> Track {
+    if labels.iter().any(|label| label.eq_ignore_ascii_case("bug")) { Track::Bug } else { Track::Full }
+}
+
+/// The task knows it already, or stands still already for what weighs as much: each look at the outside says the same again,
+/// and two facts that are both true must not take turns.
+fn is_known(plan: &Plan<'_>, observation: &Observation) -> bool {
+    let task = &plan.task;
+    match observation {
+        Observation::GoneFromBoard { .. } | Observation::RefusedAtForge { .. } => {
+            plan.hold_kind().is_some_and(|kind| {
+                matches!(kind, HoldKind::GoneFromBoard | HoldKind::RefusedAtForge) || keeps_leases(kind)
+            })
+        }
+        Observation::ForeignPush { head } => task.head.as_ref() == Some(head),
+        Observation::MergedElsewhere { commit, .. } if task.merged.as_ref() == Some(commit) => plan.is_in_main(),
+        Observation::MergedElsewhere { tested: false, .. } => plan.hold_kind() == Some(HoldKind::MergedUntested),
+        Observation::MergedElsewhere { .. } | Observation::WatchDegraded => false,
+        Observation::Labels { labels } => task.labels == *labels && task.track == track_of(labels),
+    }
 }

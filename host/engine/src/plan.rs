@@ -3,7 +3,7 @@
 use domain::effect::{Change, Effect, Feedback, JobClass, Notice, Wanted};
 use domain::entry::Entry;
 use domain::ids::{Actor, LeaseName, StageName, StepName};
-use domain::pipeline::{Action, Consent, DEVELOPER_RETRIES, EdgeStep, Pipeline, StageKind, StepKind};
+use domain::pipeline::{Action, Consent, DEVELOPER_RETRIES, EdgeStep, Pipeline, Stage, StageKind, StepKind};
 use domain::task::{Activity, Hold, HoldKind, Task, Terminality, Track};
 use domain::time::{Milliseconds, Timestamp};
 use domain::verdict::WakeSet;
@@ -31,7 +31,8 @@ impl<'a> Plan<'a> {
     /// Ends the plan. The board is told where the phase is another one than before.
     pub(crate) fn finish(mut self) -> Step {
         let phase = self.task.phase();
-        if phase != self.phase_before || self.task.version.0 == 0 {
+        let is_gone = self.hold_kind() == Some(HoldKind::GoneFromBoard);
+        if !is_gone && (phase != self.phase_before || self.task.version.0 == 0) {
             self.want(Effect::SetStatus { phase });
         }
         self.step
@@ -50,7 +51,7 @@ impl<'a> Plan<'a> {
         self.step.effects.push(Wanted { effect, available_at, lease });
     }
 
-    fn tell(&mut self, notice: Notice, text: &str) {
+    pub(crate) fn tell(&mut self, notice: Notice, text: &str) {
         self.want(Effect::Notify { notice, text: text.to_owned() });
     }
 
@@ -79,32 +80,44 @@ impl<'a> Plan<'a> {
         }
     }
 
-    /// A new visit of a stage, from its beginning.
+    /// A new visit of a stage, from its beginning. A terminal is entered only when the task settles there.
     pub(crate) fn enter_stage(&mut self, name: &StageName) {
-        self.visit(name);
         match self.pipeline.stage(name).map(|stage| stage.kind.clone()) {
-            Some(StageKind::Work { .. }) => self.run(),
-            Some(StageKind::Passage) => self.next_step(),
-            Some(StageKind::Terminal { end: Terminality::Done }) => self.settle_done(),
-            Some(StageKind::Terminal { end: Terminality::Cancelled }) => self.settle_cancelled(),
+            Some(StageKind::Work { .. }) => {
+                self.visit(name);
+                self.run();
+            }
+            Some(StageKind::Passage) => {
+                self.visit(name);
+                self.next_step();
+            }
+            Some(StageKind::Terminal { end: Terminality::Done }) => self.settle_done(name),
+            Some(StageKind::Terminal { end: Terminality::Cancelled }) => self.stop(),
             None => self.hold(HoldKind::PipelineChanged, &format!("the pipeline has no stage `{name}` any more")),
         }
     }
 
-    /// A new visit of a stage that goes on at a step of its edge: what stands before it keeps its answer.
+    /// A new visit of a stage that goes on at a step of its edge: what was answered before it keeps its answer.
     pub(crate) fn enter_stage_at(&mut self, name: &StageName, step: &StepName) {
+        let passed = (self.task.position.stage == *name).then(|| self.task.passed.clone());
         self.visit(name);
         let before = self.pipeline.edge(name).map(|edge| edge.steps.iter().map(|step| step.name.clone())).into_iter();
         for earlier in before.flatten().take_while(|candidate| candidate != step).collect::<Vec<_>>() {
-            self.note(Entry::StepPassed { step: earlier });
+            if passed.as_ref().is_none_or(|passed| passed.contains(&earlier)) {
+                self.note(Entry::StepPassed { step: earlier });
+            }
         }
         self.next_step();
     }
 
     fn visit(&mut self, name: &StageName) {
+        self.note_visit(name);
+        self.tell(Notice::StageEntered, &format!("{} entered {name}", self.task.work_item));
+    }
+
+    fn note_visit(&mut self, name: &StageName) {
         let visit = self.task.visits.get(name).copied().unwrap_or(0) + 1;
         self.note(Entry::StageEntered { stage: name.clone(), visit, at: self.now });
-        self.tell(Notice::StageEntered, &format!("{} entered {name}", self.task.work_item));
     }
 
     /// Launches the stage's run anew within the visit.
@@ -137,7 +150,9 @@ impl<'a> Plan<'a> {
     }
 
     fn cross_edge(&mut self) {
-        let Some(edge) = self.pipeline.edge(&self.task.position.stage) else { return };
+        let Some(edge) = self.pipeline.edge(&self.task.position.stage) else {
+            return;
+        };
         let target = match &edge.bug_to {
             Some(shortcut) if self.task.track == Track::Bug => shortcut.clone(),
             _ => edge.to.clone(),
@@ -188,20 +203,30 @@ impl<'a> Plan<'a> {
                 Notice::ApproveRequested,
                 format!("{item} waits for you: Approved lets it go on, Rejected with a comment sends it back."),
             ),
-            Consent::Confirm => {
-                (Notice::ConfirmRequested, format!("{item} is ready to deploy: Confirm Deploy starts it, Rejected sends it back."))
-            }
+            Consent::Confirm => (
+                Notice::ConfirmRequested,
+                format!("{item} is ready to deploy: Confirm Deploy starts it, Rejected sends it back."),
+            ),
         };
         self.enter_activity(Activity::AwaitingPerson { step, consent });
         self.tell(notice, &text);
         self.comment(text);
     }
 
-    /// The lease under which an action runs: its own, or the one taken last before it on the edge.
+    /// The lease under which an action runs: its own, or the one that the last step before it on the way takes.
     fn lease_of(&self, step: &EdgeStep) -> Option<LeaseName> {
-        let edge = self.pipeline.edge(&self.task.position.stage)?;
-        let at = edge.steps.iter().position(|candidate| candidate.name == step.name)?;
-        edge.steps[..=at].iter().rev().find_map(|candidate| candidate.lease.clone())
+        let mut here = &self.task.position.stage;
+        let steps = &self.pipeline.edge(here)?.steps;
+        let mut before = &steps[..=steps.iter().position(|candidate| candidate.name == step.name)?];
+        for _ in self.pipeline.stages() {
+            if let Some(lease) = before.iter().rev().find_map(|candidate| candidate.lease.clone()) {
+                return Some(lease);
+            }
+            let leads_here = |stage: &&Stage| stage.edge.as_ref().is_some_and(|edge| edge.to == *here);
+            here = &self.pipeline.stages().iter().find(leads_here)?.name;
+            before = &self.pipeline.edge(here)?.steps;
+        }
+        None
     }
 
     pub(crate) fn pass(&mut self, step: &StepName) {
@@ -258,7 +283,7 @@ impl<'a> Plan<'a> {
         self.enter_stage(&target);
     }
 
-    fn hold_if_paused(&mut self, step: Option<&StepName>) -> bool {
+    pub(crate) fn hold_if_paused(&mut self, step: Option<&StepName>) -> bool {
         if !self.task.paused {
             return false;
         }
@@ -288,16 +313,41 @@ impl<'a> Plan<'a> {
     fn hold_with(&mut self, kind: HoldKind, reason: &str, notice: Notice) {
         let reason = cut(reason);
         let step = self.task.position.activity.step().cloned();
-        // What runs or lies in main cannot be taken back: nobody else may act on the repository meanwhile.
-        let keeps_leases =
-            matches!(kind, HoldKind::DeployedNotInMain | HoldKind::NotProven | HoldKind::FateUnknown | HoldKind::MergedUntested);
-        if !keeps_leases {
+        let in_flight = matches!(kind, HoldKind::GoneFromBoard | HoldKind::RefusedAtForge) && self.in_critical_window();
+        if !keeps_leases(kind) && !in_flight {
             self.release_leases();
         }
         let text = format!("{} is held: {reason}", self.task.work_item);
         self.enter_activity(Activity::Held { hold: Hold { kind, reason, step } });
         self.tell(notice, &text);
-        self.comment(text);
+        if kind != HoldKind::GoneFromBoard {
+            self.comment(text);
+        }
+    }
+
+    /// Between the start of an irreversible action and its answer: a stop only takes note, and no lease is passed on.
+    pub(crate) fn in_critical_window(&self) -> bool {
+        let Activity::Acting { step } = &self.task.position.activity else { return false };
+        self.pipeline.step(&self.task.position.stage, step).is_some_and(|step| {
+            matches!(step.kind, StepKind::Action { action: Action::Deploy | Action::Merge | Action::ProveMerged })
+                && self.lease_of(step).is_none_or(|lease| self.task.leases.contains_key(&lease))
+        })
+    }
+
+    pub(crate) fn hold_kind(&self) -> Option<HoldKind> {
+        match &self.task.position.activity {
+            Activity::Held { hold } => Some(hold.kind),
+            _ => None,
+        }
+    }
+
+    /// A held task stays held, for the same reason, in a new visit of another stage: what leads out of the hold begins there.
+    pub(crate) fn hold_on_in(&mut self, name: &StageName, step: Option<StepName>) {
+        let Activity::Held { hold } = self.task.position.activity.clone() else {
+            return;
+        };
+        self.visit(name);
+        self.enter_activity(Activity::Held { hold: Hold { step, ..hold } });
     }
 
     pub(crate) fn stop(&mut self) {
@@ -307,27 +357,33 @@ impl<'a> Plan<'a> {
     }
 
     pub(crate) fn settle_cancelled(&mut self) {
-        if let Some(stage) = self.pipeline.terminal(Terminality::Cancelled).map(|stage| stage.name.clone())
-            && self.task.position.stage != stage
-        {
-            self.visit(&stage);
+        if let Some(stage) = self.pipeline.terminal(Terminality::Cancelled).map(|stage| stage.name.clone()) {
+            self.note_visit(&stage);
         }
         self.settle(Terminality::Cancelled, Notice::Cancelled, "was stopped");
     }
 
+    /// Is the commit that was tested proven to be in the base branch?
+    pub(crate) fn is_in_main(&self) -> bool {
+        self.task.merged.is_some() && self.task.merged == self.task.validated
+    }
+
     /// The only way to `done`: where the pipeline merges, the validated commit is proven to be in the base branch.
-    fn settle_done(&mut self) {
-        let merges = self.pipeline.stages().iter().filter_map(|stage| stage.edge.as_ref()).any(|edge| {
-            edge.steps.iter().any(|step| step.kind == StepKind::Action { action: Action::Merge })
-        });
-        let proven = self.task.merged.is_some() && self.task.merged == self.task.validated;
-        if merges && !proven {
+    fn settle_done(&mut self, stage: &StageName) {
+        let merges = self
+            .pipeline
+            .stages()
+            .iter()
+            .filter_map(|stage| stage.edge.as_ref())
+            .any(|edge| edge.steps.iter().any(|step| step.kind == StepKind::Action { action: Action::Merge }));
+        if merges && !self.is_in_main() {
             return self.hold(HoldKind::NotProven, "the validated commit is not known to be in the base branch");
         }
         let said = match &self.task.merged {
             Some(commit) => format!("is done: {commit} is in {}", self.task.base_branch),
             None => "is done".to_owned(),
         };
+        self.note_visit(stage);
         self.settle(Terminality::Done, Notice::Done, &said);
         self.want(Effect::Tidy);
     }
@@ -339,6 +395,18 @@ impl<'a> Plan<'a> {
         self.tell(notice, &text);
         self.comment(text);
     }
+}
+
+/// What runs or lies in main cannot be taken back, or nobody knows: nobody else may act on the repository while a person looks.
+pub(crate) const fn keeps_leases(kind: HoldKind) -> bool {
+    matches!(
+        kind,
+        HoldKind::DeployedNotInMain
+            | HoldKind::NotProven
+            | HoldKind::FateUnknown
+            | HoldKind::MergedUntested
+            | HoldKind::Panicked
+    )
 }
 
 /// Texts inside a task stay short: a task is under 64 KiB.

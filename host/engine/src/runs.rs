@@ -3,8 +3,8 @@
 use domain::effect::Feedback;
 use domain::entry::{Entry, MovedBy};
 use domain::event::{RunOutcome, Spent};
-use domain::ids::{BranchName, CommitId, Digest, RunId};
-use domain::pipeline::RUN_RETRIES;
+use domain::ids::{BranchName, CommitId, Digest, RunId, StepName};
+use domain::pipeline::{Consent, RUN_RETRIES, StepKind};
 use domain::task::{Activity, HoldKind};
 
 use crate::plan::{Plan, cut};
@@ -49,7 +49,9 @@ pub(crate) fn ended(plan: &mut Plan<'_>, attempt: u32, run: RunId, outcome: &Run
             }
             plan.note(Entry::RunRetrySpent);
             let at = plan.now.plus(retry_after.unwrap_or_default());
-            plan.run_at(attempt + 1, at);
+            if !plan.hold_if_paused(None) {
+                plan.run_at(attempt + 1, at);
+            }
         }
         RunOutcome::OverBudget { cause } => plan.hold(HoldKind::OverBudget, cause),
     }
@@ -64,17 +66,34 @@ fn words(outcome: &RunOutcome) -> String {
     }
 }
 
-/// What waits is asked again under the new edges; what acts is left to end; a stage that is gone holds.
+/// What waits is asked again under the new edges; what acts is left to end; a stage that is gone holds. A held task meets the
+/// new pipeline when a person lets it on.
 pub(crate) fn pipeline_changed(plan: &mut Plan<'_>, digest: &Digest) {
     plan.note(Entry::PipelineChanged { digest: digest.clone() });
     let stage = plan.task.position.stage.clone();
+    if matches!(plan.task.position.activity, Activity::Held { .. } | Activity::Acting { .. }) {
+        return;
+    }
     if plan.pipeline.stage(&stage).is_none() {
         return plan.hold(HoldKind::PipelineChanged, &format!("the pipeline has no stage `{stage}` any more"));
     }
-    match plan.task.position.activity {
+    match &plan.task.position.activity {
+        Activity::AwaitingPerson { step, consent } if still_asks(plan, step, *consent) => {}
         Activity::Judging { .. } | Activity::Waiting { step: Some(_), .. } | Activity::AwaitingPerson { .. } => {
             plan.next_step();
         }
         _ => {}
     }
+}
+
+/// Nobody is asked twice for the same because a file changed elsewhere.
+fn still_asks(plan: &Plan<'_>, asked: &StepName, wanted: Consent) -> bool {
+    let Some(edge) = plan.pipeline.edge(&plan.task.position.stage) else { return false };
+    let next = edge.steps.iter().find(|step| !plan.task.passed.contains(&step.name));
+    next.is_some_and(|step| match &step.kind {
+        StepKind::Consent { consent, waived_by } => {
+            step.name == *asked && *consent == wanted && !waived_by.iter().any(|label| plan.task.labels.contains(label))
+        }
+        _ => false,
+    })
 }

@@ -8,7 +8,7 @@ use domain::task::{Activity, HoldKind, Task};
 use domain::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::plan::Plan;
+use crate::plan::{Plan, cut};
 use crate::{answers, intents, runs};
 
 /// What an event leads to.
@@ -44,7 +44,18 @@ pub enum Rejected {
 pub fn step(pipeline: &Pipeline, task: &Task, event: &Event, now: Timestamp) -> Result<Step, Rejected> {
     let mut plan = Plan::new(pipeline, task, now);
     decide(&mut plan, event)?;
+    stop_if_it_waited(&mut plan, task);
     Ok(plan.finish())
+}
+
+/// A stop that was put off takes hold as soon as the irreversible step is left, whatever ended it. Where the commit landed, the
+/// task goes on to its end instead: cancelled would be a lie.
+fn stop_if_it_waited(plan: &mut Plan<'_>, before: &Task) {
+    let left = matches!(before.position.activity, Activity::Acting { .. }) && plan.task.epoch != before.epoch;
+    let ends = matches!(plan.task.position.activity, Activity::Stopping | Activity::Settled { .. });
+    if plan.task.stop_requested && left && !ends && !plan.is_in_main() {
+        plan.stop();
+    }
 }
 
 fn decide(plan: &mut Plan<'_>, event: &Event) -> Result<(), Rejected> {
@@ -60,14 +71,17 @@ fn decide(plan: &mut Plan<'_>, event: &Event) -> Result<(), Rejected> {
         (Activity::Stopping, Event::Intent { .. }) => return Err(Rejected::Duplicate),
         (Activity::Stopping, _) => return Err(Rejected::Late),
         (_, Event::CleanedUp { .. }) => return Err(illegal("nothing is being cleaned up")),
+        (Activity::Held { .. }, Event::Panicked { message }) => plan.note(Entry::Panicked { message: cut(message) }),
         (_, Event::Panicked { message }) => {
-            plan.note(Entry::Panicked { message: message.clone() });
+            plan.note(Entry::Panicked { message: cut(message) });
             plan.hold(HoldKind::Panicked, message);
         }
         (_, Event::Intent { intent, actor, note }) => return intents::decide(plan, *intent, actor, note),
         (_, Event::Observed { observation }) => return intents::observe(plan, observation),
         (_, Event::PipelineChanged { digest }) => runs::pipeline_changed(plan, digest),
-        (Activity::Running { .. }, Event::BranchCut { branch, base, .. }) => return runs::branch_cut(plan, branch, base),
+        (Activity::Running { .. }, Event::BranchCut { branch, base, .. }) => {
+            return runs::branch_cut(plan, branch, base);
+        }
         (Activity::Running { attempt }, Event::RunEnded { run, outcome, spent, .. }) => {
             runs::ended(plan, *attempt, *run, outcome, *spent);
         }

@@ -269,7 +269,7 @@ pub struct ActiveTask {
 /// The data of an event of `GET /api/v1/events`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Change {
-    /// The number of the store's commits so far: the event's id too.
+    /// The number of the store's commits in this life of the host.
     pub sequence: u64,
 }
 

@@ -99,6 +99,8 @@ pub(crate) struct App {
     pub(crate) state: GatewayState,
     /// Ours: a `Host` header with another one was not meant for us.
     pub(crate) port: u16,
+    /// When this router was made: the store's count of commits begins anew with each life of a host.
+    pub(crate) life: Timestamp,
     /// Turns true when the listener closes: streams end.
     pub(crate) closing: watch::Receiver<bool>,
     pub(crate) streams: Arc<Semaphore>,
@@ -108,7 +110,8 @@ pub(crate) struct App {
 impl App {
     pub(crate) fn new(state: GatewayState, port: u16, closing: watch::Receiver<bool>) -> Self {
         let (streams, calls) = (Arc::new(Semaphore::new(STREAMS)), Arc::new(Semaphore::new(STORE_CALLS)));
-        Self { state, port, closing, streams, calls }
+        let life = state.now();
+        Self { state, port, life, closing, streams, calls }
     }
 
     /// Runs what may block on a thread for it. The permit goes along: a client that hangs up frees no slot that is in use.
@@ -140,4 +143,10 @@ impl App {
         })
         .await
     }
+}
+
+/// Ends when the listener closes.
+pub(crate) async fn closed(closing: &mut watch::Receiver<bool>) {
+    // An error is the sender's end: the listener is gone as well. The guard of the value must not outlive this line.
+    drop(closing.wait_for(|closing| *closing).await);
 }

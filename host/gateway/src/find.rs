@@ -43,7 +43,9 @@ pub(crate) fn card(store: &dyn Store, project: &ProjectName, item: &str) -> Resu
     let Some(card) = found else {
         let rows = store.items(project, NAMED as u32 + 1)?;
         let there = named(rows.iter().map(|card| card.work_item.to_string()));
-        return Err(Problem::not_found(format!("there is no work item `{item}` on the board of `{project}`; there {there}")));
+        return Err(Problem::not_found(format!(
+            "there is no work item `{item}` on the board of `{project}`; there {there}"
+        )));
     };
     match &card.gone {
         None => Ok(card),

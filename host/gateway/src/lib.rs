@@ -28,5 +28,5 @@ mod timeline;
 
 pub use app::{Clock, GatewayState, Token, TokenError};
 pub use desk::{Desk, Health};
-pub use router::router;
+pub use router::{router, routes};
 pub use serve::{ServeError, serve};

@@ -16,19 +16,19 @@ const CSS: &str = include_str!("../static/page.css");
 const SCRIPT: &str = include_str!("../static/page.js");
 
 pub(crate) async fn board(State(app): State<App>) -> Page {
-    page(app.ask(board::read).await.map(|board| board::Whole { board }))
+    page(app.ask(move |state| board::read(state, app.life)).await.map(|board| board::Whole { board }))
 }
 
 pub(crate) async fn board_fragment(State(app): State<App>) -> Page {
-    page(app.ask(board::read).await.map(|board| board::Fragment { board }))
+    page(app.ask(move |state| board::read(state, app.life)).await.map(|board| board::Fragment { board }))
 }
 
 pub(crate) async fn ticket(State(app): State<App>, Segments(item): Segments<String>) -> Page {
-    page(app.ask(move |state| ticket::read(state, &item)).await.map(|ticket| ticket::Whole { ticket }))
+    page(app.ask(move |state| ticket::read(state, app.life, &item)).await.map(|ticket| ticket::Whole { ticket }))
 }
 
 pub(crate) async fn ticket_fragment(State(app): State<App>, Segments(item): Segments<String>) -> Page {
-    page(app.ask(move |state| ticket::read(state, &item)).await.map(|ticket| ticket::Fragment { ticket }))
+    page(app.ask(move |state| ticket::read(state, app.life, &item)).await.map(|ticket| ticket::Fragment { ticket }))
 }
 
 pub(crate) async fn asset(Segments(file): Segments<String>) -> Result<Response, Problem> {

@@ -88,11 +88,7 @@ impl Problem {
     /// The inside stays inside: the log has it.
     pub(crate) fn broken(cause: &dyn fmt::Display) -> Self {
         tracing::error!(%cause, "a request broke");
-        Self::new(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "broken",
-            "the host could not answer this; its log says why",
-        )
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "broken", "the host could not answer this; its log says why")
     }
 
     pub(crate) fn status(&self) -> StatusCode {

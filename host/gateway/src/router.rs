@@ -26,7 +26,7 @@ const INTENTS: [(&str, Intent); 7] = [
 ];
 
 /// Every route by its path: the router is made of it, and the documentation is held against it.
-pub(crate) fn table() -> Vec<(&'static str, MethodRouter<App>)> {
+fn table() -> Vec<(&'static str, MethodRouter<App>)> {
     let mut table = vec![
         ("/healthz", get(probes::live)),
         ("/readyz", get(probes::ready)),
@@ -64,6 +64,11 @@ pub(crate) fn table() -> Vec<(&'static str, MethodRouter<App>)> {
     ];
     table.extend(INTENTS.map(|(path, intent)| (path, give(intent))));
     table
+}
+
+/// The path of every route, as the documentation names it.
+pub fn routes() -> Vec<&'static str> {
+    table().into_iter().map(|(path, _)| path).collect()
 }
 
 fn give(intent: Intent) -> MethodRouter<App> {

@@ -47,7 +47,8 @@ pub(crate) struct Moment {
 
 impl Moment {
     pub(crate) fn of(at: Timestamp) -> Self {
-        let Ok(point) = i64::try_from(at.0).map_err(drop).and_then(|at| jiff::Timestamp::from_millisecond(at).map_err(drop))
+        let Ok(point) =
+            i64::try_from(at.0).map_err(drop).and_then(|at| jiff::Timestamp::from_millisecond(at).map_err(drop))
         else {
             return Self { machine: String::new(), text: "the end of time".to_owned() };
         };
@@ -98,7 +99,7 @@ mod tests {
 
     #[test]
     fn times_and_sums_read_well() {
-        assert_eq!(Moment::of(Timestamp(1_790_000_000_000)).text, "2026-09-21 13:33:20 UTC");
+        assert_eq!(Moment::of(Timestamp(1_790_000_000_000)).text, "2026-09-21 14:13:20 UTC");
         assert_eq!(Moment::of(Timestamp(u64::MAX)).text, "the end of time");
         let shown: Vec<String> = [3_999, 720_000, 11_100_000, 187_200_000].map(Milliseconds).map(span).into();
         assert_eq!(shown, ["3 s", "12 min", "3 h 5 min", "2 d 4 h"]);

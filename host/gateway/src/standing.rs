@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 
-use conductor::ports::store::{JobRow, Project, Store, StoreError, WaitReason};
+use conductor::ports::store::{JobRow, Project, StoreError, WaitReason};
 use domain::effect::JobClass;
 use domain::event::Intent;
-use domain::ids::{ProjectName, StepName, TaskId};
+use domain::ids::{ProjectName, TaskId};
 use domain::pipeline::{Consent, Pipeline, StageKind};
 use domain::task::{Activity, Hold, HoldKind, Task, Terminality};
 
@@ -91,7 +91,12 @@ impl Scene {
     }
 
     pub(crate) fn standing(&self, task: &Task) -> Standing {
-        let (state, sentence) = self.sentence(task);
+        let (state, mut sentence) = self.sentence(task);
+        if task.stop_requested && task.end().is_none() {
+            sentence.push_str("; it stops once that has answered");
+        } else if task.paused && !matches!(task.position.activity, Activity::Held { .. }) {
+            sentence.push_str("; it pauses after that");
+        }
         let commands = self.commands(task);
         let needs_person = matches!(task.position.activity, Activity::AwaitingPerson { .. } | Activity::Held { .. });
         Standing { state, sentence, needs_person, commands }
@@ -107,7 +112,9 @@ impl Scene {
             Activity::Judging { step } => {
                 self.queued(task).unwrap_or_else(|| (State::Working, format!("the gate `{step}` is asked")))
             }
-            Activity::Acting { step } => self.queued(task).unwrap_or_else(|| acting(task, step)),
+            Activity::Acting { step } => {
+                self.queued(task).unwrap_or_else(|| (State::Working, format!("the host performs `{step}`")))
+            }
             Activity::Waiting { step, until, why, .. } => {
                 let what = step.as_ref().map_or_else(|| "the run".to_owned(), |step| format!("`{step}`"));
                 (State::Retrying, format!("{what} is tried again by {}: {why}", Moment::of(*until).text))
@@ -169,19 +176,17 @@ impl Scene {
 
     fn can_waive(&self, task: &Task, hold: &Hold) -> bool {
         let pipeline = self.pipeline(&task.project);
-        let step = pipeline.zip(hold.step.as_ref()).and_then(|(pipeline, step)| pipeline.step(&task.position.stage, step));
+        let step =
+            pipeline.zip(hold.step.as_ref()).and_then(|(pipeline, step)| pipeline.step(&task.position.stage, step));
         step.is_some_and(domain::pipeline::EdgeStep::waivable)
     }
 }
 
-fn acting(task: &Task, step: &StepName) -> (State, String) {
-    let then = if task.stop_requested { "; it stops once that has answered" } else { "" };
-    (State::Working, format!("the host performs `{step}`{then}"))
-}
-
 fn held(hold: &Hold) -> (State, String) {
     let state = match hold.kind {
-        HoldKind::NeedsInput | HoldKind::Blocked | HoldKind::GoneFromBoard | HoldKind::RefusedAtForge => State::NeedsYou,
+        HoldKind::NeedsInput | HoldKind::Blocked | HoldKind::GoneFromBoard | HoldKind::RefusedAtForge => {
+            State::NeedsYou
+        }
         HoldKind::Paused => State::Paused,
         HoldKind::Escalated => State::Failed,
         HoldKind::InfraExhausted

@@ -29,7 +29,9 @@ pub(crate) fn words(entry: &Entry) -> Option<String> {
         Entry::StepAnswered { step, answer, note, .. } if note.is_empty() => format!("{step}: {answer}"),
         Entry::StepAnswered { step, answer, note, .. } => format!("{step}: {answer}: {note}"),
         Entry::Waived { step, actor, why } => format!("{step} waived by {actor}: {why}"),
-        Entry::FeedbackAdded { feedback } if feedback.note.is_empty() => format!("for the next run, from {}", feedback.source),
+        Entry::FeedbackAdded { feedback } if feedback.note.is_empty() => {
+            format!("for the next run, from {}", feedback.source)
+        }
         Entry::FeedbackAdded { feedback } => format!("for the next run, from {}: {}", feedback.source, feedback.note),
         Entry::Validated { commit } => format!("the suite passed on {}", short(commit)),
         Entry::ValidationDropped => "what was tested is no more what stands".to_owned(),
@@ -48,7 +50,9 @@ pub(crate) fn words(entry: &Entry) -> Option<String> {
         Entry::LabelsRead { labels, .. } => format!("labels: {}", labels.join(", ")),
         Entry::AftermathEnded { note } => note.clone(),
         Entry::Panicked { message } => format!("deciding panicked: {message}"),
-        Entry::InfraRetriesRefreshed | Entry::StepAsked { .. } | Entry::FeedbackCleared => return None,
+        Entry::InfraRetriesRefreshed | Entry::StepAsked { .. } | Entry::StepPassed { .. } | Entry::FeedbackCleared => {
+            return None;
+        }
     })
 }
 

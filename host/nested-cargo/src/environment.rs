@@ -3,6 +3,8 @@
 //! A build script inherits what cargo, clippy or a coverage tool set for *this* build: its flags, its wrappers, its target
 //! folder, its job server. None of it is meant for a second target. What says how to reach registries stays.
 
+use std::path::{Path, PathBuf};
+
 /// Settings of cargo that are about the machine, not about the build.
 const KEPT: &[&str] = &[
     "CARGO_HOME",
@@ -41,6 +43,19 @@ const DROPPED: &[&str] = &[
 /// Shall a nested cargo not see this variable?
 pub(crate) fn is_dropped(name: &str) -> bool {
     !matches(KEPT, name) && (name.starts_with("CARGO_") || matches(DROPPED, name))
+}
+
+/// Flags for a component, in the form of `CARGO_ENCODED_RUSTFLAGS`: no folder of this machine gets into its panic messages,
+/// and so into what it says and into its digest.
+pub(crate) fn flags_without_paths(root: &Path) -> String {
+    let cargo_home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
+    let cargo_home = cargo_home.or_else(|| std::env::home_dir().map(|home| home.join(".cargo")));
+    let remapped = [(Some(root.to_owned()), "gatewright"), (cargo_home, "cargo")];
+    let flags: Vec<String> = remapped
+        .into_iter()
+        .filter_map(|(folder, name)| Some(format!("--remap-path-prefix={}={name}", folder?.display())))
+        .collect();
+    flags.join("\u{1f}")
 }
 
 /// A pattern that ends in `_` is a prefix.

@@ -20,6 +20,9 @@ pub use shim::build_shim;
 /// The target that components are built for.
 pub const COMPONENT_TARGET: &str = "wasm32-wasip2";
 
+/// What every component is built from, whatever its workspace. The SDK inherits from the root manifest.
+const SOURCES_OF_ALL: [&str; 3] = ["wit", "sdk", "Cargo.toml"];
+
 /// A file that a nested cargo made.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Artifact {
@@ -38,34 +41,26 @@ impl Artifact {
     }
 }
 
-/// Builds `packages` of the workspace in `manifest_dir` (none named: all of them) as components, sorted by package.
+/// Builds the workspace in `folder` of the repository at `root`: its components, sorted by package.
 ///
-/// `out_dir` gets the target folder; two workspaces with the same profile may share it and then share what they depend on.
-pub fn build_components(manifest_dir: &Path, out_dir: &Path, packages: &[&str]) -> Vec<Artifact> {
-    toolchain::require_target(COMPONENT_TARGET, manifest_dir);
-    watch_workspace(manifest_dir);
+/// `out_dir` gets the target folder; two workspaces with the same profile may share it, and then share what they depend on.
+pub fn build_components(root: &Path, folder: &str, out_dir: &Path) -> Vec<Artifact> {
+    let workspace = root.join(folder);
+    toolchain::require_target(COMPONENT_TARGET, &workspace);
+    for sources in SOURCES_OF_ALL {
+        watch(&root.join(sources));
+    }
+    watch_workspace(&workspace);
 
-    let mut cargo = command::nested_cargo(manifest_dir, &out_dir.join("components"));
-    cargo.args(["--release", "--target", COMPONENT_TARGET]);
-    match packages {
-        [] => cargo.arg("--workspace"),
-        named => cargo.args(named.iter().flat_map(|package| ["--package", package])),
-    };
-    let mut components: Vec<Artifact> = command::files_of(cargo, manifest_dir)
+    let mut cargo = command::nested_cargo(&workspace, &out_dir.join("components"));
+    cargo.args(["--workspace", "--release", "--target", COMPONENT_TARGET]);
+    cargo.env("CARGO_ENCODED_RUSTFLAGS", environment::flags_without_paths(root));
+    let mut components: Vec<Artifact> = command::files_of(cargo, &workspace)
         .into_iter()
         .filter(|file| file.path.extension().is_some_and(|extension| extension == "wasm"))
         .map(|file| Artifact::read(file.package, file.path))
         .collect();
     components.sort();
-    components.dedup();
-
-    for package in packages {
-        assert!(
-            components.iter().any(|component| component.package == **package),
-            "package `{package}` in {} made no component: it needs `crate-type = [\"cdylib\"]`",
-            manifest_dir.display()
-        );
-    }
     components
 }
 
@@ -73,21 +68,25 @@ pub fn build_components(manifest_dir: &Path, out_dir: &Path, packages: &[&str]) 
 ///
 /// A folder is looked at as a whole, so nothing may be built into it.
 #[expect(clippy::print_stdout, reason = "this is how a build script talks to cargo")]
-pub fn watch(folder: &Path) {
+pub(crate) fn watch(folder: &Path) {
     println!("cargo::rerun-if-changed={}", folder.display());
 }
 
 /// The members of a workspace, but not the `target` folder that somebody may have made there by hand.
-fn watch_workspace(manifest_dir: &Path) {
-    let entries = std::fs::read_dir(manifest_dir)
-        .unwrap_or_else(|error| panic!("cannot list {}: {error}", manifest_dir.display()));
+fn watch_workspace(workspace: &Path) {
+    let entries =
+        std::fs::read_dir(workspace).unwrap_or_else(|error| panic!("cannot list {}: {error}", workspace.display()));
     for entry in entries.flatten().filter(|entry| entry.file_name() != "target") {
         watch(&entry.path());
     }
 }
 
 fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes
+        .iter()
+        .flat_map(|byte| [byte >> 4, byte & 15])
+        .filter_map(|digit| char::from_digit(digit.into(), 16))
+        .collect()
 }
 
 #[cfg(test)]

@@ -1,5 +1,4 @@
 //! The WIT as Rust types. One world that holds all five kinds, so that each interface is bound once.
-#![expect(missing_docs, reason = "generated from the WIT, whose comments say it")]
 
 wasmtime::component::bindgen!({
     path: "../../wit",

@@ -42,8 +42,6 @@ pub(crate) struct Meter {
     ticks_left: u64,
     memory_bytes: u64,
     table_elements: u64,
-    /// What the last permitted growth added: taken back when it fails after all.
-    last_growth: u64,
     calls: u64,
     idle_calls: u64,
     answer_bytes: u64,
@@ -59,7 +57,6 @@ impl Meter {
             ticks_left: limits.wasm_time.0.div_ceil(tick_ms),
             memory_bytes: 0,
             table_elements: 0,
-            last_growth: 0,
             calls: 0,
             idle_calls: 0,
             answer_bytes: 0,
@@ -128,7 +125,8 @@ impl Meter {
         self.arguments(argument_bytes)
     }
 
-    fn arguments(&mut self, bytes: usize) -> Result<(), Stop> {
+    /// Checks the size of one host call's arguments.
+    pub(crate) fn arguments(&mut self, bytes: usize) -> Result<(), Stop> {
         if bytes as u64 > self.limits.argument_bytes {
             let message = format!("a host call's arguments held more than {} bytes", self.limits.argument_bytes);
             return Err(self.stop(InfraCause::Resources, message));
@@ -158,28 +156,22 @@ impl Meter {
             return false;
         }
         self.memory_bytes = total;
-        self.last_growth = bytes;
         true
     }
 }
 
+/// Every failed growth is remembered, also one past the guest's own maximum: what a guest does without the memory that it wanted
+/// is no judgement. Where the growth fails later, what it would have added stays counted: the call cannot pass any more.
 impl ResourceLimiter for Meter {
     fn memory_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
-        if !self.grow(desired.saturating_sub(current) as u64) {
+        let fits = maximum.is_none_or(|maximum| desired <= maximum) && self.grow(desired.saturating_sub(current) as u64);
+        if !fits {
             self.remember(InfraCause::Memory);
-            return Ok(false);
         }
-        // The guest's own bound: it fails for a reason of its own, and nothing was used.
-        if maximum.is_some_and(|maximum| desired > maximum) {
-            self.memory_bytes -= self.last_growth;
-            return Ok(false);
-        }
-        Ok(true)
+        Ok(fits)
     }
 
     fn memory_grow_failed(&mut self, _error: wasmtime::Error) -> wasmtime::Result<()> {
-        self.memory_bytes -= self.last_growth;
-        self.last_growth = 0;
         self.remember(InfraCause::Memory);
         Ok(())
     }
@@ -187,26 +179,20 @@ impl ResourceLimiter for Meter {
     fn table_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
         let added = desired.saturating_sub(current) as u64;
         let elements = self.table_elements.saturating_add(added);
-        if elements > self.limits.table_elements {
+        if elements > self.limits.table_elements || maximum.is_some_and(|maximum| desired > maximum) {
             self.remember(InfraCause::Table);
             return Ok(false);
         }
-        if !self.grow(added.saturating_mul(ELEMENT_BYTES)) {
+        let fits = self.grow(added.saturating_mul(ELEMENT_BYTES));
+        if fits {
+            self.table_elements = elements;
+        } else {
             self.remember(InfraCause::Memory);
-            return Ok(false);
         }
-        if maximum.is_some_and(|maximum| desired > maximum) {
-            self.memory_bytes -= self.last_growth;
-            return Ok(false);
-        }
-        self.table_elements = elements;
-        Ok(true)
+        Ok(fits)
     }
 
     fn table_grow_failed(&mut self, _error: wasmtime::Error) -> wasmtime::Result<()> {
-        self.memory_bytes -= self.last_growth;
-        self.table_elements -= self.last_growth / ELEMENT_BYTES;
-        self.last_growth = 0;
         self.remember(InfraCause::Table);
         Ok(())
     }

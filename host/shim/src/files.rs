@@ -71,7 +71,9 @@ impl Reserved {
         let file = create_private(&path)?;
         match fallocate(&file, FallocateFlags::empty(), 0, room) {
             Ok(()) => {}
-            Err(Errno::OPNOTSUPP | Errno::NOSYS) => file.write_all_at(&vec![b' '; room as usize], 0)?,
+            Err(Errno::OPNOTSUPP | Errno::NOSYS) => {
+                file.write_all_at(&vec![b' '; room as usize], 0)?;
+            }
             Err(error) => return Err(error.into()),
         }
         file.sync_all()?;

@@ -131,29 +131,35 @@ fn open_log(folder: &Path) -> io::Result<File> {
 fn watch(folder: &Path) -> io::Result<OwnedFd> {
     use inotify::{CreateFlags, WatchFlags, add_watch, init};
     let events = init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?;
-    add_watch(&events, folder, WatchFlags::CREATE | WatchFlags::MOVED_TO | WatchFlags::MODIFY)?;
+    let asked = WatchFlags::CREATE | WatchFlags::MOVED_TO | WatchFlags::MODIFY;
+    add_watch(&events, folder, asked | WatchFlags::DELETE | WatchFlags::MOVE_SELF)?;
     Ok(events)
 }
 
 impl Ready {
     fn run(self) -> io::Result<()> {
-        let started = if self.folder.join(protocol::CANCEL).exists() {
+        let started = if self.folder.join(protocol::CANCEL).symlink_metadata().is_ok() {
             Err(Exit::Cancelled)
         } else {
-            spawn(&self.spec, &self.log, self.cgroup.as_ref())?
+            spawn(&self.spec, &self.log, self.cgroup.as_ref())
                 .map_err(|error| Exit::NotStarted { error: record::cut(&error) })
         };
         let mut holder = Holder::new(self, started);
-        // The host need not wait for the end; for what has ended already it gets the record with the word.
-        if holder.command.is_none() {
-            holder.hold()?;
-            holder.publish()?;
+        // The host need not wait for the end. Where nothing began it gets the record with the word.
+        let began = holder.command.is_some();
+        if began {
             tell_ready();
-            return Ok(());
         }
-        tell_ready();
-        holder.hold()?;
-        holder.publish()
+        if let Err(error) = holder.hold() {
+            // Blind, but not without a blow: the command itself is bound to this process's life.
+            holder.strike();
+            return Err(error);
+        }
+        holder.publish()?;
+        if !began {
+            tell_ready();
+        }
+        Ok(())
     }
 }
 
@@ -273,7 +279,9 @@ impl Holder {
                 }
             }
             // With bubblewrap's own end the kernel has ended its namespace already.
-            Phase::Stopping { .. } if self.status.is_some() && self.sandboxed() => self.phase = Phase::Killing,
+            Phase::Stopping { .. } if self.status.is_some() && self.sandboxed() => {
+                self.phase = Phase::Killing;
+            }
             Phase::Stopping { kill_at } => {
                 if now >= kill_at || self.log_is_full() {
                     self.forced = true;
@@ -284,7 +292,14 @@ impl Holder {
     }
 
     fn reason_to_stop(&mut self, now: u64) -> Option<Exit> {
-        if self.ready.folder.join(protocol::CANCEL).symlink_metadata().is_ok() {
+        // Somebody takes its folder away: nobody can adopt the run, nor ever hear of its end.
+        let gone = self
+            .ready
+            .folder
+            .join(protocol::LOG)
+            .symlink_metadata()
+            .is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
+        if gone || self.ready.folder.join(protocol::CANCEL).symlink_metadata().is_ok() {
             return Some(Exit::Cancelled);
         }
         if self.interrupted {
@@ -317,6 +332,10 @@ impl Holder {
             return;
         }
         self.last_blow = Some(now);
+        self.strike();
+    }
+
+    fn strike(&self) {
         if let Some(group) = &self.ready.cgroup {
             // The walk below does the same without it.
             let _ = group.kill();

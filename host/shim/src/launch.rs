@@ -18,6 +18,8 @@ use crate::sys;
 
 /// This program, even where its file was removed meanwhile.
 const OURSELVES: &str = "/proc/self/exe";
+/// How it is called in a list of processes.
+const NAME: &str = "gatewright-shim";
 /// How ready the kernel is to end the command, rather than the host, when memory runs out (0 to 1000).
 const OOM_SCORE: &str = "500";
 
@@ -26,7 +28,7 @@ const OOM_SCORE: &str = "500";
 pub fn start(folder: &Path) -> ExitCode {
     // Descriptors of the host that are not marked already must not reach the command.
     let started = sys::close_inherited_on_exec().and_then(|()| {
-        Command::new(OURSELVES).arg("hold").arg(folder).env_clear().stderr(Stdio::null()).spawn().map(drop)
+        Command::new(OURSELVES).arg0(NAME).arg("hold").arg(folder).env_clear().stderr(Stdio::null()).spawn().map(drop)
     });
     match started {
         Ok(()) => ExitCode::SUCCESS,
@@ -52,32 +54,31 @@ pub(crate) struct Started {
 }
 
 /// Starts the command through the third life. An error means that the command itself never ran.
-pub(crate) fn spawn(spec: &Spec, log: &std::fs::File, cgroup: Option<&Cgroup>) -> io::Result<Result<Started, String>> {
-    let (failure, failed) = pipe_with(PipeFlags::CLOEXEC)?;
+pub(crate) fn spawn(spec: &Spec, log: &std::fs::File, cgroup: Option<&Cgroup>) -> Result<Started, String> {
+    let before = |error: io::Error| format!("before the command: {error}");
+    let (failure, failed) = pipe_with(PipeFlags::CLOEXEC).map_err(io::Error::from).map_err(before)?;
     let mut command = Command::new(OURSELVES);
-    command.arg("exec").arg(std::process::id().to_string());
+    command.arg0(NAME).arg("exec").arg(std::process::id().to_string());
     command.arg(cgroup.map_or_else(|| OsString::from("-"), |group| group.members_file().into_os_string()));
-    let status = compose(&mut command, spec)?;
-    command.env_clear().envs(&spec.env).current_dir(&spec.cwd);
-    command.stdin(Stdio::from(failed)).stdout(log.try_clone()?).stderr(log.try_clone()?);
-    let child = match command.spawn() {
-        Ok(child) => child,
-        Err(error) => return Ok(Err(format!("in {}: {error}", spec.cwd.display()))),
-    };
+    let status = compose(&mut command, spec).map_err(before)?;
+    command.env_clear().envs(&spec.env).current_dir(&spec.cwd).stdin(Stdio::from(failed));
+    command.stdout(log.try_clone().map_err(before)?).stderr(log.try_clone().map_err(before)?);
+    let child = command.spawn().map_err(|error| format!("in {}: {error}", spec.cwd.display()))?;
     // Our copies of both pipes' far ends: the command's own must be the last ones.
     drop(command);
     let status = status.map(|(ours, theirs)| {
         drop(theirs);
         ours
     });
-    let mut complaint = String::new();
-    std::fs::File::from(failure).take(4096).read_to_string(&mut complaint)?;
-    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
-    match pid {
-        Some(pid) if complaint.is_empty() => Ok(Ok(Started { pid, status })),
-        // It ends by itself and is collected with the tree.
-        _ => Ok(Err(complaint)),
+    let mut complaint = Vec::new();
+    // A pipe that cannot be read has brought no complaint: then the command counts as begun.
+    let _ = std::fs::File::from(failure).take(4096).read_to_end(&mut complaint);
+    if !complaint.is_empty() {
+        // Its process ends by itself and is collected with the tree.
+        return Err(String::from_utf8_lossy(&complaint).into_owned());
     }
+    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+    pid.map(|pid| Started { pid, status }).ok_or_else(|| "its number is none".to_owned())
 }
 
 /// Adds the program and its arguments, inside the sandbox where there is one.
@@ -100,7 +101,9 @@ pub fn exec(mut arguments: impl Iterator<Item = OsString>) -> ExitCode {
         return ExitCode::from(2);
     };
     // Standard input is the pipe on which the shim hears of a failure; the command gets an empty one.
-    let Ok(failed) = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdin(), 3) else { return ExitCode::from(2) };
+    let Ok(failed) = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdin(), 3) else {
+        return ExitCode::from(2);
+    };
     let error = match prepare(&parent, &group) {
         Ok(()) => Command::new(&program).args(arguments).exec(),
         Err(error) => error,

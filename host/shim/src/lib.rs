@@ -10,12 +10,12 @@
 //! The run folder is never shown to the command.
 
 pub mod cgroup;
+mod clock;
 pub mod files;
 pub mod hold;
 pub mod launch;
 pub mod processes;
 pub mod protocol;
-mod clock;
 mod record;
 mod sys;
 mod tree;
@@ -26,7 +26,9 @@ use std::process::ExitCode;
 
 /// What the program does with its arguments.
 pub fn main(mut arguments: impl Iterator<Item = OsString>) -> ExitCode {
-    let Some(verb) = arguments.next() else { return ExitCode::from(2) };
+    let Some(verb) = arguments.next() else {
+        return ExitCode::from(2);
+    };
     match verb.to_str() {
         Some("start") => match arguments.next() {
             Some(folder) => launch::start(Path::new(&folder)),

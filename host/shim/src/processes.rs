@@ -79,7 +79,9 @@ pub struct Handle {
 impl Handle {
     /// Opens it; `None` where the process is gone or its number means another one now.
     pub fn open(pid: u32, start_time: u64) -> io::Result<Option<Self>> {
-        let Some(number) = i32::try_from(pid).ok().and_then(Pid::from_raw) else { return Ok(None) };
+        let Some(number) = i32::try_from(pid).ok().and_then(Pid::from_raw) else {
+            return Ok(None);
+        };
         let fd = match pidfd_open(number, PidfdFlags::empty()) {
             Ok(fd) => fd,
             Err(rustix::io::Errno::SRCH) => return Ok(None),

@@ -195,7 +195,8 @@ pub fn read<T: DeserializeOwned>(folder: &Path, name: &str) -> Result<Option<T>,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(source) => return Err(ProtocolError::Io { path, source }),
     };
-    let malformed = |error: serde_json::Error| ProtocolError::Malformed { path: path.clone(), detail: error.to_string() };
+    let malformed =
+        |error: serde_json::Error| ProtocolError::Malformed { path: path.clone(), detail: error.to_string() };
     let value: serde_json::Value = serde_json::from_slice(&bytes).map_err(malformed)?;
     match value.get("version").and_then(serde_json::Value::as_u64) {
         Some(found) if found == u64::from(VERSION) => serde_json::from_value(value).map(Some).map_err(malformed),

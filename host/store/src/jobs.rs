@@ -1,7 +1,7 @@
 //! Jobs: persisted effects. Each is unique under `(task, version, ordinal)`.
 
 use domain::effect::{Effect, Job, JobClass, Wanted};
-use domain::ids::{Epoch, FenceToken, JobId, TaskId, Version};
+use domain::ids::{Epoch, FenceToken, InvalidId, JobId, LeaseName, TaskId, Version};
 use domain::pipeline::Action;
 use domain::task::Task;
 use domain::time::Timestamp;
@@ -41,7 +41,7 @@ pub(crate) fn insert(sql: &Connection, task: &Task, ordinal: usize, wanted: &Wan
         (task, version, ordinal, epoch, class, effect, body, lease, slot, priority, state, available_at)
         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, 'queued', ?11)";
     let effect = &wanted.effect;
-    let lease = wanted.lease.as_ref().map(|name| name.as_str());
+    let lease = wanted.lease.as_ref().map(LeaseName::as_str);
     let (id, version, epoch) = (int(task.id.0), int(task.version.0), int(task.epoch.0));
     let (class, name, body) = (class_word(effect.class()), effect.name(), to_json(effect)?);
     let (slot, priority, at) = (holds_slot(effect), priority(effect), time(wanted.available_at));
@@ -70,11 +70,12 @@ pub(crate) fn read(row: &Row<'_>) -> Result<Job> {
         effect: get_json(row, "job", "body")?,
         attempt: row.get("attempts")?,
         attempted_before: row.get("attempted")?,
-        lease: lease.map(|name| name.parse()).transpose().map_err(|error: domain::ids::InvalidId| Failure::Row {
-            what: "job",
-            why: error.to_string(),
-        })?,
+        lease: lease.map(LeaseName::new).transpose().map_err(unreadable)?,
     })
+}
+
+fn unreadable(error: InvalidId) -> Failure {
+    Failure::Row { what: "job", why: error.to_string() }
 }
 
 /// A job that somebody holds by this token.

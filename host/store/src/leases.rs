@@ -5,7 +5,7 @@ use domain::task::Task;
 use rusqlite::{Connection, params};
 
 use crate::failure::Result;
-use crate::row::{all, execute, get_name, get_u64, int, one};
+use crate::row::{all, execute, get_name, get_u64, int, number, one};
 
 /// The task stands in line.
 pub(crate) fn request(sql: &Connection, task: &Task, name: &LeaseName) -> Result<()> {
@@ -28,7 +28,7 @@ pub(crate) fn grant(sql: &Connection, task: &Task, name: &LeaseName) -> Result<F
     ensure(sql, &task.project, name)?;
     let row = params![task.project.as_str(), name.as_str(), int(task.id.0)];
     let statement = "UPDATE lease SET holder = ?3, token = token + 1 WHERE project = ?1 AND name = ?2 RETURNING token";
-    let token = one(sql, statement, row, |row| Ok(get_u64(row, "token")?))?.unwrap_or_default();
+    let token = number(sql, statement, row)?.unwrap_or_default();
     execute(sql, "DELETE FROM lease_request WHERE project = ?1 AND name = ?2 AND task = ?3", row)?;
     Ok(FenceToken(token))
 }

@@ -4,13 +4,13 @@
 //! after that commit's fsync. Each request of a group has a SAVEPOINT of its own, so that one's failure is not the others'.
 //! A pool of *readers* answers questions. *Blobs* are files named by their hash, synced before the commit that names them.
 //!
-//! **Story.** An event arrives; [`transact`] reads the task, lets the engine decide, folds the entries, writes the task where
+//! **Story.** An event arrives; `transact` reads the task, lets the engine decide, folds the entries, writes the task where
 //! its version is still the one that was read, and appends entries, jobs and the event itself, all in the request's savepoint.
-//! [`claim`] hands a job to a host, [`complete`] closes it and steps its task in the same transaction.
+//! `claim` hands a job to a host, `complete` closes it and steps its task in the same transaction.
 //!
 //! **Guarantees.** What was acknowledged is there after a crash at any instant; what was not is there wholly or not at all.
 //! The invariants stand as SQL constraints too (`schema/001.sql`), so that a bug is refused instead of committed. After an I/O
-//! error of the database every call answers [`Fatal`](conductor::ports::store::StoreError::Fatal): the process must end.
+//! error of the database every call answers `Fatal`: the process must end.
 //!
 //! **Not guaranteed.** One host at a time: a file lock refuses a second one. The folder must lie on a local file system.
 

@@ -1,7 +1,8 @@
 //! How the store is opened: lock, schema, writer, readers, in this order.
 
 use std::collections::HashMap;
-use std::fs;
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -66,7 +67,8 @@ impl Core {
             return Ok(Arc::clone(pipeline));
         }
         let query = "SELECT pipeline FROM project WHERE name = ?1";
-        let read: Option<Pipeline> = one(sql, query, params![project.as_str()], |row| get_json(row, "project", "pipeline"))?;
+        let read: Option<Pipeline> =
+            one(sql, query, params![project.as_str()], |row| get_json(row, "project", "pipeline"))?;
         let pipeline = Arc::new(read.ok_or_else(|| not_found("project", project))?);
         known.insert(digest, Arc::clone(&pipeline));
         Ok(pipeline)
@@ -79,14 +81,14 @@ impl SqliteStore {
     pub fn open(config: StoreConfig) -> std::result::Result<Self, StoreError> {
         let dir = config.dir.clone();
         let io = |error: std::io::Error| StoreError::Refused(format!("{}: {error}", dir.display()));
-        fs::create_dir_all(&dir).map_err(io)?;
+        // What tickets and agents say is nobody else's business.
+        DirBuilder::new().recursive(true).mode(0o700).create(&dir).map_err(io)?;
         let lock = HostLock::take(&dir)?;
         let path = dir.join("gatewright.db");
         let sql = connect(&path).map_err(StoreError::from)?;
         let blobs = Blobs::open(&dir).map_err(StoreError::from)?;
         let readers = Readers::open(&path, config.readers).map_err(|error| of_sql(&error))?;
-        let core =
-            Arc::new(Core { decide: config.decide, host: config.host, blobs, pipelines: Mutex::default() });
+        let core = Arc::new(Core { decide: config.decide, host: config.host, blobs, pipelines: Mutex::default() });
         let news = Arc::new(News::default());
         let writer = Writer::start(sql, Arc::clone(&core), Arc::clone(&news)).map_err(io)?;
         Ok(Self { writer, readers, core, news, _lock: lock })

@@ -3,7 +3,7 @@
 
 use conductor::ports::store::Applied;
 use domain::event::Event;
-use domain::ids::{CommitId, ProjectName, TaskId};
+use domain::ids::{BranchName, CommitId, ProjectName, TaskId};
 use domain::plugin::Check;
 use domain::task::{Activity, Task};
 use domain::time::Timestamp;
@@ -16,13 +16,7 @@ use crate::transact::{self, Origin};
 use crate::writer::Tx;
 
 /// Counts the fact and tells it to each task that waits for it; how many it woke.
-pub(crate) fn wake(
-    tx: &Tx<'_>,
-    project: &ProjectName,
-    subject: &str,
-    kind: WakeKind,
-    now: Timestamp,
-) -> Result<u32> {
+pub(crate) fn wake(tx: &Tx<'_>, project: &ProjectName, subject: &str, kind: WakeKind, now: Timestamp) -> Result<u32> {
     let statement = "INSERT INTO wake_count (project, subject, kind, count) VALUES (?1, ?2, ?3, 1)
         ON CONFLICT (project, subject, kind) DO UPDATE SET count = count + 1";
     execute(tx.sql, statement, params![project.as_str(), subject, kind.as_str()])?;
@@ -51,9 +45,7 @@ fn waiting(sql: &Connection, project: &ProjectName, subject: &str, kind: WakeKin
 fn is_subject(sql: &Connection, task: &Task, subject: &str, kind: WakeKind) -> Result<bool> {
     Ok(match kind {
         WakeKind::Checks => task.head.as_ref().is_some_and(|head| head.as_str() == subject),
-        WakeKind::Push | WakeKind::PullRequest => {
-            task.branch.as_ref().is_some_and(|branch| branch.as_str() == subject)
-        }
+        WakeKind::Push | WakeKind::PullRequest => task.branch.as_ref().is_some_and(|branch| branch.as_str() == subject),
         WakeKind::Status | WakeKind::Labels | WakeKind::Comment => task.work_item.as_str() == subject,
         WakeKind::Exec => {
             let query = "SELECT 1 FROM run WHERE task = ?1 AND CAST(id AS TEXT) = ?2";
@@ -69,8 +61,8 @@ pub(crate) fn counted(sql: &Connection, task: &Task) -> Result<u64> {
         OR (kind IN ('push', 'pull-request') AND subject = ?3)
         OR (kind IN ('status', 'labels', 'comment') AND subject = ?4)
         OR (kind = 'exec' AND subject IN (SELECT CAST(id AS TEXT) FROM run WHERE task = ?5)))";
-    let head = task.head.as_ref().map(|head| head.as_str());
-    let branch = task.branch.as_ref().map(|branch| branch.as_str());
+    let head = task.head.as_ref().map(CommitId::as_str);
+    let branch = task.branch.as_ref().map(BranchName::as_str);
     let subjects = params![task.project.as_str(), head, branch, task.work_item.as_str(), int(task.id.0)];
     Ok(number(sql, query, subjects)?.unwrap_or(0))
 }

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 use conductor::ports::store::StoreError;
 use rusqlite::Connection;
@@ -14,10 +15,18 @@ use rusqlite::Connection;
 use crate::failure::{Result, of_sql};
 use crate::open::Core;
 
+#[cfg(test)]
+mod tests;
+
 /// How many requests may stand in line; whoever comes later waits to be let in.
 const LINE: usize = 1024;
 /// How many share one commit: enough to make the fsync cheap, few enough that the first does not wait long for the last.
 const GROUP: usize = 256;
+/// How long a group stays open for the next request, and in all: little beside a commit, and nothing for a lone caller.
+const GAP: Duration = Duration::from_micros(200);
+const LINGER: Duration = Duration::from_millis(2);
+
+type Outcome<T> = std::result::Result<T, StoreError>;
 
 /// What a request sees: the connection within its savepoint.
 pub(crate) struct Tx<'a> {
@@ -43,7 +52,7 @@ impl News {
     }
 
     /// After an I/O error nothing is said any more but that.
-    pub(crate) fn check(&self) -> std::result::Result<(), StoreError> {
+    pub(crate) fn check(&self) -> Outcome<()> {
         self.fatal.get().map_or(Ok(()), |text| Err(StoreError::Fatal(text.clone())))
     }
 
@@ -77,17 +86,29 @@ impl Writer {
     }
 
     /// Runs `work` in a transaction. It may run more than once: where the group's commit failed, each is tried alone.
-    pub(crate) fn write<T, F>(&self, work: F) -> std::result::Result<T, StoreError>
+    pub(crate) fn write<T, F>(&self, work: F) -> Outcome<T>
+    where
+        T: Send + 'static,
+        F: FnMut(&Tx<'_>) -> Result<T> + Send + 'static,
+    {
+        self.enqueue(work)?.recv().map_err(|_| gone())?
+    }
+
+    /// Puts `work` into the line; the answer comes after its commit.
+    fn enqueue<T, F>(&self, work: F) -> std::result::Result<Receiver<Outcome<T>>, StoreError>
     where
         T: Send + 'static,
         F: FnMut(&Tx<'_>) -> Result<T> + Send + 'static,
     {
         let (reply, answer) = sync_channel(1);
-        let request = Box::new(Typed { work, outcome: None, reply });
-        let gone = || StoreError::Fatal("the writer is gone".to_owned());
-        self.line.as_ref().ok_or_else(gone)?.send(request).map_err(|_| gone())?;
-        answer.recv().map_err(|_| gone())?
+        let line = self.line.as_ref().ok_or_else(gone)?;
+        line.send(Box::new(Typed { work, outcome: None, reply })).map_err(|_| gone())?;
+        Ok(answer)
     }
+}
+
+fn gone() -> StoreError {
+    StoreError::Fatal("the writer is gone".to_owned())
 }
 
 impl Drop for Writer {
@@ -136,8 +157,8 @@ trait Request: Send {
 
 struct Typed<T, F> {
     work: F,
-    outcome: Option<std::result::Result<T, StoreError>>,
-    reply: SyncSender<std::result::Result<T, StoreError>>,
+    outcome: Option<Outcome<T>>,
+    reply: SyncSender<Outcome<T>>,
 }
 
 impl<T, F> Request for Typed<T, F>
@@ -185,9 +206,20 @@ struct Thread {
 
 impl Thread {
     fn run(&self, waiting: &Receiver<Box<dyn Request>>) {
+        let mut last = 1;
         while let Ok(first) = waiting.recv() {
             let mut group = vec![first];
             group.extend(waiting.try_iter().take(GROUP - 1));
+            // Whoever was answered a moment ago is about to ask again: without this pause the first of them would have a
+            // commit to himself while the others wait for the next.
+            let until = Instant::now() + LINGER;
+            while group.len() < last {
+                let Ok(next) = waiting.recv_timeout(until.saturating_duration_since(Instant::now()).min(GAP)) else {
+                    break;
+                };
+                group.push(next);
+            }
+            last = group.len();
             self.serve(group);
         }
     }
@@ -198,7 +230,9 @@ impl Thread {
                 if changed {
                     self.news.commits.fetch_add(1, Ordering::AcqRel);
                 }
-                group.into_iter().for_each(Request::answer);
+                for request in group {
+                    request.answer();
+                }
                 if changed {
                     self.news.tell();
                 }
@@ -211,7 +245,9 @@ impl Thread {
             }
             Err(trouble) => {
                 self.news.mark(trouble.error());
-                group.into_iter().for_each(|request| request.fail(&trouble));
+                for request in group {
+                    request.fail(&trouble);
+                }
             }
         }
     }
@@ -222,7 +258,7 @@ impl Thread {
             return Err(Trouble::Fatal(text.clone()));
         }
         let before = self.sql.total_changes();
-        let run = || {
+        let mut run = || {
             self.say("BEGIN IMMEDIATE")?;
             for request in &mut *group {
                 self.one(&mut **request)?;

@@ -220,12 +220,14 @@ pub enum TrespassKind {
     HeadElsewhere,
     /// The clone's `.git` is gone, or no folder, or has no readable head. Only files were taken.
     GitFolderBroken,
-    /// Objects are missing, broken or refused by git's checks. No commit was taken.
+    /// Objects are missing, broken or refused by git's checks. No commit was taken; the files were, as they lay there.
     ObjectsRefused,
-    /// Larger than a file, or all files together, may be.
+    /// A file, or all files together, are larger than they may be. In a commit: no commit was taken, the other files were.
     TooLarge,
     /// A named pipe, socket or device; it was removed.
     SpecialFile,
+    /// A file that its owner may not read.
+    Unreadable,
     /// A symbolic link where the host reads only files.
     SymbolicLink,
     /// A repository within the repository.
@@ -241,9 +243,9 @@ pub enum TrespassKind {
 pub struct Rebased {
     /// The branch now.
     pub head: CommitId,
-    /// What it rests on.
+    /// What it rests on: `onto`.
     pub base: CommitId,
-    /// False: the branch contained the base already, and nothing was written.
+    /// False: the branch contained the base already, and nothing was ever written by this mark.
     pub moved: bool,
 }
 
@@ -313,6 +315,9 @@ pub trait Forge: Sight {
     /// Makes a branch. If it is there and holds no work beyond `from`, that is it; if it holds work, `Refused`.
     /// Answers the branch's head.
     fn cut_branch(&self, mark: &Mark, branch: &BranchName, from: &CommitId) -> Result<CommitId, ForgeError>;
+    /// Where this mark's own writes brought the branch from `from`; none: it made none. After a crash, a head that is found here
+    /// is no other hand's.
+    fn moved_by(&self, mark: &Mark, branch: &BranchName, from: &CommitId) -> Result<Option<CommitId>, ForgeError>;
     /// All branches but the base with their heads, sorted: people may have pushed or deleted some.
     fn task_branches(&self) -> Result<Vec<(BranchName, CommitId)>, ForgeError>;
     /// Removes a branch. Gone already is done; `Moved`: somebody pushed to it. Never the base branch.
@@ -334,8 +339,14 @@ pub trait Forge: Sight {
     fn collect_documents(&self, clone: CloneKey, folder: &str, limits: CollectLimits) -> Result<Collected, ForgeError>;
 
     /// Puts a branch upon `onto`, without a work tree. Authors are kept. Attributes (`merge=union`) are those of `onto`.
-    /// `Conflict`: nothing was written.
-    fn rebase(&self, mark: &Mark, branch: &BranchName, expected: &CommitId, onto: &CommitId) -> Result<Rebased, ForgeError>;
+    /// `Conflict`: nothing was written. A repeat with another `onto` goes on from what the first call made.
+    fn rebase(
+        &self,
+        mark: &Mark,
+        branch: &BranchName,
+        expected: &CommitId,
+        onto: &CommitId,
+    ) -> Result<Rebased, ForgeError>;
     /// Moves the base branch to `head`, if `head` rests on `expected_base` and both branches are where they were seen.
     /// `head` in the base already is done. Nothing forces.
     fn merge_fast_forward(

@@ -378,7 +378,13 @@ pub trait Store: Send + Sync {
     /// Jobs that were cancelled while this owner had them: their runs must end.
     fn cancelled_claims(&self, owner: &Incarnation) -> Result<Vec<(JobId, FenceToken)>, StoreError>;
     /// Closes a cancelled job after its run ended; a late run still records its cost.
-    fn close_cancelled(&self, job: JobId, token: FenceToken, spent: Option<Spent>, now: Timestamp) -> Result<(), StoreError>;
+    fn close_cancelled(
+        &self,
+        job: JobId,
+        token: FenceToken,
+        spent: Option<Spent>,
+        now: Timestamp,
+    ) -> Result<(), StoreError>;
     /// Claimed jobs of a task (for a clean-up that waits for them).
     fn claimed_jobs(&self, task: TaskId) -> Result<Vec<JobId>, StoreError>;
     /// When the next queued job becomes available; none: nothing is queued.
@@ -412,12 +418,24 @@ pub trait Store: Send + Sync {
     /// A fact that may end a wait: counted per `(project, subject, kind)`, and told to each task that waits for it.
     fn wake(&self, project: &ProjectName, subject: &str, kind: WakeKind, now: Timestamp) -> Result<u32, StoreError>;
     /// Keeps a reported check, the newest of each name, and wakes.
-    fn put_check(&self, project: &ProjectName, commit: &CommitId, check: &Check, now: Timestamp) -> Result<(), StoreError>;
+    fn put_check(
+        &self,
+        project: &ProjectName,
+        commit: &CommitId,
+        check: &Check,
+        now: Timestamp,
+    ) -> Result<(), StoreError>;
     /// The checks of a commit.
     fn checks(&self, project: &ProjectName, commit: &CommitId) -> Result<Vec<Check>, StoreError>;
 
     /// Freezes or thaws a project's repository.
-    fn set_freeze(&self, project: &ProjectName, reason: Option<&str>, actor: &Actor, now: Timestamp) -> Result<(), StoreError>;
+    fn set_freeze(
+        &self,
+        project: &ProjectName,
+        reason: Option<&str>,
+        actor: &Actor,
+        now: Timestamp,
+    ) -> Result<(), StoreError>;
     /// Why a project is frozen, if it is.
     fn freeze(&self, project: &ProjectName) -> Result<Option<String>, StoreError>;
     /// Leases: name (`project/merge`), holder, token.
@@ -430,20 +448,51 @@ pub trait Store: Send + Sync {
     /// Cards of a project, newest first.
     fn items(&self, project: &ProjectName, limit: u32) -> Result<Vec<BoardItem>, StoreError>;
     /// Moves a card: row, activity and (unless the host moved it) delivery in one transaction. The same status again writes nothing.
-    fn move_item(&self, project: &ProjectName, work_item: &WorkItemId, status: &str, actor: &Actor, now: Timestamp) -> Result<(), StoreError>;
+    fn move_item(
+        &self,
+        project: &ProjectName,
+        work_item: &WorkItemId,
+        status: &str,
+        actor: &Actor,
+        now: Timestamp,
+    ) -> Result<(), StoreError>;
     /// Deletes a card, as people do.
-    fn remove_item(&self, project: &ProjectName, work_item: &WorkItemId, actor: &Actor, now: Timestamp) -> Result<(), StoreError>;
+    fn remove_item(
+        &self,
+        project: &ProjectName,
+        work_item: &WorkItemId,
+        actor: &Actor,
+        now: Timestamp,
+    ) -> Result<(), StoreError>;
     /// The activity of a card, oldest first.
     fn activity(&self, project: &ProjectName, work_item: &WorkItemId) -> Result<Vec<BoardActivity>, StoreError>;
     /// Writes a comment, once per external id: false when it was there.
-    fn put_comment(&self, project: &ProjectName, work_item: &WorkItemId, actor: &Actor, external_id: Option<&str>, text: &str, now: Timestamp) -> Result<bool, StoreError>;
+    fn put_comment(
+        &self,
+        project: &ProjectName,
+        work_item: &WorkItemId,
+        actor: &Actor,
+        external_id: Option<&str>,
+        text: &str,
+        now: Timestamp,
+    ) -> Result<bool, StoreError>;
     /// Comments of a card, newest first.
-    fn comments(&self, project: &ProjectName, work_item: &WorkItemId, limit: u32) -> Result<Vec<BoardComment>, StoreError>;
+    fn comments(
+        &self,
+        project: &ProjectName,
+        work_item: &WorkItemId,
+        limit: u32,
+    ) -> Result<Vec<BoardComment>, StoreError>;
 
     /// Deliveries to expand: the oldest of each work item.
     fn pending_deliveries(&self, limit: u32) -> Result<Vec<Delivery>, StoreError>;
     /// Closes a delivery with what it leads to: events unique on `(delivery, ordinal, task)` and by key, in one transaction.
-    fn expand(&self, delivery: DeliveryId, expansions: &[Expansion], now: Timestamp) -> Result<Vec<Applied>, StoreError>;
+    fn expand(
+        &self,
+        delivery: DeliveryId,
+        expansions: &[Expansion],
+        now: Timestamp,
+    ) -> Result<Vec<Applied>, StoreError>;
 
     /// A delivery could not be expanded yet: one more attempt is counted.
     fn expand_later(&self, delivery: DeliveryId, why: &str) -> Result<(), StoreError>;

@@ -27,9 +27,23 @@ pub trait Tracker: Send + Sync {
     /// Who took it from the board, as far as that is known.
     fn gone_by(&self, project: &ProjectName, work_item: &WorkItemId) -> String;
     /// Newest first.
-    fn comments(&self, project: &ProjectName, work_item: &WorkItemId, limit: u32) -> Result<Vec<Comment>, TrackerError>;
+    fn comments(&self, project: &ProjectName, work_item: &WorkItemId, limit: u32)
+    -> Result<Vec<Comment>, TrackerError>;
     /// Writes what the host wants shown; the same status again writes nothing.
-    fn set_status(&self, project: &ProjectName, work_item: &WorkItemId, status: &str, now: Timestamp) -> Result<(), TrackerError>;
+    fn set_status(
+        &self,
+        project: &ProjectName,
+        work_item: &WorkItemId,
+        status: &str,
+        now: Timestamp,
+    ) -> Result<(), TrackerError>;
     /// Writes a comment, once per external id.
-    fn comment(&self, project: &ProjectName, work_item: &WorkItemId, external_id: &str, text: &str, now: Timestamp) -> Result<(), TrackerError>;
+    fn comment(
+        &self,
+        project: &ProjectName,
+        work_item: &WorkItemId,
+        external_id: &str,
+        text: &str,
+        now: Timestamp,
+    ) -> Result<(), TrackerError>;
 }

@@ -157,9 +157,10 @@ impl HttpOrigin {
     /// Whether each origin that the other matches is matched by this one.
     pub fn covers(&self, other: &Self) -> bool {
         let hosts = if self.any_subdomain {
-            other.host.strip_suffix(&self.host).is_some_and(|rest| {
-                rest.ends_with('.') && rest.len() > 1 || rest.is_empty() && other.any_subdomain
-            })
+            other
+                .host
+                .strip_suffix(&self.host)
+                .is_some_and(|rest| rest.ends_with('.') && rest.len() > 1 || rest.is_empty() && other.any_subdomain)
         } else {
             !other.any_subdomain && self.host == other.host
         };
@@ -256,7 +257,11 @@ fn parse_command(name: &str) -> Result<String, String> {
         return Err("a path is no command's name: the operator's manifest names commands".to_owned());
     }
     let formed = (1..=64).contains(&name.len()) && name.bytes().all(plain) && !name.starts_with(['-', '.']);
-    if formed { Ok(name.to_owned()) } else { Err("a command's name has letters, digits, `-`, `_`, `.`, at most 64".to_owned()) }
+    if formed {
+        Ok(name.to_owned())
+    } else {
+        Err("a command's name has letters, digits, `-`, `_`, `.`, at most 64".to_owned())
+    }
 }
 
 fn parse_origin(text: &str) -> Result<HttpOrigin, String> {
@@ -288,7 +293,9 @@ fn parse_origin(text: &str) -> Result<HttpOrigin, String> {
 
 fn split_port(rest: &str) -> Result<(&str, Option<u16>), String> {
     let after_address = rest.rfind(']').map_or(0, |end| end + 1);
-    let Some(colon) = rest[after_address..].find(':') else { return Ok((rest, None)) };
+    let Some(colon) = rest[after_address..].find(':') else {
+        return Ok((rest, None));
+    };
     let (host, port) = (&rest[..after_address + colon], &rest[after_address + colon + 1..]);
     let plain = port.bytes().all(|byte| byte.is_ascii_digit()) && !port.starts_with('0');
     let number = port.parse::<u16>().ok().filter(|_| plain).ok_or("a port is one number from 1 to 65535")?;
@@ -351,7 +358,10 @@ mod tests {
         ] {
             assert_eq!(text.parse::<Capability>().unwrap().to_string(), text);
         }
-        assert_eq!("http:https://API.example.org:443".parse::<Capability>().unwrap().to_string(), "http:https://api.example.org");
+        assert_eq!(
+            "http:https://API.example.org:443".parse::<Capability>().unwrap().to_string(),
+            "http:https://api.example.org"
+        );
     }
 
     #[test]

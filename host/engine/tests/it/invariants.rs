@@ -48,10 +48,16 @@ pub(crate) const ALL: [fn(&Transition<'_>); 18] = [
 pub(crate) fn what_is_wanted_is_what_the_entries_fold_to(it: &Transition<'_>) {
     for wanted in &it.step.effects {
         match (&wanted.effect, &it.after.position.activity) {
-            (Effect::Launch { attempt, .. }, Activity::Running { attempt: folded }) => assert_eq!(attempt, folded),
+            (Effect::Launch { attempt, .. }, Activity::Running { attempt: folded }) => {
+                assert_eq!(attempt, folded);
+            }
             (Effect::Judge { step, .. }, Activity::Judging { step: folded })
-            | (Effect::Act { step, .. }, Activity::Acting { step: folded }) => assert_eq!(step, folded),
-            (Effect::Timer, Activity::Waiting { until, .. }) => assert_eq!(wanted.available_at, *until),
+            | (Effect::Act { step, .. }, Activity::Acting { step: folded }) => {
+                assert_eq!(step, folded);
+            }
+            (Effect::Timer, Activity::Waiting { until, .. }) => {
+                assert_eq!(wanted.available_at, *until);
+            }
             (Effect::CleanUp, Activity::Stopping) => {}
             (Effect::SetStatus { phase }, _) => assert_eq!(*phase, it.after.phase()),
             (effect, _) => assert_eq!(effect.class(), JobClass::Aftermath, "{effect:?} fits not where the task stands"),
@@ -165,8 +171,10 @@ pub(crate) fn only_a_person_ends_a_hold(it: &Transition<'_>) {
 }
 
 pub(crate) fn who_awaits_a_person_or_has_ended_holds_no_lease(it: &Transition<'_>) {
-    let idle =
-        matches!(it.after.position.activity, Activity::AwaitingPerson { .. } | Activity::Stopping | Activity::Settled { .. });
+    let idle = matches!(
+        it.after.position.activity,
+        Activity::AwaitingPerson { .. } | Activity::Stopping | Activity::Settled { .. }
+    );
     if idle {
         assert!(it.after.leases.is_empty() && it.after.requested.is_empty());
     }
@@ -174,7 +182,8 @@ pub(crate) fn who_awaits_a_person_or_has_ended_holds_no_lease(it: &Transition<'_
 
 pub(crate) fn what_cannot_be_taken_back_runs_under_a_lease(it: &Transition<'_>) {
     for (_, wanted) in it.jobs {
-        let Effect::Act { action: action @ (Action::Rebase | Action::Merge | Action::Deploy), .. } = wanted.effect else {
+        let Effect::Act { action: action @ (Action::Rebase | Action::Merge | Action::Deploy), .. } = wanted.effect
+        else {
             continue;
         };
         let lease = wanted.lease.as_ref().unwrap_or_else(|| panic!("{action:?} runs under no lease"));
@@ -189,14 +198,19 @@ pub(crate) fn lease_changes_are_what_the_entries_say(it: &Transition<'_>) {
         Entry::LeaseReleased { name } => Some(Change::ReleaseLease { name: name.clone() }),
         _ => None,
     });
-    let made =
-        it.step.changes.iter().filter(|change| matches!(change, Change::RequestLease { .. } | Change::ReleaseLease { .. }));
+    let made = it
+        .step
+        .changes
+        .iter()
+        .filter(|change| matches!(change, Change::RequestLease { .. } | Change::ReleaseLease { .. }));
     assert!(said.eq(made.cloned()));
 }
 
 pub(crate) fn a_waive_never_goes_over_a_proof_a_consent_or_security(it: &Transition<'_>) {
     each_entry(it, |task, entry| {
-        let Entry::Waived { step: name, .. } = entry else { return };
+        let Entry::Waived { step: name, .. } = entry else {
+            return;
+        };
         let step = it.pipeline.step(&task.position.stage, name).unwrap();
         let by_label = match &step.kind {
             StepKind::Consent { waived_by, .. } => waived_by.iter().any(|label| task.labels.contains(label)),
@@ -216,7 +230,9 @@ pub(crate) fn no_step_passes_that_nobody_answered(it: &Transition<'_>) {
     let mut kept = BTreeSet::new();
     let mut waived = None;
     each_entry(it, |task, entry| match entry {
-        Entry::StageEntered { stage, .. } if *stage == task.position.stage => kept = task.passed.iter().cloned().collect(),
+        Entry::StageEntered { stage, .. } if *stage == task.position.stage => {
+            kept = task.passed.iter().cloned().collect();
+        }
         Entry::StageEntered { stage, .. } if it.crossed.contains(stage) => {
             let edge = it.pipeline.edge(stage).unwrap();
             kept = edge.steps.iter().map(|step| step.name.clone()).collect();
@@ -233,7 +249,9 @@ pub(crate) fn no_step_passes_that_nobody_answered(it: &Transition<'_>) {
 
 pub(crate) fn a_stage_is_left_forwards_only_over_its_whole_edge(it: &Transition<'_>) {
     each_entry(it, |task, entry| {
-        let Entry::StageEntered { stage: entered, .. } = entry else { return };
+        let Entry::StageEntered { stage: entered, .. } = entry else {
+            return;
+        };
         let left = &task.position.stage;
         if task.visits.is_empty() || !leads_forwards(it.pipeline, left, entered) {
             return;
@@ -249,7 +267,9 @@ pub(crate) fn a_stage_is_left_forwards_only_over_its_whole_edge(it: &Transition<
 pub(crate) fn crossed_after(it: &Transition<'_>) -> BTreeSet<StageName> {
     let mut crossed = it.crossed.clone();
     each_entry(it, |task, entry| {
-        let Entry::StageEntered { stage: entered, .. } = entry else { return };
+        let Entry::StageEntered { stage: entered, .. } = entry else {
+            return;
+        };
         if leads_forwards(it.pipeline, &task.position.stage, entered) {
             crossed.insert(task.position.stage.clone());
         }

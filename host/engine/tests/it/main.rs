@@ -1,8 +1,11 @@
 //! The engine from outside: its whole table, random walks under its invariants, and the named lines of behaviour.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 mod awaiting;
 mod bounces;
 mod holds;
+mod invariants;
 mod leases;
 mod outside;
 mod pipelines;

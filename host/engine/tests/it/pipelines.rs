@@ -2,7 +2,9 @@
 
 use domain::document::Role;
 use domain::ids::{LeaseName, PluginId, StageName, StepName};
-use domain::pipeline::{Action, Consent, Edge, EdgeStep, OnPatience, Pipeline, PipelineDraft, Stage, StageKind, StepKind};
+use domain::pipeline::{
+    Action, Consent, Edge, EdgeStep, OnPatience, Pipeline, PipelineDraft, Stage, StageKind, StepKind,
+};
 use domain::task::Terminality;
 use domain::time::Milliseconds;
 
@@ -53,8 +55,11 @@ fn passage(name: &str, edge: Edge) -> Stage {
 }
 
 fn terminals() -> [Stage; 2] {
-    [("done", Terminality::Done), ("cancelled", Terminality::Cancelled)]
-        .map(|(name, end)| Stage { name: stage(name), kind: StageKind::Terminal { end }, edge: None })
+    [("done", Terminality::Done), ("cancelled", Terminality::Cancelled)].map(|(name, end)| Stage {
+        name: stage(name),
+        kind: StageKind::Terminal { end },
+        edge: None,
+    })
 }
 
 fn checked(name: &str, stages: Vec<Stage>) -> Pipeline {

@@ -7,8 +7,7 @@ use domain::effect::{Change, Effect, JobClass, Notice, Wanted};
 use domain::entry::Entry;
 use domain::event::{Answer, Event, Intent, RunOutcome, Spent, StepFacts};
 use domain::ids::{
-    Actor, BranchName, CommitId, Digest, Epoch, FenceToken, ProjectName, RunId, StageName, TaskId,
-    Version, WorkItemId,
+    Actor, BranchName, CommitId, Digest, Epoch, FenceToken, ProjectName, RunId, StageName, TaskId, Version, WorkItemId,
 };
 use domain::pipeline::{Action, Consent, Pipeline};
 use domain::task::{Activity, HoldKind, Task, Track};
@@ -19,6 +18,8 @@ use crate::invariants::{self, Transition};
 
 pub(crate) struct World {
     pub(crate) pipeline: Pipeline,
+    /// The task before its first entry.
+    pub(crate) first: Task,
     pub(crate) task: Task,
     pub(crate) now: Timestamp,
     /// The drive jobs that a store would hold live, each with the epoch that it carries.
@@ -66,6 +67,7 @@ impl World {
         let (task, first) = begin(&pipeline, seed(track, labels), now);
         let mut world = Self {
             pipeline,
+            first: task.clone(),
             task,
             now,
             jobs: Vec::new(),
@@ -177,64 +179,51 @@ impl World {
         }
     }
 
-    pub(crate) fn grant_leases(&mut self) {
-        for name in self.task.requested.clone() {
-            self.tokens += 1;
-            let token = FenceToken(self.tokens);
-            self.tell(&Event::LeaseGranted { name, token }).unwrap();
+    /// The live drive job was performed, and it went well; where a person is asked, the consent. None: nothing is under way.
+    pub(crate) fn good_event(&mut self) -> Option<Event> {
+        if let Activity::AwaitingPerson { consent, .. } = &self.task.position.activity {
+            let intent = match consent {
+                Consent::Approve => Intent::Approve,
+                Consent::Confirm => Intent::ConfirmDeploy,
+            };
+            return Some(Event::Intent { intent, actor: person(), note: String::new() });
         }
-    }
-
-    /// Performs the live drive job, and it goes well.
-    pub(crate) fn perform(&mut self) -> Step {
-        self.grant_leases();
-        let event = match self.jobs.first().map(|(_, wanted)| wanted.clone()).expect("a live drive job").effect {
-            Effect::Launch { .. } => {
-                if self.task.branch.is_none() {
-                    let cut = Event::BranchCut {
-                        epoch: self.task.epoch,
-                        branch: BranchName::new("gatewright/SHOP-7").unwrap(),
-                        base: commit(1),
-                    };
-                    self.tell(&cut).unwrap();
-                }
-                self.delivered()
+        let epoch = self.task.epoch;
+        let wanted = self.jobs.first().map(|(_, wanted)| wanted.clone())?;
+        if let Some(name) = wanted.lease.filter(|lease| self.task.requested.contains(lease)) {
+            self.tokens += 1;
+            return Some(Event::LeaseGranted { name, token: FenceToken(self.tokens) });
+        }
+        Some(match wanted.effect {
+            Effect::Launch { .. } if self.task.branch.is_none() => {
+                Event::BranchCut { epoch, branch: BranchName::new("gatewright/SHOP-7").unwrap(), base: commit(1) }
             }
+            Effect::Launch { .. } => self.delivered(),
             Effect::Timer => {
-                if let Activity::Waiting { until, .. } = &self.task.position.activity {
-                    self.now = self.now.max(*until);
-                }
-                Event::TimerFired { epoch: self.task.epoch }
+                self.now = self.now.max(wanted.available_at);
+                Event::TimerFired { epoch }
             }
-            Effect::CleanUp => Event::CleanedUp { epoch: self.task.epoch },
+            Effect::CleanUp => Event::CleanedUp { epoch },
             _ => {
                 let facts = self.facts_of_pass();
                 self.answered(Answer::Pass { note: "good".to_owned() }, facts)
             }
-        };
+        })
+    }
+
+    /// The next good thing happens.
+    pub(crate) fn go_on(&mut self) -> Step {
+        let event = self.good_event().unwrap_or_else(|| panic!("nothing is under way: {}", self.stands()));
         self.tell(&event).unwrap()
     }
 
-    /// Performs job after job, and consents where a person is asked, until the task stands as said.
+    /// All goes well, until the task stands as said.
     pub(crate) fn walk_to(&mut self, wanted: &str) {
         for _ in 0..100 {
             if self.stands() == wanted {
                 return;
             }
-            match &self.task.position.activity {
-                Activity::AwaitingPerson { consent, .. } => {
-                    let intent = match consent {
-                        Consent::Approve => Intent::Approve,
-                        Consent::Confirm => Intent::ConfirmDeploy,
-                    };
-                    self.intent(intent, "").unwrap();
-                }
-                Activity::Held { hold } => panic!("held on the way to `{wanted}`: {hold:?}"),
-                Activity::Settled { .. } => panic!("the way ended before `{wanted}`"),
-                _ => {
-                    self.perform();
-                }
-            }
+            self.go_on();
         }
         panic!("`{wanted}` was not reached; the task stands {}", self.stands());
     }

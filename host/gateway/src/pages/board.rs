@@ -7,10 +7,12 @@ use conductor::ports::store::{BoardItem, Project};
 use domain::ids::{ProjectName, StageName, WorkItemId};
 use domain::pipeline::StageKind;
 use domain::task::Task;
+use domain::time::Timestamp;
 
 use crate::api::State;
 use crate::app::GatewayState;
 use crate::problem::Problem;
+use crate::routes::events::Cursor;
 use crate::show::{Moment, cost, line};
 use crate::standing::Scene;
 
@@ -37,7 +39,7 @@ pub(crate) struct Fragment {
 
 /// All that the page says.
 pub(crate) struct Board {
-    pub(crate) sequence: u64,
+    pub(crate) cursor: Cursor,
     pub(crate) at: Moment,
     sentence: String,
     troubles: Vec<String>,
@@ -71,9 +73,9 @@ struct Card {
     commands: Vec<String>,
 }
 
-pub(crate) fn read(state: &GatewayState) -> Result<Board, Problem> {
+pub(crate) fn read(state: &GatewayState, life: Timestamp) -> Result<Board, Problem> {
     // Read before the rest: what is committed meanwhile is shown twice rather than never.
-    let sequence = state.store.sequence();
+    let cursor = Cursor::of(life, state);
     let scene = Scene::read(state)?;
     let tasks = state.store.tasks(false, TASKS)?;
     let health = state.desk.health();
@@ -83,7 +85,7 @@ pub(crate) fn read(state: &GatewayState) -> Result<Board, Problem> {
         projects.push(lane(state, &scene, project, &tasks)?);
     }
     Ok(Board {
-        sequence,
+        cursor,
         at: Moment::of(state.now()),
         sentence: sentence(&scene, &tasks, needs.len()),
         troubles: health.reasons.iter().map(|reason| line(reason, LONGEST_SENTENCE)).collect(),
@@ -128,7 +130,7 @@ fn lane(state: &GatewayState, scene: &Scene, project: &Project, tasks: &[Task]) 
     Ok(Lane {
         name: project.name.to_string(),
         frozen: state.store.freeze(&project.name)?.map(|reason| line(&reason, LONGEST_SENTENCE)),
-        pull: state.desk.pull_command(&project.name),
+        pull: own.iter().any(|task| task.merged.is_some()).then(|| state.desk.pull_command(&project.name)).flatten(),
         columns,
         empty,
     })

@@ -7,12 +7,14 @@ use conductor::ports::store::{BoardComment, BoardItem, EvaluationRow, RunRow, St
 use domain::document::Document;
 use domain::ids::{Digest, WorkItemId};
 use domain::task::Task;
+use domain::time::Timestamp;
 use domain::verdict::Verdict;
 
 use crate::api::State;
 use crate::app::GatewayState;
 use crate::find;
 use crate::problem::Problem;
+use crate::routes::events::Cursor;
 use crate::show::{Moment, cost, line, plain, span};
 use crate::standing::Scene;
 use crate::timeline;
@@ -39,7 +41,7 @@ pub(crate) struct Fragment {
 
 /// All that the page says.
 pub(crate) struct Ticket {
-    pub(crate) sequence: u64,
+    pub(crate) cursor: Cursor,
     pub(crate) at: Moment,
     pub(crate) key: String,
     project: String,
@@ -102,8 +104,8 @@ struct Paper {
     size: u64,
 }
 
-pub(crate) fn read(state: &GatewayState, item: &str) -> Result<Ticket, Problem> {
-    let sequence = state.store.sequence();
+pub(crate) fn read(state: &GatewayState, life: Timestamp, item: &str) -> Result<Ticket, Problem> {
+    let cursor = Cursor::of(life, state);
     let key: WorkItemId = find::parse(item)?;
     let scene = Scene::read(state)?;
     let (mut card, mut task) = (None, None);
@@ -113,10 +115,12 @@ pub(crate) fn read(state: &GatewayState, item: &str) -> Result<Ticket, Problem> 
     }
     let at = Moment::of(state.now());
     match task {
-        Some(task) => started(state, &scene, task, card, sequence, at),
+        Some(task) => started(state, &scene, task, card, cursor, at),
         None => match card {
-            Some(card) => unstarted(state, card, sequence, at),
-            None => Err(Problem::not_found(format!("there is no work item {key}; the board lists those that are there"))),
+            Some(card) => unstarted(state, card, cursor, at),
+            None => {
+                Err(Problem::not_found(format!("there is no work item {key}; the board lists those that are there")))
+            }
         },
     }
 }
@@ -126,7 +130,7 @@ fn started(
     scene: &Scene,
     task: Task,
     card: Option<BoardItem>,
-    sequence: u64,
+    cursor: Cursor,
     at: Moment,
 ) -> Result<Ticket, Problem> {
     let store = &*state.store;
@@ -136,7 +140,7 @@ fn started(
         None => Vec::new(),
     };
     Ok(Ticket {
-        sequence,
+        cursor,
         at,
         key: task.work_item.to_string(),
         project: task.project.to_string(),
@@ -153,11 +157,11 @@ fn started(
     })
 }
 
-fn unstarted(state: &GatewayState, card: BoardItem, sequence: u64, at: Moment) -> Result<Ticket, Problem> {
+fn unstarted(state: &GatewayState, card: BoardItem, cursor: Cursor, at: Moment) -> Result<Ticket, Problem> {
     let comments = state.store.comments(&card.project, &card.work_item, ROWS)?;
     let start = state.desk.start_status(&card.project);
     Ok(Ticket {
-        sequence,
+        cursor,
         at,
         key: card.work_item.to_string(),
         project: card.project.to_string(),
@@ -207,8 +211,13 @@ fn facts(task: &Task) -> Vec<(&'static str, String)> {
     let stage = format!("{}, visit {}, {}", position.stage, position.visit, position.activity.name());
     let retries = format!("{} of the developer's, {} of this step's", task.retries, task.infra_retries);
     let mut facts = vec![("stage", stage), ("since", Moment::of(task.activity_entered_at).text), ("retries", retries)];
-    let commits =
-        [("head", &task.head), ("base", &task.base), ("tested", &task.validated), ("merged", &task.merged), ("deployed", &task.deployed)];
+    let commits = [
+        ("head", &task.head),
+        ("base", &task.base),
+        ("tested", &task.validated),
+        ("merged", &task.merged),
+        ("deployed", &task.deployed),
+    ];
     facts.extend(task.branch.as_ref().map(|branch| ("branch", line(branch.as_str(), 200))));
     facts.extend(commits.into_iter().filter_map(|(name, commit)| Some((name, commit.as_ref()?.to_string()))));
     if !task.leases.is_empty() {
@@ -253,7 +262,7 @@ fn judgements(store: &dyn Store, rows: Vec<EvaluationRow>) -> Vec<Judgement> {
             at: Moment::of(evaluation.at),
             step: line(&evaluation.step, 100),
             plugin: evaluation.plugin.to_string(),
-            digest: evaluation.digest.as_str()[..12].to_owned(),
+            digest: evaluation.digest.as_ref().map_or("not loaded", |digest| &digest.as_str()[..12]).to_owned(),
             answer: line(&evaluation.answer, 100),
             summary: line(&evaluation.summary, 300),
             took: format!("{}.{} ms", evaluation.micros / 1000, evaluation.micros % 1000 / 100),

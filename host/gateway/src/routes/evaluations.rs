@@ -56,7 +56,11 @@ pub(crate) async fn transcript(State(app): State<App>, Segments(id): Segments<St
 }
 
 /// Bytes by hash: briefs, components, answers of other systems. Hence the token, though it is a read.
-pub(crate) async fn blob(State(app): State<App>, _: Operator, Segments(digest): Segments<String>) -> Result<Response, Problem> {
+pub(crate) async fn blob(
+    State(app): State<App>,
+    _: Operator,
+    Segments(digest): Segments<String>,
+) -> Result<Response, Problem> {
     let digest: Digest = find::parse(&digest)?;
     let bytes = app.ask(move |state| Ok(state.store.blob(&digest)?));
     Ok(([(header::CONTENT_TYPE, "application/octet-stream")], bytes.await?).into_response())

@@ -2,22 +2,24 @@
 //!
 //! It says that something changed, never what: the reader asks for what it shows. So nothing is lost by a missed event, and
 //! resuming needs no memory here: a reader that says where it was gets a `change` if the store has gone on since, and a
-//! `resync` if the number is none that this store has reached.
+//! `resync` if it was there in another life of the host, or never.
 
 use std::convert::Infallible;
+use std::fmt;
 use std::time::Duration;
 
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName};
 use axum::response::sse::{Event, Sse};
 use axum::response::{IntoResponse, Response};
+use domain::time::Timestamp;
 use serde::Deserialize;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_stream::wrappers::ReceiverStream;
 
 use crate::api::Change;
-use crate::app::App;
+use crate::app::{App, GatewayState, closed};
 use crate::body::Parameters;
 use crate::problem::Problem;
 
@@ -32,7 +34,33 @@ const BUFFER: usize = 4;
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Since {
-    since: Option<u64>,
+    since: Option<String>,
+}
+
+/// How far a reader has heard, in which life of the host. Readers hand it back and do not look into it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Cursor {
+    life: Timestamp,
+    sequence: u64,
+}
+
+impl Cursor {
+    pub(crate) fn of(life: Timestamp, state: &GatewayState) -> Self {
+        Self { life, sequence: state.store.sequence() }
+    }
+
+    /// What is no cursor of ours was heard in no life of this host.
+    fn parse(text: &str) -> Self {
+        let number = |text: &str| text.parse::<u64>().unwrap_or_default();
+        let (life, sequence) = text.split_once('-').unwrap_or_default();
+        Self { life: Timestamp(number(life)), sequence: number(sequence) }
+    }
+}
+
+impl fmt::Display for Cursor {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}-{}", self.life.0, self.sequence)
+    }
 }
 
 pub(crate) async fn stream(
@@ -40,12 +68,12 @@ pub(crate) async fn stream(
     Parameters(since): Parameters<Since>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let resumed = headers.get("last-event-id").and_then(|id| id.to_str().ok()?.parse().ok());
+    let resumed = headers.get("last-event-id").and_then(|id| id.to_str().ok());
     let permit = std::sync::Arc::clone(&app.streams)
         .try_acquire_owned()
         .map_err(|_| Problem::busy("too many event streams are open; close a tab, or poll"))?;
     let (sender, receiver) = mpsc::channel(BUFFER);
-    let seen = resumed.or(since.since);
+    let seen = resumed.or(since.since.as_deref()).map(Cursor::parse);
     tokio::spawn(async move {
         follow(app, sender, seen).await;
         drop(permit);
@@ -56,15 +84,16 @@ pub(crate) async fn stream(
 
 type Sender = mpsc::Sender<Result<Event, Infallible>>;
 
-async fn follow(app: App, sender: Sender, seen: Option<u64>) {
+async fn follow(app: App, sender: Sender, seen: Option<Cursor>) {
     let mut closing = app.closing.clone();
     let mut looks = interval(LOOK);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut told = app.state.store.sequence();
+    let mut told = Cursor::of(app.life, &app.state);
     let first = match seen {
-        Some(seen) if seen > told => "resync",
-        Some(seen) if seen < told => "change",
-        _ => "hello",
+        None => "hello",
+        Some(seen) if seen == told => "hello",
+        Some(seen) if seen.life == told.life && seen.sequence < told.sequence => "change",
+        Some(_) => "resync",
     };
     let mut next = Some(first);
     let mut beat_at = Instant::now() + BEAT;
@@ -72,7 +101,7 @@ async fn follow(app: App, sender: Sender, seen: Option<u64>) {
         if let Some(name) = next.take() {
             let sent = tokio::select! {
                 sent = sender.send(Ok(event(name, told))) => sent.is_ok(),
-                _ = closing.wait_for(|closing| *closing) => false,
+                () = closed(&mut closing) => false,
             };
             if !sent {
                 return;
@@ -82,20 +111,19 @@ async fn follow(app: App, sender: Sender, seen: Option<u64>) {
         tokio::select! {
             _ = looks.tick() => {}
             () = sender.closed() => return,
-            _ = closing.wait_for(|closing| *closing) => return,
+            () = closed(&mut closing) => return,
         }
-        let sequence = app.state.store.sequence();
-        if sequence != told {
-            // Backwards is another store under the same name: whatever the reader shows may be wrong.
-            next = Some(if sequence > told { "change" } else { "resync" });
-            told = sequence;
+        let now = Cursor::of(app.life, &app.state);
+        if now != told {
+            next = Some("change");
+            told = now;
         } else if Instant::now() >= beat_at {
             next = Some("beat");
         }
     }
 }
 
-fn event(name: &str, sequence: u64) -> Event {
-    let data = serde_json::to_string(&Change { sequence }).unwrap_or_default();
-    Event::default().event(name).id(sequence.to_string()).data(data)
+fn event(name: &str, cursor: Cursor) -> Event {
+    let data = serde_json::to_string(&Change { sequence: cursor.sequence }).unwrap_or_default();
+    Event::default().event(name).id(cursor.to_string()).data(data)
 }

@@ -24,7 +24,13 @@ pub(crate) async fn take(app: App, actor: Actor, intent: Intent, reference: Stri
     app.write(move |state| apply(state, actor, intent, &reference, body)).await.map(Json)
 }
 
-fn apply(state: &GatewayState, actor: Actor, intent: Intent, reference: &str, body: IntentNote) -> Result<Taken, Problem> {
+fn apply(
+    state: &GatewayState,
+    actor: Actor,
+    intent: Intent,
+    reference: &str,
+    body: IntentNote,
+) -> Result<Taken, Problem> {
     let seen = find::task(&*state.store, reference)?;
     if let Some(version) = body.version
         && version != seen.version

@@ -72,10 +72,16 @@ fn known_status(state: &GatewayState, project: &ProjectName, status: &str) -> Re
     if known.is_empty() || known.contains(&status) {
         return Ok(status);
     }
-    Err(Problem::invalid(format!("`status` is `{status}`, which is no column of this board; there are: {}", known.join(", "))))
+    Err(Problem::invalid(format!(
+        "`status` is `{status}`, which is no column of this board; there are: {}",
+        known.join(", ")
+    )))
 }
 
-pub(crate) async fn show(State(app): State<App>, Segments((name, item)): Segments<(String, String)>) -> Answer<CardView> {
+pub(crate) async fn show(
+    State(app): State<App>,
+    Segments((name, item)): Segments<(String, String)>,
+) -> Answer<CardView> {
     let answer = app.ask(move |state| {
         let project = find::project(&*state.store, &name)?;
         let card = find::card(&*state.store, &project.name, &item)?;

@@ -37,7 +37,8 @@ pub(crate) struct Which {
 pub(crate) async fn list(State(app): State<App>, Parameters(which): Parameters<Which>) -> Answer<Listing<TaskView>> {
     let rows = Limit { limit: which.limit }.rows()?;
     let listed = app.ask(move |state| {
-        let only = which.project.map(|name| find::project(&*state.store, &name)).transpose()?.map(|project| project.name);
+        let only =
+            which.project.map(|name| find::project(&*state.store, &name)).transpose()?.map(|project| project.name);
         // The store knows no filter by project: then all that it would give are looked through.
         let asked = if only.is_some() { super::MOST_ROWS } else { rows };
         let mut tasks = state.store.tasks(which.live.unwrap_or(false), asked + 1)?;
@@ -108,7 +109,10 @@ pub(crate) async fn show(State(app): State<App>, Segments(reference): Segments<S
     answer.await.map(Json)
 }
 
-pub(crate) async fn entries(State(app): State<App>, Segments(reference): Segments<String>) -> Answer<Listing<EntryRow>> {
+pub(crate) async fn entries(
+    State(app): State<App>,
+    Segments(reference): Segments<String>,
+) -> Answer<Listing<EntryRow>> {
     let items = app.ask(move |state| {
         let task = find::task(&*state.store, &reference)?;
         Ok(state.store.entries(task.id)?)
@@ -142,7 +146,10 @@ pub(crate) async fn evaluations(
     Ok(Json(listing(evaluations.await?, rows)))
 }
 
-pub(crate) async fn documents(State(app): State<App>, Segments(reference): Segments<String>) -> Answer<Listing<Document>> {
+pub(crate) async fn documents(
+    State(app): State<App>,
+    Segments(reference): Segments<String>,
+) -> Answer<Listing<Document>> {
     let items = app.ask(move |state| {
         let task = find::task(&*state.store, &reference)?;
         Ok(state.store.documents(task.id)?)
@@ -163,7 +170,10 @@ pub(crate) async fn document(
         let Some(found) = found else {
             let there = documents.iter().map(|row| format!("{} ({})", row.id, row.name)).collect::<Vec<_>>().join(", ");
             let there = if there.is_empty() { "none yet".to_owned() } else { there };
-            return Err(Problem::not_found(format!("task {} has no document `{document}`; there are: {there}", task.id)));
+            return Err(Problem::not_found(format!(
+                "task {} has no document `{document}`; there are: {there}",
+                task.id
+            )));
         };
         Ok(state.store.blob(&found.blob)?)
     });

@@ -190,7 +190,7 @@ CREATE TABLE evaluation (
     job INTEGER REFERENCES job (id),
     step TEXT NOT NULL,
     plugin TEXT NOT NULL,
-    digest TEXT NOT NULL,
+    digest TEXT,
     answer TEXT NOT NULL,
     at INTEGER NOT NULL,
     body TEXT NOT NULL

@@ -1,0 +1,215 @@
+//! Taking over what a run did in its clone.
+
+use std::os::fd::OwnedFd;
+
+use conductor::ports::forge::{ForgeError, TakeOver, Taken, Trespass, TrespassKind};
+use domain::ids::CommitId;
+
+use super::EmbeddedForge;
+use super::claim::{Claim, GitFolder};
+use super::clones;
+use super::command::{Call, nul_separated};
+use super::leftovers;
+use super::quarantine::Quarantine;
+use super::refs::{self, Standing};
+use super::scan::{TOLD, scan, tell};
+use super::sight::lossy;
+
+/// Paths that are told.
+const CHANGED: usize = 10_000;
+
+/// See the port.
+pub(super) fn take_over(forge: &EmbeddedForge, request: &TakeOver) -> Result<Taken, ForgeError> {
+    // Before the long work, and again, under the lock, when the branch is moved.
+    let standing = refs::standing(forge, &request.mark, &request.branch, &request.expected)?;
+    let root = clones::open(forge, request.clone)?;
+    let mut trespasses = scan(&root, &forge.trash()?)?;
+    let quarantine = Quarantine::new(forge)?;
+    let mut found = found(forge, &quarantine, &root, request, &mut trespasses)?;
+    // The commits first: no tree is read into an index before git's checks accepted it.
+    if found.head != request.expected
+        && let Some(trespass) = quarantine.import(forge, &found.head, None)?
+    {
+        trespasses.push(trespass);
+        found.head = request.expected.clone();
+    }
+    let tree = clones::place(forge, request.clone);
+    let mut head = leftovers::settle(forge, &quarantine, &root, &tree, request, &found, &mut trespasses)?;
+    if head != found.head
+        && let Some(trespass) = quarantine.import(forge, &head, Some(&found.head))?
+    {
+        trespasses.push(trespass);
+        // Not `found.head`: this commit may have put something back.
+        head = request.expected.clone();
+    }
+    let head = match standing {
+        Standing::Written(ours) => ours,
+        Standing::Ready => refs::advance(forge, &request.mark, &request.branch, &request.expected, &head, "take over")?,
+    };
+    trespasses.sort();
+    trespasses.dedup();
+    trespasses.truncate(TOLD);
+    forge.trash()?.empty()?;
+    Ok(Taken { changed: changed(forge, &request.expected, &head)?, head, trespasses })
+}
+
+/// The commits that a clone offers.
+pub(super) struct Found {
+    /// What the branch shall get; `expected`: nothing.
+    pub(super) head: CommitId,
+    /// The work tree belongs to `head`: what differs from it was left uncommitted.
+    pub(super) is_checked_out: bool,
+}
+
+fn found(
+    forge: &EmbeddedForge,
+    quarantine: &Quarantine,
+    root: &OwnedFd,
+    request: &TakeOver,
+    trespasses: &mut Vec<Trespass>,
+) -> Result<Found, ForgeError> {
+    let expected = &request.expected;
+    let nothing = |is_checked_out| Found { head: expected.clone(), is_checked_out };
+    let folder = match GitFolder::open(root)? {
+        Ok(folder) => folder,
+        Err(trespass) => {
+            trespasses.push(trespass);
+            return Ok(nothing(true));
+        }
+    };
+    let claim = folder.claim(&request.branch)?;
+    if claim.head.as_ref() == Some(expected) && claim.branch.as_ref().is_none_or(|branch| branch == expected) {
+        return Ok(nothing(true));
+    }
+    let refused = match folder.objects() {
+        Ok(objects) => quarantine.copy_from(forge, &objects)?,
+        Err(trespass) => Some(trespass),
+    };
+    // What was copied in spite of it may be all that the commits need; if not, they are not whole.
+    trespasses.extend(refused);
+    Offer { forge, quarantine, request }.choose(claim, trespasses)
+}
+
+/// How a claimed commit stands to the branch.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Relation {
+    /// It is the branch's head.
+    Same,
+    /// It rests on the branch's head.
+    Ahead,
+    /// It is an older commit of the branch, or of the base.
+    Behind,
+    /// It goes another way.
+    Diverged,
+    /// It is not among the objects, or history below it has holes.
+    Missing,
+    /// Nothing is claimed.
+    Nowhere,
+}
+
+struct Offer<'a> {
+    forge: &'a EmbeddedForge,
+    quarantine: &'a Quarantine,
+    request: &'a TakeOver,
+}
+
+impl Offer<'_> {
+    /// What is checked out counts, whatever it is called there: an agent may commit to a branch of its own, or to none. If that
+    /// has nothing to offer, the task's branch counts.
+    fn choose(&self, claim: Claim, trespasses: &mut Vec<Trespass>) -> Result<Found, ForgeError> {
+        let expected = &self.request.expected;
+        let relation = self.relation(claim.head.as_ref())?;
+        match (relation, claim.head) {
+            (Relation::Ahead, Some(head)) => return Ok(Found { head, is_checked_out: true }),
+            (Relation::Diverged, Some(head)) => self.keep(&head, trespasses)?,
+            (Relation::Missing, _) => {
+                let note = "the commit that is checked out is not whole: objects are missing";
+                tell(trespasses, TrespassKind::ObjectsRefused, ".git/HEAD", note);
+            }
+            (Relation::Nowhere, _) => {
+                let note = "the clone's `HEAD` names no commit";
+                tell(trespasses, TrespassKind::GitFolderBroken, ".git/HEAD", note);
+            }
+            _ => {}
+        }
+        let tip_relation = self.relation(claim.branch.as_ref())?;
+        let found = match (tip_relation, claim.branch) {
+            (Relation::Ahead, Some(head)) => Found { head, is_checked_out: relation == Relation::Nowhere },
+            (other, tip) => {
+                if let (Relation::Diverged, Some(tip)) = (other, tip)
+                    && relation != Relation::Diverged
+                {
+                    self.keep(&tip, trespasses)?;
+                }
+                // Without a head that can be read, the files can only be what the run made of the launch's commit.
+                let is_checked_out = matches!(relation, Relation::Same | Relation::Missing | Relation::Nowhere);
+                Found { head: expected.clone(), is_checked_out }
+            }
+        };
+        if !found.is_checked_out && relation != Relation::Diverged {
+            let note = "the clone stands on an older commit; what was left uncommitted there was not taken";
+            tell(trespasses, TrespassKind::HeadElsewhere, "", note);
+        }
+        Ok(found)
+    }
+
+    fn call(&self) -> Call {
+        self.quarantine.call(self.forge).long()
+    }
+
+    fn relation(&self, commit: Option<&CommitId>) -> Result<Relation, ForgeError> {
+        let expected = self.request.expected.as_str();
+        let Some(commit) = commit else { return Ok(Relation::Nowhere) };
+        if commit.as_str() == expected {
+            return Ok(Relation::Same);
+        }
+        if !self.is_there(commit)? {
+            return Ok(Relation::Missing);
+        }
+        let rests = |below: &str, above: &str| self.call().args(["merge-base", "--is-ancestor", below, above]).answer();
+        // Other codes than 0 and 1: history with holes.
+        Ok(match rests(expected, commit.as_str())?.code {
+            0 => Relation::Ahead,
+            1 if rests(commit.as_str(), expected)?.code == 0 => Relation::Behind,
+            1 => Relation::Diverged,
+            _ => Relation::Missing,
+        })
+    }
+
+    fn is_there(&self, commit: &CommitId) -> Result<bool, ForgeError> {
+        Ok(self.call().args(["cat-file", "-e", &format!("{commit}^{{commit}}")]).answer()?.code == 0)
+    }
+
+    /// Rewritten history is not taken, but it may have cost money: it is kept under a ref that only the host sees.
+    fn keep(&self, commit: &CommitId, trespasses: &mut Vec<Trespass>) -> Result<(), ForgeError> {
+        let mark = &self.request.mark;
+        let kept = format!("refs/gatewright/kept/task-{}-job-{}", mark.task, mark.job);
+        let mut note = format!(
+            "the commits at {commit} do not rest on the branch's head {}: they were amended, rebased or reset. \
+             Commit on top of it instead",
+            self.request.expected
+        );
+        match self.quarantine.import(self.forge, commit, None)? {
+            None => {
+                let call = self.forge.durable().env("GIT_COMMITTER_DATE", refs::date(mark));
+                call.args(["update-ref", &kept, commit.as_str()]).done()?;
+                note.push_str(&format!(" (kept as {kept})"));
+            }
+            Some(refused) => trespasses.push(refused),
+        }
+        tell(trespasses, TrespassKind::HistoryRewritten, "", &note);
+        Ok(())
+    }
+}
+
+/// Paths that differ between two commits of the repository.
+fn changed(forge: &EmbeddedForge, from: &CommitId, to: &CommitId) -> Result<Vec<String>, ForgeError> {
+    if from == to {
+        return Ok(Vec::new());
+    }
+    let call = forge.call().args(["diff-tree", "-r", "-z", "--name-only", "--no-renames", "--no-ext-diff"]);
+    let told = call.args([from.as_str(), to.as_str()]).long().bytes()?;
+    let mut paths: Vec<String> = nul_separated(&told).take(CHANGED).map(lossy).collect();
+    paths.sort();
+    Ok(paths)
+}

@@ -1,0 +1,214 @@
+//! The conductor's port to processes, on top of the runner and the watcher.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use conductor::ports::runs::{Ending, ExitRecord, Launch, LaunchError, RunState, Runs, Usage};
+use conductor::project::UsageReader;
+use domain::ids::RunId;
+use domain::time::{Milliseconds, Timestamp};
+use shim::protocol::Exit;
+
+use crate::config::{Confinement, LaunchSpec};
+use crate::environment::{self, ROLE, WORK_ITEM};
+use crate::error::{LaunchError as Refused, RunError};
+use crate::report;
+use crate::runner::Runner;
+use crate::template;
+use crate::watcher::Watcher;
+
+/// A report longer than this is not kept.
+const REPORT_BYTES: usize = 256 * 1024;
+
+/// What the host knows of its own environment.
+pub struct HostEnvironment {
+    /// Names that no run may see: all that the configuration reads a secret from.
+    pub reserved: Vec<String>,
+    /// The values, read once when the host started.
+    pub values: BTreeMap<String, String>,
+}
+
+/// Runs under shims.
+pub struct ShimRuns {
+    runner: Arc<Runner>,
+    watcher: Watcher,
+    environment: HostEnvironment,
+}
+
+impl ShimRuns {
+    /// `on_end` is called once for each watched run, from the watcher's thread.
+    pub fn new(
+        runner: Arc<Runner>,
+        environment: HostEnvironment,
+        on_end: impl Fn(RunId) + Send + 'static,
+    ) -> Result<Self, RunError> {
+        let watcher = Watcher::new(Arc::clone(&runner), Box::new(move |job| on_end(RunId(job))))?;
+        Ok(Self { runner, watcher, environment })
+    }
+
+    /// The runner below, for `doctor`, for the folders to clear, for prolonging a right.
+    pub fn runner(&self) -> &Arc<Runner> {
+        &self.runner
+    }
+
+    fn spec(&self, launch: &Launch) -> Result<LaunchSpec, LaunchError> {
+        let wrong = |error: &dyn std::fmt::Display| LaunchError::Template(error.to_string());
+        let HostEnvironment { reserved, values } = &self.environment;
+        let mut env = environment::passed(&launch.pass_environment, reserved, |name| values.get(name).cloned())
+            .map_err(|error| wrong(&error))?;
+        env.extend(launch.environment.clone());
+        // Only an agent has a template; a command of the project is taken word by word.
+        let argv = match &launch.brief {
+            Some(_) => fill_in(launch, &self.runner.brief_path(launch.run.0)).map_err(|error| wrong(&error))?,
+            None => launch.argv.clone(),
+        };
+        let span = |Milliseconds(span): Milliseconds| Duration::from_millis(span);
+        Ok(LaunchSpec {
+            env,
+            brief: launch.brief.clone(),
+            readable: launch.readable.clone(),
+            writable: launch.writable.clone(),
+            budget: span(launch.budget),
+            grace: span(launch.grace),
+            confinement: if launch.sandboxed { Confinement::Sandboxed } else { Confinement::Trusted },
+            ..LaunchSpec::new(argv, &launch.workdir)
+        })
+    }
+
+    /// A lost run's leavings are ended before anybody hears of it.
+    fn told(&self, run: RunId, state: crate::RunState) -> RunState {
+        let told = convert(state);
+        if told == RunState::Lost
+            && let Err(error) = self.runner.reap_orphans(run.0)
+        {
+            tracing::error!(%run, %error, "a lost run left something behind");
+        }
+        told
+    }
+
+    fn tail(&self, run: RunId) -> Vec<u8> {
+        self.log_tail(run, report::TAIL_BYTES)
+    }
+}
+
+fn fill_in(launch: &Launch, brief: &Path) -> Result<Vec<String>, template::TemplateError> {
+    let named = |name: &str| launch.environment.get(name).map_or("", String::as_str);
+    let values = template::Values { brief, workdir: &launch.workdir, role: named(ROLE), work_item: named(WORK_ITEM) };
+    template::expand(&launch.argv, &values)
+}
+
+fn convert(state: crate::RunState) -> RunState {
+    match state {
+        crate::RunState::Absent => RunState::Absent,
+        crate::RunState::Prepared => RunState::Prepared,
+        // Nobody has a number for it yet.
+        crate::RunState::Starting => RunState::Live { pid: 0 },
+        crate::RunState::Live(info) => RunState::Live { pid: info.pid },
+        crate::RunState::Lost(_) => RunState::Lost,
+        crate::RunState::Ended(record) => match ending(&record.exit) {
+            Some(ending) => RunState::Ended(ExitRecord {
+                ending,
+                started_at: Timestamp(record.started_at_ms),
+                ended_at: Timestamp(record.ended_at_ms),
+            }),
+            None => RunState::Lost,
+        },
+    }
+}
+
+/// `None`: it was ended half-way by nobody's wish (the machine went down, no host prolonged its right), so what it did
+/// is as little known as with a lost one.
+fn ending(exit: &Exit) -> Option<Ending> {
+    match exit {
+        Exit::Exited { code } => Some(Ending::Exited(*code)),
+        Exit::Signaled { signal } => Some(Ending::Signaled(*signal)),
+        Exit::TimedOut => Some(Ending::TimedOut),
+        Exit::Cancelled => Some(Ending::Cancelled),
+        Exit::LogLimit => Some(Ending::LogFull),
+        Exit::NotStarted { error } => Some(Ending::NotStarted(error.clone())),
+        Exit::RightExpired | Exit::Interrupted => None,
+    }
+}
+
+fn infra(error: RunError) -> LaunchError {
+    LaunchError::Infra(error.to_string())
+}
+
+fn refused(error: Refused) -> LaunchError {
+    match error {
+        Refused::CommandNotFound { command, .. } => LaunchError::ProgramMissing { program: command },
+        Refused::CommandHidden { .. } | Refused::Invalid(_) => LaunchError::Template(error.to_string()),
+        Refused::Sandbox(_) | Refused::Shim(_) | Refused::Busy { .. } | Refused::Run(_) => {
+            LaunchError::Infra(error.to_string())
+        }
+    }
+}
+
+fn reader(reader: &UsageReader) -> report::UsageReader {
+    match reader {
+        UsageReader::None => report::UsageReader::None,
+        UsageReader::Json { input_tokens, output_tokens, cost_usd } => report::UsageReader::JsonPointer {
+            cost: cost_usd.clone(),
+            input_tokens: input_tokens.iter().cloned().collect(),
+            output_tokens: output_tokens.iter().cloned().collect(),
+        },
+    }
+}
+
+impl Runs for ShimRuns {
+    fn inspect(&self, run: RunId) -> Result<RunState, LaunchError> {
+        let state = self.runner.settled(run.0).map_err(infra)?;
+        Ok(self.told(run, state))
+    }
+
+    fn launch(&self, launch: &Launch) -> Result<RunState, LaunchError> {
+        let spec = self.spec(launch)?;
+        let launched = self.runner.launch(launch.run.0, &spec).map_err(refused)?;
+        Ok(self.told(launch.run, launched.state))
+    }
+
+    fn cancel(&self, run: RunId) -> Result<(), LaunchError> {
+        match self.runner.cancel(run.0) {
+            // What was never asked for needs no end.
+            Ok(_) | Err(RunError::Absent { .. }) => Ok(()),
+            Err(error) => Err(infra(error)),
+        }
+    }
+
+    fn watch(&self, run: RunId) {
+        if let Err(error) = self.watcher.add(run.0) {
+            tracing::error!(%run, %error, "a run cannot be watched");
+            // Whoever is told looks for himself and finds what is wrong.
+            self.watcher.tell(run.0);
+        }
+    }
+
+    fn log_tail(&self, run: RunId, bytes: u64) -> Vec<u8> {
+        self.runner.log_tail(run.0, bytes).unwrap_or_else(|error| {
+            tracing::warn!(%run, %error, "a log cannot be read");
+            Vec::new()
+        })
+    }
+
+    fn usage(&self, run: RunId, usage: &UsageReader) -> Option<Usage> {
+        let said = reader(usage).read(&self.tail(run))?;
+        Some(Usage {
+            input_tokens: said.input_tokens.unwrap_or_default(),
+            output_tokens: said.output_tokens.unwrap_or_default(),
+            cost_microusd: said.cost_microusd.unwrap_or_default(),
+        })
+    }
+
+    fn report(&self, run: RunId) -> Option<String> {
+        let report = report::last_object(&self.tail(run))?.to_string();
+        (report.len() <= REPORT_BYTES).then_some(report)
+    }
+
+    fn remove(&self, run: RunId) {
+        if let Err(error) = self.runner.remove(run.0) {
+            tracing::warn!(%run, %error, "a run's folder cannot be removed");
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! Launching: everything that can be refused is refused before a folder is made; then the lock decides who starts.
+
+use std::fs::File;
+use std::io::Read;
+use std::os::unix::fs::DirBuilderExt;
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use shim::protocol::{self, MARKER, Sandbox, Spec};
+
+use super::{Launch, PATIENCE, Plan, Runner, absolute_folder, invalid, pause};
+use crate::config::{Confinement, LaunchSpec};
+use crate::environment;
+use crate::error::{LaunchError, RunError};
+use crate::folder::{Folder, Lock, RunState};
+use crate::preflight;
+use crate::sandbox::View;
+
+/// How long a shim may take to say that the command has begun.
+const WORD: Duration = Duration::from_secs(30);
+
+impl Runner {
+    /// Launches the run of a job, or adopts the one that is there. However often this is called for one job, whatever
+    /// died in between, its command is started at most once.
+    pub fn launch(&self, job: u64, spec: &LaunchSpec) -> Result<Launch, LaunchError> {
+        let folder = self.folder(job);
+        for _ in 0..PATIENCE {
+            match self.inspect(job)? {
+                RunState::Absent | RunState::Prepared => {}
+                RunState::Starting => {
+                    pause();
+                    continue;
+                }
+                state => {
+                    return Ok(Launch { job, state, adopted: true });
+                }
+            }
+            let plan = self.plan(job, spec)?;
+            folder.make()?;
+            let lock = {
+                let _gate = self.gate();
+                folder.lock()?
+            };
+            match lock {
+                Lock::Held => pause(),
+                Lock::Taken(lock) => match folder.settled()? {
+                    RunState::Prepared => return self.start(job, &folder, lock, &plan),
+                    state => {
+                        return Ok(Launch { job, state, adopted: true });
+                    }
+                },
+            }
+        }
+        Err(LaunchError::Busy { job })
+    }
+
+    /// Whether a launch would be possible, without making anything.
+    pub fn preflight(&self, job: u64, spec: &LaunchSpec) -> Result<(), LaunchError> {
+        self.plan(job, spec).map(drop)
+    }
+
+    fn plan(&self, job: u64, spec: &LaunchSpec) -> Result<Plan, LaunchError> {
+        let command = spec.argv.first().filter(|command| !command.is_empty());
+        let command = command.ok_or_else(|| invalid("the command is empty"))?;
+        if spec.argv.iter().any(|word| word.contains('\0')) {
+            return Err(invalid("the command holds a NUL"));
+        }
+        if spec.budget.is_zero() || spec.log_limit_bytes == 0 {
+            return Err(invalid("a run needs some time and some room for its log"));
+        }
+        absolute_folder(&spec.cwd)?;
+        let bubblewrap = match spec.confinement {
+            Confinement::Sandboxed => self.sandbox()?,
+            Confinement::Trusted => None,
+        };
+        environment::check(&spec.env, bubblewrap.is_some()).map_err(|error| invalid(error.to_string()))?;
+        let brief_folder = self.brief_folder(job);
+        let view = match bubblewrap {
+            Some(_) => Some(View::of(&self.config, spec, spec.brief.as_ref().map(|_| brief_folder.as_path()))?),
+            None => None,
+        };
+        let outside = &self.config.path;
+        let path = view.as_ref().map_or_else(|| outside.clone(), |view| view.path(outside));
+        let home = view.as_ref().map_or(self.config.home.as_path(), View::home);
+        let marker = marker(job).map_err(self.folder(job).io("drawing a mark for"))?;
+        let mut env = environment::base(&path, home);
+        env.extend(spec.env.clone());
+        if spec.brief.is_some() {
+            env.insert(environment::BRIEF.to_owned(), self.brief_path(job).to_string_lossy().into_owned());
+        }
+        env.insert(MARKER.to_owned(), marker.clone());
+        let searched = env.get("PATH").map_or("", String::as_str);
+        preflight::check(command, &spec.cwd, searched, outside, view.as_ref())?;
+        let sandbox = match (bubblewrap, &view) {
+            (Some(bubblewrap), Some(view)) => Sandbox::Bubblewrap {
+                program: bubblewrap.program.clone(),
+                args: view.arguments(bubblewrap, spec.network)?,
+            },
+            _ => Sandbox::None,
+        };
+        let milliseconds = |span: Duration| u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
+        let spec_file = Spec {
+            version: protocol::VERSION,
+            argv: spec.argv.clone(),
+            cwd: spec.cwd.clone(),
+            env,
+            log_limit_bytes: spec.log_limit_bytes,
+            budget_ms: milliseconds(spec.budget),
+            grace_ms: milliseconds(spec.grace),
+            right_ms: milliseconds(self.config.right),
+            marker,
+            sandbox,
+        };
+        Ok(Plan { spec: spec_file, brief: spec.brief.clone() })
+    }
+
+    fn make_brief_folder(&self, job: u64) -> Result<(), RunError> {
+        let folder = self.brief_folder(job);
+        let io = |source| RunError::Io { what: "making the brief's folder", path: folder.clone(), source };
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder).map_err(io)
+    }
+
+    /// With the lock taken and nothing started yet.
+    fn start(&self, job: u64, folder: &Folder, lock: File, plan: &Plan) -> Result<Launch, LaunchError> {
+        if let Some(brief) = &plan.brief {
+            self.make_brief_folder(job)?;
+            let path = self.brief_path(job);
+            shim::files::write_atomic(&self.brief_folder(job), "brief.md", brief.as_bytes())
+                .map_err(|source| RunError::Io { what: "writing the brief", path, source })?;
+        }
+        protocol::write(folder.path(), protocol::SPEC, &plan.spec).map_err(RunError::from)?;
+        let (mut child, out) = self.spawn(folder, lock)?;
+        let word = hear(out);
+        // It only starts the shim proper and ends.
+        let _ = child.wait();
+        if let Some(problem) = word.strip_prefix("error: ") {
+            return Err(LaunchError::Shim(problem.trim().to_owned()));
+        }
+        match self.inspect(job)? {
+            RunState::Absent | RunState::Prepared => Err(LaunchError::Shim("it ended without a word".to_owned())),
+            state => Ok(Launch { job, state, adopted: false }),
+        }
+    }
+
+    /// Starts the shim. It inherits the lock and nothing else: no environment, no other file.
+    fn spawn(&self, folder: &Folder, lock: File) -> Result<(Child, ChildStdout), LaunchError> {
+        let shim = &self.config.shim_path;
+        let mut command = Command::new(shim);
+        command.arg("start").arg(folder.path()).env_clear().current_dir("/");
+        command.stdin(Stdio::from(lock)).stdout(Stdio::piped()).stderr(Stdio::null());
+        for _ in 0..PATIENCE {
+            match command.spawn() {
+                Ok(mut child) => match child.stdout.take() {
+                    Some(out) => return Ok((child, out)),
+                    None => return Err(LaunchError::Shim("its output is missing".to_owned())),
+                },
+                // Another thread's child was born while the program was being written, and has not become itself yet.
+                Err(error) if error.kind() == std::io::ErrorKind::ExecutableFileBusy => pause(),
+                Err(error) => {
+                    return Err(LaunchError::Shim(format!("{}: {error}", shim.display())));
+                }
+            }
+        }
+        Err(LaunchError::Shim(format!("{} is being written", shim.display())))
+    }
+}
+
+/// The shim's word: it closes its end once the command has begun, or cannot begin.
+fn hear(mut out: ChildStdout) -> String {
+    let deadline = Instant::now() + WORD;
+    let mut said = Vec::new();
+    let mut buffer = [0_u8; 1024];
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let span = Timespec { tv_sec: left.as_secs() as i64, tv_nsec: i64::from(left.subsec_nanos()) };
+        let ready = poll(&mut [PollFd::new(&out, PollFlags::IN)], Some(&span));
+        match ready {
+            Err(rustix::io::Errno::INTR) => continue,
+            Ok(0) | Err(_) => break,
+            Ok(_) => {}
+        }
+        match out.read(&mut buffer) {
+            Ok(0) | Err(_) => break,
+            Ok(read) => said.extend_from_slice(&buffer[..read]),
+        }
+    }
+    String::from_utf8_lossy(&said).into_owned()
+}
+
+/// No other run has it, not one of the same job on another machine either.
+fn marker(job: u64) -> std::io::Result<String> {
+    let mut random = [0_u8; 8];
+    rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::empty())?;
+    Ok(random.iter().fold(format!("{job}-"), |text, byte| format!("{text}{byte:02x}")))
+}

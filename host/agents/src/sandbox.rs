@@ -1,0 +1,86 @@
+//! The sandbox: bubblewrap with namespaces of its own, and a file system in which only what a run needs is there at all.
+//! What is shown is listed; all else (the home, the state folder, other clones, `/var`, the host's `/tmp`) is absent.
+
+mod view;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+pub use view::View;
+
+use crate::config::RunnerConfig;
+
+/// A bubblewrap that was seen to work.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bubblewrap {
+    /// Absolute path of `bwrap`.
+    pub program: PathBuf,
+    /// Whether it may make a user namespace; root can do without.
+    pub user_namespace: bool,
+}
+
+impl Bubblewrap {
+    /// Runs `true` inside, with all that a run gets; the error says in bubblewrap's words why it does not work.
+    pub fn probe(config: &RunnerConfig) -> Result<Self, String> {
+        let program = match &config.bwrap {
+            Some(program) => program.clone(),
+            None => {
+                crate::preflight::find("bwrap", &config.path).ok_or("`bwrap` is not on the PATH; install bubblewrap")?
+            }
+        };
+        let mut reason = String::new();
+        for user_namespace in [true, false] {
+            let tried = Self { program: program.clone(), user_namespace };
+            match tried.try_once() {
+                Ok(()) => return Ok(tried),
+                // The first refusal tells more: without a user namespace only root gets further.
+                Err(error) if reason.is_empty() => reason = error,
+                Err(_) => {}
+            }
+        }
+        Err(reason)
+    }
+
+    fn try_once(&self) -> Result<(), String> {
+        let mut arguments = self.namespaces(true);
+        arguments.extend(view::system());
+        let tried = Command::new(&self.program)
+            .args(arguments)
+            .args(["--chdir", "/", "--", "true"])
+            .env_clear()
+            .env("PATH", "/usr/local/bin:/usr/bin:/bin")
+            .current_dir("/")
+            .stdin(Stdio::null())
+            .output()
+            .map_err(|error| format!("{}: {error}", self.program.display()))?;
+        if tried.status.success() {
+            return Ok(());
+        }
+        let said = String::from_utf8_lossy(&tried.stderr);
+        Err(said
+            .lines()
+            .map(str::trim)
+            .rfind(|line| !line.is_empty())
+            .unwrap_or("it failed and said nothing")
+            .to_owned())
+    }
+
+    /// The options before the file system's.
+    pub(crate) fn namespaces(&self, network: bool) -> Vec<String> {
+        let mut options = Vec::new();
+        if self.user_namespace {
+            options.push("--unshare-user");
+        }
+        options.extend(["--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try"]);
+        if !network {
+            options.push("--unshare-net");
+        }
+        options.extend(["--die-with-parent", "--new-session", "--cap-drop", "ALL", "--hostname", "localhost"]);
+        options.into_iter().map(str::to_owned).collect()
+    }
+}
+
+/// `~` and `~/…` are the home.
+pub(crate) fn expand_home(path: &Path, home: &Path) -> PathBuf {
+    path.strip_prefix("~").map_or_else(|_| path.to_owned(), |inside| home.join(inside))
+}

@@ -1,0 +1,306 @@
+//! What one run sees of the file system.
+
+use std::path::{Path, PathBuf};
+
+use super::{Bubblewrap, expand_home};
+use crate::config::{LaunchSpec, RunnerConfig};
+use crate::error::SandboxError;
+use crate::toolchains;
+
+/// Of `/etc` only what programs need to run at all: names, certificates, the loader's cache. The rest may hold secrets,
+/// and where the host is root's, a run can read what is root's.
+const ETC: [&str; 42] = [
+    "alternatives",
+    "bash.bashrc",
+    "ca-certificates",
+    "ca-certificates.conf",
+    "crypto-policies",
+    "debian_version",
+    "fonts",
+    "gai.conf",
+    "group",
+    "host.conf",
+    "hosts",
+    "inputrc",
+    "ld.so.cache",
+    "ld.so.conf",
+    "ld.so.conf.d",
+    "locale.alias",
+    "locale.conf",
+    "localtime",
+    "login.defs",
+    "magic",
+    "mime.types",
+    "nsswitch.conf",
+    "os-release",
+    "passwd",
+    "perl",
+    "pki/ca-trust",
+    "pki/tls/cert.pem",
+    "pki/tls/certs",
+    "pki/tls/openssl.cnf",
+    "profile",
+    "protocols",
+    "python3",
+    "redhat-release",
+    "resolv.conf",
+    "rpc",
+    "services",
+    "ssl/cert.pem",
+    "ssl/certs",
+    "ssl/openssl.cnf",
+    "terminfo",
+    "timezone",
+    "xdg",
+];
+/// The home of a run whose host has none that could be used.
+const HOME: &str = "/home/agent";
+
+fn text(path: &Path) -> Result<String, SandboxError> {
+    let unusable = || SandboxError::Unusable { path: path.to_owned(), reason: "its name is not UTF-8".to_owned() };
+    path.to_str().map(str::to_owned).ok_or_else(unusable)
+}
+
+fn words(words: &[&str]) -> Vec<String> {
+    words.iter().map(|word| (*word).to_owned()).collect()
+}
+
+/// The system: read-only, with a `/proc`, `/dev` and `/tmp` of its own.
+pub(super) fn system() -> Vec<String> {
+    let mut arguments = Vec::new();
+    for folder in ["/usr", "/nix/store", "/gnu/store"] {
+        if Path::new(folder).is_dir() {
+            arguments.extend(words(&["--ro-bind", folder, folder]));
+        }
+    }
+    for folder in ["/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32"] {
+        match std::fs::read_link(folder) {
+            Ok(target) => arguments.extend(words(&["--symlink", &target.to_string_lossy(), folder])),
+            Err(_) if Path::new(folder).is_dir() => arguments.extend(words(&["--ro-bind", folder, folder])),
+            Err(_) => {}
+        }
+    }
+    // Each Java keeps its security settings in a folder named after its version.
+    let all = std::fs::read_dir("/etc")
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|entry| entry.file_name().into_string().ok());
+    for name in all.filter(|name| name.starts_with("java")).chain(ETC.map(str::to_owned)) {
+        let path = format!("/etc/{name}");
+        if Path::new(&path).exists() {
+            arguments.extend(words(&["--ro-bind", &path, &path]));
+        }
+    }
+    arguments.extend(words(&["--proc", "/proc", "--dev", "/dev", "--dir", "/run"]));
+    for folder in ["/tmp", "/var/tmp"] {
+        arguments.extend(words(&["--perms", "1777", "--tmpfs", folder]));
+    }
+    arguments
+}
+
+/// Shows paths under their own names.
+fn bind(arguments: &mut Vec<String>, option: &str, paths: &[PathBuf]) -> Result<(), SandboxError> {
+    for path in paths {
+        arguments.extend([option.to_owned(), text(path)?, text(path)?]);
+    }
+    Ok(())
+}
+
+/// What one run sees, checked.
+#[derive(Clone, Debug)]
+pub struct View {
+    /// The empty folder that is its `HOME`.
+    home: PathBuf,
+    /// What the host's configuration shows.
+    readable: Vec<PathBuf>,
+    writable: Vec<PathBuf>,
+    /// What is covered where something shown contains it.
+    hidden: Vec<PathBuf>,
+    /// What this launch shows.
+    own_readable: Vec<PathBuf>,
+    own_writable: Vec<PathBuf>,
+    /// The folder of its brief, which is made at the launch.
+    brief: Option<PathBuf>,
+    cwd: PathBuf,
+}
+
+/// Absolute and there. The answer is the path with all links resolved, for comparisons only.
+fn resolve(path: &Path) -> Result<PathBuf, SandboxError> {
+    let unusable = |reason: String| SandboxError::Unusable { path: path.to_owned(), reason };
+    if !path.is_absolute() {
+        return Err(unusable("it is not absolute".to_owned()));
+    }
+    path.canonicalize().map_err(|error| unusable(error.to_string()))
+}
+
+/// As much of a path resolved as exists: a hidden folder may be made later.
+fn resolve_what_exists(path: &Path) -> PathBuf {
+    for ancestor in path.ancestors() {
+        if let (Ok(real), Ok(rest)) = (ancestor.canonicalize(), path.strip_prefix(ancestor)) {
+            return if rest.as_os_str().is_empty() { real } else { real.join(rest) };
+        }
+    }
+    path.to_owned()
+}
+
+impl View {
+    /// Works out and checks what a launch would see. `brief` is the folder of its brief.
+    pub fn of(config: &RunnerConfig, spec: &LaunchSpec, brief: Option<&Path>) -> Result<Self, SandboxError> {
+        let real_home = resolve_what_exists(&config.home);
+        let mut hidden: Vec<PathBuf> =
+            config.hidden.iter().chain([&config.runs_dir, &config.briefs_dir]).cloned().collect();
+        hidden = hidden.iter().map(|path| resolve_what_exists(path)).filter(|path| *path != real_home).collect();
+        let expand =
+            |paths: &[PathBuf]| -> Vec<PathBuf> { paths.iter().map(|path| expand_home(path, &config.home)).collect() };
+        let mut readable = expand(&config.readable);
+        let writable = expand(&config.writable);
+        for path in readable.iter().chain(&writable) {
+            refuse_hidden(path, &hidden, &real_home, writable.contains(path))?;
+        }
+        let own_readable = expand(&spec.readable);
+        let mut own_writable = expand(&spec.writable);
+        own_writable.push(spec.cwd.clone());
+        for path in own_readable.iter().chain(&own_writable) {
+            refuse_containing(path, &hidden, &real_home)?;
+        }
+        if config.detect_toolchains {
+            let found = toolchains::detect(&config.path, &config.home);
+            // What nobody asked for by name is left out where it may not be shown, or is shown already.
+            let lent: Vec<PathBuf> =
+                writable.iter().chain(&own_writable).map(|path| resolve_what_exists(path)).collect();
+            readable.extend(found.into_iter().filter(|path| {
+                let inside = resolve_what_exists(path);
+                let writable = lent.iter().any(|lent| inside.starts_with(lent));
+                !writable && refuse_hidden(path, &hidden, &real_home, false).is_ok()
+            }));
+        }
+        let in_order = |mut paths: Vec<PathBuf>| {
+            paths.sort_by_key(|path| path.components().count());
+            paths.dedup();
+            paths
+        };
+        let view = Self {
+            home: inner_home(&config.home),
+            readable: in_order(readable),
+            writable: in_order(writable),
+            hidden,
+            own_readable: in_order(own_readable),
+            own_writable: in_order(own_writable),
+            brief: brief.map(Path::to_owned),
+            cwd: spec.cwd.clone(),
+        };
+        view.refuse_inside_writable()?;
+        Ok(view)
+    }
+
+    /// A mount inside what an earlier run could write might be led elsewhere by a link.
+    fn refuse_inside_writable(&self) -> Result<(), SandboxError> {
+        let shown = [&self.readable, &self.writable, &self.own_readable, &self.own_writable];
+        for writable in self.writable.iter().chain(&self.own_writable) {
+            let real = resolve(writable)?;
+            for path in shown.into_iter().flatten() {
+                let inside = resolve(path)?;
+                if inside != real && inside.starts_with(&real) {
+                    return Err(SandboxError::InsideWritable { path: path.clone(), writable: writable.clone() });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The run's `HOME`.
+    pub fn home(&self) -> &Path {
+        &self.home
+    }
+
+    /// Whether a path of the host is there inside.
+    pub fn shows(&self, path: &Path) -> bool {
+        let within = |paths: &[PathBuf]| paths.iter().any(|shown| path.starts_with(shown) || leads_into(path, shown));
+        if within(&self.own_readable) || within(&self.own_writable) {
+            return true;
+        }
+        if self.hidden.iter().any(|hidden| path.starts_with(hidden)) {
+            return false;
+        }
+        within(&self.readable)
+            || within(&self.writable)
+            || (toolchains::is_system(path) && !path.starts_with(&self.home))
+    }
+
+    /// What of the host's `PATH` is there inside.
+    pub fn path(&self, path: &str) -> String {
+        let mut kept: Vec<&str> = Vec::new();
+        for entry in path.split(':').filter(|entry| self.shows(Path::new(entry))) {
+            if !kept.contains(&entry) {
+                kept.push(entry);
+            }
+        }
+        kept.join(":")
+    }
+
+    /// All options for bubblewrap. What comes later covers what came before.
+    pub fn arguments(&self, bubblewrap: &Bubblewrap, network: bool) -> Result<Vec<String>, SandboxError> {
+        let mut arguments = bubblewrap.namespaces(network);
+        arguments.extend(system());
+        arguments.extend(words(&["--perms", "0700", "--tmpfs", &text(&self.home)?]));
+        bind(&mut arguments, "--ro-bind", &self.readable)?;
+        bind(&mut arguments, "--bind", &self.writable)?;
+        for hidden in self.hidden.iter().filter(|hidden| self.is_uncovered(hidden)) {
+            if hidden.is_dir() {
+                arguments.extend(words(&["--tmpfs", &text(hidden)?]));
+            } else {
+                arguments.extend(words(&["--ro-bind", "/dev/null", &text(hidden)?]));
+            }
+        }
+        bind(&mut arguments, "--ro-bind", &self.own_readable)?;
+        bind(&mut arguments, "--ro-bind", self.brief.as_slice())?;
+        bind(&mut arguments, "--bind", &self.own_writable)?;
+        arguments.extend(words(&["--remount-ro", "/", "--chdir", &text(&self.cwd)?]));
+        Ok(arguments)
+    }
+
+    /// A hidden path that exists inside something that the system or the configuration shows.
+    fn is_uncovered(&self, hidden: &Path) -> bool {
+        let shown =
+            |paths: &[PathBuf]| paths.iter().any(|path| path.canonicalize().is_ok_and(|real| hidden.starts_with(real)));
+        hidden.exists() && (toolchains::is_system(hidden) || shown(&self.readable) || shown(&self.writable))
+    }
+}
+
+/// A folder may be shown under the name of a link to it.
+fn leads_into(path: &Path, shown: &Path) -> bool {
+    shown.canonicalize().is_ok_and(|real| path.starts_with(real)) && path.canonicalize().is_ok_and(|real| real == path)
+}
+
+/// An empty folder in the home's own place, so that paths in a run's configuration mean the same as outside.
+fn inner_home(home: &Path) -> PathBuf {
+    let root = |path: &Path| path.parent().is_none();
+    let taken =
+        ["/etc", "/proc", "/dev", "/sys", "/run", "/tmp", "/var/tmp"].iter().any(|path| home == Path::new(path));
+    if !home.is_absolute() || root(home) || taken || toolchains::is_system(home) {
+        return PathBuf::from(HOME);
+    }
+    home.to_owned()
+}
+
+/// What contains a hidden path or the home must not be shown by a launch.
+fn refuse_containing(path: &Path, hidden: &[PathBuf], home: &Path) -> Result<(), SandboxError> {
+    let real = resolve(path)?;
+    match hidden.iter().map(PathBuf::as_path).chain([home]).find(|hidden| hidden.starts_with(&real)) {
+        Some(found) => Err(SandboxError::NeverShown { path: path.to_owned(), hidden: found.to_owned() }),
+        None => Ok(()),
+    }
+}
+
+/// What the configuration shows must not be hidden, nor be the home or contain it. What it lets a run write must not
+/// contain a hidden path either; what it lets a run read may: that path is covered.
+fn refuse_hidden(path: &Path, hidden: &[PathBuf], home: &Path, writable: bool) -> Result<(), SandboxError> {
+    let real = resolve(path)?;
+    let inside = hidden.iter().find(|hidden| real.starts_with(hidden) || (writable && hidden.starts_with(&real)));
+    let found = inside.map(PathBuf::as_path).or_else(|| Some(home).filter(|home| home.starts_with(&real)));
+    match found {
+        Some(found) => Err(SandboxError::NeverShown { path: path.to_owned(), hidden: found.to_owned() }),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,194 @@
+//! The texts of the planned files. Their comments teach: whoever opens one for the first time should need no other page.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use domain::document::Role;
+
+use crate::init::agent::{AgentChoice, Profile};
+use crate::init::listing::TestCommand;
+use crate::init::{InitError, InitRequest, Preset};
+
+/// A longer list stands with one word a line.
+const LINE_LENGTH: usize = 90;
+
+/// `gatewright.toml`.
+pub(crate) const HOST: &str = include_str!("host.toml");
+
+/// `projects/NAME.toml`.
+pub(crate) fn project(
+    request: &InitRequest,
+    agents: &BTreeMap<Role, AgentChoice>,
+    test: &TestCommand,
+) -> Result<String, InitError> {
+    let mut text = head(request)?;
+    let mut taught = false;
+    for role in request.preset.roles() {
+        let agent = agents.get(role);
+        if *role == Role::Tester && !request.agents.contains_key(role) {
+            tester(&mut text, agent, test)?;
+        } else if let Some(agent) = agent {
+            worker(&mut text, *role, &agent.profile(), test, &mut taught)?;
+        }
+    }
+    text.push_str("# The project's own test suite: the step `retest` runs it on what will land.\n");
+    command(&mut text, "test", &test.argv, test.readable)?;
+    if request.preset == Preset::Full {
+        hooks(&mut text, request)?;
+    }
+    text.push_str(TAIL);
+    Ok(text)
+}
+
+const TAIL: &str = "# Settings of a gate, by the name of its step.
+# [gates.checks-green]
+# settings = { required = [\"build\"] }
+
+# Plugins of yours: `gatewright plugin add FILE` writes their entries here.
+";
+
+fn head(request: &InitRequest) -> Result<String, InitError> {
+    let repository = request.repository.to_string_lossy();
+    let way = match request.preset {
+        Preset::Quick => "development, review, testing, your approval, merge",
+        Preset::Full => "analysis, architecture, development, review, testing, staging, deploy, merge",
+    };
+    Ok(format!(
+        "# One project. docs/configuration.md explains every key; `gatewright check` checks the file.
+
+# The project's name; the file bears it too.
+name = {}
+# Work items are {prefix}-1, {prefix}-2, …
+prefix = {}
+# Your repository. Nobody works in it: each task has a clone of its own.
+repository = {}
+# Where finished work lands: only as a fast-forward to the very commit that was tested.
+base-branch = {}
+# The way of a task. \"{}\": {way}.
+# In its place [[stage]] tables may draw a way of your own.
+pipeline = {}
+
+",
+        quote("the name", request.name.as_str())?,
+        quote("the prefix", &request.prefix)?,
+        quote("the repository's path", &repository)?,
+        quote("the branch", request.base_branch.as_str())?,
+        request.preset.as_str(),
+        quote("the pipeline", request.preset.as_str())?,
+        prefix = request.prefix,
+    ))
+}
+
+fn worker(
+    text: &mut String,
+    role: Role,
+    profile: &Profile,
+    test: &TestCommand,
+    taught: &mut bool,
+) -> Result<(), InitError> {
+    let teach = !std::mem::replace(taught, true);
+    let comment = |text: &mut String, line: &str| {
+        if teach {
+            let _ = writeln!(text, "# {line}");
+        }
+    };
+    let _ = writeln!(text, "[roles.{role}]");
+    comment(text, "The agent: program and arguments, no shell. Filled in: {brief} {workdir} {role} {work_item}.");
+    let _ = writeln!(text, "command = {}", list("the agent's command", &profile.argv)?);
+    comment(text, "The beginning of each brief; relative to the folder of gatewright.toml.");
+    let _ = writeln!(text, "prompt = \"prompts/{role}.md\"");
+    comment(text, "After this long it is told to end (TERM); after the grace its whole process tree is ended.");
+    let _ = writeln!(text, "timeout = \"{}\"\ngrace = \"20s\"", timeout(role));
+    if let Some(usage) = usage(profile) {
+        comment(text, "Where the last JSON object that it prints says what it cost (JSON pointers).");
+        let _ = writeln!(text, "usage = {usage}");
+    }
+    comment(text, "Names of your environment that it sees. It sees no other, and never a token of forge or tracker.");
+    let _ = writeln!(text, "pass-environment = {}", list_of(profile.pass_environment));
+    comment(text, "Paths beside its clone that it may read, and that it may write.");
+    // A developer who cannot run the suite hands in what does not pass it.
+    let readable = if matches!(role, Role::Developer | Role::Tester) { test.readable } else { &[] };
+    let _ = writeln!(text, "readable = {}\nwritable = {}\n", list_of(readable), list_of(profile.writable));
+    Ok(())
+}
+
+/// The tester is the suite itself; how an agent takes its place stands beside it.
+fn tester(text: &mut String, agent: Option<&AgentChoice>, test: &TestCommand) -> Result<(), InitError> {
+    text.push_str(
+        "[roles.tester]\n# A plain command: its exit code is the verdict, and the host writes the test report.\n",
+    );
+    let _ = writeln!(text, "run = {}", list("the test command", &test.argv)?);
+    let _ = writeln!(text, "timeout = \"{}\"\ngrace = \"20s\"", timeout(Role::Tester));
+    let _ = writeln!(text, "readable = {}", list_of(test.readable));
+    if let Some(agent) = agent {
+        text.push_str("# An agent that also tries what the ticket asks for, in its place:\n");
+        let command = list("the agent's command", &agent.profile().argv)?;
+        let _ = writeln!(text, "# command = {}", command.replace('\n', "\n# "));
+        text.push_str("# prompt = \"prompts/tester.md\"\n");
+    }
+    text.push('\n');
+    Ok(())
+}
+
+fn hooks(text: &mut String, request: &InitRequest) -> Result<(), InitError> {
+    for (word, argv, what) in [
+        (
+            "staging",
+            &request.staging,
+            "Brings the tested commit to staging. Exit code 0: done; 2: could not try, once more later; else: failed.",
+        ),
+        ("deploy", &request.deploy, "Brings the tested commit to production. Exit codes as above."),
+    ] {
+        let _ = writeln!(
+            text,
+            "# {what}\n# In its sandbox it writes only what `writable` names; `sandboxed = false` gives it the whole machine."
+        );
+        command(text, word, argv.as_deref().unwrap_or_default(), &[])?;
+    }
+    Ok(())
+}
+
+fn command(text: &mut String, word: &str, argv: &[String], readable: &[&str]) -> Result<(), InitError> {
+    let _ = writeln!(text, "[commands.{word}]\nrun = {}", list("a command", argv)?);
+    let _ = writeln!(text, "timeout = \"30m\"\nsandboxed = true\nreadable = {}\nwritable = []\n", list_of(readable));
+    Ok(())
+}
+
+/// Catalogue E5.
+const fn timeout(role: Role) -> &'static str {
+    match role {
+        Role::Developer => "60m",
+        Role::Reviewer => "50m",
+        Role::Analyst | Role::Architect | Role::Tester | Role::Deployer => "30m",
+    }
+}
+
+fn usage(profile: &Profile) -> Option<String> {
+    let named = [
+        ("cost-usd", profile.cost_usd),
+        ("input-tokens", profile.input_tokens),
+        ("output-tokens", profile.output_tokens),
+    ];
+    let pointers: Vec<String> =
+        named.into_iter().filter_map(|(key, pointer)| Some(format!("{key} = \"{}\"", pointer?))).collect();
+    (!pointers.is_empty()).then(|| format!("{{ format = \"json\", {} }}", pointers.join(", ")))
+}
+
+fn list(what: &'static str, words: &[String]) -> Result<String, InitError> {
+    let words = words.iter().map(|word| quote(what, word)).collect::<Result<Vec<_>, _>>()?;
+    let line = format!("[{}]", words.join(", "));
+    if line.len() <= LINE_LENGTH { Ok(line) } else { Ok(format!("[\n  {},\n]", words.join(",\n  "))) }
+}
+
+/// Words of ours, which need no escape.
+fn list_of(words: &[&str]) -> String {
+    format!("[{}]", words.iter().map(|word| format!("\"{word}\"")).collect::<Vec<_>>().join(", "))
+}
+
+fn quote(what: &'static str, text: &str) -> Result<String, InitError> {
+    if text.chars().any(char::is_control) {
+        let why = format!("it holds a control character: {text:?}");
+        return Err(InitError::Unwritable { what, why });
+    }
+    Ok(format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"")))
+}

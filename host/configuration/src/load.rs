@@ -1,0 +1,207 @@
+//! Loading: all files of a state folder, all that is wrong in them at once.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{ErrorKind, Read as _};
+use std::path::{Path, PathBuf};
+
+use conductor::ports::store::Project;
+use conductor::project::ProjectSettings;
+use domain::ids::PluginId;
+use domain::plugin::{Ceiling, PluginKind};
+use toml::de::DeTable;
+
+use crate::binding::PluginBinding;
+use crate::diagnostic::{Diagnostic, Problem, Report, quoted};
+use crate::host::{self, HostConfig};
+use crate::keys;
+use crate::paths::Paths;
+use crate::project;
+use crate::reader::{At, Section};
+
+/// A file of the operator's is no longer than this.
+const FILE_BYTES: u64 = 1024 * 1024;
+/// The host's file.
+const HOST_FILE: &str = "gatewright.toml";
+/// The folder of the projects' files.
+const PROJECTS: &str = "projects";
+
+/// What the files are read against.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Surroundings {
+    /// What `~` stands for.
+    pub home: Option<PathBuf>,
+    /// The plugins that the host brings.
+    pub plugins: BTreeMap<PluginId, PluginKind>,
+    /// Which of them maps statuses where a project names none.
+    pub status_mapper: PluginId,
+}
+
+/// A state folder's files, read.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Loaded {
+    /// `gatewright.toml`.
+    pub host: HostConfig,
+    /// `projects/*.toml`, by name.
+    pub projects: Vec<ProjectFile>,
+}
+
+/// A project's file, read.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ProjectFile {
+    /// As the store keeps it.
+    pub project: Project,
+    /// As the conductor works with it.
+    pub settings: ProjectSettings,
+    /// The components that the operator added.
+    pub plugins: Vec<PluginBinding>,
+    /// The operator's repository.
+    pub repository: PathBuf,
+    /// The file itself.
+    pub source: PathBuf,
+}
+
+/// Reads all files of a state folder.
+pub fn load(dir: &Path, surroundings: &Surroundings) -> Result<Loaded, Vec<Diagnostic>> {
+    let paths = Paths::new(dir, surroundings.home.as_deref());
+    let mut diagnostics = Vec::new();
+    let host = read_host(dir, &paths, &mut diagnostics);
+    let ceiling = host.as_ref().map(|host| &host.plugins.ceiling);
+    let mut projects = Vec::new();
+    let mut prefixes: BTreeMap<String, String> = BTreeMap::new();
+    for source in project_files(dir, &mut diagnostics) {
+        let shown = shown(dir, &source);
+        let Some(text) = read_text(&source, &shown, &mut diagnostics) else { continue };
+        let report = Report::new(shown.clone(), text);
+        if let Some(read) = parse_project(&report, &source, &paths, ceiling, surroundings) {
+            let At { value: prefix, span } = read.prefix;
+            match prefixes.get(&prefix) {
+                Some(owner) => {
+                    let problem = Problem::at(span, format!("{owner} uses the prefix `{prefix}` already"));
+                    report.add(problem.help("work items of two projects would bear the same names"));
+                }
+                None => {
+                    prefixes.insert(prefix, shown);
+                }
+            }
+            projects.push(read.file);
+        }
+        diagnostics.extend(report.finish());
+    }
+    match host {
+        Some(host) if diagnostics.is_empty() => Ok(Loaded { host, projects }),
+        _ => Err(diagnostics),
+    }
+}
+
+/// Reads the text of one project's file as if it stood at `source`: what an edit would lead to, before it is written.
+pub fn load_project(
+    dir: &Path,
+    source: &Path,
+    text: &str,
+    surroundings: &Surroundings,
+) -> Result<ProjectFile, Vec<Diagnostic>> {
+    let mut diagnostics = Vec::new();
+    let paths = Paths::new(dir, surroundings.home.as_deref());
+    let host = read_host(dir, &paths, &mut diagnostics);
+    let report = Report::new(shown(dir, source), text);
+    let read = parse_project(&report, source, &paths, host.as_ref().map(|host| &host.plugins.ceiling), surroundings);
+    diagnostics.extend(report.finish());
+    match read {
+        Some(read) if diagnostics.is_empty() => Ok(read.file),
+        _ => Err(diagnostics),
+    }
+}
+
+fn parse_project(
+    report: &Report,
+    source: &Path,
+    paths: &Paths,
+    ceiling: Option<&Ceiling>,
+    surroundings: &Surroundings,
+) -> Option<project::Read> {
+    let table = parse(report)?;
+    let file = Section::of_file(report, &table, &keys::PROJECT);
+    project::read(&file, source, paths, ceiling, surroundings)
+}
+
+/// The host's file; none: something in it is wrong.
+fn read_host(dir: &Path, paths: &Paths, diagnostics: &mut Vec<Diagnostic>) -> Option<HostConfig> {
+    let text = read_text(&dir.join(HOST_FILE), HOST_FILE, diagnostics)?;
+    let report = Report::new(HOST_FILE, text);
+    let config = parse(&report).map(|table| host::read(&Section::of_file(&report, &table, &keys::HOST), paths));
+    let found = report.finish();
+    let sound = found.is_empty();
+    diagnostics.extend(found);
+    config.filter(|_| sound)
+}
+
+/// The file's tables. What is not TOML is told, all of it, and nothing else is looked for.
+pub(crate) fn parse(report: &Report) -> Option<DeTable<'_>> {
+    let (table, errors) = DeTable::parse_recoverable(report.text());
+    if errors.is_empty() {
+        return Some(table.into_inner());
+    }
+    for error in errors {
+        let message = format!("this is not TOML: {}", error.message());
+        report.add(match error.span() {
+            Some(span) => Problem::at(span, message),
+            None => Problem::of_file(message),
+        });
+    }
+    None
+}
+
+fn project_files(dir: &Path, diagnostics: &mut Vec<Diagnostic>) -> Vec<PathBuf> {
+    let folder = dir.join(PROJECTS);
+    let entries = match std::fs::read_dir(&folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Vec::new(),
+        Err(error) => {
+            tell(diagnostics, PROJECTS, Problem::of_file(format!("the folder cannot be read: {error}")));
+            return Vec::new();
+        }
+    };
+    let mut files: Vec<PathBuf> = entries
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| path.extension().is_some_and(|extension| extension == "toml"))
+        // Editors leave `.#app.toml` and the like beside the file.
+        .filter(|path| path.file_name().is_some_and(|name| !name.to_string_lossy().starts_with('.')))
+        .collect();
+    files.sort();
+    files
+}
+
+fn read_text(path: &Path, shown: &str, diagnostics: &mut Vec<Diagnostic>) -> Option<String> {
+    let read = File::open(path).and_then(|file| {
+        let mut bytes = Vec::new();
+        file.take(FILE_BYTES + 1).read_to_end(&mut bytes).map(|_| bytes)
+    });
+    let problem = match read {
+        Ok(bytes) if bytes.len() as u64 > FILE_BYTES => Problem::of_file("the file is larger than 1 MiB"),
+        Ok(bytes) => match String::from_utf8(bytes) {
+            Ok(text) => return Some(text),
+            Err(error) => Problem::of_file(format!(
+                "the file is not UTF-8: byte {} is wrong",
+                error.utf8_error().valid_up_to() + 1
+            )),
+        },
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            let folder = path.parent().map(|folder| quoted(&folder.to_string_lossy())).unwrap_or_default();
+            Problem::of_file(format!("there is no {shown} in {folder}")).help("`gatewright init` writes one")
+        }
+        Err(error) => Problem::of_file(format!("the file cannot be read: {error}")),
+    };
+    tell(diagnostics, shown, problem);
+    None
+}
+
+fn tell(diagnostics: &mut Vec<Diagnostic>, file: &str, problem: Problem) {
+    let report = Report::new(file, "");
+    report.add(problem);
+    diagnostics.extend(report.finish());
+}
+
+fn shown(dir: &Path, path: &Path) -> String {
+    path.strip_prefix(dir).unwrap_or(path).to_string_lossy().into_owned()
+}

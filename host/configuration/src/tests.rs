@@ -1,0 +1,12 @@
+//! The crate as its callers see it: files on a disk in, values or messages out.
+
+mod additions;
+mod documentation;
+mod hosts;
+mod inits;
+mod mutations;
+mod pipelines;
+mod plugins;
+mod projects;
+mod workers;
+mod world;

@@ -1,0 +1,117 @@
+//! `[roles.NAME]` and `[commands.NAME]`.
+
+use conductor::project::{HookName, UsageReader, Worker};
+use domain::document::Role;
+use domain::time::Milliseconds;
+
+use crate::tests::world::{PROJECT, World, edits};
+
+#[test]
+fn what_is_not_written_has_a_default() {
+    let world = World::new();
+    world.write("projects/app.toml", PROJECT.replace("timeout = \"60m\"\n", ""));
+    let settings = &world.load().unwrap().projects[0].settings;
+    let Worker::Agent(developer) = &settings.workers[&Role::Developer] else { panic!() };
+    let Worker::Agent(reviewer) = &settings.workers[&Role::Reviewer] else { panic!() };
+    let Worker::Command(tester) = &settings.workers[&Role::Tester] else { panic!() };
+    // Catalogue E5.
+    assert_eq!(developer.budget, Milliseconds::from_seconds(3600));
+    assert_eq!(reviewer.budget, Milliseconds::from_seconds(3000));
+    assert_eq!(tester.budget, Milliseconds::from_seconds(1800));
+    assert_eq!(developer.grace, Milliseconds::from_seconds(20));
+    assert_eq!(developer.prompt, "Do it well.\n");
+    assert_eq!(developer.usage, UsageReader::None);
+    assert!(tester.sandboxed);
+}
+
+#[test]
+fn everything_that_a_role_may_say_is_taken_over() {
+    let world = World::new();
+    world.write("prompts/own.md", "Mine.");
+    let more = "prompt = \"prompts/own.md\"\ngrace = \"0s\"\npass-environment = [\"ANTHROPIC_API_KEY\"]\n\
+                readable = [\"~/.rustup\"]\nwritable = [\"~/.claude\"]\n\
+                usage = { format = \"json\", cost-usd = \"/total_cost_usd\", input-tokens = \"/usage/a~1b\" }\n\n[roles.reviewer]";
+    world.write("projects/app.toml", PROJECT.replace("[roles.reviewer]", more));
+    let settings = &world.load().unwrap().projects[0].settings;
+    let Worker::Agent(developer) = &settings.workers[&Role::Developer] else { panic!() };
+    assert_eq!((developer.prompt.as_str(), developer.grace), ("Mine.", Milliseconds(0)));
+    assert_eq!(developer.argv, ["agent", "{brief}"]);
+    assert_eq!(developer.readable, [world.home().join(".rustup")]);
+    assert_eq!(developer.writable, [world.home().join(".claude")]);
+    let UsageReader::Json { cost_usd, input_tokens, output_tokens } = &developer.usage else { panic!() };
+    assert_eq!(cost_usd.as_deref(), Some("/total_cost_usd"));
+    assert_eq!((input_tokens.as_deref(), output_tokens.as_deref()), (Some("/usage/a~1b"), None));
+    assert_eq!(settings.hooks[&HookName::Test].argv, ["make", "test"]);
+}
+
+#[test]
+fn what_is_wrong_with_a_role_is_told() {
+    let said = edits(
+        PROJECT,
+        "projects/app.toml",
+        &[
+            ("a role that is none", "[roles.reviewer]", "[roles.revewer]"),
+            ("nobody works", "[roles.tester]\nrun = [\"make\", \"test\"]\n", "[roles.tester]\n"),
+            ("two ways to work", "timeout = \"60m\"", "run = [\"make\"]"),
+            ("a command as one line", "[\"agent\", \"{brief}\"]\ntimeout", "\"claude -p {brief}\"\ntimeout"),
+            ("a command as one entry", "[\"agent\", \"{brief}\"]\ntimeout", "[\"claude -p {brief}\"]\ntimeout"),
+            ("a placeholder with a slip", "\"{brief}\"]\ntimeout", "\"{breif}\", \"{{plain}}\"]\ntimeout"),
+            ("a prompt that is not there", "timeout = \"60m\"", "prompt = \"prompts/develoer.md\""),
+            ("a prompt outside", "timeout = \"60m\"", "prompt = \"../developer.md\""),
+            ("a time without a unit", "\"60m\"", "\"60\""),
+            ("a time that is a number", "\"60m\"", "3600"),
+            ("a time that is too long", "\"60m\"", "\"25h\""),
+            (
+                "a variable of the host",
+                "timeout = \"60m\"",
+                "pass-environment = [\"GATEWRIGHT_TOKEN\", \"GITEA_TOKEN\", \"A=b\", \"a b\"]",
+            ),
+            ("the repository opened", "timeout = \"60m\"", "writable = [\"~/src\", \"~user/x\", \"/a/../b\"]"),
+            ("usage by a word", "timeout = \"60m\"", "usage = \"json\""),
+            (
+                "usage by no pointer",
+                "timeout = \"60m\"",
+                "usage = { format = \"json\", cost-usd = \"total_cost_usd\" }",
+            ),
+            ("an agent outside the sandbox", "timeout = \"60m\"", "sandboxed = false"),
+            ("a command with a prompt", "[roles.tester]", "[roles.tester]\nprompt = \"prompts/tester.md\""),
+            ("an analyst that is a command", "[roles.tester]", "[roles.analyst]\nrun = [\"true\"]\n[roles.tester]"),
+            (
+                "a reviewer that is a command",
+                "command = [\"agent\", \"{brief}\"]\n\n[roles.tester]",
+                "run = [\"lint\"]\n[roles.tester]",
+            ),
+        ],
+    );
+    insta::assert_snapshot!(said);
+}
+
+#[test]
+fn what_is_wrong_with_a_command_is_told() {
+    let said = edits(
+        PROJECT,
+        "projects/app.toml",
+        &[
+            ("a command that is missing", "[commands.test]\nrun = [\"make\", \"test\"]\n", ""),
+            ("a command that is none", "[commands.test]", "[commands.tests]"),
+            ("an empty one", "[commands.test]\nrun = [\"make\", \"test\"]", "[commands.test]\nrun = []"),
+            (
+                "a shell's words",
+                "[commands.test]\nrun = [\"make\", \"test\"]",
+                "[commands.test]\nrun = [\"make\", \"&&\", \"make\", \"test\"]",
+            ),
+            (
+                "a script of the repository",
+                "[commands.test]\nrun = [\"make\", \"test\"]",
+                "[commands.test]\nrun = [\"./test.sh\", \"{workdir}\"]",
+            ),
+            ("paths without a sandbox", "", "sandboxed = false\nwritable = [\"/srv/app\"]\n"),
+            (
+                "an entry that is no text",
+                "[commands.test]\nrun = [\"make\", \"test\"]",
+                "[commands.test]\nrun = [\"make\", 1]",
+            ),
+        ],
+    );
+    insta::assert_snapshot!(said);
+}

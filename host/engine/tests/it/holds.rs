@@ -1,0 +1,230 @@
+//! What leads out of a hold, and what does not: resume, reject, waive, pause, and a pipeline that changed.
+
+use domain::effect::{Effect, Notice};
+use domain::entry::Entry;
+use domain::event::{Answer, Event, Intent, RunOutcome};
+use domain::task::HoldKind;
+use domain::verdict::{GateHold, InfraCause};
+use engine::Rejected;
+
+use crate::pipelines::{full, full_with_security, quick};
+use crate::world::World;
+
+fn blocked() -> Answer {
+    Answer::Hold { kind: GateHold::Blocked, reason: "look".to_owned() }
+}
+
+fn infra() -> Answer {
+    Answer::Infra { cause: InfraCause::Time, message: "slow".to_owned(), retry_after: None }
+}
+
+fn held_at(pipeline: domain::pipeline::Pipeline, stands: &str) -> World {
+    let mut world = World::new(pipeline);
+    world.walk_to(stands);
+    world.answer(blocked());
+    world
+}
+
+fn pipeline_changed(world: &mut World, pipeline: domain::pipeline::Pipeline) {
+    world.pipeline = pipeline;
+    let digest = world.pipeline.digest().clone();
+    world.tell(&Event::PipelineChanged { digest }).unwrap();
+}
+
+#[test]
+fn a_waive_goes_over_the_step_that_holds_and_says_who_and_why() {
+    let mut world = held_at(quick(), "review judging review-verdict");
+    world.intent(Intent::Waive, "the reviewer is on leave").unwrap();
+    assert_eq!(world.stands(), "testing running");
+    let waived = world.entries.iter().find_map(|entry| match entry {
+        Entry::Waived { step, actor, why } => Some(format!("{actor} over {step}: {why}")),
+        _ => None,
+    });
+    assert_eq!(waived.as_deref(), Some("ann over review-verdict: the reviewer is on leave"));
+}
+
+#[test]
+fn a_waive_never_goes_over_security_a_proof_a_merge_or_a_deploy() {
+    let steps = [
+        "deploy-staging judging security",
+        "deploy-staging acting rebase",
+        "deploy acting deploy",
+        "deploy acting merge",
+        "deploy acting prove-merged",
+    ];
+    for stands in steps {
+        let mut world = held_at(full_with_security(), stands);
+        let refused = world.intent(Intent::Waive, "I know better").unwrap_err().to_string();
+        assert!(refused.ends_with("can never be waived"), "{stands}: {refused}");
+    }
+}
+
+#[test]
+fn a_waived_retest_validates_what_stands() {
+    let mut world = held_at(quick(), "testing acting retest");
+    world.intent(Intent::Waive, "the suite needs a machine that is gone").unwrap();
+    assert_eq!(world.task.validated, world.task.head);
+    world.walk_to("done settled");
+}
+
+/// What holds is the board, the forge, a pause: a waive is no way around them.
+#[test]
+fn a_waive_leads_out_of_no_hold_that_a_step_did_not_answer() {
+    let mut world = World::new(quick());
+    world.walk_to("testing acting retest");
+    let gone = domain::event::Observation::RefusedAtForge { by: "bob".to_owned() };
+    world.tell(&Event::Observed { observation: gone }).unwrap();
+    let refused = world.intent(Intent::Waive, "go on").unwrap_err().to_string();
+    assert!(refused.contains("`resume` asks again"), "{refused}");
+}
+
+#[test]
+fn resume_asks_the_same_step_again() {
+    let mut world = held_at(quick(), "review judging review-verdict");
+    world.intent(Intent::Resume, "").unwrap();
+    assert_eq!(world.stands(), "review judging review-verdict");
+    assert_eq!((world.task.retries, world.notices(Notice::Released)), (0, 1));
+}
+
+#[test]
+fn resume_takes_the_lease_again_that_the_hold_gave_back() {
+    let mut world = held_at(quick(), "testing acting merge");
+    assert!(world.task.leases.is_empty());
+    world.intent(Intent::Resume, "").unwrap();
+    assert_eq!(world.stands(), "testing acting merge");
+    assert_eq!(world.task.requested.len(), 1);
+}
+
+#[test]
+fn reject_of_a_hold_goes_back() {
+    let mut world = held_at(quick(), "testing judging tests-passed");
+    world.intent(Intent::Reject, "rewrite it").unwrap();
+    assert_eq!(world.stands(), "development running");
+    assert_eq!(world.task.feedback[0].note, "rewrite it");
+}
+
+#[test]
+fn an_approval_lets_no_held_task_on() {
+    let mut world = held_at(quick(), "testing judging tests-passed");
+    assert!(matches!(world.intent(Intent::Approve, ""), Err(Rejected::Illegal(_))));
+}
+
+#[test]
+fn a_pause_takes_hold_before_the_next_step() {
+    let mut world = World::new(quick());
+    world.walk_to("review running");
+    world.intent(Intent::Pause, "").unwrap();
+    assert_eq!(world.stands(), "review running");
+    assert_eq!(world.intent(Intent::Pause, ""), Err(Rejected::Duplicate));
+    world.go_on();
+    assert_eq!((world.stands().as_str(), world.hold_kind()), ("review held review-verdict", Some(HoldKind::Paused)));
+    world.intent(Intent::Resume, "").unwrap();
+    assert_eq!(world.stands(), "review judging review-verdict");
+}
+
+#[test]
+fn a_pause_takes_hold_before_a_run_is_launched_again() {
+    let mut world = World::new(quick());
+    world.intent(Intent::Pause, "").unwrap();
+    let ended = world.run_ended(RunOutcome::Undelivered { cause: "crashed".to_owned(), retry_after: None });
+    world.tell(&ended).unwrap();
+    assert_eq!(world.hold_kind(), Some(HoldKind::Paused));
+}
+
+#[test]
+fn a_pause_of_a_waiting_task_takes_hold_at_once_and_gives_its_lease_back() {
+    let mut world = World::new(quick());
+    world.walk_to("testing acting merge");
+    world.answer(infra());
+    assert_eq!(world.task.leases.len(), 1);
+    world.intent(Intent::Pause, "").unwrap();
+    assert_eq!(world.hold_kind(), Some(HoldKind::Paused));
+    assert!(world.task.leases.is_empty());
+}
+
+#[test]
+fn a_pause_is_taken_back_by_resume_before_it_took_hold() {
+    let mut world = World::new(quick());
+    world.intent(Intent::Pause, "").unwrap();
+    world.intent(Intent::Resume, "").unwrap();
+    world.go_on();
+    world.go_on();
+    assert_eq!(world.stands(), "development judging checks-green");
+}
+
+/// One resume is enough, also where a pause was still waiting to take hold.
+#[test]
+fn resume_of_another_hold_takes_the_pause_back_too() {
+    let mut world = World::new(quick());
+    world.intent(Intent::Pause, "").unwrap();
+    let ended = world.run_ended(RunOutcome::OverBudget { cause: "spent".to_owned() });
+    world.tell(&ended).unwrap();
+    world.intent(Intent::Resume, "").unwrap();
+    assert_eq!(world.stands(), "development running");
+}
+
+#[test]
+fn a_changed_pipeline_asks_what_waits_again() {
+    let mut world = World::new(full());
+    world.walk_to("deploy-staging awaiting-person approve");
+    pipeline_changed(&mut world, full_with_security());
+    assert_eq!(world.stands(), "deploy-staging judging security");
+}
+
+#[test]
+fn a_changed_pipeline_asks_nobody_twice_for_the_same_consent() {
+    let mut world = World::new(full());
+    world.walk_to("deploy-staging awaiting-person approve");
+    let asked = world.notices(Notice::ApproveRequested);
+    pipeline_changed(&mut world, full());
+    assert_eq!(world.stands(), "deploy-staging awaiting-person approve");
+    assert_eq!(world.notices(Notice::ApproveRequested), asked);
+}
+
+#[test]
+fn a_stage_that_is_gone_from_the_pipeline_holds_and_comes_back_with_it() {
+    let mut world = World::new(full());
+    world.walk_to("architecture judging deliverables-adr");
+    pipeline_changed(&mut world, quick());
+    assert_eq!(world.hold_kind(), Some(HoldKind::PipelineChanged));
+    world.intent(Intent::Resume, "").unwrap();
+    assert_eq!(world.hold_kind(), Some(HoldKind::PipelineChanged));
+    pipeline_changed(&mut world, full());
+    assert_eq!(world.hold_kind(), Some(HoldKind::PipelineChanged), "a person lets it on");
+    world.intent(Intent::Resume, "").unwrap();
+    assert_eq!(world.stands(), "architecture judging deliverables-adr");
+}
+
+/// A deploy that is under way is not cancelled by an edit of a file: it ends, and then the task holds.
+#[test]
+fn what_acts_is_left_to_end_when_its_stage_is_gone() {
+    let mut world = World::new(full());
+    world.walk_to("deploy acting deploy");
+    world.go_on();
+    pipeline_changed(&mut world, quick());
+    assert_eq!(world.stands(), "deploy acting deploy");
+    world.go_on();
+    assert_eq!(world.hold_kind(), Some(HoldKind::PipelineChanged));
+    assert_eq!(world.task.deployed, world.task.head);
+}
+
+#[test]
+fn deciding_that_panicked_holds_the_task_and_keeps_what_it_fenced() {
+    let mut world = World::new(quick());
+    world.walk_to("testing acting retest");
+    world.tell(&Event::Panicked { message: "index out of bounds".to_owned() }).unwrap();
+    assert_eq!(world.hold_kind(), Some(HoldKind::Panicked));
+    assert_eq!(world.task.leases.len(), 1);
+    world.tell(&Event::Panicked { message: "again".to_owned() }).unwrap();
+    assert_eq!(world.notices(Notice::Held), 1);
+}
+
+#[test]
+fn each_hold_says_so_once_to_people_and_to_the_board() {
+    let mut world = World::new(quick());
+    world.walk_to("review judging review-verdict");
+    let step = world.answer(blocked());
+    let told = step.effects.iter().map(|wanted| wanted.effect.name()).collect::<Vec<_>>();
+    assert_eq!(told, ["notify", "post-comment", "set-status"]);
+    assert!(step.effects.iter().any(|wanted| wanted.effect == Effect::SetStatus { phase: "blocked".to_owned() }));
+}

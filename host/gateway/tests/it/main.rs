@@ -1,0 +1,17 @@
+//! The gateway over the real store: one binary, so that it links once.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test may fail where it stands; the lint lets only `#[test]` functions do so"
+)]
+
+mod board;
+mod bodies;
+mod docs;
+mod door;
+mod events;
+mod listener;
+mod pages;
+mod reads;
+mod tasks;
+mod world;

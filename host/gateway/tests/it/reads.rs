@@ -1,0 +1,184 @@
+//! What the command line reads: runs, logs, documents, evaluations, blobs, checks, the queue, the probes.
+
+use axum::http::{StatusCode, header};
+use conductor::ports::store::{EvaluationRow, JobRow, NewEvaluation, RunRow};
+use domain::document::{Document, DocumentKind, NewDocument, Role};
+use domain::ids::{Digest, PluginId, RunId, StageName, TaskId};
+use domain::plugin::{Check, CheckState};
+use domain::verdict::Verdict;
+use gateway::api::{EvaluationView, Health, LeaseView, Listing, Queue};
+
+use crate::world::{NOW, World};
+
+fn judged(world: &World, task: TaskId) -> u64 {
+    let verdict = Verdict::Pass { note: "good".to_owned(), warnings: Vec::new(), figures: Vec::new() };
+    let verdict = world.store.put_blob(&serde_json::to_vec(&verdict).unwrap()).unwrap();
+    let transcript = world.store.put_blob(br#"{"calls":[]}"#).unwrap();
+    let evaluation = NewEvaluation {
+        job: None,
+        task: Some(task),
+        step: "checks-green".to_owned(),
+        plugin: PluginId::new("checks-green").unwrap(),
+        digest: Some(Digest::of(b"component")),
+        answer: "pass".to_owned(),
+        summary: "good".to_owned(),
+        verdict,
+        transcript,
+        head: None,
+        base: None,
+        micros: 1234,
+        at: NOW,
+    };
+    world.store.put_evaluation(&evaluation).unwrap().0
+}
+
+/// The run of the task's launch: the two share one number.
+async fn run(world: &World, task: TaskId) -> RunId {
+    world.post(&format!("/api/v1/tasks/{task}/approve"), "").await;
+    let jobs: Listing<JobRow> = world.get("/api/v1/queue").await.parse();
+    let launch = jobs.items.iter().find(|job| job.effect == "launch-agent").unwrap();
+    let id = RunId(launch.id.0);
+    let row = RunRow {
+        id,
+        task,
+        role: Role::Developer,
+        stage: StageName::new("development").unwrap(),
+        visit: 1,
+        attempt: 1,
+        command: "agent".to_owned(),
+        pid: None,
+        started_at: NOW,
+        ended_at: None,
+        exit_code: None,
+        timed_out: false,
+        outcome: None,
+        head_before: None,
+        head_after: None,
+        spent: None,
+        brief: None,
+        report: None,
+    };
+    world.store.put_run(&row).unwrap();
+    id
+}
+
+#[tokio::test]
+async fn runs_and_the_ends_of_their_logs() {
+    let world = World::new();
+    let task = world.task("DEMO-001", "a");
+    let id = run(&world, task).await;
+    let runs: Listing<RunRow> = world.get("/api/v1/tasks/DEMO-001/runs").await.parse();
+    assert_eq!(runs.items[0].id, id);
+    assert_eq!(world.get(&format!("/api/v1/runs/{id}")).await.parse::<RunRow>().command, "agent");
+    let log = world.get(&format!("/api/v1/runs/{id}/log?tail=20")).await;
+    assert_eq!(log.text(), format!("the last 20 bytes of {id}"));
+    assert_eq!(log.headers[header::CONTENT_TYPE], "text/plain; charset=utf-8");
+    let none = world.get("/api/v1/runs/999/log").await;
+    assert_eq!((none.status, none.detail().as_str()), (StatusCode::NOT_FOUND, "there is no run `999`"));
+    assert!(world.get("/t/DEMO-001").await.text().contains("developer in development, visit 1, attempt 1"));
+}
+
+#[tokio::test]
+async fn documents_are_plain_text_by_number_or_name() {
+    let world = World::new();
+    let task = world.task("DEMO-001", "a");
+    let text = b"<script>alert(1)</script>";
+    let document = NewDocument {
+        kind: DocumentKind::Review,
+        name: "12-review.md".to_owned(),
+        stage: StageName::new("development").unwrap(),
+        visit: 1,
+        run: None,
+        size: text.len() as u64,
+        blob: world.store.put_blob(text).unwrap(),
+    };
+    let id = world.store.put_document(task, &document, NOW).unwrap();
+    let listed: Listing<Document> = world.get("/api/v1/tasks/DEMO-001/documents").await.parse();
+    assert_eq!(listed.items[0].id, id);
+    for name in [id.to_string(), "12-review.md".to_owned()] {
+        let reply = world.get(&format!("/api/v1/tasks/DEMO-001/documents/{name}")).await;
+        assert_eq!(&reply.bytes[..], text);
+        assert_eq!(reply.headers[header::CONTENT_TYPE], "text/plain; charset=utf-8");
+    }
+    let none = world.get("/api/v1/tasks/1/documents/nine").await;
+    assert_eq!(none.detail(), format!("task 1 has no document `nine`; there are: {id} (12-review.md)"));
+}
+
+#[tokio::test]
+async fn evaluations_their_answers_and_transcripts() {
+    let world = World::new();
+    let task = world.task("DEMO-001", "a");
+    let id = judged(&world, task);
+    for path in ["/api/v1/evaluations", "/api/v1/evaluations?task=DEMO-001", "/api/v1/tasks/DEMO-001/evaluations"] {
+        let listed: Listing<EvaluationRow> = world.get(path).await.parse();
+        assert_eq!(listed.items.len(), 1, "{path}");
+    }
+    let view: EvaluationView = world.get(&format!("/api/v1/evaluations/{id}")).await.parse();
+    assert_eq!(view.row.evaluation.step, "checks-green");
+    assert_eq!(view.answered.unwrap()["note"], "good");
+    assert_eq!(world.get(&format!("/api/v1/evaluations/{id}/transcript")).await.text(), r#"{"calls":[]}"#);
+    assert_eq!(world.get("/api/v1/evaluations/99").await.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn a_blob_needs_the_token() {
+    let world = World::new();
+    let digest = world.store.put_blob(b"a brief").unwrap();
+    let path = format!("/api/v1/blobs/{digest}");
+    assert_eq!(world.get(&path).await.status, StatusCode::UNAUTHORIZED);
+    assert_eq!(&world.get_as_operator(&path).await.bytes[..], b"a brief");
+    let none = world.get_as_operator(&format!("/api/v1/blobs/{}", "0".repeat(64))).await;
+    assert_eq!(none.status, StatusCode::NOT_FOUND);
+    let bad = world.get_as_operator("/api/v1/blobs/..%2F..%2Fgatewright.db").await;
+    assert_eq!(bad.status, StatusCode::BAD_REQUEST);
+}
+
+#[tokio::test]
+async fn checks_are_reported_and_replaced_by_name() {
+    let world = World::new();
+    let path = format!("/api/v1/projects/demo/commits/{}/checks", "a".repeat(40));
+    for state in ["pending", "success"] {
+        let body = format!(r#"{{"name":"ci","state":"{state}","url":"https://ci.example/1"}}"#);
+        let reply = world.post(&path, &body).await;
+        assert_eq!((reply.status, reply.parse::<Check>().raw), (StatusCode::CREATED, state.to_owned()));
+    }
+    let listed: Listing<Check> = world.get(&path).await.parse();
+    assert_eq!(listed.items.len(), 1);
+    assert_eq!((listed.items[0].state, listed.items[0].at), (CheckState::Success, NOW));
+    let bad = world.post(&path, r#"{"name":"ci","state":"green"}"#).await;
+    assert!(
+        bad.detail().contains("expected one of `pending`, `success`, `neutral`, `failure`, `error`"),
+        "{}",
+        bad.detail()
+    );
+    let bad = world.post(&path, r#"{"name":"ci","state":"error","url":"javascript:alert(1)"}"#).await;
+    assert_eq!(bad.detail(), "`url` is no `http` or `https` address");
+}
+
+#[tokio::test]
+async fn the_queue_says_why_a_job_waits() {
+    let world = World::new();
+    world.task("DEMO-001", "a");
+    world.post("/api/v1/tasks/DEMO-001/approve", "").await;
+    let jobs: Listing<JobRow> = world.get("/api/v1/queue").await.parse();
+    let launch = jobs.items.iter().find(|job| job.effect == "launch-agent").unwrap();
+    assert_eq!((launch.state.as_str(), launch.reason), ("queued", None));
+    let queue: Queue = world.get("/queue").await.parse();
+    assert_eq!(queue.max_concurrency, 2);
+    assert_eq!(queue.counts["queued"], jobs.items.len() as u64);
+    let leases: Listing<LeaseView> = world.get("/api/v1/leases").await.parse();
+    assert!(leases.items.is_empty());
+}
+
+#[tokio::test]
+async fn probes_tell_life_from_service() {
+    let well = World::new();
+    assert_eq!(well.get("/healthz").await.text(), "ok");
+    let ready = well.get("/readyz").await;
+    assert_eq!((ready.status, ready.parse::<Health>().ok), (StatusCode::OK, true));
+    let ill = World::empty(false);
+    assert_eq!(ill.get("/healthz").await.status, StatusCode::OK);
+    let ready = ill.get("/readyz").await;
+    assert_eq!(ready.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(ready.parse::<Health>().reasons, ["the disk is <nearly> full"]);
+}

@@ -1,0 +1,204 @@
+//! A store in a folder of its own, a desk that counts, and a router that is asked without a socket.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use axum::body::{Body, Bytes};
+use axum::http::{HeaderMap, Method, Request, StatusCode, header};
+use axum::{Router, body};
+use conductor::ports::store::{ClaimLimits, NewTask, Project, Store};
+use domain::document::Role;
+use domain::ids::{Actor, BranchName, ProjectName, RunId, StageName, StepName, TaskId, WorkItemId};
+use domain::pipeline::{Consent, Edge, EdgeStep, OnPatience, Pipeline, PipelineDraft, Stage, StageKind, StepKind};
+use domain::task::{Terminality, Track};
+use domain::time::{Milliseconds, Timestamp};
+use gateway::{Desk, GatewayState, Health, Token};
+use serde::de::DeserializeOwned;
+use store::{SqliteStore, StoreConfig};
+use tokio::sync::watch;
+use tower::ServiceExt as _;
+
+pub(crate) const PORT: u16 = 8500;
+pub(crate) const SECRET: &str = "a-secret-of-the-tests-only";
+/// 2026-09-21 14:13:20 UTC.
+pub(crate) const NOW: Timestamp = Timestamp(1_790_000_000_000);
+
+pub(crate) struct FakeDesk {
+    pub(crate) wakes: AtomicU32,
+    pub(crate) ok: bool,
+}
+
+impl Desk for FakeDesk {
+    fn wake(&self) {
+        self.wakes.fetch_add(1, Ordering::SeqCst);
+    }
+    fn pull_command(&self, _: &ProjectName) -> Option<String> {
+        Some("git pull /srv/demo.git main".to_owned())
+    }
+    fn run_log_tail(&self, run: RunId, bytes: u64) -> Vec<u8> {
+        format!("the last {bytes} bytes of {run}").into_bytes()
+    }
+    fn health(&self) -> Health {
+        let reasons = if self.ok { Vec::new() } else { vec!["the disk is <nearly> full".to_owned()] };
+        Health { ok: self.ok, reasons }
+    }
+    fn limits(&self) -> ClaimLimits {
+        ClaimLimits { runs: 2, may_launch: true }
+    }
+    fn statuses(&self, _: &ProjectName) -> Vec<String> {
+        ["Backlog", "To Analyse", "Approved", "STOP"].map(str::to_owned).into()
+    }
+    fn start_status(&self, _: &ProjectName) -> String {
+        "To Analyse".to_owned()
+    }
+}
+
+pub(crate) struct World {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) desk: Arc<FakeDesk>,
+    pub(crate) router: Router,
+    pub(crate) close: watch::Sender<bool>,
+    _dir: tempfile::TempDir,
+}
+
+/// An answer, read whole.
+pub(crate) struct Reply {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) bytes: Bytes,
+}
+
+impl Reply {
+    pub(crate) fn text(&self) -> &str {
+        std::str::from_utf8(&self.bytes).unwrap()
+    }
+
+    pub(crate) fn parse<T: DeserializeOwned>(&self) -> T {
+        serde_json::from_slice(&self.bytes).unwrap_or_else(|error| panic!("{error}: {}", self.text()))
+    }
+
+    /// The sentence of a no.
+    pub(crate) fn detail(&self) -> String {
+        assert_eq!(self.headers[header::CONTENT_TYPE], "application/problem+json", "{:?}", self.bytes);
+        let problem: gateway::api::Problem = self.parse();
+        assert_eq!(problem.status, self.status.as_u16());
+        problem.detail
+    }
+}
+
+impl World {
+    /// With the project `demo`.
+    pub(crate) fn new() -> Self {
+        let world = Self::empty(true);
+        world.store.put_project(&project("demo", "DEMO"), NOW).unwrap();
+        world
+    }
+
+    /// Without any project.
+    pub(crate) fn empty(ok: bool) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let store: Arc<dyn Store> = Arc::new(SqliteStore::open(StoreConfig::new(dir.path(), "here")).unwrap());
+        let desk = Arc::new(FakeDesk { wakes: AtomicU32::new(0), ok });
+        let (close, closing) = watch::channel(false);
+        let state = state(Arc::clone(&store), Arc::clone(&desk));
+        Self { router: gateway::router(state, PORT, closing), store, desk, close, _dir: dir }
+    }
+
+    pub(crate) fn state(&self) -> GatewayState {
+        state(Arc::clone(&self.store), Arc::clone(&self.desk))
+    }
+
+    pub(crate) async fn send(&self, request: Request<Body>) -> Reply {
+        let (parts, body) = self.router.clone().oneshot(request).await.unwrap().into_parts();
+        let bytes = body::to_bytes(body, 1 << 24).await.unwrap();
+        Reply { status: parts.status, headers: parts.headers, bytes }
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Reply {
+        self.send(request(Method::GET, path).body(Body::empty()).unwrap()).await
+    }
+
+    /// A read with the token.
+    pub(crate) async fn get_as_operator(&self, path: &str) -> Reply {
+        let request = request(Method::GET, path).header(header::AUTHORIZATION, format!("Bearer {SECRET}"));
+        self.send(request.body(Body::empty()).unwrap()).await
+    }
+
+    pub(crate) async fn write(&self, method: Method, path: &str, body: &str) -> Reply {
+        let request = operator(method, path).header(header::CONTENT_TYPE, "application/json");
+        self.send(request.body(Body::from(body.to_owned())).unwrap()).await
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: &str) -> Reply {
+        self.write(Method::POST, path, body).await
+    }
+
+    /// A task that waits at the first edge for a person.
+    pub(crate) fn task(&self, item: &str, title: &str) -> TaskId {
+        let new = NewTask {
+            project: name("demo"),
+            work_item: WorkItemId::new(item).unwrap(),
+            title: title.to_owned(),
+            description: "What is <wanted>".to_owned(),
+            labels: vec!["ui".to_owned()],
+            track: Track::Full,
+            actor: Actor::Person("ada".to_owned()),
+        };
+        self.store.create_task(&new, NOW).unwrap().0
+    }
+
+    pub(crate) fn wakes(&self) -> u32 {
+        self.desk.wakes.load(Ordering::SeqCst)
+    }
+}
+
+fn state(store: Arc<dyn Store>, desk: Arc<FakeDesk>) -> GatewayState {
+    let token = Token::new("operator", SECRET).unwrap();
+    GatewayState { store, desk, token, clock: Arc::new(|| NOW) }
+}
+
+/// As a well-behaved client on this machine would send it.
+pub(crate) fn request(method: Method, path: &str) -> axum::http::request::Builder {
+    Request::builder().method(method).uri(path).header(header::HOST, format!("127.0.0.1:{PORT}"))
+}
+
+/// With the token.
+pub(crate) fn operator(method: Method, path: &str) -> axum::http::request::Builder {
+    request(method, path).header(header::AUTHORIZATION, format!("Bearer {SECRET}"))
+}
+
+pub(crate) fn name(text: &str) -> ProjectName {
+    ProjectName::new(text).unwrap()
+}
+
+pub(crate) fn project(text: &str, prefix: &str) -> Project {
+    let base_branch = BranchName::new("main").unwrap();
+    Project { name: name(text), prefix: prefix.to_owned(), base_branch, pipeline: pipeline() }
+}
+
+/// `created` asks a person, `development` works, then it is done.
+fn pipeline() -> Pipeline {
+    let stage = |text: &str| StageName::new(text).unwrap();
+    let approve = EdgeStep {
+        name: StepName::new("approve").unwrap(),
+        kind: StepKind::Consent { consent: Consent::Approve, waived_by: Vec::new() },
+        lease: None,
+        patience: Milliseconds::from_seconds(60),
+        on_patience: OnPatience::Hold,
+    };
+    let edge = |to: &str, steps: Vec<EdgeStep>| {
+        Some(Edge { to: stage(to), steps, on_fail: stage("created"), on_moved_base: None, bug_to: None })
+    };
+    let end = |end| StageKind::Terminal { end };
+    let stages = vec![
+        Stage { name: stage("created"), kind: StageKind::Passage, edge: edge("development", vec![approve]) },
+        Stage {
+            name: stage("development"),
+            kind: StageKind::Work { role: Role::Developer },
+            edge: edge("done", Vec::new()),
+        },
+        Stage { name: stage("done"), kind: end(Terminality::Done), edge: None },
+        Stage { name: stage("cancelled"), kind: end(Terminality::Cancelled), edge: None },
+    ];
+    Pipeline::new(PipelineDraft { name: "small".to_owned(), stages }).unwrap()
+}

@@ -1,0 +1,212 @@
+//! The command line: what there is to say, and what it means.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Carries a ticket to a deployed change.
+///
+/// Exit codes: 0 done, 1 the answer is no, 2 wrong use, 3 could not find out.
+#[derive(Debug, Parser)]
+#[command(name = "gatewright", version, max_term_width = 100, arg_required_else_help = true)]
+pub(crate) struct Cli {
+    /// The folder of the host's state [default: $XDG_STATE_HOME/gatewright/NAME of the repository that you stand in].
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(crate) dir: Option<PathBuf>,
+    /// Print one JSON value instead of text.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Set Gatewright up for the git repository that you stand in. Writes nothing into it but the remote `gatewright`.
+    Init(Init),
+    /// Run the host: the queue, the agents, the board at the operator's address.
+    Serve(Serve),
+    /// The whole way of a ticket on a small repository of its own, with scripted agents.
+    Demo(Demo),
+    /// Check all files of the state folder.
+    Check,
+    /// Tickets and their tasks.
+    #[command(subcommand)]
+    Task(Task),
+    /// What is queued, what runs, and why the rest waits.
+    Queue,
+    /// What plugins answered.
+    #[command(subcommand)]
+    Verdict(Verdict),
+    /// Third parties' components.
+    #[command(subcommand)]
+    Plugin(Plugin),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Init {
+    /// The repository [default: the one that you stand in].
+    #[arg(value_name = "REPOSITORY")]
+    pub(crate) repository: Option<PathBuf>,
+    /// The project's name [default: the folder's].
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+    /// The pipeline: `quick` (development, review, testing, merge) or `full` (with analysis, staging and deploy).
+    #[arg(long, default_value = "quick")]
+    pub(crate) pipeline: String,
+    /// The branch that tasks are for [default: the one that is checked out].
+    #[arg(long, value_name = "BRANCH")]
+    pub(crate) base: Option<String>,
+    /// The command of every role, as one line: `--agent "claude -p {brief}"` [default: what is found on PATH].
+    #[arg(long, value_name = "COMMAND")]
+    pub(crate) agent: Option<String>,
+    /// The command of one role: `--role reviewer="./review.sh {brief}"`. May be repeated.
+    #[arg(long, value_name = "ROLE=COMMAND")]
+    pub(crate) role: Vec<String>,
+    /// The project's own test suite, as one line: `--test "make test"` [default: found by the repository's files].
+    #[arg(long, value_name = "COMMAND")]
+    pub(crate) test: Option<String>,
+    /// The hook that brings a commit to staging (pipeline `full`).
+    #[arg(long, value_name = "COMMAND")]
+    pub(crate) staging: Option<String>,
+    /// The hook that brings a commit to production (pipeline `full`).
+    #[arg(long, value_name = "COMMAND")]
+    pub(crate) deploy: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Serve {
+    /// Stand still at the Nth claimed job, so that a power cut can be played there: N:claimed or N:done.
+    #[arg(long, hide = true, value_name = "N:POINT")]
+    pub(crate) halt_at: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Demo {
+    /// Kill the host this many times on the way, at points drawn by the seed.
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    pub(crate) crash: u32,
+    /// What the points are drawn from.
+    #[arg(long, default_value_t = 1, value_name = "S")]
+    pub(crate) seed: u64,
+    /// Keep the folder (it is kept anyway when `--dir` names it, or when the demo fails).
+    #[arg(long)]
+    pub(crate) keep: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Task {
+    /// Make a ticket and start it.
+    Create {
+        /// What shall change, in a line.
+        title: String,
+        /// The ticket's text; `-` reads it from standard input.
+        #[arg(long, short, default_value = "")]
+        description: String,
+        /// Labels, e.g. `Bug`.
+        #[arg(long)]
+        label: Vec<String>,
+        /// Of which project [default: the only one].
+        #[arg(long)]
+        project: Option<String>,
+        /// Leave it in Backlog: it starts when it is moved to To Analyse.
+        #[arg(long)]
+        backlog: bool,
+    },
+    /// All tasks, newest first.
+    List {
+        /// Ended ones too.
+        #[arg(long)]
+        all: bool,
+    },
+    /// One task: where it stands, what it waits for, what happened.
+    Show {
+        /// The task's number, or the work item's key.
+        task: String,
+    },
+    /// Let it go on.
+    Approve(Decision),
+    /// Send it back, with a reason.
+    Reject(Decision),
+    /// Start the deploy.
+    ConfirmDeploy(Decision),
+    /// End it: processes, jobs, clone and branch.
+    Stop(Decision),
+    /// A held task goes on at the step that holds.
+    Resume(Decision),
+    /// Launch nothing more for it.
+    Pause(Decision),
+    /// Go over the step that holds; journaled with who and why.
+    Waive(Decision),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Decision {
+    /// The task's number, or the work item's key.
+    pub(crate) task: String,
+    /// Why, or the answer to a question.
+    #[arg(long, short, default_value = "", alias = "reason")]
+    pub(crate) note: String,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verdict {
+    /// Newest first.
+    List {
+        /// Of one task: its number, or the work item's key.
+        #[arg(long)]
+        task: Option<String>,
+    },
+    /// One evaluation: question, answer, plugin.
+    Show {
+        /// Its number.
+        id: u64,
+        /// Print the whole transcript.
+        #[arg(long)]
+        transcript: bool,
+    },
+    /// Run the component again on what it saw then. Exit 1: it answers otherwise.
+    Replay {
+        /// Its number.
+        #[arg(required_unless_present = "file", conflicts_with = "file")]
+        id: Option<u64>,
+        /// A transcript in a file, perhaps with changed answers.
+        #[arg(long, value_name = "F")]
+        file: Option<PathBuf>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Plugin {
+    /// Take a third party's component up as a step of an edge.
+    Add {
+        /// The component.
+        file: PathBuf,
+        /// The edge that it guards: `review:testing`, or the source stage where that is unique.
+        #[arg(long, value_name = "EDGE")]
+        gate: String,
+        /// Ask it before this step [default: as the last gate before anything that the host does].
+        #[arg(long, value_name = "STEP")]
+        before: Option<String>,
+        /// The step's name [default: the file's].
+        #[arg(long)]
+        step: Option<String>,
+        /// In which project [default: the only one].
+        #[arg(long)]
+        project: Option<String>,
+        /// Settings, as one JSON object.
+        #[arg(long, value_name = "JSON")]
+        settings: Option<String>,
+        /// Grant nothing of what it asks for.
+        #[arg(long)]
+        deny: bool,
+        /// Do not ask.
+        #[arg(long)]
+        yes: bool,
+    },
+    /// What a component is and what it asks for.
+    Inspect {
+        /// The component.
+        file: PathBuf,
+    },
+}

@@ -1,0 +1,113 @@
+//! Asking the living host: the command line writes through its API, never into its database.
+
+use std::path::Path;
+use std::time::Duration;
+
+use gateway::api::Problem;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::state::{ADDRESS_FILE, TOKEN_FILE};
+
+/// Why the host did not answer as asked.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ClientError {
+    /// No host serves this folder.
+    #[error("no host serves {dir}: start one with `gatewright serve --dir {dir}`")]
+    NotServing {
+        /// The folder.
+        dir: String,
+    },
+    /// It said no.
+    #[error("{}", .0.detail)]
+    No(Box<Problem>),
+    /// It could not be asked.
+    #[error("the host did not answer: {0}")]
+    Unreachable(String),
+}
+
+/// The living host's API.
+pub(crate) struct Client {
+    http: reqwest::blocking::Client,
+    base: String,
+    token: String,
+}
+
+impl Client {
+    /// Finds the host that serves a folder.
+    pub(crate) fn find(dir: &Path) -> Result<Self, ClientError> {
+        let not_serving = || ClientError::NotServing { dir: dir.display().to_string() };
+        let address = std::fs::read_to_string(dir.join(ADDRESS_FILE)).map_err(|_| not_serving())?;
+        let token = std::fs::read_to_string(dir.join(TOKEN_FILE)).map_err(|_| not_serving())?;
+        let http = reqwest::blocking::Client::builder()
+            .timeout(Duration::from_secs(30))
+            .no_proxy()
+            .build()
+            .map_err(|error| ClientError::Unreachable(error.to_string()))?;
+        let client = Self { http, base: address.trim().to_owned(), token: token.trim().to_owned() };
+        match client.http.get(format!("{}/healthz", client.base)).send() {
+            Ok(_) => Ok(client),
+            Err(_) => Err(not_serving()),
+        }
+    }
+
+    /// Where it listens.
+    pub(crate) fn base(&self) -> &str {
+        &self.base
+    }
+
+    /// `GET path`.
+    pub(crate) fn get<A: DeserializeOwned>(&self, path: &str) -> Result<A, ClientError> {
+        let request = self.http.get(format!("{}{path}", self.base)).bearer_auth(&self.token);
+        read(request.send())
+    }
+
+    /// `GET path`, as bytes.
+    pub(crate) fn bytes(&self, path: &str) -> Result<Vec<u8>, ClientError> {
+        let request = self.http.get(format!("{}{path}", self.base)).bearer_auth(&self.token);
+        let response = request.send().map_err(|error| unreachable(&error))?;
+        if response.status().is_success() {
+            return response.bytes().map(|bytes| bytes.to_vec()).map_err(|error| unreachable(&error));
+        }
+        Err(problem(response))
+    }
+
+    /// `PUT path`.
+    pub(crate) fn put<B: Serialize, A: DeserializeOwned>(&self, path: &str, body: &B) -> Result<A, ClientError> {
+        let request = self.http.put(format!("{}{path}", self.base)).bearer_auth(&self.token).json(body);
+        read(request.send())
+    }
+
+    /// `GET path`, as it comes: no end is expected.
+    pub(crate) fn stream(&self, path: &str) -> Result<impl std::io::Read + Send + use<>, ClientError> {
+        let http = reqwest::blocking::Client::builder().timeout(None).no_proxy().build().map_err(|error| unreachable(&error))?;
+        http.get(format!("{}{path}", self.base)).bearer_auth(&self.token).send().map_err(|error| unreachable(&error))
+    }
+
+    /// `POST path`.
+    pub(crate) fn post<B: Serialize, A: DeserializeOwned>(&self, path: &str, body: &B) -> Result<A, ClientError> {
+        let request = self.http.post(format!("{}{path}", self.base)).bearer_auth(&self.token).json(body);
+        read(request.send())
+    }
+}
+
+fn read<A: DeserializeOwned>(sent: reqwest::Result<reqwest::blocking::Response>) -> Result<A, ClientError> {
+    let response = sent.map_err(|error| unreachable(&error))?;
+    if !response.status().is_success() {
+        return Err(problem(response));
+    }
+    response.json().map_err(|error| unreachable(&error))
+}
+
+fn problem(response: reqwest::blocking::Response) -> ClientError {
+    let status = response.status();
+    match response.json::<Problem>() {
+        Ok(problem) => ClientError::No(Box::new(problem)),
+        Err(_) => ClientError::Unreachable(format!("it answered {status}")),
+    }
+}
+
+fn unreachable(error: &reqwest::Error) -> ClientError {
+    // The address stands in the error; the host's own token never does.
+    ClientError::Unreachable(error.to_string())
+}

@@ -1,0 +1,48 @@
+//! What goes to standard output: text for people, or one JSON value.
+
+use std::io::Write as _;
+
+use domain::time::Timestamp;
+use serde::Serialize;
+
+/// Where answers go.
+pub(crate) struct Output {
+    /// One JSON value instead of text.
+    pub(crate) json: bool,
+}
+
+impl Output {
+    /// Prints a value, or what people read of it.
+    pub(crate) fn value<V: Serialize>(&self, value: &V, text: impl FnOnce() -> String) -> anyhow::Result<()> {
+        let line = if self.json { serde_json::to_string_pretty(value)? } else { text() };
+        self.line(&line)
+    }
+
+    /// Prints a line. A reader that went away is no error of ours.
+    #[expect(clippy::unused_self, reason = "all output takes this one way")]
+    pub(crate) fn line(&self, line: &str) -> anyhow::Result<()> {
+        match writeln!(anstream::stdout(), "{line}") {
+            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+            other => Ok(other?),
+        }
+    }
+}
+
+/// Prints a line for people to standard error.
+pub(crate) fn say(line: &str) {
+    // Without a standard error there is nobody to tell.
+    let _ = writeln!(anstream::stderr(), "{line}");
+}
+
+/// A time as a distance from now.
+pub(crate) fn ago(at: Timestamp, now: Timestamp) -> String {
+    if at > now {
+        return format!("in {} s", at.since(now).0.div_ceil(1000));
+    }
+    let seconds = now.since(at).0 / 1000;
+    match seconds {
+        0..=119 => format!("{seconds} s"),
+        120..=7199 => format!("{} min", seconds / 60),
+        _ => format!("{} h", seconds / 3600),
+    }
+}

@@ -1,0 +1,93 @@
+//! Evaluations for the command line: from the living host where there is one, from the store itself where not.
+
+use std::path::Path;
+
+use anyhow::Context as _;
+use conductor::ports::store::{EvaluationRow, Store as _};
+use domain::ids::{EvaluationId, TaskId, WorkItemId};
+use gateway::api::{EvaluationView, Listing, TaskView};
+use store::{SqliteStore, StoreConfig};
+
+use crate::client::{Client, ClientError};
+
+/// How many a listing holds.
+const NEWEST: u32 = 500;
+
+/// Where evaluations are read.
+pub(crate) enum Records {
+    /// A host serves the folder.
+    Living(Client),
+    /// None does: the store is read directly, under its lock.
+    Resting(Box<SqliteStore>),
+}
+
+impl Records {
+    /// Opens what there is.
+    pub(crate) fn open(dir: &Path) -> anyhow::Result<Self> {
+        match Client::find(dir) {
+            Ok(client) => Ok(Self::Living(client)),
+            Err(ClientError::NotServing { .. }) if dir.join("gatewright.db").is_file() => {
+                let store = SqliteStore::open(StoreConfig::new(dir, crate::clock::incarnation()?.host))?;
+                Ok(Self::Resting(Box::new(store)))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Newest first, of one task or of all.
+    pub(crate) fn evaluations(&self, task: Option<&str>) -> anyhow::Result<Vec<EvaluationRow>> {
+        match self {
+            Self::Living(client) => {
+                let path = match task {
+                    Some(key) => {
+                        let view: TaskView = client.get(&format!("/api/v1/tasks/{key}"))?;
+                        format!("/api/v1/evaluations?limit={NEWEST}&task={}", view.task.id)
+                    }
+                    None => format!("/api/v1/evaluations?limit={NEWEST}"),
+                };
+                let rows: Listing<EvaluationRow> = client.get(&path)?;
+                Ok(rows.items)
+            }
+            Self::Resting(store) => {
+                let task = task.map(|key| resting_task(store, key)).transpose()?;
+                Ok(store.evaluations(task, NEWEST)?)
+            }
+        }
+    }
+
+    /// One evaluation with its whole answer.
+    pub(crate) fn evaluation(&self, id: u64) -> anyhow::Result<EvaluationView> {
+        match self {
+            Self::Living(client) => Ok(client.get(&format!("/api/v1/evaluations/{id}"))?),
+            Self::Resting(store) => {
+                let row = store.evaluation(EvaluationId(id))?;
+                let answered = serde_json::from_slice(&store.blob(&row.evaluation.verdict)?).ok();
+                Ok(EvaluationView { row, answered })
+            }
+        }
+    }
+
+    /// What it saw and said.
+    pub(crate) fn transcript(&self, id: u64) -> anyhow::Result<Vec<u8>> {
+        match self {
+            Self::Living(client) => Ok(client.bytes(&format!("/api/v1/evaluations/{id}/transcript"))?),
+            Self::Resting(store) => {
+                let row = store.evaluation(EvaluationId(id))?;
+                Ok(store.blob(&row.evaluation.transcript)?)
+            }
+        }
+    }
+}
+
+fn resting_task(store: &SqliteStore, key: &str) -> anyhow::Result<TaskId> {
+    if let Ok(id) = key.parse::<TaskId>() {
+        return Ok(id);
+    }
+    let work_item = WorkItemId::new(key)?;
+    for project in store.projects()? {
+        if let Some(task) = store.task_of(&project.name, &work_item)? {
+            return Ok(task.id);
+        }
+    }
+    None.with_context(|| format!("there is no task for {key}"))
+}

@@ -1,0 +1,214 @@
+//! `gatewright serve`: the host, from its files to its last breath.
+
+use std::io::Write as _;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use anyhow::{Context as _, bail};
+use conductor::board::{START, STATUSES};
+use conductor::ports::clock::Clock as _;
+use conductor::ports::probe::{NoProbe, Point, Probe};
+use conductor::ports::runs::Runs as _;
+use conductor::ports::store::ClaimLimits;
+use domain::effect::Claim;
+use domain::ids::{ProjectName, RunId};
+use gateway::{Desk, GatewayState, Health, Token};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::cli::Serve;
+use crate::clock::{SystemClock, hex, random_bytes};
+use crate::output::{Output, say};
+use crate::scheduler::{Bounds, Scheduler};
+use crate::state::{ADDRESS_FILE, TOKEN_FILE};
+use crate::watch::Watch;
+use crate::wiring::{Host, load};
+
+/// Runs until it is told to end.
+pub(crate) fn run(dir: &Path, options: &Serve, out: &Output) -> anyhow::Result<()> {
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_env_filter(tracing_subscriber::EnvFilter::try_from_env("GATEWRIGHT_LOG").unwrap_or_else(|_| "info".into()))
+        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
+        .init();
+    if !dir.join("gatewright.toml").is_file() {
+        bail!("{} has no gatewright.toml: run `gatewright init` in a git repository first", dir.display());
+    }
+    let loaded = load(dir)?;
+    let probe: Arc<dyn Probe> = match &options.halt_at {
+        Some(text) => Arc::new(HaltAt::parse(text)?),
+        None => Arc::new(NoProbe),
+    };
+    let host = Arc::new(Host::open(dir, &loaded, probe)?);
+    let token = operator_token(dir)?;
+    let bounds = Bounds {
+        runs: loaded.host.runs,
+        free_bytes: loaded.host.free_space_mib.saturating_mul(1 << 20),
+        dir: dir.to_owned(),
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let listener = runtime
+        .block_on(tokio::net::TcpListener::bind(loaded.host.operator))
+        .with_context(|| format!("{} cannot be listened on", loaded.host.operator))?;
+    let address = format!("http://{}", listener.local_addr()?);
+    let failing = host.clone();
+    let scheduler = Scheduler::start(
+        host.conductor.clone(),
+        host.clock.clone(),
+        host.signal.clone(),
+        bounds.clone(),
+        Box::new(move || failing.fail()),
+    )?;
+    let reloading = (host.clone(), dir.to_owned());
+    let watch = Watch::start(dir, move || reload(&reloading.0, &reloading.1))?;
+    write_private(&dir.join(ADDRESS_FILE), &address)?;
+    let state = GatewayState {
+        store: host.store.clone(),
+        desk: Arc::new(LivingDesk { host: host.clone(), bounds }),
+        token: Token::new("operator", token)?,
+        clock: Arc::new(|| SystemClock.now()),
+    };
+    out.line(&format!("listening {address}"))?;
+    std::io::stdout().flush()?;
+    say(&format!("the board: {address}/  state: {}", dir.display()));
+    if let Some(problem) = host.runner.sandbox_problem() {
+        say(&format!("warning: agents run without a sandbox: {problem}"));
+    }
+    let served = runtime.block_on(gateway::serve(listener, state, end(host.clone())));
+    drop(watch);
+    let failed = scheduler.stop();
+    // What is gone already needs no removing.
+    let _ = std::fs::remove_file(dir.join(ADDRESS_FILE));
+    served?;
+    match failed {
+        Some(error) => Err(error).context("the store cannot be trusted any more; start again after looking at the disk"),
+        None => Ok(()),
+    }
+}
+
+/// SIGTERM, SIGINT, or a store that failed.
+async fn end(host: Arc<Host>) {
+    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+        return;
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+        () = host.failed() => {}
+    }
+}
+
+/// A sound edit is taken up; an unsound one keeps what was good, and says so.
+fn reload(host: &Host, dir: &Path) {
+    match load(dir).and_then(|loaded| host.take_up(dir, &loaded)) {
+        Ok(()) => {
+            tracing::info!("the files were read again");
+            host.signal.notify();
+        }
+        Err(error) => tracing::error!("the files are not taken up, the last good ones stay: {error:#}"),
+    }
+}
+
+/// The first token is made here; its file is shown to no sandbox.
+fn operator_token(dir: &Path) -> anyhow::Result<String> {
+    let path = dir.join(TOKEN_FILE);
+    if let Ok(token) = std::fs::read_to_string(&path) {
+        return Ok(token.trim().to_owned());
+    }
+    let token = hex(&random_bytes::<32>()?);
+    write_private(&path, &token)?;
+    Ok(token)
+}
+
+fn write_private(path: &Path, text: &str) -> anyhow::Result<()> {
+    let folder = path.parent().context("the file has no folder")?;
+    let mut temporary = tempfile::Builder::new();
+    let temporary = temporary.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o600));
+    let mut file = temporary.tempfile_in(folder)?;
+    writeln!(file, "{text}")?;
+    file.persist(path).with_context(|| format!("{} cannot be written", path.display()))?;
+    Ok(())
+}
+
+/// What the API asks the living host.
+struct LivingDesk {
+    host: Arc<Host>,
+    bounds: Bounds,
+}
+
+impl Desk for LivingDesk {
+    fn wake(&self) {
+        self.host.signal.notify();
+    }
+
+    fn pull_command(&self, project: &ProjectName) -> Option<String> {
+        let projects = self.host.store.projects().ok()?;
+        let project = projects.into_iter().find(|known| known.name == *project)?;
+        Some(format!("git pull gatewright {}", project.base_branch))
+    }
+
+    fn run_log_tail(&self, run: RunId, bytes: u64) -> Vec<u8> {
+        self.host.runs.log_tail(run, bytes)
+    }
+
+    fn health(&self) -> Health {
+        let mut reasons = Vec::new();
+        if let Some(problem) = self.host.runner.sandbox_problem() {
+            reasons.push(format!("agents run without a sandbox: {problem}"));
+        }
+        let ok = !self.host.has_failed();
+        if !ok {
+            reasons.push("the store failed; the host is ending".to_owned());
+        }
+        Health { ok, reasons }
+    }
+
+    fn limits(&self) -> ClaimLimits {
+        ClaimLimits { runs: self.bounds.runs, may_launch: true }
+    }
+
+    fn statuses(&self, _project: &ProjectName) -> Vec<String> {
+        STATUSES.iter().map(|(name, _)| (*name).to_owned()).collect()
+    }
+
+    fn start_status(&self, _project: &ProjectName) -> String {
+        START.to_owned()
+    }
+}
+
+/// Stands still at a point, so that the host can be killed exactly there.
+struct HaltAt {
+    claim: u64,
+    point: Point,
+    seen: AtomicU64,
+    job: AtomicU64,
+}
+
+impl HaltAt {
+    fn parse(text: &str) -> anyhow::Result<Self> {
+        let (claim, point) = text.split_once(':').context("--halt-at N:claimed or N:done")?;
+        let point = match point {
+            "claimed" => Point::Claimed,
+            "done" => Point::Done,
+            _ => bail!("--halt-at N:claimed or N:done"),
+        };
+        Ok(Self { claim: claim.parse()?, point, seen: AtomicU64::new(0), job: AtomicU64::new(u64::MAX) })
+    }
+}
+
+impl Probe for HaltAt {
+    fn at(&self, point: Point, claim: &Claim) {
+        if point == Point::Claimed && self.seen.fetch_add(1, Ordering::SeqCst) + 1 == self.claim {
+            self.job.store(claim.job.id.0, Ordering::SeqCst);
+        }
+        if point != self.point || self.job.load(Ordering::SeqCst) != claim.job.id.0 {
+            return;
+        }
+        let told = serde_json::json!({"job": claim.job.id, "effect": claim.job.effect.name(), "point": point.as_str()});
+        // Without a reader nobody will kill this process: then it just stands still.
+        let _ = writeln!(anstream::stdout(), "halted {told}").and_then(|()| anstream::stdout().flush());
+        loop {
+            std::thread::park();
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! The state folder: where it is, and what lies in it.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, bail};
+
+/// The operator's token, mode 0600.
+pub(crate) const TOKEN_FILE: &str = "operator-token";
+/// Where the living host listens.
+pub(crate) const ADDRESS_FILE: &str = "operator-address";
+/// Runs, each in a folder of its own.
+pub(crate) const RUNS: &str = "runs";
+/// What can be made again.
+pub(crate) const CACHE: &str = "cache";
+/// Bare repositories, one per project.
+pub(crate) const FORGES: &str = "repositories";
+
+/// The folder that the command means.
+pub(crate) fn find(given: Option<&Path>) -> anyhow::Result<PathBuf> {
+    if let Some(dir) = given {
+        return std::path::absolute(dir).with_context(|| format!("{} is no path", dir.display()));
+    }
+    let home = state_home()?.join("gatewright");
+    if let Some(repository) = repository_here() {
+        let name = repository.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let dir = home.join(configuration::project_name(&name).as_str());
+        if dir.is_dir() {
+            return Ok(dir);
+        }
+    }
+    let mut there = std::fs::read_dir(&home)
+        .map(|entries| entries.filter_map(Result::ok).map(|entry| entry.path()).filter(|path| path.is_dir()).collect())
+        .unwrap_or_else(|_| Vec::new());
+    match there.len() {
+        1 => Ok(there.remove(0)),
+        0 => bail!("there is no state folder yet: run `gatewright init` in a git repository, or name one with --dir"),
+        _ => {
+            there.sort();
+            let names = there.iter().map(|path| format!("  --dir {}", path.display())).collect::<Vec<_>>().join("\n");
+            bail!("which state folder is meant? Stand in its repository, or name one:\n{names}")
+        }
+    }
+}
+
+/// The folder that a new project gets.
+pub(crate) fn for_project(given: Option<&Path>, name: &str) -> anyhow::Result<PathBuf> {
+    match given {
+        Some(dir) => std::path::absolute(dir).with_context(|| format!("{} is no path", dir.display())),
+        None => Ok(state_home()?.join("gatewright").join(name)),
+    }
+}
+
+/// The top folder of the repository that the command was called in.
+pub(crate) fn repository_here() -> Option<PathBuf> {
+    top_of(Path::new("."))
+}
+
+/// The top folder of the work tree that holds this path.
+pub(crate) fn top_of(path: &Path) -> Option<PathBuf> {
+    let asked = Command::new("git").arg("-C").arg(path).args(["rev-parse", "--show-toplevel"]).output().ok()?;
+    let text = String::from_utf8(asked.stdout).ok()?;
+    (asked.status.success() && !text.trim().is_empty()).then(|| PathBuf::from(text.trim_end_matches('\n')))
+}
+
+fn state_home() -> anyhow::Result<PathBuf> {
+    if let Some(home) = std::env::var_os("XDG_STATE_HOME").filter(|home| !home.is_empty()) {
+        return Ok(PathBuf::from(home));
+    }
+    let home = std::env::var_os("HOME").context("neither XDG_STATE_HOME nor HOME is set: name the folder with --dir")?;
+    Ok(PathBuf::from(home).join(".local/state"))
+}

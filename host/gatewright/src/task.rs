@@ -1,0 +1,172 @@
+//! `gatewright task …` and `gatewright queue`: tickets through the living host.
+
+use std::io::Read as _;
+
+use anyhow::Context as _;
+use conductor::ports::store::{BoardItem, EntryRow, JobRow, RunRow};
+use domain::ids::ProjectName;
+use domain::time::Timestamp;
+use gateway::api::{CardView, IntentNote, Listing, NewCard, NewTaskCard, ProjectView, TaskView, Taken};
+
+use crate::cli::{Decision, Task};
+use crate::client::Client;
+use crate::output::{Output, ago};
+
+/// Runs the command.
+pub(crate) fn run(client: &Client, command: Task, out: &Output) -> anyhow::Result<()> {
+    match command {
+        Task::Create { title, description, label, project, backlog } => {
+            create(client, out, title, description, label, project.as_deref(), backlog)
+        }
+        Task::List { all } => list(client, out, all),
+        Task::Show { task } => show(client, out, &task),
+        Task::Approve(decision) => decide(client, out, "approve", &decision),
+        Task::Reject(decision) => decide(client, out, "reject", &decision),
+        Task::ConfirmDeploy(decision) => decide(client, out, "confirm-deploy", &decision),
+        Task::Stop(decision) => decide(client, out, "stop", &decision),
+        Task::Resume(decision) => decide(client, out, "resume", &decision),
+        Task::Pause(decision) => decide(client, out, "pause", &decision),
+        Task::Waive(decision) => decide(client, out, "waive", &decision),
+    }
+}
+
+fn create(
+    client: &Client,
+    out: &Output,
+    title: String,
+    description: String,
+    labels: Vec<String>,
+    project: Option<&str>,
+    backlog: bool,
+) -> anyhow::Result<()> {
+    let description = if description == "-" {
+        let mut text = String::new();
+        std::io::stdin().read_to_string(&mut text).context("standard input is no text")?;
+        text
+    } else {
+        description
+    };
+    let project = project.map(ProjectName::new).transpose()?;
+    let card = if backlog {
+        let project = only_project(client, project)?;
+        let path = format!("/api/v1/projects/{project}/items");
+        let card: BoardItem = client.post(&path, &NewCard { title, description, labels, status: None })?;
+        CardView { card, task: None }
+    } else {
+        client.post("/api/v1/tasks?wait=true", &NewTaskCard { project, title, description, labels })?
+    };
+    let key = &card.card.work_item;
+    out.value(&card, || match &card.task {
+        Some(task) => format!("{key} is started (task {}). See it: gatewright task show {key}, or {}/", task.task.id, client.base()),
+        None => format!("{key} is in {}. It starts when it is moved to To Analyse.", card.card.status),
+    })
+}
+
+fn only_project(client: &Client, given: Option<ProjectName>) -> anyhow::Result<ProjectName> {
+    if let Some(name) = given {
+        return Ok(name);
+    }
+    let projects: Listing<ProjectView> = client.get("/api/v1/projects")?;
+    match projects.items.as_slice() {
+        [one] => Ok(one.name.clone()),
+        many => {
+            let names = many.iter().map(|project| project.name.as_str()).collect::<Vec<_>>().join(", ");
+            anyhow::bail!("which project? --project with one of: {names}")
+        }
+    }
+}
+
+fn list(client: &Client, out: &Output, all: bool) -> anyhow::Result<()> {
+    let tasks: Listing<TaskView> = client.get(if all { "/api/v1/tasks" } else { "/api/v1/tasks?live=true" })?;
+    out.value(&tasks.items, || {
+        if tasks.items.is_empty() {
+            return "No tasks. Make one: gatewright task create \"what shall change\"".to_owned();
+        }
+        tasks.items.iter().map(line).collect::<Vec<_>>().join("\n")
+    })
+}
+
+fn line(view: &TaskView) -> String {
+    let task = &view.task;
+    format!("{:<12} {:<16} {:<14} {}", task.work_item, task.position.stage, view.phase, visible(&task.title))
+}
+
+fn show(client: &Client, out: &Output, key: &str) -> anyhow::Result<()> {
+    let view: TaskView = client.get(&format!("/api/v1/tasks/{key}"))?;
+    let id = view.task.id;
+    let entries: Listing<EntryRow> = client.get(&format!("/api/v1/tasks/{id}/entries"))?;
+    let runs: Listing<RunRow> = client.get(&format!("/api/v1/tasks/{id}/runs"))?;
+    let projects: Listing<ProjectView> = client.get("/api/v1/projects")?;
+    let pull = projects.items.into_iter().find(|project| project.name == view.task.project).and_then(|project| project.pull);
+    let value = serde_json::json!({
+        "task": view.task, "phase": view.phase, "standing": view.standing,
+        "entries": entries.items, "runs": runs.items, "pull": pull,
+    });
+    out.value(&value, || {
+        let task = &view.task;
+        let mut text = format!("{} {}\n  {}\n", task.work_item, visible(&task.title), view.standing.sentence);
+        for command in &view.standing.commands {
+            text.push_str(&format!("  → {command}\n"));
+        }
+        if let (Some(branch), Some(head)) = (&task.branch, &task.head) {
+            text.push_str(&format!("  branch {branch} at {head}\n"));
+        }
+        if let (Some(merged), Some(pull)) = (&task.merged, &pull) {
+            text.push_str(&format!("  merged {merged}; fetch it: {pull}\n"));
+        }
+        for run in runs.items.iter().rev() {
+            let outcome = run.outcome.clone().unwrap_or_else(|| "running".to_owned());
+            text.push_str(&format!("  run {} {} ({} visit {}): {}\n", run.id, run.role, run.stage, run.visit, visible(&outcome)));
+        }
+        for row in &entries.items {
+            if let Some(said) = told(&row.entry) {
+                text.push_str(&format!("  {} {said}\n", moment(row.at)));
+            }
+        }
+        text.trim_end().to_owned()
+    })
+}
+
+/// The entries that tell the story; the others are for `--json`.
+fn told(entry: &domain::entry::Entry) -> Option<String> {
+    use domain::entry::Entry;
+    Some(match entry {
+        Entry::StageEntered { stage, visit, .. } => format!("entered {stage}, visit {visit}"),
+        Entry::StepAnswered { step, answer, note, .. } => format!("{step}: {answer} {}", visible(note)),
+        Entry::IntentTaken { intent, actor, .. } => format!("{actor}: {intent:?}"),
+        Entry::Waived { step, actor, why } => format!("{actor} went over {step}: {}", visible(why)),
+        Entry::Merged { commit } => format!("merged {commit}"),
+        Entry::Deployed { commit } => format!("deployed {commit}"),
+        _ => return None,
+    })
+}
+
+fn moment(at: Timestamp) -> String {
+    jiff::Timestamp::from_millisecond(at.0 as i64).map_or_else(|_| at.0.to_string(), |time| time.to_string())
+}
+
+/// Text from outside, with nothing in it that plays with a terminal.
+pub(crate) fn visible(text: &str) -> String {
+    text.chars().map(|character| if character.is_control() { '\u{fffd}' } else { character }).collect()
+}
+
+fn decide(client: &Client, out: &Output, intent: &str, decision: &Decision) -> anyhow::Result<()> {
+    let path = format!("/api/v1/tasks/{}/{intent}", decision.task);
+    let taken: Taken = client.post(&path, &IntentNote { note: decision.note.clone(), version: None })?;
+    out.value(&taken, || format!("{}: {}", taken.task.task.work_item, taken.task.standing.sentence))
+}
+
+/// `gatewright queue`.
+pub(crate) fn queue(client: &Client, out: &Output, now: Timestamp) -> anyhow::Result<()> {
+    let jobs: Listing<JobRow> = client.get("/api/v1/queue")?;
+    out.value(&jobs.items, || {
+        let live = jobs.items.iter().filter(|job| job.state == "queued" || job.state == "claimed");
+        let lines = live
+            .map(|job| {
+                let why = job.reason.map_or_else(String::new, |reason| format!("waits: {reason:?}").to_lowercase());
+                format!("{:<6} task {:<5} {:<14} {:<8} {:<10} {why}", job.id, job.task, job.effect, job.state, ago(job.available_at, now))
+            })
+            .collect::<Vec<_>>();
+        if lines.is_empty() { "Nothing is queued and nothing runs.".to_owned() } else { lines.join("\n") }
+    })
+}

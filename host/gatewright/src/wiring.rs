@@ -1,0 +1,250 @@
+//! Which driver stands behind which port: a state folder becomes a living host.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use adapters::git::{EmbeddedForge, Layout};
+use agents::port::{HostEnvironment, ShimRuns};
+use agents::{Runner, RunnerConfig, SandboxMode as Confining, install_shim};
+use anyhow::{Context as _, anyhow};
+use conductor::board::Board;
+use conductor::ports::clock::Clock;
+use conductor::ports::forge::Forge;
+use conductor::ports::probe::Probe;
+use conductor::ports::store::Store;
+use conductor::{Conductor, Outside};
+use configuration::{Loaded, PluginBinding, ProjectFile, SandboxMode, Surroundings};
+use domain::ids::{BranchName, Digest, PluginId, ProjectName, RunId};
+use domain::plugin::{Grant, PluginKind};
+use sandbox::{PluginSpec, Sandbox, SandboxConfig};
+use store::{SqliteStore, StoreConfig};
+
+use crate::clock::{SystemClock, incarnation, is_alive};
+use crate::embedded::{self, SHIM, SHIM_SHA256};
+use crate::scheduler::Signal;
+use crate::state::{CACHE, RUNS};
+use crate::verdict::kept_component;
+
+/// Maps statuses where a project names no mapper of its own.
+const STATUS_MAPPER: &str = "default-statuses";
+
+/// What the files are read against on this machine.
+pub(crate) fn surroundings() -> Surroundings {
+    let plugins = embedded::plugins().map(|plugin| (plugin.id, plugin.kind)).collect::<BTreeMap<PluginId, PluginKind>>();
+    let status_mapper = plugins
+        .keys()
+        .find(|id| id.as_str() == STATUS_MAPPER)
+        .cloned()
+        .unwrap_or_else(|| unreachable!("the build embeds `{STATUS_MAPPER}`"));
+    Surroundings { home: home(), plugins, status_mapper }
+}
+
+fn home() -> Option<PathBuf> {
+    std::env::var_os("HOME").filter(|home| !home.is_empty()).map(PathBuf::from)
+}
+
+/// Reads the files of a state folder; what is wrong is told with file, line and choices.
+pub(crate) fn load(dir: &Path) -> anyhow::Result<Loaded> {
+    configuration::load(dir, &surroundings()).map_err(|diagnostics| anyhow!(configuration::render(&diagnostics, false)))
+}
+
+/// Opens a project's repository; `from` makes it from the user's first. The repository's path.
+pub(crate) fn init_forge(dir: &Path, name: &ProjectName, base: &BranchName, from: &Path) -> anyhow::Result<PathBuf> {
+    let forge = EmbeddedForge::init(Path::new("git"), Layout::new(dir, name), from, base)?;
+    Ok(forge.layout().repository.clone())
+}
+
+fn open_runner(dir: &Path, loaded: &Loaded) -> anyhow::Result<Runner> {
+    let shim = install_shim(SHIM, SHIM_SHA256, &dir.join(CACHE).join("shim"))?;
+    let home = home().context("HOME is not set: agents need one to be kept away from")?;
+    let path = std::env::var("PATH").context("PATH is not set: no agent can be found")?;
+    let mut config = RunnerConfig::new(dir.join(RUNS), dir.join("briefs"), shim, home, path);
+    config.sandbox = match loaded.host.sandbox.mode {
+        SandboxMode::Auto => Confining::Auto,
+        SandboxMode::Bubblewrap => Confining::Bubblewrap,
+        SandboxMode::None => Confining::None,
+    };
+    config.hidden = vec![dir.to_owned()];
+    config.readable.clone_from(&loaded.host.sandbox.readable);
+    Ok(Runner::new(config)?)
+}
+
+/// A component by its sha256: ours, or one that was added.
+pub(crate) fn component_bytes(dir: &Path, digest: &Digest) -> anyhow::Result<Vec<u8>> {
+    if let Some(plugin) = embedded::plugins().find(|plugin| plugin.digest == *digest) {
+        return Ok(plugin.bytes.to_vec());
+    }
+    Ok(std::fs::read(kept_component(dir, digest))?)
+}
+
+/// What our own plugins may do: what they ask for. They were built with this binary.
+fn own_grant(request: &domain::plugin::Request) -> Grant {
+    Grant {
+        capabilities: request.entries.iter().map(|entry| entry.capability.clone()).collect(),
+        refused: Vec::new(),
+        amend: vec![domain::plugin::Amendable::Phase],
+    }
+}
+
+/// What is wrong with the components that the files name, a line each.
+pub(crate) fn check_plugins(dir: &Path, loaded: &Loaded) -> Vec<String> {
+    let sandbox = match Sandbox::new(SandboxConfig::default()) {
+        Ok(sandbox) => sandbox,
+        Err(error) => return vec![error.to_string()],
+    };
+    let mut flaws = Vec::new();
+    for file in &loaded.projects {
+        for binding in &file.plugins {
+            if let Err(error) = load_binding(&sandbox, dir, file, binding, loaded) {
+                flaws.push(format!("{}: the plugin `{}`: {error:#}", file.source.display(), binding.id));
+            }
+        }
+    }
+    flaws
+}
+
+fn load_binding(
+    sandbox: &Sandbox,
+    dir: &Path,
+    file: &ProjectFile,
+    binding: &PluginBinding,
+    loaded: &Loaded,
+) -> anyhow::Result<()> {
+    let path = dir.join(&binding.file);
+    let source = std::fs::File::open(&path).with_context(|| format!("{} cannot be read", path.display()))?;
+    let bytes = sandbox::read_component(source)??;
+    let spec = PluginSpec {
+        id: binding.id.clone(),
+        bytes: bytes.into(),
+        digest: binding.sha256.clone(),
+        grant: binding.grant.clone(),
+        ceiling: loaded.host.plugins.ceiling.clone(),
+        limits: loaded.host.plugins.limits,
+    };
+    sandbox.load(&file.project.name, spec)?;
+    Ok(())
+}
+
+/// A living host.
+pub(crate) struct Host {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) conductor: Arc<Conductor>,
+    pub(crate) sandbox: Arc<Sandbox>,
+    pub(crate) runner: Arc<Runner>,
+    pub(crate) runs: Arc<ShimRuns>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) signal: Arc<Signal>,
+    failing: tokio::sync::Notify,
+    failed: AtomicBool,
+    forges: Mutex<BTreeMap<ProjectName, Arc<dyn Forge>>>,
+}
+
+impl Host {
+    /// Opens the store, loads the plugins, wires the ports, and takes back what a dead host had claimed.
+    pub(crate) fn open(dir: &Path, loaded: &Loaded, probe: Arc<dyn Probe>) -> anyhow::Result<Self> {
+        let me = incarnation()?;
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let signal = Arc::new(Signal::default());
+        let sqlite = SqliteStore::open(StoreConfig::new(dir, me.host.clone()))?;
+        let heard = signal.clone();
+        sqlite.subscribe(Box::new(move || heard.notify()));
+        let store: Arc<dyn Store> = Arc::new(sqlite);
+        let runner = Arc::new(open_runner(dir, loaded)?);
+        let ended = Arc::new(Mutex::new(Vec::<RunId>::new()));
+        let (listed, woken) = (ended.clone(), signal.clone());
+        let environment = HostEnvironment { reserved: Vec::new(), values: std::env::vars().collect() };
+        let told = move |run| {
+            listed.lock().unwrap_or_else(PoisonError::into_inner).push(run);
+            woken.notify();
+        };
+        let runs = Arc::new(ShimRuns::new(runner.clone(), environment, told)?);
+        let sandbox = Arc::new(Sandbox::new(SandboxConfig::default())?);
+        let outside = Outside {
+            store: store.clone(),
+            plugins: sandbox.clone(),
+            runs: runs.clone(),
+            tracker: Arc::new(Board::new(store.clone())),
+            clock: clock.clone(),
+            probe,
+            ended,
+        };
+        let conductor = Arc::new(Conductor::new(outside, me.clone()));
+        let host = Self {
+            store,
+            conductor,
+            sandbox,
+            runner,
+            runs,
+            clock,
+            signal,
+            failing: tokio::sync::Notify::new(),
+            failed: AtomicBool::new(false),
+            forges: Mutex::default(),
+        };
+        host.take_up(dir, loaded)?;
+        let reaped = host.store.reap(&|other| is_alive(other, &me), host.clock.now())?;
+        if reaped > 0 {
+            tracing::info!(reaped, "jobs of a host that is gone are taken up again");
+        }
+        Ok(host)
+    }
+
+    /// Takes up the files: plugins, forges, projects, in this order, so that nothing asks for what is not there yet.
+    pub(crate) fn take_up(&self, dir: &Path, loaded: &Loaded) -> anyhow::Result<()> {
+        for file in &loaded.projects {
+            self.load_plugins(dir, file, loaded)?;
+            let forge = self.forge(dir, &file.project.name)?;
+            self.conductor.put_project(file.settings.clone(), forge);
+            self.store.put_project(&file.project, self.clock.now())?;
+        }
+        Ok(())
+    }
+
+    /// Opened once: opening puts in order what a crash left, and must not meet work that is under way.
+    fn forge(&self, dir: &Path, name: &ProjectName) -> anyhow::Result<Arc<dyn Forge>> {
+        let mut forges = self.forges.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(forge) = forges.get(name) {
+            return Ok(forge.clone());
+        }
+        let opened: Arc<dyn Forge> = Arc::new(EmbeddedForge::open(Path::new("git"), Layout::new(dir, name))?);
+        forges.insert(name.clone(), opened.clone());
+        Ok(opened)
+    }
+
+    fn load_plugins(&self, dir: &Path, file: &ProjectFile, loaded: &Loaded) -> anyhow::Result<()> {
+        for plugin in embedded::plugins() {
+            let request = self.sandbox.inspect(plugin.bytes)?.request;
+            let spec = PluginSpec {
+                id: plugin.id,
+                bytes: Arc::from(plugin.bytes),
+                digest: plugin.digest,
+                grant: own_grant(&request),
+                ceiling: domain::plugin::Ceiling::Open,
+                limits: loaded.host.plugins.limits,
+            };
+            self.sandbox.load(&file.project.name, spec)?;
+        }
+        for binding in &file.plugins {
+            load_binding(&self.sandbox, dir, file, binding, loaded)
+                .with_context(|| format!("{}: the plugin `{}`", file.source.display(), binding.id))?;
+        }
+        Ok(())
+    }
+
+    /// The store failed: the process shall end.
+    pub(crate) fn fail(&self) {
+        self.failed.store(true, Ordering::SeqCst);
+        self.failing.notify_one();
+    }
+
+    pub(crate) fn has_failed(&self) -> bool {
+        self.failed.load(Ordering::SeqCst)
+    }
+
+    /// Until the store fails.
+    pub(crate) async fn failed(&self) {
+        self.failing.notified().await;
+    }
+}

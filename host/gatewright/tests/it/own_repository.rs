@@ -1,0 +1,103 @@
+//! `init`, `serve`, `task create`, `task approve` in a repository with agents of the user's own.
+
+use std::fs;
+
+use crate::fixture::{DEVELOPER, Place, REVIEWER, said};
+
+#[test]
+fn a_ticket_ends_as_a_commit_in_main_and_the_users_checkout_is_untouched() {
+    let place = Place::new(DEVELOPER, REVIEWER);
+    place.init();
+    assert_eq!(place.git(&["status", "--porcelain"]), "", "init writes nothing into the work tree");
+    assert!(place.git(&["remote", "get-url", "gatewright"]).ends_with("repository.git"));
+    let before = place.git(&["rev-parse", "HEAD"]);
+    let _host = place.serve();
+    let key = place.ticket("Greet once more");
+    assert_eq!(key, "REPOSITORY-001");
+    place.until_phase(&key, "in-review");
+    assert_eq!(place.forge_git(&["rev-parse", "main"]), before, "nothing lands before somebody approves");
+    let approved = place.gatewright(&["task", "approve", &key]);
+    assert!(approved.status.success(), "{}", said(&approved));
+    let shown = place.until_phase(&key, "done");
+    let merged = shown["task"]["merged"].as_str().unwrap();
+    assert_eq!(place.forge_git(&["rev-parse", "main"]), merged);
+    assert_eq!(shown["task"]["validated"], merged);
+    assert!(place.forge_git(&["show", &format!("{merged}:greeting.txt")]).contains("line 1"));
+    assert_eq!(place.git(&["rev-parse", "HEAD"]), before);
+    assert_eq!(shown["pull"], "git pull gatewright main");
+    assert_eq!(shown["task"]["spent"]["cost_microusd"], 500_000);
+    let again = place.gatewright(&["task", "approve", &key]);
+    assert_eq!(again.status.code(), Some(1), "a second approval is told that it came too late: {}", said(&again));
+}
+
+const STRICT_REVIEWER: &str = r#"#!/bin/sh
+set -eu
+rounds=$(ls "$NOTES" | grep -c '^review-' || true)
+touch "$NOTES/review-$rounds"
+if [ "$rounds" -lt 2 ]; then
+  printf -- '---\nverdict: REQUEST_CHANGES\n---\n\n## Findings\n\n- P1 `greeting.txt`: round %s, say it with the word marzipan-%s\n' "$rounds" "$rounds" \
+    > "$GATEWRIGHT_DOCUMENTS/12-review.md"
+else
+  printf -- '---\nverdict: APPROVED\n---\n\n## Findings\n\nNone.\n' > "$GATEWRIGHT_DOCUMENTS/12-review.md"
+fi
+"#;
+
+#[test]
+fn b4_1_two_bounces_carry_the_words_of_each_finding_into_the_next_brief() {
+    let place = Place::new(DEVELOPER, STRICT_REVIEWER);
+    place.init();
+    let _host = place.serve();
+    let key = place.ticket("Greet once more");
+    let shown = place.until_phase(&key, "in-review");
+    assert_eq!(shown["task"]["retries"], 2);
+    let briefs = place.briefs();
+    assert_eq!(briefs.len(), 3);
+    assert!(!briefs[0].contains("marzipan"), "{}", briefs[0]);
+    assert!(briefs[1].contains("round 0, say it with the word marzipan-0"), "{}", briefs[1]);
+    assert!(briefs[2].contains("round 1, say it with the word marzipan-1"), "{}", briefs[2]);
+    assert!(!briefs[2].contains("marzipan-0"), "what was mended is not told again: {}", briefs[2]);
+}
+
+#[test]
+fn a_repository_without_commits_is_told_so() {
+    let place = Place::new(DEVELOPER, REVIEWER);
+    let empty = place.path("empty");
+    fs::create_dir(&empty).unwrap();
+    crate::fixture::git(&empty, &["init", "--quiet", "--initial-branch=main"]);
+    let done = place.gatewright(&["init", empty.to_str().unwrap(), "--agent", "true", "--test", "true"]);
+    assert_eq!(done.status.code(), Some(1));
+    let told = said(&done);
+    assert!(told.contains("commit"), "{told}");
+    assert!(!place.state().join("projects").exists(), "nothing is half set up");
+}
+
+#[test]
+fn a_missing_agent_holds_the_task_and_it_goes_on_once_the_agent_is_there() {
+    let place = Place::new(DEVELOPER, REVIEWER);
+    place.init();
+    let agent = place.path("agents/developer.sh");
+    let kept = fs::read_to_string(&agent).unwrap();
+    fs::remove_file(&agent).unwrap();
+    let _host = place.serve();
+    let key = place.ticket("Greet once more");
+    let shown = place.until_phase(&key, "blocked");
+    assert!(shown["standing"]["sentence"].as_str().unwrap().contains("developer.sh"), "{}", shown["standing"]);
+    assert_eq!(shown["task"]["retries"], 0, "an infrastructure fault costs no developer's retry");
+    place.script("agents/developer.sh", &kept);
+    let resumed = place.gatewright(&["task", "resume", &key]);
+    assert!(resumed.status.success(), "{}", said(&resumed));
+    place.until_phase(&key, "in-review");
+}
+
+#[test]
+fn an_unsound_file_is_told_with_its_line_and_the_choices() {
+    let place = Place::new(DEVELOPER, REVIEWER);
+    place.init();
+    let file = place.project_file();
+    let text = fs::read_to_string(&file).unwrap().replace("pipeline = \"quick\"", "pipeline = \"quik\"");
+    fs::write(&file, text).unwrap();
+    let checked = place.gatewright(&["check"]);
+    assert_eq!(checked.status.code(), Some(1));
+    let told = said(&checked);
+    assert!(told.contains("repository.toml") && told.contains("quick") && told.contains("full"), "{told}");
+}

@@ -1,0 +1,94 @@
+//! The host dies at any moment and comes back: nothing is lost, nothing is done twice.
+
+use std::fs;
+
+use crate::fixture::{DEVELOPER, Place, REVIEWER, said};
+
+const PATIENT_DEVELOPER: &str = r#"#!/bin/sh
+set -eu
+echo "$$" >> "$NOTES/started"
+touch "$NOTES/brief-x"
+read -r _ < "$NOTES/go"
+echo more >> greeting.txt
+"#;
+
+#[test]
+fn a_running_agent_keeps_its_process_over_a_restart() {
+    let place = Place::new(PATIENT_DEVELOPER, REVIEWER);
+    let go = place.notes().join("go");
+    rustix::fs::mknodat(rustix::fs::CWD, &go, rustix::fs::FileType::Fifo, rustix::fs::Mode::from_raw_mode(0o600), 0).unwrap();
+    place.init();
+    let host = place.serve();
+    let key = place.ticket("Greet once more");
+    let pid = |shown: &serde_json::Value| shown["runs"][0]["pid"].as_u64();
+    let before = place.until(&key, "at work", |shown| pid(shown).is_some() && place.notes().join("started").exists());
+    host.kill();
+    let shim = format!("/proc/{}", pid(&before).unwrap());
+    assert!(std::path::Path::new(&shim).exists(), "the run ended with its host");
+    let _host = place.serve();
+    let after = place.until(&key, "at work", |shown| pid(shown).is_some());
+    assert_eq!(pid(&after), pid(&before));
+    fs::write(&go, "go\n").unwrap();
+    place.until_phase(&key, "in-review");
+    let started = fs::read_to_string(place.notes().join("started")).unwrap();
+    assert_eq!(started.lines().count(), 1, "the agent was started once");
+}
+
+#[test]
+fn c1_2_kills_at_any_moment_lose_nothing_and_double_nothing() {
+    let place = Place::new(DEVELOPER, REVIEWER);
+    place.init();
+    let mut host = place.serve();
+    let key = place.ticket("Greet once more");
+    // Each life is cut after another number of changes of the task.
+    for lives in 1..8_u64 {
+        let seen = std::cell::Cell::new(0);
+        place.until(&key, "further", |shown| {
+            seen.set(seen.get() + 1);
+            shown["phase"] == "in-review" || seen.get() >= lives
+        });
+        host.kill();
+        host = place.serve();
+    }
+    place.until_phase(&key, "in-review");
+    let approved = place.gatewright(&["task", "approve", &key]);
+    assert!(approved.status.success(), "{}", said(&approved));
+    host.kill();
+    host = place.serve();
+    let shown = place.until_phase(&key, "done");
+    assert!(host.is_up());
+    let log = fs::read_to_string(place.forge().join("logs/refs/heads/main")).unwrap();
+    let merges = log.lines().filter(|line| !line.starts_with(&"0".repeat(40))).count();
+    assert_eq!(merges, 1, "{log}");
+    assert_eq!(place.forge_git(&["rev-parse", "main"]), shown["task"]["validated"].as_str().unwrap());
+    assert_eq!(shown["task"]["retries"], 0);
+    let (_, comments) = host.get(&format!("/api/v1/projects/repository/items/{key}/comments?limit=200"));
+    let comments: serde_json::Value = serde_json::from_str(&comments).unwrap();
+    let mut texts = comments["items"].as_array().unwrap().iter().map(|comment| comment["text"].to_string()).collect::<Vec<_>>();
+    let all = texts.len();
+    texts.sort();
+    texts.dedup();
+    assert_eq!(texts.len(), all, "a comment stands twice: {comments}");
+}
+
+#[test]
+fn i4_1_a_stop_ends_the_tree_the_jobs_the_clone_and_the_branch() {
+    let place = Place::new("#!/bin/sh\ntouch \"$NOTES/started\"\nwhile :; do sleep 1; done\n", REVIEWER);
+    place.init();
+    let host = place.serve();
+    let key = place.ticket("Greet once more");
+    place.until(&key, "at work", |_| place.notes().join("started").exists());
+    let stopped = place.gatewright(&["task", "stop", &key]);
+    assert!(stopped.status.success(), "{}", said(&stopped));
+    let shown = place.until(&key, "settled", |shown| shown["task"]["position"]["activity"]["activity"] == "settled");
+    assert_eq!(shown["phase"], "cancelled");
+    let id = shown["task"]["id"].as_u64().unwrap();
+    assert!(!place.state().join("clones").join(id.to_string()).exists());
+    assert_eq!(place.forge_git(&["branch", "--list", "feature/*"]), "");
+    let (_, queue) = host.get("/api/v1/queue");
+    let queue: serde_json::Value = serde_json::from_str(&queue).unwrap();
+    let drive = queue["items"].as_array().unwrap().iter().filter(|job| job["class"] == "drive");
+    assert!(drive.clone().all(|job| job["state"] == "done" || job["state"] == "cancelled"), "{queue}");
+    let again = place.gatewright(&["task", "approve", &key]);
+    assert_eq!(again.status.code(), Some(1));
+}

@@ -1,0 +1,121 @@
+//! Third parties' components: asked, limited, denied, and never a reason to pass.
+
+use std::fs;
+
+use crate::fixture::{DEVELOPER, Place, REVIEWER, said};
+
+fn add(place: &Place, guest: &str, more: &[&str]) -> std::process::Output {
+    let file = test_artifacts::guest(guest);
+    let arguments = [&["plugin", "add", file.to_str().unwrap(), "--gate", "review:testing"], more].concat();
+    place.gatewright(&arguments)
+}
+
+#[test]
+fn without_a_terminal_and_without_yes_nothing_is_added() {
+    let place = Place::new(DEVELOPER, REVIEWER);
+    place.init();
+    let before = fs::read_to_string(place.project_file()).unwrap();
+    let done = add(&place, "passes", &[]);
+    assert_eq!(done.status.code(), Some(2), "{}", said(&done));
+    assert_eq!(fs::read_to_string(place.project_file()).unwrap(), before);
+}
+
+#[test]
+fn what_is_no_component_is_told_by_name_and_changes_nothing() {
+    let place = Place::new(DEVELOPER, REVIEWER);
+    place.init();
+    let before = fs::read_to_string(place.project_file()).unwrap();
+    let core = place.path("core.wasm");
+    fs::write(&core, b"\0asm\x01\0\0\0").unwrap();
+    let text = place.path("text.wasm");
+    fs::write(&text, "(component)").unwrap();
+    for file in [core, text] {
+        let done = place.gatewright(&["plugin", "add", file.to_str().unwrap(), "--gate", "review", "--yes"]);
+        assert_eq!(done.status.code(), Some(1), "{}", said(&done));
+        assert!(said(&done).contains("component"), "{}", said(&done));
+    }
+    assert_eq!(fs::read_to_string(place.project_file()).unwrap(), before);
+}
+
+/// Each is `infra` with its cause, the host lives and answers, and another task's verdict comes meanwhile.
+#[test]
+fn hostile_gates_are_infra_and_hold_nobody_else() {
+    for (guest, cause) in [("loops", "time"), ("eats-memory", "memory"), ("traps", "trap"), ("asks-unlisted", "denied")] {
+        let place = Place::new(DEVELOPER, REVIEWER);
+        place.init();
+        let added = add(&place, guest, &["--deny", "--yes"]);
+        assert!(added.status.success(), "{}", said(&added));
+        let mut host = place.serve();
+        let key = place.ticket("Greet once more");
+        let shown = place.until(&key, "judged by the stranger", |shown| {
+            shown["entries"].as_array().is_some_and(|entries| {
+                entries.iter().any(|row| row["entry"]["step"] == guest && row["entry"]["answer"] == "infra")
+            })
+        });
+        let said = shown["entries"].to_string();
+        assert!(said.contains(cause), "{guest}: {said}");
+        assert_ne!(shown["phase"], "done");
+        assert_eq!(shown["task"]["retries"], 0, "{guest} costs the developer nothing");
+        assert_eq!(host.get("/healthz").0, 200);
+        assert!(host.is_up());
+        let other = place.ticket("Another one");
+        place.until(&other, "judged too", |shown| shown["entries"].to_string().contains("review-verdict"));
+    }
+}
+
+#[test]
+fn a_strangers_gate_that_passes_lets_the_task_on_and_its_verdict_is_kept() {
+    let place = Place::new(DEVELOPER, REVIEWER);
+    place.init();
+    let added = add(&place, "passes", &["--yes", "--before", "review-verdict"]);
+    assert!(added.status.success(), "{}", said(&added));
+    let text = fs::read_to_string(place.project_file()).unwrap();
+    assert!(text.contains("sha256") && text.contains("passes"), "{text}");
+    let checked = place.gatewright(&["check"]);
+    assert!(checked.status.success(), "{}", said(&checked));
+    let _host = place.serve();
+    let key = place.ticket("Greet once more");
+    place.until_phase(&key, "in-review");
+    let rows = place.json(&["verdict", "list", "--task", &key]);
+    let rows = rows.as_array().unwrap();
+    let row = rows.iter().find(|row| row["evaluation"]["step"] == "passes").expect("the stranger's verdict is kept");
+    assert_eq!(row["evaluation"]["answer"], "pass");
+}
+
+#[test]
+fn a_verdict_is_replayed_after_its_repository_is_gone_and_another_answer_gives_another_verdict() {
+    let place = Place::new(DEVELOPER, REVIEWER);
+    place.init();
+    let host = place.serve();
+    let key = place.ticket("Greet once more");
+    place.until_phase(&key, "in-review");
+    let rows = place.json(&["verdict", "list", "--task", &key]);
+    let judged = rows.as_array().unwrap().iter().find(|row| row["evaluation"]["step"] == "review-verdict").unwrap();
+    let id = judged["id"].to_string();
+    let transcript = place.gatewright(&["verdict", "show", &id, "--transcript"]);
+    assert!(transcript.status.success(), "{}", said(&transcript));
+    host.kill();
+    fs::remove_dir_all(place.repository().join(".git")).unwrap();
+    fs::remove_dir_all(place.forge()).unwrap();
+    let same = place.gatewright(&["verdict", "replay", &id]);
+    assert_eq!(same.status.code(), Some(0), "{}", said(&same));
+    // The document's bytes stand in the transcript; another review there is another verdict.
+    let text = String::from_utf8(transcript.stdout).unwrap();
+    let changed = other_review(&text);
+    assert_ne!(changed, text, "the transcript holds the review that was read");
+    let file = place.path("changed.json");
+    fs::write(&file, changed).unwrap();
+    let other = place.gatewright(&["verdict", "replay", "--file", file.to_str().unwrap()]);
+    assert_eq!(other.status.code(), Some(1), "{}", said(&other));
+    assert!(said(&other).contains("fail"), "{}", said(&other));
+}
+
+/// The review's bytes are kept as base64 or as text: both are changed.
+fn other_review(transcript: &str) -> String {
+    use base64::Engine as _;
+    let approved = b"---\nverdict: APPROVED\n---\n\n# Review\n\n## Findings\n\nNone.\n";
+    let refused = b"---\nverdict: REQUEST_CHANGES\n---\n\n# Review\n\n## Findings\n\n- P1 no\n";
+    let engine = base64::engine::general_purpose::STANDARD;
+    let changed = transcript.replace(&engine.encode(approved), &engine.encode(refused));
+    changed.replace("verdict: APPROVED", "verdict: REQUEST_CHANGES")
+}

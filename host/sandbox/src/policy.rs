@@ -1,0 +1,203 @@
+//! What a plugin may do: request ∩ grant ∩ ceiling. Pure; the broker above remembers what was refused.
+
+use domain::plugin::{Capability, Ceiling, Denial, Family, Grant, HttpOrigin, Refusal, Request};
+use globset::{GlobBuilder, GlobMatcher};
+
+/// What a host call needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Need {
+    /// Any capability of the family.
+    Family(Family),
+    /// The repository, at this path.
+    Path(String),
+    /// A request to this origin.
+    Origin(HttpOrigin),
+    /// This command.
+    Command(String),
+}
+
+impl Need {
+    /// As a manifest would spell what allows it.
+    fn capability(&self) -> String {
+        match self {
+            Self::Family(family) => family.as_str().to_owned(),
+            Self::Path(path) => format!("repo:{path}"),
+            Self::Origin(origin) => format!("http:{origin}"),
+            Self::Command(name) => format!("exec:{name}"),
+        }
+    }
+}
+
+/// A refusal, and whether the request says that the plugin copes with it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Refused {
+    pub(crate) denial: Denial,
+    pub(crate) optional: bool,
+}
+
+/// The three lists, with their globs compiled.
+#[derive(Debug)]
+pub(crate) struct Policy {
+    requested: Vec<(Rule, bool)>,
+    granted: Vec<Rule>,
+    ceiling: Option<Vec<Rule>>,
+}
+
+#[derive(Clone, Debug)]
+struct Rule {
+    capability: Capability,
+    glob: Option<GlobMatcher>,
+}
+
+impl Rule {
+    fn new(capability: &Capability) -> Result<Self, globset::Error> {
+        let glob = match capability {
+            Capability::Repo(Some(glob)) => Some(compile_glob(glob)?),
+            _ => None,
+        };
+        Ok(Self { capability: capability.clone(), glob })
+    }
+
+    fn allows(&self, need: &Need) -> bool {
+        match (need, &self.capability) {
+            (Need::Family(family), capability) => capability.family() == *family,
+            (Need::Path(path), Capability::Repo(_)) => self.glob.as_ref().is_none_or(|glob| glob.is_match(path)),
+            (Need::Origin(origin), Capability::Http(allowed)) => allowed.covers(origin),
+            (Need::Command(name), Capability::Exec(allowed)) => allowed == name,
+            _ => false,
+        }
+    }
+}
+
+/// `*` within a folder, `**` over folders, `?`, `{a,b}`; matched in linear time.
+pub(crate) fn compile_glob(glob: &str) -> Result<GlobMatcher, globset::Error> {
+    GlobBuilder::new(glob).literal_separator(true).backslash_escape(false).build().map(|glob| glob.compile_matcher())
+}
+
+impl Policy {
+    /// Errors name the glob that does not compile.
+    pub(crate) fn new(request: &Request, grant: &Grant, ceiling: &Ceiling) -> Result<Self, globset::Error> {
+        let rules = |list: &[Capability]| list.iter().map(Rule::new).collect::<Result<Vec<_>, _>>();
+        let requested = request.entries.iter().map(|entry| Ok((Rule::new(&entry.capability)?, entry.optional)));
+        // A refusal is as strong as the grant is: what stands in both is refused.
+        let granted = grant.capabilities.iter().filter(|given| !grant.refused.contains(given));
+        Ok(Self {
+            requested: requested.collect::<Result<_, globset::Error>>()?,
+            granted: granted.map(Rule::new).collect::<Result<_, _>>()?,
+            ceiling: match ceiling {
+                Ceiling::Open => None,
+                Ceiling::AtMost(list) => Some(rules(list)?),
+            },
+        })
+    }
+
+    /// Checks all three lists in order.
+    pub(crate) fn check(&self, need: &Need) -> Result<(), Refused> {
+        let refused_by = if !self.requested.iter().any(|(rule, _)| rule.allows(need)) {
+            Refusal::NotRequested
+        } else if !self.granted.iter().any(|rule| rule.allows(need)) {
+            Refusal::NotGranted
+        } else if self.ceiling.as_ref().is_some_and(|ceiling| !ceiling.iter().any(|rule| rule.allows(need))) {
+            Refusal::AboveCeiling
+        } else {
+            return Ok(());
+        };
+        let denial = Denial { capability: need.capability(), refused_by };
+        Err(Refused { denial, optional: self.is_optional(need) })
+    }
+
+    /// Whether the request says that the plugin copes with a denial of this. Of a path that it never asked for: where all that it
+    /// asks for of the repository is optional.
+    pub(crate) fn is_optional(&self, need: &Need) -> bool {
+        let mut asked = self.requested.iter().filter(|(rule, _)| rule.allows(need)).peekable();
+        if asked.peek().is_some() {
+            return asked.any(|(_, optional)| *optional);
+        }
+        let of_repo = |rule: &Rule| rule.capability.family() == Family::Repo;
+        let mut family = self.requested.iter().filter(|(rule, _)| of_repo(rule)).peekable();
+        matches!(need, Need::Path(_)) && family.peek().is_some() && family.all(|(_, optional)| *optional)
+    }
+
+    /// Whether all three lists let this path be seen.
+    pub(crate) fn sees(&self, path: &str) -> bool {
+        let need = Need::Path(path.to_owned());
+        self.check(&need).is_ok()
+    }
+
+    /// Whether any list narrows the repository to globs.
+    pub(crate) fn narrows(&self) -> bool {
+        let narrow = |rule: &Rule| rule.glob.is_some();
+        self.requested.iter().any(|(rule, _)| narrow(rule))
+            || self.granted.iter().any(narrow)
+            || self.ceiling.iter().flatten().any(narrow)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::plugin::RequestEntry;
+
+    use super::*;
+
+    fn list(texts: &[&str]) -> Vec<Capability> {
+        texts.iter().map(|text| text.parse().unwrap()).collect()
+    }
+
+    fn policy(request: &[&str], grant: &[&str], ceiling: &Ceiling) -> Policy {
+        let entry = |capability: Capability| RequestEntry {
+            capability,
+            reason: "because".to_owned(),
+            optional: false,
+            credential: None,
+        };
+        let request = Request { entries: list(request).into_iter().map(entry).collect() };
+        let grant = Grant { capabilities: list(grant), ..Grant::default() };
+        Policy::new(&request, &grant, ceiling).unwrap()
+    }
+
+    fn who(policy: &Policy, need: &Need) -> Option<Refusal> {
+        policy.check(need).err().map(|refused| refused.denial.refused_by)
+    }
+
+    #[test]
+    fn all_three_lists_must_allow_and_the_first_that_does_not_is_named() {
+        let forge = Need::Family(Family::Forge);
+        assert_eq!(who(&policy(&[], &["forge"], &Ceiling::Open), &forge), Some(Refusal::NotRequested));
+        assert_eq!(who(&policy(&["forge"], &[], &Ceiling::Open), &forge), Some(Refusal::NotGranted));
+        let low = Ceiling::AtMost(list(&["repo"]));
+        assert_eq!(who(&policy(&["forge"], &["forge"], &low), &forge), Some(Refusal::AboveCeiling));
+        assert_eq!(who(&policy(&["forge"], &["forge"], &Ceiling::Open), &forge), None);
+        let refused = Grant { capabilities: list(&["forge"]), refused: list(&["forge"]), ..Grant::default() };
+        let request = Request {
+            entries: vec![RequestEntry {
+                capability: Capability::Forge,
+                reason: String::new(),
+                optional: true,
+                credential: None,
+            }],
+        };
+        let both = Policy::new(&request, &refused, &Ceiling::Open).unwrap();
+        assert!(both.check(&forge).unwrap_err().optional);
+    }
+
+    #[test]
+    fn a_path_must_match_a_glob_of_each_list() {
+        let ceiling = Ceiling::AtMost(list(&["repo:**/*.toml", "repo:docs/**"]));
+        let policy = policy(&["repo"], &["repo:docs/**", "repo:Cargo.*"], &ceiling);
+        assert!(policy.sees("docs/a/b.md"));
+        assert!(policy.sees("Cargo.toml"));
+        assert!(!policy.sees("Cargo.lock"), "above the ceiling");
+        assert!(!policy.sees("src/x.toml"), "not granted");
+        assert_eq!(who(&policy, &Need::Family(Family::Repo)), None);
+        assert!(policy.narrows());
+    }
+
+    #[test]
+    fn a_star_stays_in_its_folder() {
+        let glob = compile_glob("src/*.rs").unwrap();
+        assert!(glob.is_match("src/a.rs"));
+        assert!(!glob.is_match("src/deep/a.rs"));
+        let either = compile_glob("**/{a,b}?.md").unwrap();
+        assert!(either.is_match("x/y/a1.md") && either.is_match("b2.md") && !either.is_match("c1.md"));
+    }
+}

@@ -1,0 +1,14 @@
+//! Tests with real processes: the shim as it is built, and the runner of `agents` on top of it.
+
+#[cfg(test)]
+mod common;
+#[cfg(test)]
+mod ends;
+#[cfg(test)]
+mod launches;
+#[cfg(test)]
+mod port;
+#[cfg(test)]
+mod sandbox;
+#[cfg(test)]
+mod watching;

@@ -1,0 +1,193 @@
+//! The built-in board: cards, their activity log and their comments. What a person does there becomes a delivery in the same
+//! transaction, just as a webhook of a tracker would.
+
+use conductor::ports::store::{BoardActivity, BoardComment, BoardItem, NewItem};
+use domain::ids::{Actor, ProjectName, WorkItemId};
+use domain::time::Timestamp;
+use rusqlite::{Connection, Row, params};
+use serde_json::json;
+
+use crate::delivery;
+use crate::failure::{Result, not_found, refused};
+use crate::records::actor;
+use crate::row::{all, execute, from_json, get_json, get_name, get_time, get_u64, int, number, one, time, to_json};
+use crate::tasks::project_row;
+use crate::writer::Tx;
+
+/// What the log says instead of a status once a card is gone.
+const DELETED: &str = "(deleted)";
+
+pub(crate) fn create(tx: &Tx<'_>, new: &NewItem, now: Timestamp) -> Result<BoardItem> {
+    let (prefix, _) = project_row(tx.sql, &new.project)?;
+    let (work_item, number) = next_id(tx.sql, &new.project, &prefix)?;
+    let statement = "INSERT INTO tracker_item
+        (project, work_item, number, title, description, status, labels, created_by, created_at)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+    let (project, id) = (new.project.as_str(), work_item.as_str());
+    let (labels, created_by) = (to_json(&new.labels)?, to_json(&new.actor)?);
+    let (title, text) = (&new.title, &new.description);
+    let row = params![project, id, int(number), title, text, new.status, labels, created_by, time(now)];
+    execute(tx.sql, statement, row)?;
+    let change = Change { kind: "created", from: None, to: &new.status, actor: &new.actor };
+    log(tx, &new.project, &work_item, &change, true, now)?;
+    item(tx.sql, &new.project, &work_item)?.ok_or_else(|| not_found("work item", &work_item))
+}
+
+/// The project's next number, past every id that a card or a task bears already.
+fn next_id(sql: &Connection, project: &ProjectName, prefix: &str) -> Result<(WorkItemId, u64)> {
+    let query = "SELECT MAX(number) FROM tracker_item WHERE project = ?1";
+    let mut next = number(sql, query, params![project.as_str()])?.unwrap_or(0) + 1;
+    loop {
+        let id = WorkItemId::new(format!("{prefix}-{next:03}")).map_err(|error| refused(error.to_string()))?;
+        let taken = "SELECT 1 WHERE EXISTS (SELECT 1 FROM tracker_item WHERE project = ?1 AND work_item = ?2)
+            OR EXISTS (SELECT 1 FROM task WHERE project = ?1 AND work_item = ?2)";
+        if number(sql, taken, params![project.as_str(), id.as_str()])?.is_none() {
+            return Ok((id, next));
+        }
+        next += 1;
+    }
+}
+
+struct Change<'a> {
+    kind: &'a str,
+    from: Option<&'a str>,
+    to: &'a str,
+    actor: &'a Actor,
+}
+
+/// A row of the activity log, and the delivery that tells of it.
+fn log(
+    tx: &Tx<'_>,
+    project: &ProjectName,
+    work_item: &WorkItemId,
+    change: &Change<'_>,
+    tell: bool,
+    now: Timestamp,
+) -> Result<()> {
+    let statement = "INSERT INTO tracker_activity (project, work_item, actor, before, after, at)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+    let (name, id, actor) = (project.as_str(), work_item.as_str(), to_json(change.actor)?);
+    execute(tx.sql, statement, params![name, id, actor, change.from, change.to, time(now)])?;
+    if !tell {
+        return Ok(());
+    }
+    let body = json!({
+        "kind": change.kind,
+        "activity": tx.sql.last_insert_rowid(),
+        "work_item": id,
+        "from": change.from,
+        "to": change.to,
+        "actor": change.actor,
+    });
+    delivery::insert(tx.sql, "board", project, Some(work_item), body.to_string().as_bytes(), now)
+}
+
+pub(crate) fn r#move(
+    tx: &Tx<'_>,
+    project: &ProjectName,
+    work_item: &WorkItemId,
+    status: &str,
+    actor: &Actor,
+    now: Timestamp,
+) -> Result<()> {
+    let card = present(tx.sql, project, work_item)?;
+    if card.status == status {
+        return Ok(());
+    }
+    let statement = "UPDATE tracker_item SET status = ?3 WHERE project = ?1 AND work_item = ?2";
+    execute(tx.sql, statement, params![project.as_str(), work_item.as_str(), status])?;
+    let change = Change { kind: "moved", from: Some(&card.status), to: status, actor };
+    // Our own moves are never an intent.
+    log(tx, project, work_item, &change, *actor != Actor::Host, now)
+}
+
+pub(crate) fn remove(
+    tx: &Tx<'_>,
+    project: &ProjectName,
+    work_item: &WorkItemId,
+    actor: &Actor,
+    now: Timestamp,
+) -> Result<()> {
+    let card = present(tx.sql, project, work_item)?;
+    let statement = "UPDATE tracker_item SET gone = ?3 WHERE project = ?1 AND work_item = ?2";
+    execute(tx.sql, statement, params![project.as_str(), work_item.as_str(), to_json(actor)?])?;
+    let change = Change { kind: "removed", from: Some(&card.status), to: DELETED, actor };
+    log(tx, project, work_item, &change, true, now)
+}
+
+fn present(sql: &Connection, project: &ProjectName, work_item: &WorkItemId) -> Result<BoardItem> {
+    let found = item(sql, project, work_item)?.filter(|card| card.gone.is_none());
+    found.ok_or_else(|| not_found("work item", work_item))
+}
+
+pub(crate) fn item(sql: &Connection, project: &ProjectName, work_item: &WorkItemId) -> Result<Option<BoardItem>> {
+    let query = "SELECT * FROM tracker_item WHERE project = ?1 AND work_item = ?2";
+    one(sql, query, params![project.as_str(), work_item.as_str()], read)
+}
+
+pub(crate) fn items(sql: &Connection, project: &ProjectName, limit: u32) -> Result<Vec<BoardItem>> {
+    let query = "SELECT * FROM tracker_item WHERE project = ?1 ORDER BY number DESC LIMIT ?2";
+    all(sql, query, params![project.as_str(), limit], read)
+}
+
+fn read(row: &Row<'_>) -> Result<BoardItem> {
+    let gone: Option<String> = row.get("gone")?;
+    Ok(BoardItem {
+        project: get_name(row, "tracker_item", "project")?,
+        work_item: get_name(row, "tracker_item", "work_item")?,
+        title: row.get("title")?,
+        description: row.get("description")?,
+        status: row.get("status")?,
+        labels: get_json(row, "tracker_item", "labels")?,
+        created_by: actor(row, "created_by")?,
+        created_at: get_time(row, "created_at")?,
+        gone: gone.map(|text| from_json("actor", &text)).transpose()?,
+    })
+}
+
+pub(crate) fn activity(sql: &Connection, project: &ProjectName, work_item: &WorkItemId) -> Result<Vec<BoardActivity>> {
+    let query = "SELECT * FROM tracker_activity WHERE project = ?1 AND work_item = ?2 ORDER BY id";
+    all(sql, query, params![project.as_str(), work_item.as_str()], |row| {
+        Ok(BoardActivity {
+            id: get_u64(row, "id")?,
+            work_item: get_name(row, "tracker_activity", "work_item")?,
+            actor: actor(row, "actor")?,
+            from: row.get("before")?,
+            to: row.get("after")?,
+            at: get_time(row, "at")?,
+        })
+    })
+}
+
+/// Writes a comment, once per external id.
+pub(crate) fn put_comment(
+    tx: &Tx<'_>,
+    project: &ProjectName,
+    work_item: &WorkItemId,
+    comment: &BoardComment,
+) -> Result<bool> {
+    present(tx.sql, project, work_item)?;
+    let statement = "INSERT INTO tracker_comment (project, work_item, actor, external_id, text, at)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (project, work_item, external_id) DO NOTHING";
+    let (name, id, by) = (project.as_str(), work_item.as_str(), to_json(&comment.actor)?);
+    let row = params![name, id, by, comment.external_id, comment.text, time(comment.at)];
+    Ok(execute(tx.sql, statement, row)? == 1)
+}
+
+pub(crate) fn comments(
+    sql: &Connection,
+    project: &ProjectName,
+    work_item: &WorkItemId,
+    limit: u32,
+) -> Result<Vec<BoardComment>> {
+    let query = "SELECT * FROM tracker_comment WHERE project = ?1 AND work_item = ?2 ORDER BY id DESC LIMIT ?3";
+    all(sql, query, params![project.as_str(), work_item.as_str(), limit], |row| {
+        Ok(BoardComment {
+            id: get_u64(row, "id")?,
+            actor: actor(row, "actor")?,
+            external_id: row.get("external_id")?,
+            text: row.get("text")?,
+            at: get_time(row, "at")?,
+        })
+    })
+}

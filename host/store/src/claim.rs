@@ -1,0 +1,146 @@
+//! Claiming: the next job that may run, with its lease, in one transaction.
+
+use std::sync::LazyLock;
+
+use conductor::ports::store::{ClaimLimits, Incarnation};
+use domain::effect::{Claim, Job};
+use domain::event::Event;
+use domain::ids::{FenceToken, LeaseName};
+use domain::task::Task;
+use domain::time::Timestamp;
+use rusqlite::{Connection, named_params, params};
+
+use crate::failure::Result;
+use crate::row::{execute, int, number, one, time, to_json};
+use crate::transact::{self, Origin};
+use crate::writer::Tx;
+use crate::{jobs, leases, tasks, wakes};
+
+/// The repository admits no new task: one without a branch has not begun. A freeze that cannot be read fails the claim.
+pub(crate) const FROZEN: &str = "(j.effect = 'launch-agent' AND t.branch IS NULL
+    AND EXISTS (SELECT 1 FROM freeze f WHERE f.project = t.project))";
+
+/// Another task holds the lease, or it is free and a smaller task id stands in line.
+pub(crate) const LEASED: &str = "(j.lease IS NOT NULL
+    AND NOT EXISTS (SELECT 1 FROM lease l WHERE l.project = t.project AND l.name = j.lease AND l.holder = t.id)
+    AND (EXISTS (SELECT 1 FROM lease l WHERE l.project = t.project AND l.name = j.lease AND l.holder IS NOT NULL)
+        OR EXISTS (SELECT 1 FROM lease_request r
+            WHERE r.project = t.project AND r.name = j.lease AND r.task < t.id)))";
+
+/// No run may be launched, or none more. A cancelled run holds its slot until its tree is gone.
+pub(crate) const CROWDED: &str = "(j.slot = 1 AND (NOT :may_launch OR :runs <=
+    (SELECT COUNT(*) FROM job o WHERE o.slot = 1 AND (o.state = 'claimed' OR o.winding = 1))))";
+
+/// One drive job of a task at a time. A cancelled run may still write into the clone: only the clean-up, which ends it, and
+/// timers, which touch nothing, need not wait for its end.
+pub(crate) const DRIVEN: &str = "(j.class = 'drive' AND (j.epoch <> t.epoch
+    OR EXISTS (SELECT 1 FROM job o WHERE o.task = t.id AND o.class = 'drive' AND o.state = 'claimed')
+    OR (j.effect NOT IN ('clean-up', 'timer')
+        AND EXISTS (SELECT 1 FROM job o WHERE o.task = t.id AND o.winding = 1))))";
+
+/// The aftermath of a task is told in the order in which it came about.
+pub(crate) const OUT_OF_TURN: &str = "(j.class = 'aftermath' AND EXISTS (SELECT 1 FROM job o
+    WHERE o.task = t.id AND o.class = 'aftermath' AND o.state IN ('queued', 'claimed') AND o.id < j.id))";
+
+static NEXT: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "SELECT j.* FROM job j JOIN task t ON t.id = j.task
+        WHERE j.state = 'queued' AND j.available_at <= :now
+            AND NOT {FROZEN} AND NOT {CROWDED} AND NOT {DRIVEN} AND NOT {OUT_OF_TURN} AND NOT {LEASED}
+        ORDER BY j.priority DESC, j.available_at, j.id LIMIT 1"
+    )
+});
+
+/// Claims the next job that may run.
+pub(crate) fn claim(tx: &Tx<'_>, owner: &Incarnation, limits: &ClaimLimits, now: Timestamp) -> Result<Option<Claim>> {
+    while let Some(job) = next(tx.sql, limits, now)? {
+        let (task, lease_token) = with_lease(tx, &job, now)?;
+        // Granting the lease stepped the task; where that ended the activity, the job is none any more.
+        if is_queued(tx.sql, &job)? {
+            return take(tx, job, task, lease_token, owner, now).map(Some);
+        }
+    }
+    Ok(None)
+}
+
+fn next(sql: &Connection, limits: &ClaimLimits, now: Timestamp) -> Result<Option<Job>> {
+    let conditions = named_params! { ":now": time(now), ":may_launch": limits.may_launch, ":runs": limits.runs };
+    one(sql, &NEXT, conditions, jobs::read)
+}
+
+/// The task with the lease that the job needs.
+fn with_lease(tx: &Tx<'_>, job: &Job, now: Timestamp) -> Result<(Task, Option<FenceToken>)> {
+    let task = tasks::task(tx.sql, job.task)?;
+    let Some(name) = &job.lease else { return Ok((task, None)) };
+    if let Some(token) = leases::held_by(tx.sql, &task, name)? {
+        return Ok((task, Some(token)));
+    }
+    let token = leases::grant(tx.sql, &task, name)?;
+    let granted = Event::LeaseGranted { name: name.clone(), token };
+    transact::apply(tx, task.id, &granted, Origin { job: Some(job.id), delivery: None }, now)?;
+    let task = tasks::task(tx.sql, job.task)?;
+    if task.leases.get(name) != Some(&token) {
+        refuse_lease(tx, &task, name, now)?;
+    }
+    Ok((tasks::task(tx.sql, job.task)?, Some(token)))
+}
+
+/// The engine did not take the lease for a job that cannot go without it: a person must look, and others go on.
+fn refuse_lease(tx: &Tx<'_>, task: &Task, name: &LeaseName, now: Timestamp) -> Result<()> {
+    leases::release(tx.sql, task, name)?;
+    let message = format!("the lease `{name}` was granted to a step that does not take it");
+    transact::apply(tx, task.id, &Event::Panicked { message }, Origin::default(), now)?;
+    let statement =
+        "UPDATE job SET state = 'cancelled', closed_at = ?3 WHERE task = ?1 AND lease = ?2 AND state = 'queued'";
+    execute(tx.sql, statement, params![int(task.id.0), name.as_str(), time(now)])?;
+    Ok(())
+}
+
+fn is_queued(sql: &Connection, job: &Job) -> Result<bool> {
+    Ok(number(sql, "SELECT 1 FROM job WHERE id = ?1 AND state = 'queued'", params![int(job.id.0)])?.is_some())
+}
+
+fn take(
+    tx: &Tx<'_>,
+    mut job: Job,
+    task: Task,
+    lease_token: Option<FenceToken>,
+    owner: &Incarnation,
+    now: Timestamp,
+) -> Result<Claim> {
+    let statement = "UPDATE job SET state = 'claimed', token = token + 1, attempts = attempts + 1, claimed_at = ?2,
+        owner = ?3, owner_uuid = ?4, host = ?5, pid = NULL, started_at = NULL, why = NULL WHERE id = ?1 RETURNING token";
+    let row = params![int(job.id.0), time(now), to_json(owner)?, owner.uuid, owner.host];
+    let token = FenceToken(number(tx.sql, statement, row)?.unwrap_or_default());
+    job.attempt += 1;
+    let wakes = wakes::counted(tx.sql, &task)?;
+    Ok(Claim { job, token, task, lease_token, wakes })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan(sql: &Connection, query: &str) -> String {
+        let mut statement = sql.prepare(&format!("EXPLAIN QUERY PLAN {query}")).unwrap();
+        let mut rows = statement.raw_query();
+        let mut lines = Vec::new();
+        while let Some(row) = rows.next().unwrap() {
+            lines.push(row.get::<_, String>("detail").unwrap());
+        }
+        lines.join("\n")
+    }
+
+    /// Closed jobs become many: no question that is asked all the time may read them.
+    #[test]
+    fn only_what_is_queued_or_claimed_is_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = crate::SqliteStore::open(crate::StoreConfig::new(dir.path(), "here")).unwrap();
+        let plans = store.read(|sql| Ok((plan(sql, &NEXT), plan(sql, &crate::queue::NEXT)))).unwrap();
+        for plan in [&plans.0, &plans.1] {
+            assert!(!plan.contains("SCAN j\n") && !plan.contains("SCAN o\n"), "{plan}");
+            assert!(plan.contains("job_queued"), "{plan}");
+        }
+        assert!(!plans.0.contains("TEMP B-TREE"), "the order is the index's: {}", plans.0);
+    }
+}

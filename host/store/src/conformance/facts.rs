@@ -1,0 +1,199 @@
+//! Facts: what wakes, what was judged, what was kept.
+
+use conductor::ports::store::{Applied, RunRow, StoreError};
+use domain::document::{DocumentKind, NewDocument, Role};
+use domain::effect::{Claim, run_of};
+use domain::entry::Entry;
+use domain::event::{Answer, StepFacts};
+use domain::ids::Digest;
+use domain::plugin::{Check, CheckState};
+use domain::task::Activity;
+use domain::time::{Milliseconds, Timestamp};
+use domain::verdict::{WakeKind, WakeSet};
+
+use super::Site;
+use super::scene::{Scene, answered, commit, completion, item, pass, project, stepped};
+
+fn wait_for(scene: &Scene, claim: &Claim, kinds: &[WakeKind]) -> Applied {
+    let until = scene.now().plus(Milliseconds::from_seconds(600));
+    let wake = kinds.iter().copied().collect::<WakeSet>();
+    let wait = Answer::Wait { until, wake, why: "not yet".to_owned() };
+    scene.finish(claim, answered(claim, wait, StepFacts::default()))
+}
+
+fn is_waiting(applied: &Applied) -> bool {
+    matches!(stepped(applied).position.activity, Activity::Waiting { .. })
+}
+
+/// Between claim and completion nothing is lost: the wait that is committed over a higher count is asked again at once.
+pub fn a_fact_that_arrives_while_asking_asks_again(site: &dyn Site) {
+    let scene = Scene::begin(site);
+    let gate = scene.to_the_gate(1);
+    let head = gate.task.head.clone().expect("a head");
+    assert_eq!(scene.store.wake(&project(), head.as_str(), WakeKind::Checks, scene.now()).expect("counted"), 0);
+    assert!(!is_waiting(&wait_for(&scene, &gate, &[WakeKind::Checks])));
+    let again = scene.drive_to("judge");
+    assert!(again.wakes > gate.wakes);
+    // A fact about something else is not about this task.
+    scene.store.wake(&project(), commit('e').as_str(), WakeKind::Checks, scene.now()).expect("counted");
+    assert!(is_waiting(&wait_for(&scene, &again, &[WakeKind::Checks])));
+    scene.is_whole(gate.job.task);
+}
+
+/// A fact is told to each task that waits for one of its kind about its own subject, and to no other.
+pub fn a_fact_wakes_the_tasks_that_wait_for_it(site: &dyn Site) {
+    let scene = Scene::begin(site);
+    let gate = scene.to_the_gate(1);
+    let branch = gate.task.branch.clone().expect("a branch");
+    wait_for(&scene, &gate, &[WakeKind::Push, WakeKind::Comment]);
+    let wake = |subject: &str, kind| scene.store.wake(&project(), subject, kind, scene.now()).expect("counted");
+    assert_eq!(wake(item(1).as_str(), WakeKind::Labels), 0, "not waited for");
+    assert_eq!(wake(item(2).as_str(), WakeKind::Comment), 0, "another's");
+    assert_eq!(wake(branch.as_str(), WakeKind::Push), 1);
+    let again = scene.drive_to("judge");
+    wait_for(&scene, &again, &[WakeKind::Comment]);
+    assert_eq!(wake(item(1).as_str(), WakeKind::Comment), 1);
+    assert_eq!(wake(item(1).as_str(), WakeKind::Comment), 0, "it is being asked already");
+    scene.is_whole(gate.job.task);
+}
+
+/// A report that is older than the one that stands changes nothing; a newer one takes its place, and wakes.
+pub fn the_newest_report_of_a_check_counts(site: &dyn Site) {
+    let scene = Scene::begin(site);
+    let gate = scene.to_the_gate(1);
+    wait_for(&scene, &gate, &[WakeKind::Checks]);
+    let head = gate.task.head.clone().expect("a head");
+    let report = |name: &str, state: CheckState, at: u64| {
+        let raw = format!("{state:?}");
+        let check =
+            Check { name: name.to_owned(), state, raw, at: Timestamp(at), url: None, description: String::new() };
+        scene.store.put_check(&project(), &head, &check, scene.now()).expect("kept");
+        check
+    };
+    report("build", CheckState::Pending, 10);
+    let built = report("build", CheckState::Success, 20);
+    report("build", CheckState::Failure, 15);
+    let tested = report("test", CheckState::Success, 5);
+    assert_eq!(scene.store.checks(&project(), &head).expect("read"), [built, tested]);
+    assert!(scene.store.checks(&project(), &commit('e')).expect("read").is_empty());
+    scene.drive_to("judge");
+}
+
+/// The evaluation is kept in the transaction that steps the task, and its number stands in the entry.
+pub fn an_evaluation_stands_in_the_entry(site: &dyn Site) {
+    let scene = Scene::begin(site);
+    let gate = scene.to_the_gate(1);
+    let evaluation = scene.evaluation(&gate);
+    scene.finish_with(&gate, answered(&gate, pass(), StepFacts::default()), Some(&evaluation));
+    let kept = scene.store.evaluations(Some(gate.job.task), 10).expect("read");
+    assert_eq!(kept.len(), 1);
+    assert_eq!(kept[0].evaluation, evaluation);
+    assert_eq!(scene.store.evaluation(kept[0].id).expect("read"), kept[0]);
+    let entries = scene.store.entries(gate.job.task).expect("read");
+    let named = entries.iter().find_map(|row| match &row.entry {
+        Entry::StepAnswered { evaluation, .. } => *evaluation,
+        _ => None,
+    });
+    assert_eq!(named, Some(kept[0].id));
+    let other = scene.store.put_evaluation(&evaluation).expect("kept");
+    let newest = scene.store.evaluations(None, 1).expect("read");
+    assert_eq!(newest[0].id, other);
+}
+
+/// What names bytes that are not there is refused, and leaves nothing behind.
+pub fn evaluations_and_documents_need_their_bytes(site: &dyn Site) {
+    let scene = Scene::begin(site);
+    let gate = scene.to_the_gate(1);
+    let mut evaluation = scene.evaluation(&gate);
+    evaluation.transcript = Digest::of(b"never written");
+    let before = scene.task(gate.job.task);
+    let event = answered(&gate, pass(), StepFacts::default());
+    let error = scene.store.complete(completion(&gate, event, Some(&evaluation)), scene.now());
+    assert!(matches!(error, Err(StoreError::NotFound { what: "blob", .. })), "{error:?}");
+    assert_eq!(scene.task(gate.job.task), before);
+    assert!(scene.store.evaluations(None, 10).expect("read").is_empty());
+    let document = NewDocument {
+        kind: DocumentKind::WatchLog,
+        name: "16-post-deploy-log.md".to_owned(),
+        stage: before.position.stage.clone(),
+        visit: 1,
+        run: None,
+        size: 1,
+        blob: Digest::of(b"never written"),
+    };
+    let error = scene.store.put_document(gate.job.task, &document, scene.now());
+    assert!(matches!(error, Err(StoreError::NotFound { what: "blob", .. })), "{error:?}");
+    stepped(&scene.pass(&gate));
+}
+
+/// The same bytes have the same name, and other bytes another.
+pub fn bytes_are_kept_under_their_hash(site: &dyn Site) {
+    let scene = Scene::begin(site);
+    let digest = scene.store.put_blob(b"hello").expect("kept");
+    assert_eq!(digest, Digest::of(b"hello"));
+    assert_eq!(scene.store.put_blob(b"hello").expect("there already"), digest);
+    let empty = scene.store.put_blob(b"").expect("kept");
+    drop(scene);
+    let scene = Scene::go_on(site);
+    assert_eq!(scene.store.blob(&digest).expect("read"), b"hello");
+    assert_eq!(scene.store.blob(&empty).expect("read"), b"");
+    let missing = scene.store.blob(&Digest::of(b"other"));
+    assert!(matches!(missing, Err(StoreError::NotFound { what: "blob", .. })));
+}
+
+/// A run is written before its launch, and again with the pid and the end.
+pub fn runs_are_kept_with_what_is_known_later(site: &dyn Site) {
+    let scene = Scene::begin(site);
+    let task = scene.begin_task(1);
+    let claim = scene.drive_to("launch-agent");
+    let mut run = RunRow {
+        id: run_of(claim.job.id),
+        task,
+        role: Role::Developer,
+        stage: claim.task.position.stage.clone(),
+        visit: 1,
+        attempt: 1,
+        command: "agent".to_owned(),
+        pid: None,
+        started_at: scene.now(),
+        ended_at: None,
+        exit_code: None,
+        timed_out: false,
+        outcome: None,
+        head_before: None,
+        head_after: None,
+        spent: None,
+        brief: Some(scene.store.put_blob(b"do it").expect("kept")),
+        report: None,
+    };
+    scene.store.put_run(&run).expect("kept");
+    run.pid = Some(4711);
+    scene.store.put_run(&run).expect("kept");
+    assert_eq!(scene.store.run(run.id).expect("read"), run);
+    // The job shows the pid while it is claimed, and must not once it is queued again.
+    scene.store.reap(&|_| false, scene.now()).expect("reaped");
+    let again = scene.drive_to("launch-agent");
+    scene.cut_branch(task);
+    run.ended_at = Some(scene.now());
+    run.exit_code = Some(0);
+    let event = super::scene::delivered(&again, 'a');
+    let completion = conductor::ports::store::Completion { run: Some(&run), ..completion(&again, event, None) };
+    scene.store.complete(completion, scene.now()).expect("completed");
+    assert_eq!(scene.store.runs(task, 10).expect("read"), [run]);
+}
+
+/// Whoever waits for news compares two numbers: what changed something counts, what did not does not.
+pub fn commits_are_counted(site: &dyn Site) {
+    let scene = Scene::begin(site);
+    let before = scene.store.sequence();
+    scene.begin_task(1);
+    let after = scene.store.sequence();
+    assert!(after > before);
+    while let Some(claim) = scene.claim() {
+        let _ = claim;
+    }
+    let idle = scene.store.sequence();
+    assert!(scene.claim().is_none());
+    scene.store.tasks(true, 1).expect("read");
+    assert_eq!(scene.store.sequence(), idle, "nothing was written");
+}

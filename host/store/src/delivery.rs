@@ -1,0 +1,133 @@
+//! Deliveries: kept raw, expanded serially per work item, each into events that happen once.
+
+use conductor::ports::store::{Applied, Delivery, Expansion, NewTask};
+use domain::event::Event;
+use domain::ids::{DeliveryId, ProjectName, TaskId, WorkItemId};
+use domain::time::Timestamp;
+use engine::Rejected;
+use rusqlite::{Connection, Row, params};
+
+use crate::failure::{Failure, Result, not_found};
+use crate::row::{all, execute, get_name, get_u64, int, number, one, time};
+use crate::tasks;
+use crate::transact::{self, Origin};
+use crate::writer::Tx;
+
+pub(crate) fn insert(
+    sql: &Connection,
+    source: &str,
+    project: &ProjectName,
+    work_item: Option<&WorkItemId>,
+    body: &[u8],
+    now: Timestamp,
+) -> Result<()> {
+    let statement = "INSERT INTO delivery (source, project, work_item, received_at, body, state)
+        VALUES (?1, ?2, ?3, ?4, ?5, 'pending')";
+    let work_item = work_item.map(WorkItemId::as_str);
+    execute(sql, statement, params![source, project.as_str(), work_item, time(now), body])?;
+    Ok(())
+}
+
+/// The oldest of each work item. What was parked stands in nobody's way.
+pub(crate) fn pending(sql: &Connection, limit: u32) -> Result<Vec<Delivery>> {
+    let query = "SELECT * FROM delivery d WHERE state = 'pending' AND NOT EXISTS (SELECT 1 FROM delivery o
+            WHERE o.state = 'pending' AND o.project = d.project AND o.work_item IS d.work_item AND o.id < d.id)
+        ORDER BY id LIMIT ?1";
+    all(sql, query, params![limit], read)
+}
+
+fn read(row: &Row<'_>) -> Result<Delivery> {
+    let work_item: Option<String> = row.get("work_item")?;
+    let unreadable = |error: domain::ids::InvalidId| Failure::Row { what: "delivery", why: error.to_string() };
+    Ok(Delivery {
+        id: DeliveryId(get_u64(row, "id")?),
+        source: row.get("source")?,
+        project: get_name(row, "delivery", "project")?,
+        work_item: work_item.map(|id| id.parse()).transpose().map_err(unreadable)?,
+        body: row.get("body")?,
+        attempts: row.get("attempts")?,
+    })
+}
+
+/// Closes a delivery with what it leads to: one answer per intent. A delivery that is closed already leads to nothing more.
+pub(crate) fn expand(tx: &Tx<'_>, id: DeliveryId, expansions: &[Expansion], now: Timestamp) -> Result<Vec<Applied>> {
+    let query = "SELECT * FROM delivery WHERE id = ?1";
+    let (delivery, pending) = one(tx.sql, query, params![int(id.0)], |row| {
+        Ok((read(row)?, row.get_ref("state")?.as_str() == Ok("pending")))
+    })?
+    .ok_or_else(|| not_found("delivery", id))?;
+    if !pending {
+        return Ok(Vec::new());
+    }
+    let mut applied = Vec::new();
+    let (mut state, mut reasons) = ("expanded", Vec::new());
+    for expansion in expansions {
+        match expansion {
+            Expansion::Intent { ordinal, key, event, new_task } => {
+                applied.push(intent(tx, &delivery, *ordinal, key, event, new_task.as_ref(), now)?);
+            }
+            Expansion::Nothing { why } => reasons.push(why.as_str()),
+            Expansion::Parked { why } => {
+                state = "parked";
+                reasons.push(why);
+            }
+        }
+    }
+    let statement = "UPDATE delivery SET state = ?2, closed_at = ?3, why = ?4 WHERE id = ?1";
+    let why = (!reasons.is_empty()).then(|| reasons.join("; "));
+    execute(tx.sql, statement, params![int(id.0), state, time(now), why])?;
+    Ok(applied)
+}
+
+/// Takes an intent once, whoever told of it first.
+fn intent(
+    tx: &Tx<'_>,
+    delivery: &Delivery,
+    ordinal: u32,
+    key: &str,
+    event: &Event,
+    new_task: Option<&NewTask>,
+    now: Timestamp,
+) -> Result<Applied> {
+    let taken = "SELECT 1 FROM intent WHERE project = ?1 AND key = ?2";
+    if number(tx.sql, taken, params![delivery.project.as_str(), key])?.is_some() {
+        return Ok(Applied::Rejected(Rejected::Duplicate));
+    }
+    let work_item = delivery.work_item.as_ref().or_else(|| new_task.map(|new| &new.work_item));
+    let live = match work_item {
+        Some(item) => tasks::live_task(tx.sql, &delivery.project, item)?,
+        None => None,
+    };
+    let origin = Origin { job: None, delivery: Some((delivery.id, ordinal)) };
+    let (task, applied) = match (live, new_task, work_item) {
+        (Some(task), _, _) => (Some(task), transact::apply(tx, task, event, origin, now)?),
+        (None, Some(new), _) => begin(tx, new, now)?,
+        (None, None, Some(item)) => match tasks::newest_task(tx.sql, &delivery.project, item)? {
+            Some(ended) => (Some(ended.id), transact::apply(tx, ended.id, event, origin, now)?),
+            None => (None, no_task()),
+        },
+        (None, None, None) => (None, no_task()),
+    };
+    let statement =
+        "INSERT INTO intent (project, key, delivery, ordinal, task, taken_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+    let (project, task) = (delivery.project.as_str(), task.map(|task| int(task.0)));
+    execute(tx.sql, statement, params![project, key, int(delivery.id.0), ordinal, task, time(now)])?;
+    Ok(applied)
+}
+
+fn begin(tx: &Tx<'_>, new: &NewTask, now: Timestamp) -> Result<(Option<TaskId>, Applied)> {
+    let (id, applied) = transact::create(tx, new, now)?;
+    let applied = applied.unwrap_or(Applied::Rejected(Rejected::Duplicate));
+    Ok((Some(id), applied))
+}
+
+fn no_task() -> Applied {
+    Applied::Rejected(Rejected::Illegal("the work item has no task".to_owned()))
+}
+
+/// Counts an expansion that failed, and why.
+pub(crate) fn later(tx: &Tx<'_>, id: DeliveryId, why: &str) -> Result<()> {
+    let statement = "UPDATE delivery SET attempts = attempts + 1, why = ?2 WHERE id = ?1 AND state = 'pending'";
+    execute(tx.sql, statement, params![int(id.0), why])?;
+    Ok(())
+}

@@ -1,0 +1,79 @@
+//! The queue as people see it: what waits, and why.
+
+use std::sync::LazyLock;
+
+use conductor::ports::store::{ClaimLimits, JobRow, WaitReason};
+use domain::effect::JobClass;
+use domain::ids::{JobId, TaskId};
+use domain::time::Timestamp;
+use rusqlite::{Connection, named_params};
+
+use crate::claim::{CROWDED, DRIVEN, FROZEN, LEASED, OUT_OF_TURN};
+use crate::failure::{Failure, Result};
+use crate::row::{all, get_time, get_u64, number, time};
+
+/// The same conditions as the claim's, so that what people read is what holds the job. Closed jobs become many: the live ones
+/// are found by index.
+static JOBS: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "SELECT j.*, CASE WHEN j.state <> 'queued' THEN NULL WHEN {FROZEN} THEN 'freeze' WHEN {LEASED} THEN 'lease'
+            WHEN {CROWDED} THEN 'slot' WHEN j.available_at > :now THEN 'time' END AS reason
+        FROM job j JOIN task t ON t.id = j.task
+        WHERE j.id IN (SELECT id FROM job WHERE state IN ('queued', 'claimed')
+            UNION SELECT id FROM job WHERE state = 'claimed' OR winding = 1
+            UNION SELECT id FROM (SELECT id FROM job ORDER BY id DESC LIMIT :limit))
+        ORDER BY (j.state IN ('queued', 'claimed') OR j.winding) DESC, j.id DESC LIMIT :limit"
+    )
+});
+
+pub(crate) fn jobs(sql: &Connection, limits: &ClaimLimits, now: Timestamp, limit: u32) -> Result<Vec<JobRow>> {
+    let conditions = named_params! {
+        ":now": time(now), ":may_launch": limits.may_launch, ":runs": limits.runs, ":limit": limit,
+    };
+    all(sql, &JOBS, conditions, |row| {
+        let claimed_at: Option<i64> = row.get("claimed_at")?;
+        Ok(JobRow {
+            id: JobId(get_u64(row, "id")?),
+            task: TaskId(get_u64(row, "task")?),
+            effect: row.get("effect")?,
+            class: class(row.get_ref("class")?.as_str().unwrap_or_default())?,
+            state: row.get("state")?,
+            attempts: row.get("attempts")?,
+            available_at: get_time(row, "available_at")?,
+            claimed_at: claimed_at.map(|at| Timestamp(at.unsigned_abs())),
+            reason: reason(row.get_ref("reason")?.as_str_or_null().unwrap_or_default()),
+        })
+    })
+}
+
+fn class(word: &str) -> Result<JobClass> {
+    match word {
+        "drive" => Ok(JobClass::Drive),
+        "aftermath" => Ok(JobClass::Aftermath),
+        _ => Err(Failure::Row { what: "job", why: format!("`{word}` is no class") }),
+    }
+}
+
+fn reason(word: Option<&str>) -> Option<WaitReason> {
+    match word? {
+        "freeze" => Some(WaitReason::Freeze),
+        "lease" => Some(WaitReason::Lease),
+        "slot" => Some(WaitReason::Slot),
+        _ => Some(WaitReason::Time),
+    }
+}
+
+/// Only a commit lets go of what a freeze, a lease or an earlier job holds, and each commit is news anyway: time matters to
+/// the others.
+pub(crate) static NEXT: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "SELECT j.available_at FROM job j JOIN task t ON t.id = j.task
+        WHERE j.state = 'queued' AND NOT {FROZEN} AND NOT {DRIVEN} AND NOT {OUT_OF_TURN} AND NOT {LEASED}
+        ORDER BY j.available_at LIMIT 1"
+    )
+});
+
+/// When the next queued job becomes available; it may lie in the past where no slot is free.
+pub(crate) fn next_available(sql: &Connection) -> Result<Option<Timestamp>> {
+    Ok(number(sql, &NEXT, [])?.map(Timestamp))
+}

@@ -1,0 +1,128 @@
+//! Who may know whom. Dependencies for tests alone are free.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use house::House;
+
+/// What a crate under `host/` may name of ours. `gatewright`, the wiring, may name all.
+const MAY_KNOW: [(&str, &[&str]); 11] = [
+    ("domain", &[]),
+    ("engine", &["domain"]),
+    ("conductor", &["domain", "engine"]),
+    ("store", &["conductor", "domain", "engine"]),
+    ("sandbox", &["conductor", "domain"]),
+    ("agents", &["conductor", "domain", "shim"]),
+    ("adapters", &["conductor", "domain"]),
+    ("gateway", &["conductor", "domain"]),
+    ("configuration", &["conductor", "domain"]),
+    ("shim", &[]),
+    ("nested-cargo", &[]),
+];
+
+/// One heavy thing is known in one place, so that an edit elsewhere does not rebuild it and a change of it stays there.
+const KNOWN_IN_ONE_PLACE: [(&str, &str); 6] = [
+    ("wasmtime", "sandbox"),
+    ("rusqlite", "store"),
+    ("axum", "gateway"),
+    ("reqwest", "gatewright"),
+    ("clap", "gatewright"),
+    ("askama", "gateway"),
+];
+
+const RUNTIMES: [&str; 10] =
+    ["tokio", "mio", "async-std", "smol", "futures-executor", "hyper", "reqwest", "axum", "wasmtime", "rusqlite"];
+
+#[test]
+fn arrows_point_down_only() {
+    let house = House::of("Cargo.toml");
+    let ours = house.members();
+    let may_know: BTreeMap<&str, &[&str]> = MAY_KNOW.into_iter().collect();
+    for arrow in house.arrows().into_iter().filter(|arrow| !arrow.is_dev && ours.contains(&arrow.to)) {
+        let from = arrow.from.as_str();
+        if from == "gatewright" || from == "test-artifacts" {
+            continue;
+        }
+        let allowed = may_know.get(from).copied().unwrap_or_default();
+        let is_builder = arrow.is_build && arrow.to == "nested-cargo";
+        assert!(allowed.contains(&arrow.to.as_str()) || is_builder, "`{from}` may not know `{}`", arrow.to);
+    }
+}
+
+#[test]
+fn every_crate_of_the_host_has_its_place_in_the_table() {
+    let listed = MAY_KNOW.iter().map(|(name, _)| (*name).to_owned()).chain(["gatewright".to_owned()]);
+    let folders = std::fs::read_dir(house::root().join("host")).unwrap();
+    let there = folders.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned());
+    assert_eq!(listed.collect::<BTreeSet<_>>(), there.collect::<BTreeSet<_>>());
+}
+
+#[test]
+fn nobody_knows_the_wiring() {
+    let known_by = House::of("Cargo.toml").arrows().into_iter().find(|arrow| arrow.to == "gatewright");
+    assert_eq!(known_by, None);
+}
+
+#[test]
+fn sdk_and_host_never_meet() {
+    let house = House::of("Cargo.toml");
+    let ours = house.members();
+    let linked = house.linked_into("gatewright-sdk");
+    assert_eq!(linked.intersection(&ours).collect::<Vec<_>>(), Vec::<&String>::new());
+    for arrow in house.arrows() {
+        assert!(arrow.to != "gatewright-sdk" || arrow.is_dev, "`{}` knows the sdk", arrow.from);
+    }
+}
+
+#[test]
+fn components_know_the_sdk_and_nothing_of_the_host() {
+    let host: BTreeSet<String> = House::of("Cargo.toml").members();
+    for manifest in ["plugins/Cargo.toml", "tests/guests/Cargo.toml"] {
+        let components = House::of(manifest);
+        let own = components.members();
+        for arrow in components.arrows() {
+            let is_foreign = host.contains(&arrow.to) && !own.contains(&arrow.to) && arrow.to != "gatewright-sdk";
+            assert!(!is_foreign, "{manifest}: `{}` knows `{}`", arrow.from, arrow.to);
+        }
+    }
+}
+
+#[test]
+fn no_runtime_below_the_wiring_of_domain_engine_and_conductor() {
+    let house = House::of("Cargo.toml");
+    for name in ["domain", "engine", "conductor", "configuration"] {
+        let linked = house.linked_into(name);
+        let found = RUNTIMES.into_iter().filter(|runtime| linked.contains(*runtime)).collect::<Vec<_>>();
+        assert!(found.is_empty(), "`{name}` links {found:?}");
+    }
+    let store = house.linked_into("store");
+    for runtime in RUNTIMES.into_iter().filter(|runtime| *runtime != "rusqlite") {
+        assert!(!store.contains(runtime), "`store` links {runtime}");
+    }
+}
+
+#[test]
+fn one_heavy_thing_is_known_in_one_place() {
+    for arrow in House::of("Cargo.toml").arrows().into_iter().filter(|arrow| !arrow.is_dev) {
+        for (heavy, place) in KNOWN_IN_ONE_PLACE {
+            assert!(arrow.to != heavy || arrow.from == place, "`{}` names {heavy}, which is {place}'s", arrow.from);
+        }
+    }
+}
+
+#[test]
+fn every_package_takes_the_lints_and_the_versions_of_its_workspace() {
+    for manifest in ["Cargo.toml", "plugins/Cargo.toml", "tests/guests/Cargo.toml"] {
+        for (name, text) in House::of(manifest).manifests() {
+            let parsed: toml::Table = text.parse().unwrap();
+            let lints = parsed.get("lints").and_then(|lints| lints.get("workspace")).and_then(toml::Value::as_bool);
+            assert_eq!(lints, Some(true), "`{name}` of {manifest} has no `[lints] workspace = true`");
+            for kind in ["dependencies", "dev-dependencies", "build-dependencies"] {
+                let Some(table) = parsed.get(kind).and_then(toml::Value::as_table) else { continue };
+                for (dependency, asked) in table {
+                    let shared = asked.get("workspace").and_then(toml::Value::as_bool);
+                    assert_eq!(shared, Some(true), "`{name}` asks for `{dependency}` by a version of its own");
+                }
+            }
+        }
+    }
+}
