@@ -10,7 +10,7 @@ use domain::verdict::{Finding, Severity};
 
 use crate::Conductor;
 use crate::launch::{clone_key, mark};
-use crate::ports::forge::{CollectLimits, Forge, ForgeError, PathRules, TakeOver, Trespass, auto_commit_message};
+use crate::ports::forge::{CollectLimits, Forge, ForgeError, PathRules, TakeOver, Trespass, TrespassKind, auto_commit_message};
 use crate::ports::runs::{Ending, ExitRecord, RunState};
 use crate::ports::store::{RunRow, StoreError};
 use crate::project::{UsageReader, Worker};
@@ -123,7 +123,9 @@ impl Conductor {
         let required = role.required_kinds();
         if !required.is_empty() && !documents.iter().any(|document| required.contains(&document.kind)) {
             let names = required.iter().map(|kind| format!("`{}`", kind.file_name())).collect::<Vec<_>>().join(" or ");
-            return Ok(undelivered(&self.with_excerpt(&format!("it ended well and wrote no {names}"), row.id)));
+            let unread = found.trespasses.iter().map(|trespass| format!("; `{}`: {}", trespass.path, trespass.note));
+            let cause = format!("it ended well and wrote no {names}{}", unread.take(5).collect::<String>());
+            return Ok(undelivered(&self.with_excerpt(&cause, row.id)));
         }
         let mut head = task.head.clone();
         if !role.judges() {
@@ -136,7 +138,8 @@ impl Conductor {
         if trespasses.is_empty() {
             return Ok(RunOutcome::Delivered { head, documents, validated: None });
         }
-        self.trespassed(&trespasses)
+        let (findings, title) = self.keep_findings(&trespasses)?;
+        Ok(RunOutcome::Trespassed { head, findings, count: trespasses.len() as u32, title })
     }
 
     /// The developer's commits and leftovers, as a new head of the branch.
@@ -163,17 +166,16 @@ impl Conductor {
         };
         match forge.take_over(&take) {
             Ok(taken) => {
-                trespasses.extend(taken.trespasses.iter().map(|trespass| finding_of(trespass, role)));
+                // What was only removed or left out, and harms nobody, is no reason to send the work back.
+                let grave = taken.trespasses.iter().filter(|trespass| {
+                    !matches!(trespass.kind, TrespassKind::SpecialFile | TrespassKind::NestedRepository)
+                });
+                trespasses.extend(grave.map(|trespass| finding_of(trespass, role)));
                 Ok(taken.head)
             }
             Err(ForgeError::Moved { .. }) => Err("the branch moved by another hand meanwhile".to_owned()),
             Err(error) => Err(format!("its commits could not be taken over: {error}")),
         }
-    }
-
-    fn trespassed(&self, findings: &[Finding]) -> Result<RunOutcome, StoreError> {
-        let (digest, title) = self.keep_findings(findings)?;
-        Ok(RunOutcome::Trespassed { findings: digest, count: findings.len() as u32, title })
     }
 
     pub(crate) fn keep_findings(&self, findings: &[Finding]) -> Result<(domain::ids::Digest, String), StoreError> {

@@ -169,6 +169,8 @@ impl Conductor {
         let stands = forge.branch_head(branch).map_err(|error| Halt::Infra(error.to_string()))?;
         let observation = match stands {
             Some(head) if task.head.as_ref() == Some(&head) => return Ok(task),
+            // An earlier attempt of this very job moved it and died before it could say so.
+            Some(head) if self.is_own_move(claim, &task, branch, &head, forge)? => return Ok(task),
             Some(head) => Observation::ForeignPush { head },
             None => Observation::RefusedAtForge { by: "another hand".to_owned() },
         };
@@ -176,6 +178,19 @@ impl Conductor {
         let after = self.fresh(claim)?;
         // A developer's run goes on from a foreign push; any other activity has been left.
         if after.epoch == claim.job.epoch { Ok(after) } else { Err(Halt::Told) }
+    }
+
+    fn is_own_move(
+        &self,
+        claim: &Claim,
+        task: &Task,
+        branch: &BranchName,
+        head: &CommitId,
+        forge: &dyn Forge,
+    ) -> Result<bool, Halt> {
+        let Some(from) = &task.head else { return Ok(false) };
+        let moved = forge.moved_by(&mark(claim), branch, from).map_err(|error| Halt::Infra(error.to_string()))?;
+        Ok(moved.as_ref() == Some(head))
     }
 
     fn cut_branch(&self, claim: &Claim, task: &Task, forge: &dyn Forge) -> Result<Task, Halt> {

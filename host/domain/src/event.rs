@@ -132,6 +132,8 @@ pub enum RunOutcome {
     },
     /// What it did is a fault of the work: another's document, rewritten history.
     Trespassed {
+        /// The branch after the run: what was not a trespass was taken.
+        head: Option<CommitId>,
         /// The findings, as for a verdict.
         findings: Digest,
         /// How many.

@@ -22,14 +22,7 @@ pub(crate) fn ended(plan: &mut Plan<'_>, attempt: u32, run: RunId, outcome: &Run
     plan.note(Entry::RunEnded { run, outcome: words(outcome), spent });
     match outcome {
         RunOutcome::Delivered { head, validated, .. } => {
-            if let Some(head) = head
-                && plan.task.head.as_ref() != Some(head)
-            {
-                plan.note(Entry::HeadMoved { head: head.clone(), by: MovedBy::Run });
-                if plan.task.validated.is_some() {
-                    plan.note(Entry::ValidationDropped);
-                }
-            }
+            take_head(plan, head.as_ref());
             if let Some(commit) = validated {
                 plan.note(Entry::Validated { commit: commit.clone() });
             }
@@ -38,7 +31,8 @@ pub(crate) fn ended(plan: &mut Plan<'_>, attempt: u32, run: RunId, outcome: &Run
             }
             plan.next_step();
         }
-        RunOutcome::Trespassed { findings, title, .. } => {
+        RunOutcome::Trespassed { head, findings, title, .. } => {
+            take_head(plan, head.as_ref());
             let source = format!("the host, about the run in {}", plan.task.position.stage);
             plan.fail(Feedback { source, plugin: None, findings: Some(findings.clone()), note: cut(title) });
         }
@@ -54,6 +48,14 @@ pub(crate) fn ended(plan: &mut Plan<'_>, attempt: u32, run: RunId, outcome: &Run
             }
         }
         RunOutcome::OverBudget { cause } => plan.hold(HoldKind::OverBudget, cause),
+    }
+}
+
+fn take_head(plan: &mut Plan<'_>, head: Option<&CommitId>) {
+    let Some(head) = head.filter(|head| plan.task.head.as_ref() != Some(*head)) else { return };
+    plan.note(Entry::HeadMoved { head: head.clone(), by: MovedBy::Run });
+    if plan.task.validated.is_some() {
+        plan.note(Entry::ValidationDropped);
     }
 }
 

@@ -1,7 +1,7 @@
 //! `gatewright init`: a state folder, a bare repository in it, and the remote `gatewright` in the user's own.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context as _, anyhow, bail};
@@ -128,9 +128,4 @@ fn base_branch(repository: &Path, given: Option<&str>) -> anyhow::Result<BranchN
         bail!("no branch is checked out in {}: name the one that tasks are for with --base", repository.display());
     }
     Ok(BranchName::new(name)?)
-}
-
-/// Where a relative file of the command line lies.
-pub(crate) fn absolute(file: &Path) -> anyhow::Result<PathBuf> {
-    std::path::absolute(file).with_context(|| format!("{} is no path", file.display()))
 }

@@ -263,7 +263,7 @@ fn run_outcome(role: Role, outcome: &Outcome) -> RunOutcome {
     match outcome {
         Outcome::Good => RunOutcome::Delivered { head: Some(commit('a')), documents: Vec::new(), validated: None },
         Outcome::Fail => {
-            RunOutcome::Trespassed { findings: Digest::of(b"[]"), count: 1, title: "another's file".to_owned() }
+            RunOutcome::Trespassed { head: None, findings: Digest::of(b"[]"), count: 1, title: "another's file".to_owned() }
         }
         Outcome::Hold => RunOutcome::OverBudget { cause: "dear".to_owned() },
         _ => RunOutcome::Undelivered { cause: "it fell".to_owned(), retry_after: Some(Milliseconds(500)) },

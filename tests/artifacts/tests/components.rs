@@ -1,4 +1,5 @@
 //! What a component built through the SDK carries: one export, no import that it does not call, and a request for each.
+#![expect(clippy::unwrap_used, reason = "a test's own helpers")]
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -152,7 +152,7 @@ fn run_ends(epoch: Epoch) -> Vec<(String, Event)> {
     let spent = Some(Spent { cost_microusd: 5, ..Spent::default() });
     let outcomes = [
         delivered.clone(),
-        RunOutcome::Trespassed { findings, count: 1, title: "another's document".to_owned() },
+        RunOutcome::Trespassed { head: None, findings, count: 1, title: "another's document".to_owned() },
         RunOutcome::Undelivered { cause: "no document".to_owned(), retry_after: None },
         RunOutcome::OverBudget { cause: "all is spent".to_owned() },
     ];

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use conductor::ports::store::{BoardItem, EntryRow, EvaluationRow, JobRow};
 use domain::ids::WorkItemId;
 use domain::task::{Activity, Task};
@@ -28,8 +28,6 @@ const CLAIMS: u64 = 75;
 pub(crate) struct Told {
     /// The ticket's task at its end.
     pub(crate) task: Task,
-    /// The ticket.
-    pub(crate) work_item: WorkItemId,
     /// What was under way at each kill.
     pub(crate) kills: Vec<Halted>,
     /// Hosts that were started after a kill.
@@ -99,7 +97,7 @@ impl<'world> Story<'world> {
             }
             match self.look(&client, &mut ticket) {
                 Ok(Some(task)) if self.kills.len() as u64 >= u64::from(self.crashes) || self.restarts >= self.crashes => {
-                    return self.end(host, &client, task, ticket);
+                    return self.end(host, &client, task);
                 }
                 // The way ended before all kills: the rest hits an idle host, and nothing may come of it.
                 Ok(Some(_)) => (host, client) = self.kill(host, None)?,
@@ -242,7 +240,7 @@ impl<'world> Story<'world> {
     }
 
     /// The stranger's verdict is waited for, the other ticket is stopped, and the host ends in order.
-    fn end(mut self, host: Host, client: &Client, task: Task, ticket: Option<WorkItemId>) -> anyhow::Result<Told> {
+    fn end(mut self, host: Host, client: &Client, task: Task) -> anyhow::Result<Told> {
         let stranger = self.stranger_verdicts(client)?;
         let tasks: Listing<TaskView> = client.get("/api/v1/tasks?live=true")?;
         for other in &tasks.items {
@@ -258,7 +256,6 @@ impl<'world> Story<'world> {
             bail!("the host did not end in order; its log: {}", self.log.display());
         }
         Ok(Told {
-            work_item: ticket.context("there is no ticket")?,
             task,
             kills: self.kills,
             restarts: self.restarts,

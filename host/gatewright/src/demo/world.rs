@@ -130,7 +130,7 @@ impl World {
 }
 
 fn host_file() -> String {
-    "[listen]\noperator = \"127.0.0.1:0\"\n\n[limits]\nruns = 2\nfree-space-mib = 64\n".to_owned()
+    "[listen]\noperator = \"127.0.0.1:0\"\n\n[limits]\nruns = 2\nfree-space-mib = 64\n\n[plugins]\nceiling = [\"repo\", \"documents\", \"forge\", \"tracker\", \"runs\", \"history\", \"kv\"]\n".to_owned()
 }
 
 fn write_prompts(state: &Path) -> anyhow::Result<()> {

@@ -38,7 +38,8 @@ fn those_that_fail_themselves_are_infra_with_the_right_word() {
         ("big-answer", "output"),
     ] {
         let scene = Scene::guest(name).limited(|limits| limits.wasm_time = Milliseconds(500));
-        assert_eq!(scene.word(), cause, "{name}");
+        let verdict = scene.evaluate().answer;
+        assert_eq!(word(&verdict), cause, "{name}: {verdict:?}");
     }
     assert!(sentence(&answer("panics")).contains("this guest always panics"), "its last words are told");
 }

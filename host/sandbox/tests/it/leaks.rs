@@ -1,10 +1,12 @@
 //! After hundreds of evaluations that end badly, memory and descriptors are back where they were.
 
 use std::path::Path;
+use std::sync::Arc;
 
+use conductor::ports::plugins::Plugins as _;
 use domain::time::Milliseconds;
 
-use crate::scene::Scene;
+use crate::scene::{Scene, TestWorld, shared};
 
 const KIB: u64 = 1024;
 
@@ -31,10 +33,14 @@ fn hundreds_of_bad_evaluations_leave_nothing_behind() {
     }
     let brief = |name: &str| Scene::guest(name).limited(|limits| limits.wasm_time = Milliseconds(20));
     let scenes = ["loops", "eats-memory", "eats-memory-quietly", "panics", "recurses", "exits"].map(brief);
+    for scene in &scenes {
+        scene.load().unwrap();
+    }
     let round = |times: usize| {
         for _ in 0..times {
             for scene in &scenes {
-                assert!(!scene.evaluate().answer.opens());
+                let world = Arc::new(TestWorld::default());
+                assert!(!shared().evaluate_gate(scene.call(), world).answer.opens());
             }
         }
     };
