@@ -10,7 +10,9 @@ use domain::verdict::{Finding, Severity};
 
 use crate::Conductor;
 use crate::launch::{clone_key, mark};
-use crate::ports::forge::{CollectLimits, Forge, ForgeError, PathRules, TakeOver, Trespass, TrespassKind, auto_commit_message};
+use crate::ports::forge::{
+    CollectLimits, Forge, ForgeError, PathRules, TakeOver, Trespass, TrespassKind, auto_commit_message,
+};
 use crate::ports::runs::{Ending, ExitRecord, RunState};
 use crate::ports::store::{RunRow, StoreError};
 use crate::project::{UsageReader, Worker};

@@ -136,7 +136,7 @@ impl Conductor {
             self.state().busy.insert(claim.job.id);
             tick.work.push(Work::Perform(Box::new(claim)));
         }
-        tick.look_again = self.outside.store.next_available()?;
+        tick.look_again = self.outside.store.next_available(self.now())?;
         Ok(tick)
     }
 

@@ -72,6 +72,14 @@ impl<'a> Plan<'a> {
         self.note(Entry::ActivityEntered { activity, at: self.now });
     }
 
+    /// What is held stays; a place in a line would only keep others from a lease that nobody has.
+    fn leave_lines(&mut self) {
+        for name in self.task.requested.iter().cloned().collect::<Vec<_>>() {
+            self.note(Entry::LeaseReleased { name: name.clone() });
+            self.step.changes.push(Change::ReleaseLease { name });
+        }
+    }
+
     pub(crate) fn release_leases(&mut self) {
         let names = self.task.leases.keys().chain(&self.task.requested).cloned().collect::<Vec<_>>();
         for name in names {
@@ -314,7 +322,9 @@ impl<'a> Plan<'a> {
         let reason = cut(reason);
         let step = self.task.position.activity.step().cloned();
         let in_flight = matches!(kind, HoldKind::GoneFromBoard | HoldKind::RefusedAtForge) && self.in_critical_window();
-        if !keeps_leases(kind) && !in_flight {
+        if keeps_leases(kind) || in_flight {
+            self.leave_lines();
+        } else {
             self.release_leases();
         }
         let text = format!("{} is held: {reason}", self.task.work_item);

@@ -80,7 +80,11 @@ impl Client {
 
     /// `GET path`, as it comes: no end is expected.
     pub(crate) fn stream(&self, path: &str) -> Result<impl std::io::Read + Send + use<>, ClientError> {
-        let http = reqwest::blocking::Client::builder().timeout(None).no_proxy().build().map_err(|error| unreachable(&error))?;
+        let http = reqwest::blocking::Client::builder()
+            .timeout(None)
+            .no_proxy()
+            .build()
+            .map_err(|error| unreachable(&error))?;
         http.get(format!("{}{path}", self.base)).bearer_auth(&self.token).send().map_err(|error| unreachable(&error))
     }
 

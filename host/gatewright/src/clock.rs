@@ -60,7 +60,8 @@ pub(crate) fn is_alive(other: &Incarnation, me: &Incarnation) -> bool {
 }
 
 fn boot_id() -> anyhow::Result<String> {
-    let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").context("the kernel does not tell its boot id")?;
+    let text =
+        std::fs::read_to_string("/proc/sys/kernel/random/boot_id").context("the kernel does not tell its boot id")?;
     Ok(text.trim().to_owned())
 }
 

@@ -5,7 +5,9 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context as _, anyhow, bail};
-use configuration::{AgentChoice, AgentProgram, InitRequest, Preset, RootListing, init, prefix_of, project_name, split_words, write_plan};
+use configuration::{
+    AgentChoice, AgentProgram, InitRequest, Preset, RootListing, init, prefix_of, project_name, split_words, write_plan,
+};
 use domain::document::Role;
 use domain::ids::{BranchName, ProjectName};
 
@@ -17,9 +19,11 @@ use crate::wiring::init_forge;
 /// Runs the command.
 pub(crate) fn run(dir: Option<&Path>, options: &Init, out: &Output) -> anyhow::Result<()> {
     let repository = match &options.repository {
-        Some(path) => state::top_of(path).with_context(|| format!("{} is no git repository: run `git init` there first", path.display()))?,
-        None => state::repository_here()
-            .context("this folder is in no git repository: go to one, or make one with `git init` and a first commit")?,
+        Some(path) => state::top_of(path)
+            .with_context(|| format!("{} is no git repository: run `git init` there first", path.display()))?,
+        None => state::repository_here().context(
+            "this folder is in no git repository: go to one, or make one with `git init` and a first commit",
+        )?,
     };
     let folder = repository.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let name = match &options.name {
@@ -72,7 +76,8 @@ fn request(
     };
     let mut agents = BTreeMap::new();
     for given in &options.role {
-        let (role, line) = given.split_once('=').with_context(|| format!("--role {given}: write it as ROLE=COMMAND"))?;
+        let (role, line) =
+            given.split_once('=').with_context(|| format!("--role {given}: write it as ROLE=COMMAND"))?;
         let role = Role::ALL.into_iter().find(|known| known.as_str() == role).with_context(|| {
             let known = Role::ALL.map(Role::as_str).join(", ");
             format!("--role {given}: there is no role `{role}`; there are: {known}")

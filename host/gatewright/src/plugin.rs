@@ -17,7 +17,9 @@ use crate::wiring::{load, surroundings};
 
 /// The command was understood, and cannot be taken without a word from a person.
 #[derive(Debug, thiserror::Error)]
-#[error("nobody is here to be asked: repeat it with --yes to grant what is listed above, or with --deny --yes to grant nothing")]
+#[error(
+    "nobody is here to be asked: repeat it with --yes to grant what is listed above, or with --deny --yes to grant nothing"
+)]
 pub(crate) struct NobodyToAsk;
 
 /// Runs the command.
@@ -32,7 +34,11 @@ pub(crate) fn run(dir: &Path, command: Plugin, out: &Output) -> anyhow::Result<(
             let (bytes, info) = inspect(&file)?;
             say(&shown(&file, &info));
             if info.kind != PluginKind::Gate {
-                bail!("{} is a {}; only a gate stands on an edge. Write its entry into the project's file", file.display(), info.kind);
+                bail!(
+                    "{} is a {}; only a gate stands on an edge. Write its entry into the project's file",
+                    file.display(),
+                    info.kind
+                );
             }
             if !yes {
                 ask(&info, deny)?;
@@ -59,7 +65,9 @@ pub(crate) fn run(dir: &Path, command: Plugin, out: &Output) -> anyhow::Result<(
 fn inspect(file: &Path) -> anyhow::Result<(Vec<u8>, PluginInfo)> {
     let source = std::fs::File::open(file).with_context(|| format!("{} cannot be read", file.display()))?;
     let bytes = sandbox::read_component(source)?.with_context(|| format!("{} cannot be taken", file.display()))?;
-    let info = Sandbox::new(SandboxConfig::default())?.inspect(&bytes).with_context(|| format!("{} cannot be taken", file.display()))?;
+    let info = Sandbox::new(SandboxConfig::default())?
+        .inspect(&bytes)
+        .with_context(|| format!("{} cannot be taken", file.display()))?;
     Ok((bytes, info))
 }
 
@@ -71,7 +79,11 @@ fn shown(file: &Path, info: &PluginInfo) -> String {
         text.push_str("It asks for:");
     }
     for entry in &info.request.entries {
-        let credential = entry.credential.as_ref().map(|name| format!(" with the credential `{}`", visible(name))).unwrap_or_default();
+        let credential = entry
+            .credential
+            .as_ref()
+            .map(|name| format!(" with the credential `{}`", visible(name)))
+            .unwrap_or_default();
         let optional = if entry.optional { " (it copes without)" } else { "" };
         text.push_str(&format!("\n  {}{credential}{optional}: “{}”", entry.capability, visible(&entry.reason)));
     }

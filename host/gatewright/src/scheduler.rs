@@ -97,7 +97,9 @@ impl Scheduler {
             threads.push(builder.spawn(move || work(&shared, &receiver))?);
         }
         let looking = shared.clone();
-        threads.push(std::thread::Builder::new().name("scheduler".into()).spawn(move || look(&looking, &sender, &bounds))?);
+        threads.push(
+            std::thread::Builder::new().name("scheduler".into()).spawn(move || look(&looking, &sender, &bounds))?,
+        );
         Ok(Self { shared, threads })
     }
 
@@ -112,7 +114,6 @@ impl Scheduler {
         }
         self.shared.fatal.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
-
 }
 
 fn look(shared: &Shared, sender: &SyncSender<Work>, bounds: &Bounds) {

@@ -28,7 +28,9 @@ use crate::wiring::{Host, load};
 pub(crate) fn run(dir: &Path, options: &Serve, out: &Output) -> anyhow::Result<()> {
     tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
-        .with_env_filter(tracing_subscriber::EnvFilter::try_from_env("GATEWRIGHT_LOG").unwrap_or_else(|_| "info".into()))
+        .with_env_filter(
+            tracing_subscriber::EnvFilter::try_from_env("GATEWRIGHT_LOG").unwrap_or_else(|_| "info".into()),
+        )
         .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
         .init();
     if !dir.join("gatewright.toml").is_file() {
@@ -81,14 +83,17 @@ pub(crate) fn run(dir: &Path, options: &Serve, out: &Output) -> anyhow::Result<(
     let _ = std::fs::remove_file(dir.join(ADDRESS_FILE));
     served?;
     match failed {
-        Some(error) => Err(error).context("the store cannot be trusted any more; start again after looking at the disk"),
+        Some(error) => {
+            Err(error).context("the store cannot be trusted any more; start again after looking at the disk")
+        }
         None => Ok(()),
     }
 }
 
 /// SIGTERM, SIGINT, or a store that failed.
 async fn end(host: Arc<Host>) {
-    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
         return;
     };
     tokio::select! {
@@ -103,6 +108,8 @@ fn reload(host: &Host, dir: &Path) {
     match load(dir).and_then(|loaded| host.take_up(dir, &loaded)) {
         Ok(()) => {
             tracing::info!("the files were read again");
+            // Without a reader there is nobody to tell.
+            let _ = writeln!(anstream::stdout(), "reloaded").and_then(|()| anstream::stdout().flush());
             host.signal.notify();
         }
         Err(error) => tracing::error!("the files are not taken up, the last good ones stay: {error:#}"),

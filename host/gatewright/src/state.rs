@@ -67,6 +67,7 @@ fn state_home() -> anyhow::Result<PathBuf> {
     if let Some(home) = std::env::var_os("XDG_STATE_HOME").filter(|home| !home.is_empty()) {
         return Ok(PathBuf::from(home));
     }
-    let home = std::env::var_os("HOME").context("neither XDG_STATE_HOME nor HOME is set: name the folder with --dir")?;
+    let home =
+        std::env::var_os("HOME").context("neither XDG_STATE_HOME nor HOME is set: name the folder with --dir")?;
     Ok(PathBuf::from(home).join(".local/state"))
 }

@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use conductor::ports::store::{BoardItem, EntryRow, JobRow, RunRow};
 use domain::ids::ProjectName;
 use domain::time::Timestamp;
-use gateway::api::{CardView, IntentNote, Listing, NewCard, NewTaskCard, ProjectView, TaskView, Taken};
+use gateway::api::{CardView, IntentNote, Listing, NewCard, NewTaskCard, ProjectView, Taken, TaskView};
 
 use crate::cli::{Decision, Task};
 use crate::client::Client;
@@ -57,7 +57,11 @@ fn create(
     };
     let key = &card.card.work_item;
     out.value(&card, || match &card.task {
-        Some(task) => format!("{key} is started (task {}). See it: gatewright task show {key}, or {}/", task.task.id, client.base()),
+        Some(task) => format!(
+            "{key} is started (task {}). See it: gatewright task show {key}, or {}/",
+            task.task.id,
+            client.base()
+        ),
         None => format!("{key} is in {}. It starts when it is moved to To Analyse.", card.card.status),
     })
 }
@@ -97,7 +101,8 @@ fn show(client: &Client, out: &Output, key: &str) -> anyhow::Result<()> {
     let entries: Listing<EntryRow> = client.get(&format!("/api/v1/tasks/{id}/entries"))?;
     let runs: Listing<RunRow> = client.get(&format!("/api/v1/tasks/{id}/runs"))?;
     let projects: Listing<ProjectView> = client.get("/api/v1/projects")?;
-    let pull = projects.items.into_iter().find(|project| project.name == view.task.project).and_then(|project| project.pull);
+    let pull =
+        projects.items.into_iter().find(|project| project.name == view.task.project).and_then(|project| project.pull);
     let value = serde_json::json!({
         "task": view.task, "phase": view.phase, "standing": view.standing,
         "entries": entries.items, "runs": runs.items, "pull": pull,
@@ -116,7 +121,14 @@ fn show(client: &Client, out: &Output, key: &str) -> anyhow::Result<()> {
         }
         for run in runs.items.iter().rev() {
             let outcome = run.outcome.clone().unwrap_or_else(|| "running".to_owned());
-            text.push_str(&format!("  run {} {} ({} visit {}): {}\n", run.id, run.role, run.stage, run.visit, visible(&outcome)));
+            text.push_str(&format!(
+                "  run {} {} ({} visit {}): {}\n",
+                run.id,
+                run.role,
+                run.stage,
+                run.visit,
+                visible(&outcome)
+            ));
         }
         for row in &entries.items {
             if let Some(said) = told(&row.entry) {
@@ -164,7 +176,14 @@ pub(crate) fn queue(client: &Client, out: &Output, now: Timestamp) -> anyhow::Re
         let lines = live
             .map(|job| {
                 let why = job.reason.map_or_else(String::new, |reason| format!("waits: {reason:?}").to_lowercase());
-                format!("{:<6} task {:<5} {:<14} {:<8} {:<10} {why}", job.id, job.task, job.effect, job.state, ago(job.available_at, now))
+                format!(
+                    "{:<6} task {:<5} {:<14} {:<8} {:<10} {why}",
+                    job.id,
+                    job.task,
+                    job.effect,
+                    job.state,
+                    ago(job.available_at, now)
+                )
             })
             .collect::<Vec<_>>();
         if lines.is_empty() { "Nothing is queued and nothing runs.".to_owned() } else { lines.join("\n") }

@@ -34,7 +34,13 @@ fn list(records: &Records, out: &Output, task: Option<&str>) -> anyhow::Result<(
             let task = kept.task.map_or_else(|| "-".to_owned(), |task| task.to_string());
             format!(
                 "{:<6} {:<5} {:<18} {:<20} {:<14} {:>7} µs  {digest}  {}",
-                row.id, task, kept.step, kept.plugin, kept.answer, kept.micros, visible(&kept.summary)
+                row.id,
+                task,
+                kept.step,
+                kept.plugin,
+                kept.answer,
+                kept.micros,
+                visible(&kept.summary)
             )
         });
         lines.collect::<Vec<_>>().join("\n")
@@ -50,7 +56,8 @@ fn show(records: &Records, out: &Output, id: u64, transcript: bool) -> anyhow::R
     let view = records.evaluation(id)?;
     out.value(&view, || {
         let kept = &view.row.evaluation;
-        let answer = view.answered.as_ref().and_then(|answer| serde_json::to_string_pretty(answer).ok()).unwrap_or_default();
+        let answer =
+            view.answered.as_ref().and_then(|answer| serde_json::to_string_pretty(answer).ok()).unwrap_or_default();
         format!("{} by {} ({} µs): {}\n{answer}", kept.step, kept.plugin, kept.micros, kept.answer)
     })
 }

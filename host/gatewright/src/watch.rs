@@ -49,10 +49,8 @@ impl Drop for Watch {
 /// True: something changed. False: the time is over, or it is the end.
 fn wait(inotify: &rustix::fd::OwnedFd, stop: &rustix::fd::OwnedFd, longest: Option<Duration>) -> bool {
     let mut fds = [PollFd::new(inotify, PollFlags::IN), PollFd::new(stop, PollFlags::IN)];
-    let timeout = longest.map(|longest| Timespec {
-        tv_sec: longest.as_secs() as i64,
-        tv_nsec: i64::from(longest.subsec_nanos()),
-    });
+    let timeout = longest
+        .map(|longest| Timespec { tv_sec: longest.as_secs() as i64, tv_nsec: i64::from(longest.subsec_nanos()) });
     loop {
         match poll(&mut fds, timeout.as_ref()) {
             Err(rustix::io::Errno::INTR) => {}

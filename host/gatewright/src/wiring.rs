@@ -32,7 +32,8 @@ const STATUS_MAPPER: &str = "default-statuses";
 
 /// What the files are read against on this machine.
 pub(crate) fn surroundings() -> Surroundings {
-    let plugins = embedded::plugins().map(|plugin| (plugin.id, plugin.kind)).collect::<BTreeMap<PluginId, PluginKind>>();
+    let plugins =
+        embedded::plugins().map(|plugin| (plugin.id, plugin.kind)).collect::<BTreeMap<PluginId, PluginKind>>();
     let status_mapper = plugins
         .keys()
         .find(|id| id.as_str() == STATUS_MAPPER)

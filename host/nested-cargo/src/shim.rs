@@ -16,6 +16,8 @@ pub fn build_shim(root: &Path, out_dir: &Path) -> Artifact {
     }
     let mut cargo = command::nested_cargo(root, &out_dir.join("shim"));
     cargo.args(["--release", "--package", PACKAGE, "--bin", BINARY]);
+    // It is embedded, and copied once per digest: what a debugger wants would be nine tenths of it.
+    cargo.envs([("CARGO_PROFILE_RELEASE_DEBUG", "0"), ("CARGO_PROFILE_RELEASE_STRIP", "symbols")]);
     if let Some(target) = foreign_target() {
         cargo.args(["--target", &target]);
     }

@@ -10,8 +10,8 @@ use domain::plugin::Failure;
 use domain::time::{Milliseconds, Timestamp};
 use domain::verdict::InfraCause;
 
-use crate::bindings::gatewright::errors::errors;
 use crate::bindings::exports::gatewright as guest;
+use crate::bindings::gatewright::errors::errors;
 use crate::fault::Fault;
 use crate::text::{Lines, clean, is_word};
 use crate::transcript::{Answer, Question};
@@ -54,9 +54,13 @@ pub(crate) struct Reading<'a> {
 pub(crate) fn read(raw: Raw, mut reading: Reading<'_>) -> (Result<Answer, Fault>, Vec<String>) {
     let answer = match raw {
         Raw::Verdict(verdict) => gate::read(verdict, &mut reading).map(Answer::Verdict),
-        Raw::Decision(Ok(decision)) => guard::read(decision, &mut reading).map(|decision| Answer::Decision(Ok(decision))),
+        Raw::Decision(Ok(decision)) => {
+            guard::read(decision, &mut reading).map(|decision| Answer::Decision(Ok(decision)))
+        }
         Raw::Decision(Err(failed)) => reading.failure(failed).map(|failed| Answer::Decision(Err(failed))),
-        Raw::Forecast(Ok(forecast)) => others::forecast(forecast, &mut reading).map(|forecast| Answer::Forecast(Ok(forecast))),
+        Raw::Forecast(Ok(forecast)) => {
+            others::forecast(forecast, &mut reading).map(|forecast| Answer::Forecast(Ok(forecast)))
+        }
         Raw::Forecast(Err(failed)) => reading.failure(failed).map(|failed| Answer::Forecast(Err(failed))),
         Raw::Notified(Ok(())) => Ok(Answer::Notified(Ok(()))),
         Raw::Notified(Err(failed)) => reading.failure(failed).map(|failed| Answer::Notified(Err(failed))),

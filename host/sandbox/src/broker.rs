@@ -13,8 +13,12 @@ use domain::verdict::InfraCause;
 use crate::exchange::{Exchange, HostAnswer, HostCall};
 use crate::meter::{Meter, Stop};
 use crate::policy::{Need, Policy, Refused, compile_glob};
+use crate::text::{Lines, clean};
 use crate::worker::{Unfinished, Workers};
 use crate::world::look;
+
+/// Denials that are listed apart; the transcript holds all of them.
+const DENIALS: usize = 100;
 
 /// Where answers come from.
 pub(crate) enum Source {
@@ -128,8 +132,9 @@ impl Broker {
                 exchange.answer
             }
             other => {
-                let recorded = other.map_or_else(|| "no further call".to_owned(), |other| format!("{:?}", other.call));
-                self.diverged.get_or_insert_with(|| format!("it asked {call:?} where the transcript has {recorded}"));
+                let recorded = other.map_or_else(|| "no further call".to_owned(), |other| shown(&other.call));
+                self.diverged
+                    .get_or_insert_with(|| format!("it asked {} where the transcript has {recorded}", shown(call)));
                 Err(HostError::Unavailable("the transcript holds no such call here".to_owned()))
             }
         }
@@ -158,14 +163,16 @@ impl Broker {
         if !refused.optional && self.fatal.is_none() {
             self.fatal = Some(refused.denial.clone());
         }
-        if !self.denials.contains(&refused.denial) {
+        if self.denials.len() < DENIALS && !self.denials.contains(&refused.denial) {
             self.denials.push(refused.denial);
         }
     }
 
     fn observe(&mut self, call: &HostCall, meter: &mut Meter) -> Result<Result<HostAnswer, HostError>, Stop> {
         if let HostCall::Later { name, .. } = call {
-            return Ok(Err(HostError::Unavailable(format!("`{name}` comes later: this host has no such function yet"))));
+            return Ok(Err(HostError::Unavailable(format!(
+                "`{name}` comes later: this host has no such function yet"
+            ))));
         }
         if let HostCall::HistoryFinished { .. } = call {
             let later = "`history.finished` comes later: this host has no such function yet";
@@ -223,6 +230,10 @@ impl Broker {
     }
 }
 
+fn shown(call: &HostCall) -> String {
+    clean(&format!("{call:?}"), 200, Lines::One)
+}
+
 /// In a replay the recorded denial counts, whatever the grants say now.
 fn optional_in(policy: &Policy, call: &HostCall) -> bool {
     let needs = family_need(call).into_iter().chain(object_need(call).ok().flatten());
@@ -249,7 +260,8 @@ fn object_need(call: &HostCall) -> Result<Option<Need>, HostError> {
         }
         HostCall::RepoIsAncestor { ancestor, descendant } => {
             for id in [ancestor, descendant] {
-                CommitId::new(id.as_str()).map_err(|error| HostError::Invalid(error.to_string()))?;
+                CommitId::new(id.as_str())
+                    .map_err(|error| HostError::Invalid(clean(&error.to_string(), 300, Lines::One)))?;
             }
             Ok(None)
         }

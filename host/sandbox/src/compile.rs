@@ -12,6 +12,7 @@ use crate::bindings::exports::gatewright::{
 };
 use crate::load::error::LoadError;
 use crate::state::State;
+use crate::text::{Lines, clean};
 
 /// Bytes of native stack that the compiler gets: its recursion follows the nesting of types and blocks.
 const COMPILER_STACK: usize = 64 * 1024 * 1024;
@@ -56,8 +57,8 @@ pub(crate) fn ready(
     kind: PluginKind,
 ) -> Result<Ready, LoadError> {
     let component = compile(engine, bytes)?;
-    let pre = linker.instantiate_pre(&component).map_err(|error| LoadError::Link(format!("{error:#}")))?;
-    let exports = Exports::of(kind, &pre).map_err(|error| LoadError::Link(format!("{error:#}")))?;
+    let pre = linker.instantiate_pre(&component).map_err(|error| LoadError::Link(shown(&error)))?;
+    let exports = Exports::of(kind, &pre).map_err(|error| LoadError::Link(shown(&error)))?;
     Ok(Ready { pre, exports })
 }
 
@@ -67,11 +68,18 @@ fn compile(engine: &Engine, bytes: &[u8]) -> Result<Component, LoadError> {
         std::thread::Builder::new()
             .name("gatewright-compile".to_owned())
             .stack_size(COMPILER_STACK)
-            .spawn_scoped(scope, || Component::from_binary(engine, bytes).map_err(|error| failed(format!("{error:#}"))))
+            .spawn_scoped(scope, || Component::from_binary(engine, bytes).map_err(|error| failed(shown(&error))))
             .map_err(|error| failed(error.to_string()))?
             .join()
-            .unwrap_or_else(|panic| Err(failed(format!("the compiler panicked: {}", crate::worker::panic_text(&*panic)))))
+            .unwrap_or_else(|panic| {
+                Err(failed(format!("the compiler panicked: {}", crate::worker::panic_text(&*panic))))
+            })
     })
+}
+
+/// What the engine says may repeat names from the component.
+fn shown(error: &wasmtime::Error) -> String {
+    clean(&format!("{error:#}"), 1000, Lines::One)
 }
 
 impl Exports {

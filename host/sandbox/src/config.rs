@@ -16,11 +16,6 @@ pub struct SandboxConfig {
 impl Default for SandboxConfig {
     fn default() -> Self {
         const MIB: u64 = 1024 * 1024;
-        Self {
-            pool_memory_bytes: 1024 * MIB,
-            concurrent_calls: 16,
-            max_plugin_memory: 512 * MIB,
-            stuck_workers: 64,
-        }
+        Self { pool_memory_bytes: 1024 * MIB, concurrent_calls: 16, max_plugin_memory: 512 * MIB, stuck_workers: 64 }
     }
 }

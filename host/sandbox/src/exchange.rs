@@ -188,9 +188,8 @@ impl HostAnswer {
     pub(crate) fn size(&self) -> u64 {
         const RECORD: usize = 32;
         let text = |text: &Option<String>| text.as_ref().map_or(0, String::len);
-        let commit = |commit: &CommitInfo| {
-            RECORD + commit.author.len() + commit.message.len() + 64 * (1 + commit.parents.len())
-        };
+        let commit =
+            |commit: &CommitInfo| RECORD + commit.author.len() + commit.message.len() + 64 * (1 + commit.parents.len());
         let bytes = match self {
             Self::Bytes(bytes) => bytes.0.len(),
             Self::Paths(paths) => paths.iter().map(|path| 8 + path.len()).sum(),
@@ -198,7 +197,9 @@ impl HostAnswer {
             Self::Commits(commits) => commits.iter().map(commit).sum(),
             Self::LastChange(found) => found.as_ref().map_or(RECORD, commit),
             Self::Flag(_) => 1,
-            Self::Documents(documents) => documents.iter().map(|one| 3 * RECORD + one.kind.len() + one.name.len()).sum(),
+            Self::Documents(documents) => {
+                documents.iter().map(|one| 3 * RECORD + one.kind.len() + one.name.len()).sum()
+            }
             Self::Checks(checks) => checks
                 .iter()
                 .map(|check| {

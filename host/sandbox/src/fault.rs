@@ -1,9 +1,11 @@
 //! From how a call ended to the one word of its cause. Nothing here ever ends in a pass.
 
+use std::collections::HashSet;
+
 use domain::ids::{PluginId, ProjectName};
 use domain::plugin::{Denial, Failure, Refusal};
 use domain::verdict::{InfraCause, Verdict};
-use wasmtime::{Trap, WasmBacktrace};
+use wasmtime::{FrameInfo, Trap, WasmBacktrace};
 
 use crate::meter::Stop;
 use crate::transcript::{Answer, Question};
@@ -12,6 +14,8 @@ use crate::transcript::{Answer, Question};
 const STACK_WRAPS_ABOVE: u64 = 0xf000_0000;
 /// As many frames as a backtrace shows: recursion that ran a stack over has more.
 const DEEP: usize = 20;
+/// How often the functions of such a backtrace stand in it, at least.
+const FRAMES_PER_FUNCTION: usize = 4;
 
 /// Why a call came to nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,15 +92,19 @@ impl Fault {
     }
 }
 
-/// Rust's stack lies first in memory: running over it wraps to the far end, many calls deep. A wild pointer is neither.
+/// Rust's stack lies first in memory: running over it wraps to the far end, many calls deep. Where the access was a copy of many
+/// bytes, the engine does not say at which address; then it is the same few functions, over and over, that tell.
 fn ran_its_stack_over(error: &wasmtime::Error) -> bool {
-    let deep = error.downcast_ref::<WasmBacktrace>().is_some_and(|trace| trace.frames().len() >= DEEP);
+    let Some(trace) = error.downcast_ref::<WasmBacktrace>() else { return false };
+    let functions: HashSet<u32> = trace.frames().iter().map(FrameInfo::func_index).collect();
+    let recurses = functions.len() * FRAMES_PER_FUNCTION <= trace.frames().len();
     let address = error.chain().find_map(|cause| {
         let text = cause.to_string();
         let hex = text.strip_prefix("memory fault at wasm address 0x")?.split(' ').next()?.to_owned();
         u64::from_str_radix(&hex, 16).ok()
     });
-    deep && address.is_some_and(|address| address >= STACK_WRAPS_ABOVE)
+    let wraps = address.is_some_and(|address| address >= STACK_WRAPS_ABOVE);
+    trace.frames().len() >= DEEP && (wraps || address.is_none() && recurses)
 }
 
 /// What a denial that the plugin did not cope with makes of its answer: with the line that would allow it.
@@ -104,7 +112,9 @@ pub(crate) fn denied(denial: &Denial, project: &ProjectName, plugin: &PluginId) 
     let capability = &denial.capability;
     let cure = match denial.refused_by {
         Refusal::NotRequested => {
-            format!("its author must add to its section gatewright:request: [[capability]] name = \"{capability}\" reason = \"…\"")
+            format!(
+                "its author must add to its section gatewright:request: [[capability]] name = \"{capability}\" reason = \"…\""
+            )
         }
         Refusal::NotGranted => {
             format!("to allow it, add \"{capability}\" to the grant of `{plugin}` in projects/{project}.toml")

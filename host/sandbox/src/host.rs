@@ -7,7 +7,9 @@ use wasmtime::Result;
 use wasmtime::component::{HasSelf, Linker};
 
 use crate::bindings::gatewright::errors::errors::HostError;
-use crate::bindings::gatewright::{clock, documents, errors, exec, forge, history, http, kv, log, repo, runs, tasks, tracker};
+use crate::bindings::gatewright::{
+    clock, documents, errors, exec, forge, history, http, kv, log, repo, runs, tasks, tracker,
+};
 use crate::exchange::{HostAnswer, HostCall};
 use crate::output::LogLevel;
 use crate::state::State;

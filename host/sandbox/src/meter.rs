@@ -45,6 +45,7 @@ pub(crate) struct Meter {
     calls: u64,
     idle_calls: u64,
     answer_bytes: u64,
+    argument_bytes: u64,
     hit: Vec<InfraCause>,
 }
 
@@ -60,6 +61,7 @@ impl Meter {
             calls: 0,
             idle_calls: 0,
             answer_bytes: 0,
+            argument_bytes: 0,
             hit: Vec::new(),
         }
     }
@@ -111,6 +113,13 @@ impl Meter {
         if self.calls > self.limits.calls {
             let message = format!("it called the host more than {} times", self.limits.calls);
             return Err(self.stop(InfraCause::Calls, message));
+        }
+        // The transcript keeps the arguments of every call, so all of them together have the bound that all answers have.
+        self.argument_bytes = self.argument_bytes.saturating_add(argument_bytes as u64);
+        if self.argument_bytes > self.limits.answer_bytes {
+            let message =
+                format!("the arguments of its host calls held more than {} bytes in all", self.limits.answer_bytes);
+            return Err(self.stop(InfraCause::Resources, message));
         }
         self.arguments(argument_bytes)
     }
@@ -164,7 +173,8 @@ impl Meter {
 /// is no judgement. Where the growth fails later, what it would have added stays counted: the call cannot pass any more.
 impl ResourceLimiter for Meter {
     fn memory_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
-        let fits = maximum.is_none_or(|maximum| desired <= maximum) && self.grow(desired.saturating_sub(current) as u64);
+        let fits =
+            maximum.is_none_or(|maximum| desired <= maximum) && self.grow(desired.saturating_sub(current) as u64);
         if !fits {
             self.remember(InfraCause::Memory);
         }

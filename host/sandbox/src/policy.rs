@@ -3,6 +3,8 @@
 use domain::plugin::{Capability, Ceiling, Denial, Family, Grant, HttpOrigin, Refusal, Request};
 use globset::{GlobBuilder, GlobMatcher};
 
+use crate::text::{Lines, clean};
+
 /// What a host call needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Need {
@@ -21,7 +23,8 @@ impl Need {
     fn capability(&self) -> String {
         match self {
             Self::Family(family) => family.as_str().to_owned(),
-            Self::Path(path) => format!("repo:{path}"),
+            // It goes into sentences for people, and the guest chose it.
+            Self::Path(path) => format!("repo:{}", clean(path, 300, Lines::One)),
             Self::Origin(origin) => format!("http:{origin}"),
             Self::Command(name) => format!("exec:{name}"),
         }

@@ -12,8 +12,8 @@ use domain::plugin::{
     Ceiling, Failure, Flaw, Forecast, Grant, GuardDecision, Limits, MapperIntent, PluginInfo, PluginKind,
 };
 use domain::verdict::{InfraCause, Verdict};
-use wasmtime::component::Linker;
 use wasmtime::Engine;
+use wasmtime::component::Linker;
 
 use crate::broker::Source;
 use crate::compile::{Ready, linker, ready};
@@ -24,7 +24,7 @@ use crate::fault::Fault;
 use crate::load::error::LoadError;
 use crate::load::{self, grant};
 use crate::permit::Pool;
-use crate::replay::{Replayed, ReplayError, open_grant, read_transcript};
+use crate::replay::{ReplayError, Replayed, open_grant, read_transcript};
 use crate::state::State;
 use crate::transcript::{Answer, Question};
 use crate::worker::Workers;
@@ -172,20 +172,18 @@ impl Sandbox {
         source: Source,
         take: impl FnOnce(Answer) -> A,
     ) -> Evaluation<A> {
-        match self.find(&asking) {
-            Some(plugin) => self.ground.ask(&plugin, asking, question, source).evaluation(take),
-            None => {
-                let message = format!("no plugin `{}` is loaded in the project `{}`", asking.plugin, asking.project);
-                Evaluation {
-                    answer: take(Fault::new(InfraCause::Unavailable, message).answer(&question)),
-                    transcript: Vec::new(),
-                    plugin: asking.plugin,
-                    digest: None,
-                    micros: 0,
-                    denials: Vec::new(),
-                    limits_hit: Vec::new(),
-                }
-            }
+        if let Some(plugin) = self.find(&asking) {
+            return self.ground.ask(&plugin, asking, question, source).evaluation(take);
+        }
+        let message = format!("no plugin `{}` is loaded in the project `{}`", asking.plugin, asking.project);
+        Evaluation {
+            answer: take(Fault::new(InfraCause::Unavailable, message).answer(&question)),
+            transcript: Vec::new(),
+            plugin: asking.plugin,
+            digest: None,
+            micros: 0,
+            denials: Vec::new(),
+            limits_hit: Vec::new(),
         }
     }
 }

@@ -96,9 +96,8 @@ fn is_look_alike(character: char) -> bool {
 
 /// A kebab-case word of at most 64 characters.
 pub(crate) fn is_word(text: &str) -> bool {
-    let part = |part: &str| {
-        !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
-    };
+    let part =
+        |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
     text.len() <= 64 && text.split('-').all(part)
 }
 
@@ -107,7 +106,10 @@ pub(crate) fn is_web_address(text: &str) -> bool {
     let Some(rest) = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")) else { return false };
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
     let plain = |character: char| {
-        !character.is_control() && !character.is_whitespace() && !is_hidden(character) && !"\"'<>\\`{|}^".contains(character)
+        !character.is_control()
+            && !character.is_whitespace()
+            && !is_hidden(character)
+            && !"\"'<>\\`{|}^".contains(character)
     };
     text.len() <= 2048 && !authority.is_empty() && !authority.contains('@') && text.chars().all(plain)
 }
@@ -153,7 +155,15 @@ mod tests {
         for good in ["https://example.org", "http://example.org/a?b=c#d", "https://[::1]:80/"] {
             assert!(is_web_address(good), "{good}");
         }
-        for bad in ["javascript:alert(1)", "https://", "https://user@host/", "https://a b", "HTTPS://x", "//x", "https://a\u{202e}b"] {
+        for bad in [
+            "javascript:alert(1)",
+            "https://",
+            "https://user@host/",
+            "https://a b",
+            "HTTPS://x",
+            "//x",
+            "https://a\u{202e}b",
+        ] {
             assert!(!is_web_address(bad), "{bad}");
         }
     }

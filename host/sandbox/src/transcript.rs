@@ -57,11 +57,21 @@ pub struct Transcript {
 impl PartialEq for Transcript {
     /// All but the duration.
     fn eq(&self, other: &Self) -> bool {
-        let own = (self.version, &self.project, &self.plugin, &self.digest, self.kind, self.at, self.seed, &self.limits);
-        let theirs =
-            (other.version, &other.project, &other.plugin, &other.digest, other.kind, other.at, other.seed, &other.limits);
+        let own =
+            (self.version, &self.project, &self.plugin, &self.digest, self.kind, self.at, self.seed, &self.limits);
+        let theirs = (
+            other.version,
+            &other.project,
+            &other.plugin,
+            &other.digest,
+            other.kind,
+            other.at,
+            other.seed,
+            &other.limits,
+        );
         own == theirs
-            && (&self.amend, &self.question, &self.calls, &self.log) == (&other.amend, &other.question, &other.calls, &other.log)
+            && (&self.amend, &self.question, &self.calls, &self.log)
+                == (&other.amend, &other.question, &other.calls, &other.log)
             && (&self.answer, &self.notes, &self.denials, &self.limits_hit)
                 == (&other.answer, &other.notes, &other.denials, &other.limits_hit)
     }
@@ -152,7 +162,9 @@ impl Answer {
     pub(crate) fn opens(&self) -> bool {
         match self {
             Self::Verdict(verdict) => verdict.opens() || matches!(verdict, Verdict::Wait { .. }),
-            Self::Decision(decision) => matches!(decision, Ok(decision) if !matches!(decision, GuardDecision::Hold { .. })),
+            Self::Decision(decision) => {
+                matches!(decision, Ok(decision) if !matches!(decision, GuardDecision::Hold { .. }))
+            }
             Self::Flaws(flaws) => matches!(flaws, Ok(flaws) if flaws.is_empty()),
             Self::Forecast(answer) => answer.is_ok(),
             Self::Notified(answer) => answer.is_ok(),

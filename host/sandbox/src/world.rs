@@ -67,7 +67,11 @@ pub(crate) fn look(world: &dyn World, call: &HostCall) -> Result<HostAnswer, Hos
 }
 
 fn file(bytes: Vec<u8>) -> Result<HostAnswer, HostError> {
-    if bytes.len() as u64 > FILE_BYTES { Err(HostError::TooLarge(FILE_BYTES)) } else { Ok(HostAnswer::Bytes(Bytes(bytes))) }
+    if bytes.len() as u64 > FILE_BYTES {
+        Err(HostError::TooLarge(FILE_BYTES))
+    } else {
+        Ok(HostAnswer::Bytes(Bytes(bytes)))
+    }
 }
 
 fn commit(id: &str) -> Result<CommitId, HostError> {

@@ -1,5 +1,6 @@
 //! Leases belong to a task. They change only through a step's changes, and through the claim of the job that needs one.
 
+use conductor::ports::store::LeaseRow;
 use domain::ids::{FenceToken, LeaseName, ProjectName, TaskId};
 use domain::task::Task;
 use rusqlite::{Connection, params};
@@ -45,8 +46,6 @@ fn ensure(sql: &Connection, project: &ProjectName, name: &LeaseName) -> Result<(
     execute(sql, statement, params![project.as_str(), name.as_str()])?;
     Ok(())
 }
-
-pub(crate) type LeaseRow = (ProjectName, LeaseName, Option<TaskId>, FenceToken);
 
 pub(crate) fn leases(sql: &Connection) -> Result<Vec<LeaseRow>> {
     let query = "SELECT project, name, holder, token FROM lease ORDER BY project, name";

@@ -3,10 +3,15 @@
 use std::fs::{File, OpenOptions};
 use std::io::{Read as _, Seek as _, Write as _};
 use std::path::Path;
+use std::sync::mpsc;
+use std::time::Duration;
 
 use conductor::ports::store::StoreError;
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
+
+/// How long a dead host's last child may keep the lock.
+const DYING: Duration = Duration::from_secs(10);
 
 /// The lock; held as long as this lives.
 #[derive(Debug)]
@@ -27,7 +32,7 @@ impl HostLock {
             .map_err(|error| refused(&error))?;
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {}
-            Err(Errno::WOULDBLOCK) => return Err(held(dir, &mut file)),
+            Err(Errno::WOULDBLOCK) => file = await_dying(dir, file)?,
             Err(error) => return Err(refused(&error)),
         }
         file.set_len(0)
@@ -36,6 +41,34 @@ impl HostLock {
             .map_err(|error| refused(&error))?;
         Ok(Self { _file: file })
     }
+}
+
+/// A host that was killed while it started a process leaves the lock with that child until its exec closes it: a moment. Only
+/// where the named holder is gone is that moment awaited; a living host is told of at once.
+fn await_dying(dir: &Path, mut file: File) -> Result<File, StoreError> {
+    let mut pid = String::new();
+    let named = file.rewind().and_then(|()| file.read_to_string(&mut pid));
+    let alive = named.is_err() || Path::new("/proc").join(pid.trim()).exists();
+    if alive {
+        return file.rewind().map_or_else(
+            |_| Err(StoreError::Refused("the lock cannot be read".into())),
+            |()| Err(held(dir, &mut file)),
+        );
+    }
+    let (sender, receiver) = mpsc::channel();
+    let waiting = std::thread::Builder::new().name("host-lock".into()).spawn(move || {
+        let locked = flock(&file, FlockOperation::LockExclusive).is_ok();
+        // Nobody waits any more when the time was over.
+        let _ = sender.send(locked.then_some(file));
+    });
+    let locked = waiting.ok().and_then(|_| receiver.recv_timeout(DYING).ok()).flatten();
+    locked.ok_or_else(|| {
+        StoreError::Refused(format!(
+            "a process that the dead host {} left has the store in {} open",
+            pid.trim(),
+            dir.display()
+        ))
+    })
 }
 
 /// The pid is for the message only: the lock itself is the kernel's word.

@@ -68,12 +68,12 @@ fn reason(word: Option<&str>) -> Option<WaitReason> {
 pub(crate) static NEXT: LazyLock<String> = LazyLock::new(|| {
     format!(
         "SELECT j.available_at FROM job j JOIN task t ON t.id = j.task
-        WHERE j.state = 'queued' AND NOT {FROZEN} AND NOT {DRIVEN} AND NOT {OUT_OF_TURN} AND NOT {LEASED}
+        WHERE j.state = 'queued' AND j.available_at > ?1 AND NOT {FROZEN} AND NOT {DRIVEN} AND NOT {OUT_OF_TURN} AND NOT {LEASED}
         ORDER BY j.available_at LIMIT 1"
     )
 });
 
-/// When the next queued job becomes available; it may lie in the past where no slot is free.
-pub(crate) fn next_available(sql: &Connection) -> Result<Option<Timestamp>> {
-    Ok(number(sql, &NEXT, [])?.map(Timestamp))
+/// When the next job becomes available that is not yet: what is due already waits for a slot, and no clock brings that.
+pub(crate) fn next_available(sql: &Connection, now: Timestamp) -> Result<Option<Timestamp>> {
+    Ok(number(sql, &NEXT, [now.0 as i64])?.map(Timestamp))
 }

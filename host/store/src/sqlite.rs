@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use conductor::ports::store::{
     Applied, BoardActivity, BoardComment, BoardItem, ClaimLimits, Completion, Delivery, EntryRow, EvaluationRow,
-    Expansion, Incarnation, JobRow, NewEvaluation, NewItem, NewTask, Project, RunRow, Store, StoreError,
+    Expansion, Incarnation, JobRow, LeaseRow, NewEvaluation, NewItem, NewTask, Project, RunRow, Store, StoreError,
 };
 use domain::document::{Document, NewDocument};
 use domain::effect::Claim;
 use domain::event::{Event, Spent};
 use domain::ids::{
-    Actor, CommitId, DeliveryId, Digest, DocumentId, EvaluationId, FenceToken, JobId, LeaseName, ProjectName, RunId,
-    TaskId, WorkItemId,
+    Actor, CommitId, DeliveryId, Digest, DocumentId, EvaluationId, FenceToken, JobId, ProjectName, RunId, TaskId,
+    WorkItemId,
 };
 use domain::plugin::Check;
 use domain::task::Task;
@@ -147,8 +147,8 @@ impl Store for SqliteStore {
         self.read(|sql| complete::claimed_jobs(sql, task))
     }
 
-    fn next_available(&self) -> Result<Option<Timestamp>> {
-        self.read(queue::next_available)
+    fn next_available(&self, now: Timestamp) -> Result<Option<Timestamp>> {
+        self.read(|sql| queue::next_available(sql, now))
     }
 
     fn jobs(&self, limits: &ClaimLimits, now: Timestamp, limit: u32) -> Result<Vec<JobRow>> {
@@ -223,7 +223,7 @@ impl Store for SqliteStore {
         self.read(|sql| records::freeze(sql, project))
     }
 
-    fn leases(&self) -> Result<Vec<(ProjectName, LeaseName, Option<TaskId>, FenceToken)>> {
+    fn leases(&self) -> Result<Vec<LeaseRow>> {
         self.read(leases::leases)
     }
 

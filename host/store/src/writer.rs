@@ -23,7 +23,7 @@ const LINE: usize = 1024;
 /// How many share one commit: enough to make the fsync cheap, few enough that the first does not wait long for the last.
 const GROUP: usize = 256;
 /// How long a group stays open for the next request, and in all: little beside a commit, and nothing for a lone caller.
-const GAP: Duration = Duration::from_micros(200);
+const GAP: Duration = Duration::from_micros(500);
 const LINGER: Duration = Duration::from_millis(2);
 
 type Outcome<T> = std::result::Result<T, StoreError>;

@@ -262,9 +262,12 @@ fn run_outcome(role: Role, outcome: &Outcome) -> RunOutcome {
     assert_eq!(role, Role::Developer);
     match outcome {
         Outcome::Good => RunOutcome::Delivered { head: Some(commit('a')), documents: Vec::new(), validated: None },
-        Outcome::Fail => {
-            RunOutcome::Trespassed { head: None, findings: Digest::of(b"[]"), count: 1, title: "another's file".to_owned() }
-        }
+        Outcome::Fail => RunOutcome::Trespassed {
+            head: None,
+            findings: Digest::of(b"[]"),
+            count: 1,
+            title: "another's file".to_owned(),
+        },
         Outcome::Hold => RunOutcome::OverBudget { cause: "dear".to_owned() },
         _ => RunOutcome::Undelivered { cause: "it fell".to_owned(), retry_after: Some(Milliseconds(500)) },
     }

@@ -387,8 +387,8 @@ pub trait Store: Send + Sync {
     ) -> Result<(), StoreError>;
     /// Claimed jobs of a task (for a clean-up that waits for them).
     fn claimed_jobs(&self, task: TaskId) -> Result<Vec<JobId>, StoreError>;
-    /// When the next queued job becomes available; none: nothing is queued.
-    fn next_available(&self) -> Result<Option<Timestamp>, StoreError>;
+    /// When the next job becomes available that is not yet; none: time alone brings no job.
+    fn next_available(&self, now: Timestamp) -> Result<Option<Timestamp>, StoreError>;
     /// Jobs for people: the live ones, and the newest of the others.
     fn jobs(&self, limits: &ClaimLimits, now: Timestamp, limit: u32) -> Result<Vec<JobRow>, StoreError>;
 
@@ -439,7 +439,7 @@ pub trait Store: Send + Sync {
     /// Why a project is frozen, if it is.
     fn freeze(&self, project: &ProjectName) -> Result<Option<String>, StoreError>;
     /// Leases: name (`project/merge`), holder, token.
-    fn leases(&self) -> Result<Vec<(ProjectName, LeaseName, Option<TaskId>, FenceToken)>, StoreError>;
+    fn leases(&self) -> Result<Vec<LeaseRow>, StoreError>;
 
     /// Makes a card; its number is the project's next. The creation row and its delivery stand in the same transaction.
     fn create_item(&self, item: &NewItem, now: Timestamp) -> Result<BoardItem, StoreError>;
@@ -500,6 +500,9 @@ pub trait Store: Send + Sync {
     /// The number of commits so far: whoever waits for news compares it.
     fn sequence(&self) -> u64;
 }
+
+/// A lease: whose project's, which, who holds it, and its token.
+pub type LeaseRow = (ProjectName, LeaseName, Option<TaskId>, FenceToken);
 
 /// A card that shall be.
 #[derive(Clone, Debug, PartialEq, Eq)]

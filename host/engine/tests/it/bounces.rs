@@ -148,7 +148,8 @@ fn no_run_no_verdict_the_document_of_another_is_a_fault_of_the_work() {
     let mut world = World::new(quick());
     world.walk_to("development running");
     let findings = Digest::of(b"wrote 12-review.md");
-    let trespass = RunOutcome::Trespassed { head: None, findings, count: 1, title: "wrote the reviewer's document".to_owned() };
+    let trespass =
+        RunOutcome::Trespassed { head: None, findings, count: 1, title: "wrote the reviewer's document".to_owned() };
     let ended = world.run_ended(trespass);
     world.tell(&ended).unwrap();
     assert_eq!((world.stands().as_str(), world.task.retries), ("development running", 1));

@@ -93,7 +93,12 @@ fn answers() -> impl Strategy<Value = Answer> {
 
 fn outcomes() -> impl Strategy<Value = RunOutcome> {
     prop_oneof![
-        Just(RunOutcome::Trespassed { head: None, findings: Digest::of(b"t"), count: 1, title: "another's document".to_owned() }),
+        Just(RunOutcome::Trespassed {
+            head: None,
+            findings: Digest::of(b"t"),
+            count: 1,
+            title: "another's document".to_owned()
+        }),
         Just(RunOutcome::Undelivered { cause: "no document".to_owned(), retry_after: Some(Milliseconds(5000)) }),
         Just(RunOutcome::OverBudget { cause: "all is spent".to_owned() }),
     ]

@@ -18,6 +18,8 @@ pub(crate) enum News {
     Listening,
     /// It stands at the point that was drawn, and waits to be killed.
     Halted(Halted),
+    /// It took up files that were edited.
+    Reloaded,
     /// Something changed in the store.
     Changed,
     /// The process ended.
@@ -50,7 +52,12 @@ pub(crate) struct Host {
 
 impl Host {
     /// Starts it. Its log goes to a file beside the state.
-    pub(crate) fn start(state: &Path, log: &PathBuf, halt: Option<&HaltAt>, news: Sender<News>) -> anyhow::Result<Self> {
+    pub(crate) fn start(
+        state: &Path,
+        log: &PathBuf,
+        halt: Option<&HaltAt>,
+        news: Sender<News>,
+    ) -> anyhow::Result<Self> {
         let program = std::env::current_exe().context("this program's own path is not known")?;
         let log = std::fs::OpenOptions::new().create(true).append(true).open(log)?;
         let mut command = Command::new(program);
@@ -69,6 +76,8 @@ impl Host {
             for line in BufReader::new(stdout).lines().map_while(Result::ok) {
                 let heard = if let Some(halted) = line.strip_prefix("halted ") {
                     serde_json::from_str(halted).ok().map(News::Halted)
+                } else if line == "reloaded" {
+                    Some(News::Reloaded)
                 } else {
                     line.starts_with("listening ").then_some(News::Listening)
                 };

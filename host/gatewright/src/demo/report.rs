@@ -138,7 +138,13 @@ pub(crate) fn text(report: &Value) -> String {
     lines.push("run  role         ms      cost  outcome (all agents are scripted)".to_owned());
     for run in list(&report["runs"]) {
         let cost = run["cost_usd"].as_f64().map_or_else(|| "-".to_owned(), |cost| format!("${cost:.3}"));
-        lines.push(format!("{:<4} {:<9} {:>6} {cost:>9}  {}", run["run"], word(&run["role"]), run["ms"], word(&run["outcome"])));
+        lines.push(format!(
+            "{:<4} {:<9} {:>6} {cost:>9}  {}",
+            run["run"],
+            word(&run["role"]),
+            run["ms"],
+            word(&run["outcome"])
+        ));
     }
     lines.push(String::new());
     lines.push("verdict           plugin               answer            µs  sha256".to_owned());

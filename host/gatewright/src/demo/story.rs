@@ -64,8 +64,21 @@ pub(crate) struct Story<'world> {
     sender: Sender<News>,
     began: Instant,
     told: BTreeSet<(u64, u32)>,
-    stranger_added: bool,
+    stranger: Stranger,
     peak_kib: u64,
+}
+
+/// How far the stranger has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stranger {
+    /// Nobody knows it.
+    Away,
+    /// It stands in the file; the living host has not read it yet.
+    Written,
+    /// The host knows it: the next ticket meets it.
+    Known,
+    /// A ticket is on its way to it.
+    Met,
 }
 
 impl<'world> Story<'world> {
@@ -82,7 +95,7 @@ impl<'world> Story<'world> {
             sender,
             began: now(),
             told: BTreeSet::new(),
-            stranger_added: false,
+            stranger: Stranger::Away,
             peak_kib: 0,
         }
     }
@@ -93,10 +106,16 @@ impl<'world> Story<'world> {
         let mut ticket: Option<WorkItemId> = None;
         loop {
             if self.began.elapsed() > LONGEST {
-                bail!("it did not come to an end within {} s; the host's log: {}", LONGEST.as_secs(), self.log.display());
+                bail!(
+                    "it did not come to an end within {} s; the host's log: {}",
+                    LONGEST.as_secs(),
+                    self.log.display()
+                );
             }
             match self.look(&client, &mut ticket) {
-                Ok(Some(task)) if self.kills.len() as u64 >= u64::from(self.crashes) || self.restarts >= self.crashes => {
+                Ok(Some(task))
+                    if self.kills.len() as u64 >= u64::from(self.crashes) || self.restarts >= self.crashes =>
+                {
                     return self.end(host, &client, task);
                 }
                 // The way ended before all kills: the rest hits an idle host, and nothing may come of it.
@@ -109,6 +128,7 @@ impl<'world> Story<'world> {
             match self.news.recv_timeout(LOOK_AGAIN) {
                 Ok(News::Halted(halted)) => (host, client) = self.kill(host, Some(halted))?,
                 Ok(News::Ended) => bail!("the host ended by itself; its log: {}", self.log.display()),
+                Ok(News::Reloaded) => self.host_read_the_files(),
                 Ok(News::Changed | News::Listening) | Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => bail!("nobody tells of the host any more"),
             }
@@ -130,13 +150,21 @@ impl<'world> Story<'world> {
             match self.news.recv_timeout(Duration::from_secs(30)) {
                 Ok(News::Listening) => break,
                 Ok(News::Halted(halted)) => return self.kill(host, Some(halted)),
-                Ok(News::Changed) => {}
+                Ok(News::Changed | News::Reloaded) => {}
                 _ => bail!("the host did not start; its log: {}", self.log.display()),
             }
         }
+        self.host_read_the_files();
         let client = Client::find(&self.world.state)?;
         follow(&client, self.sender.clone())?;
         Ok((host, client))
+    }
+
+    /// A host reads its files when it starts, and when they are edited.
+    fn host_read_the_files(&mut self) {
+        if self.stranger == Stranger::Written {
+            self.stranger = Stranger::Known;
+        }
     }
 
     fn kill(&mut self, host: Host, halted: Option<Halted>) -> anyhow::Result<(Host, Client)> {
@@ -161,12 +189,15 @@ impl<'world> Story<'world> {
         self.tell(client, &task)?;
         if let Some(end) = task.end() {
             let jobs: Listing<JobRow> = client.get("/api/v1/queue")?;
-            let busy = jobs.items.iter().any(|job| job.task == task.id && matches!(job.state.as_str(), "queued" | "claimed"));
+            let busy =
+                jobs.items.iter().any(|job| job.task == task.id && matches!(job.state.as_str(), "queued" | "claimed"));
             self.say_once(!busy, &format!("{key} ended: {end:?}").to_lowercase());
             return Ok((!busy).then_some(task));
         }
-        if task.visits.len() >= 3 && !self.stranger_added {
-            self.drop_stranger(client)?;
+        match self.stranger {
+            Stranger::Away if task.visits.len() >= 3 => self.drop_stranger()?,
+            Stranger::Known => self.meet_stranger(client)?,
+            _ => {}
         }
         // A person acts on what the board shows.
         let to = match (view.card.status.as_str(), &task.position.activity) {
@@ -186,8 +217,9 @@ impl<'world> Story<'world> {
         } else {
             let card = NewCard {
                 title: "Keep slugs within 30 characters".to_owned(),
-                description: "`bin/slugify` may print at most 30 characters, and a slug never begins or ends with a hyphen."
-                    .to_owned(),
+                description:
+                    "`bin/slugify` may print at most 30 characters, and a slug never begins or ends with a hyphen."
+                        .to_owned(),
                 labels: Vec::new(),
                 status: None,
             };
@@ -202,11 +234,20 @@ impl<'world> Story<'world> {
     }
 
     /// A component that nobody knows joins another project: it asks for a secret and loops.
-    fn drop_stranger(&mut self, client: &Client) -> anyhow::Result<()> {
-        if !plugin::is_added(&self.world.state, OTHER_PROJECT, STRANGER)? {
-            plugin::add_denied(&self.world.state, OTHER_PROJECT, &self.world.stranger, "development:review", STRANGER)?;
-            self.say(&format!("an unknown component joins {OTHER_PROJECT} as the gate `{STRANGER}`; what it asks for is denied"));
+    fn drop_stranger(&mut self) -> anyhow::Result<()> {
+        if plugin::is_added(&self.world.state, OTHER_PROJECT, STRANGER)? {
+            self.stranger = Stranger::Known;
+            return Ok(());
         }
+        plugin::add_denied(&self.world.state, OTHER_PROJECT, &self.world.stranger, "development:review", STRANGER)?;
+        self.say(&format!(
+            "an unknown component joins {OTHER_PROJECT} as the gate `{STRANGER}`; what it asks for is denied"
+        ));
+        self.stranger = Stranger::Written;
+        Ok(())
+    }
+
+    fn meet_stranger(&mut self, client: &Client) -> anyhow::Result<()> {
         let there: Listing<CardView> = client.get(&format!("/api/v1/projects/{OTHER_PROJECT}/items"))?;
         if there.items.is_empty() {
             let card = NewCard {
@@ -217,7 +258,7 @@ impl<'world> Story<'world> {
             };
             let _: BoardItem = client.post(&format!("/api/v1/projects/{OTHER_PROJECT}/items"), &card)?;
         }
-        self.stranger_added = true;
+        self.stranger = Stranger::Met;
         Ok(())
     }
 
@@ -241,10 +282,12 @@ impl<'world> Story<'world> {
 
     /// The stranger's verdict is waited for, the other ticket is stopped, and the host ends in order.
     fn end(mut self, host: Host, client: &Client, task: Task) -> anyhow::Result<Told> {
+        self.await_the_stranger(client)?;
         let stranger = self.stranger_verdicts(client)?;
         let tasks: Listing<TaskView> = client.get("/api/v1/tasks?live=true")?;
         for other in &tasks.items {
-            let _: Taken = client.post(&format!("/api/v1/tasks/{}/stop", other.task.id), &serde_json::json!({"note": ""}))?;
+            let _: Taken =
+                client.post(&format!("/api/v1/tasks/{}/stop", other.task.id), &serde_json::json!({"note": ""}))?;
         }
         self.await_that(client, "the other ticket did not end", |client| {
             let tasks: Listing<TaskView> = client.get("/api/v1/tasks?live=true")?;
@@ -255,13 +298,26 @@ impl<'world> Story<'world> {
         if !host.stop()? {
             bail!("the host did not end in order; its log: {}", self.log.display());
         }
-        Ok(Told {
-            task,
-            kills: self.kills,
-            restarts: self.restarts,
-            stranger,
-            peak_kib: self.peak_kib,
-        })
+        Ok(Told { task, kills: self.kills, restarts: self.restarts, stranger, peak_kib: self.peak_kib })
+    }
+
+    /// The ticket may have ended before the stranger's came on its way.
+    fn await_the_stranger(&mut self, client: &Client) -> anyhow::Result<()> {
+        while self.stranger != Stranger::Met {
+            match self.stranger {
+                Stranger::Away => self.drop_stranger()?,
+                Stranger::Known => self.meet_stranger(client)?,
+                Stranger::Written | Stranger::Met => {
+                    if let Ok(News::Reloaded) = self.news.recv_timeout(LOOK_AGAIN) {
+                        self.host_read_the_files();
+                    }
+                }
+            }
+            if self.began.elapsed() > LONGEST {
+                bail!("the host did not take up the stranger; its log: {}", self.log.display());
+            }
+        }
+        Ok(())
     }
 
     fn stranger_verdicts(&mut self, client: &Client) -> anyhow::Result<Vec<EvaluationRow>> {
@@ -292,7 +348,8 @@ impl<'world> Story<'world> {
 
     fn measure(&mut self, host: &Host) {
         let status = std::fs::read_to_string(format!("/proc/{}/status", host.pid())).unwrap_or_default();
-        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix("kB")?.trim().parse().ok());
+        let peak =
+            status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix("kB")?.trim().parse().ok());
         self.peak_kib = self.peak_kib.max(peak.unwrap_or(0));
     }
 

@@ -56,7 +56,8 @@ impl World {
             stranger: root.join("stranger.wasm"),
         };
         for folder in ["agents", "hooks", "effects", "environments/staging", "environments/production"] {
-            fs::create_dir_all(root.join(folder)).with_context(|| format!("{} cannot be made", root.join(folder).display()))?;
+            fs::create_dir_all(root.join(folder))
+                .with_context(|| format!("{} cannot be made", root.join(folder).display()))?;
         }
         repository(&world.repository)?;
         repository(&world.root.join(OTHER_PROJECT))?;
@@ -156,7 +157,10 @@ fn repository(at: &Path) -> anyhow::Result<()> {
     git(at, &["init", "--quiet", "--initial-branch=main"])?;
     git(at, &["add", "--all"])?;
     let identity = ["-c", "user.name=Demo", "-c", "user.email=demo@localhost", "-c", "commit.gpgsign=false"];
-    git(at, &[&identity[..], &["commit", "--quiet", "--no-verify", "--message", "A small program and its suite"]].concat())
+    git(
+        at,
+        &[&identity[..], &["commit", "--quiet", "--no-verify", "--message", "A small program and its suite"]].concat(),
+    )
 }
 
 /// Runs git on a repository that this very program made.

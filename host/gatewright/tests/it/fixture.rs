@@ -76,7 +76,7 @@ impl Place {
     }
 
     pub(crate) fn forge(&self) -> PathBuf {
-        self.state().join("forge/repository.git")
+        self.state().join("repositories/repository.git")
     }
 
     pub(crate) fn project_file(&self) -> PathBuf {
@@ -115,7 +115,17 @@ impl Place {
     pub(crate) fn init(&self) {
         let developer = format!("developer={}", self.path("agents/developer.sh").display());
         let reviewer = format!("reviewer={}", self.path("agents/reviewer.sh").display());
-        let done = self.gatewright(&["init", "--role", &developer, "--role", &reviewer, "--test", "sh check.sh", "--agent", "false"]);
+        let done = self.gatewright(&[
+            "init",
+            "--role",
+            &developer,
+            "--role",
+            &reviewer,
+            "--test",
+            "sh check.sh",
+            "--agent",
+            "false",
+        ]);
         assert!(done.status.success(), "{}", said(&done));
         let file = self.project_file();
         let text = fs::read_to_string(&file).unwrap();
@@ -211,10 +221,6 @@ impl Serving {
         self.child.try_wait().unwrap().is_none()
     }
 
-    pub(crate) fn pid(&self) -> u32 {
-        self.child.id()
-    }
-
     /// The status of a GET.
     pub(crate) fn get(&self, path: &str) -> (u16, String) {
         let answer = reqwest::blocking::get(format!("{}{path}", self.address)).unwrap();
@@ -222,12 +228,6 @@ impl Serving {
         let mut body = String::new();
         answer.take(1 << 20).read_to_string(&mut body).unwrap();
         (status, body)
-    }
-
-    pub(crate) fn post(&self, path: &str, body: &Value) -> (u16, String) {
-        let client = reqwest::blocking::Client::new();
-        let answer = client.post(format!("{}{path}", self.address)).bearer_auth(&self.token).json(body).send().unwrap();
-        (answer.status().as_u16(), answer.text().unwrap())
     }
 }
 

@@ -74,7 +74,10 @@ echo more >> greeting.txt
     let processes = seen.split("--- proc").nth(1).unwrap().split("--- files").next().unwrap();
     assert!(!processes.contains("serve"), "the host's process is seen: {processes}");
     let files = seen.split("--- files").nth(1).unwrap();
-    assert!(!files.contains("gatewright.toml") && !files.lines().any(|line| line.ends_with("/operator-token")), "{files}");
+    assert!(
+        !files.contains("gatewright.toml") && !files.lines().any(|line| line.ends_with("/operator-token")),
+        "{files}"
+    );
 }
 
 #[test]

@@ -16,7 +16,8 @@ echo more >> greeting.txt
 fn a_running_agent_keeps_its_process_over_a_restart() {
     let place = Place::new(PATIENT_DEVELOPER, REVIEWER);
     let go = place.notes().join("go");
-    rustix::fs::mknodat(rustix::fs::CWD, &go, rustix::fs::FileType::Fifo, rustix::fs::Mode::from_raw_mode(0o600), 0).unwrap();
+    rustix::fs::mknodat(rustix::fs::CWD, &go, rustix::fs::FileType::Fifo, rustix::fs::Mode::from_raw_mode(0o600), 0)
+        .unwrap();
     place.init();
     let host = place.serve();
     let key = place.ticket("Greet once more");
@@ -64,7 +65,8 @@ fn c1_2_kills_at_any_moment_lose_nothing_and_double_nothing() {
     assert_eq!(shown["task"]["retries"], 0);
     let (_, comments) = host.get(&format!("/api/v1/projects/repository/items/{key}/comments?limit=200"));
     let comments: serde_json::Value = serde_json::from_str(&comments).unwrap();
-    let mut texts = comments["items"].as_array().unwrap().iter().map(|comment| comment["text"].to_string()).collect::<Vec<_>>();
+    let mut texts =
+        comments["items"].as_array().unwrap().iter().map(|comment| comment["text"].to_string()).collect::<Vec<_>>();
     let all = texts.len();
     texts.sort();
     texts.dedup();

@@ -40,7 +40,8 @@ fn what_is_no_component_is_told_by_name_and_changes_nothing() {
 /// Each is `infra` with its cause, the host lives and answers, and another task's verdict comes meanwhile.
 #[test]
 fn hostile_gates_are_infra_and_hold_nobody_else() {
-    for (guest, cause) in [("loops", "time"), ("eats-memory", "memory"), ("traps", "trap"), ("asks-unlisted", "denied")] {
+    for (guest, cause) in [("loops", "time"), ("eats-memory", "memory"), ("traps", "trap"), ("asks-unlisted", "denied")]
+    {
         let place = Place::new(DEVELOPER, REVIEWER);
         place.init();
         let added = add(&place, guest, &["--deny", "--yes"]);

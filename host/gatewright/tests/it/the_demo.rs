@@ -49,7 +49,18 @@ fn the_ticket_is_carried_to_a_deployed_change() {
     let names = stages.iter().map(|stage| stage["stage"].as_str().unwrap()).collect::<Vec<_>>();
     assert_eq!(
         names,
-        ["analysis", "architecture", "development", "review", "development", "review", "testing", "deploy-staging", "deploy", "done"]
+        [
+            "analysis",
+            "architecture",
+            "development",
+            "review",
+            "development",
+            "review",
+            "testing",
+            "deploy-staging",
+            "deploy",
+            "done"
+        ]
     );
     let verdicts = report["verdicts"].as_array().unwrap();
     let reviews = verdicts.iter().filter(|verdict| verdict["step"] == "review-verdict").collect::<Vec<_>>();

@@ -14,15 +14,14 @@ const DEPTH: usize = 32;
 
 impl Reading<'_> {
     pub(super) fn figures(&mut self, figures: Vec<tasks::Fact>) -> Result<Vec<Fact>, Fault> {
-        let total = figures.len();
+        let mut dropped = 0;
         let mut kept = Vec::new();
         for figure in figures {
             self.count(&figure.key)?;
             self.count(&figure.value)?;
             if kept.len() == FIGURES {
-                continue;
-            }
-            if !is_word(&figure.key) {
+                dropped += 1;
+            } else if !is_word(&figure.key) {
                 self.note("a figure was left out: its key is no kebab-case word of at most 64 characters");
             } else if let Err(why) = check_json(&figure.value) {
                 self.note(format!("the figure `{}` was left out: {why}", figure.key));
@@ -30,8 +29,8 @@ impl Reading<'_> {
                 kept.push(figure.into());
             }
         }
-        if total > FIGURES {
-            self.note(format!("{} figures over the first {FIGURES} were dropped", total - FIGURES));
+        if dropped > 0 {
+            self.note(format!("{dropped} figures over the first {FIGURES} were dropped"));
         }
         Ok(kept)
     }

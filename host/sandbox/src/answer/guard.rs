@@ -12,8 +12,17 @@ use crate::transcript::Question;
 /// Effects that the pipeline can go on without.
 const SUPPRESSIBLE: [&str; 5] = ["set-status", "set-estimate", "set-labels", "post-comment", "notify"];
 /// Phases that are not stages.
-const PHASES: [&str; 9] =
-    ["backlog", "in-review", "needs-input", "blocked", "awaiting-deploy", "deploying", "monitoring", "done", "cancelled"];
+const PHASES: [&str; 9] = [
+    "backlog",
+    "in-review",
+    "needs-input",
+    "blocked",
+    "awaiting-deploy",
+    "deploying",
+    "monitoring",
+    "done",
+    "cancelled",
+];
 
 pub(super) fn read(decision: guard::Decision, reading: &mut Reading<'_>) -> Result<GuardDecision, Fault> {
     let Question::Decide { question, patience } = reading.question else {
@@ -99,7 +108,8 @@ fn known_phase(phase: String, question: &GuardQuestion) -> Result<String, Fault>
         return Err(Fault::invalid("it amended the phase to one that this task does not have"));
     }
     let ended = |end| task.is_some_and(|task| task.terminality == Some(end));
-    let told_early = phase == "done" && !ended(Terminality::Done) || phase == "cancelled" && !ended(Terminality::Cancelled);
+    let told_early =
+        phase == "done" && !ended(Terminality::Done) || phase == "cancelled" && !ended(Terminality::Cancelled);
     if told_early {
         return Err(Fault::invalid(format!("it amended the phase to `{phase}`, and the task is not")));
     }

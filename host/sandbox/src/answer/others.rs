@@ -15,12 +15,14 @@ const POINTS: u8 = 100;
 pub(super) fn forecast(forecast: estimator::Forecast, reading: &mut Reading<'_>) -> Result<Forecast, Fault> {
     let expected: Figures = forecast.expected.into();
     let (low, high): (Option<Figures>, Option<Figures>) = (forecast.low.map(Into::into), forecast.high.map(Into::into));
-    let numbers = |figures: &Figures| [figures.input_tokens, figures.output_tokens, figures.cost_microusd, figures.wall_ms];
+    let numbers =
+        |figures: &Figures| [figures.input_tokens, figures.output_tokens, figures.cost_microusd, figures.wall_ms];
     let all = [Some(expected), low, high];
     if all.iter().flatten().flat_map(numbers).any(|number| number > LARGEST) {
         return Err(Fault::invalid("a figure of its forecast is above 2^53 - 1"));
     }
-    let ordered = |low: &Figures, high: &Figures| numbers(low).iter().zip(numbers(high)).all(|(low, high)| *low <= high);
+    let ordered =
+        |low: &Figures, high: &Figures| numbers(low).iter().zip(numbers(high)).all(|(low, high)| *low <= high);
     let in_order = low.is_none_or(|low| ordered(&low, &expected)) && high.is_none_or(|high| ordered(&expected, &high));
     if !in_order {
         return Err(Fault::invalid("its forecast is not low ≤ expected ≤ high in each figure"));

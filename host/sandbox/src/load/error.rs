@@ -145,7 +145,9 @@ pub enum LoadError {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RequestError {
     /// There is more than one.
-    #[error("the component has {0} custom sections `gatewright:request`; it must have exactly one, so that nobody can add a second")]
+    #[error(
+        "the component has {0} custom sections `gatewright:request`; it must have exactly one, so that nobody can add a second"
+    )]
     Many(usize),
     /// Larger than it may be.
     #[error("the section gatewright:request has {0} bytes, more than 65,536")]

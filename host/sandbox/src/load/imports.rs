@@ -71,9 +71,7 @@ fn world(kind: PluginKind) -> &'static [&'static str] {
             "http/client",
             "exec/exec",
         ],
-        PluginKind::Guard => {
-            &["log/log", "clock/clock", "forge/forge", "tracker/tracker", "kv/store", "http/client"]
-        }
+        PluginKind::Guard => &["log/log", "clock/clock", "forge/forge", "tracker/tracker", "kv/store", "http/client"],
         PluginKind::Estimator => {
             &["log/log", "clock/clock", "tracker/tracker", "history/history", "kv/store", "http/client"]
         }
@@ -99,7 +97,11 @@ pub(crate) fn kind(shape: &Shape<'_>) -> Result<PluginKind, LoadError> {
     }
     found.ok_or_else(|| {
         let exports = &shape.exports;
-        let found = if exports.is_empty() { "it exports no interface".to_owned() } else { format!("it exports {}", exports.join(", ")) };
+        let found = if exports.is_empty() {
+            "it exports no interface".to_owned()
+        } else {
+            format!("it exports {}", exports.join(", "))
+        };
         LoadError::NoKind { found }
     })
 }
@@ -124,10 +126,8 @@ pub(crate) fn check(kind: PluginKind, imports: &[Import]) -> Result<Vec<Called>,
                 called.extend(gatewright(kind, &import.name, &name, functions)?);
             }
             Some(name) if name.namespace == "wasi" => {
-                wasi::check(&name.interface, name.version, functions).map_err(|why| LoadError::UnknownImport {
-                    name: import.name.clone(),
-                    why,
-                })?;
+                wasi::check(&name.interface, name.version, functions)
+                    .map_err(|why| LoadError::UnknownImport { name: import.name.clone(), why })?;
             }
             _ => {
                 let why = "there are interfaces of `gatewright:*` and of WASI 0.2 only".to_owned();
@@ -211,7 +211,9 @@ mod tests {
             let text = std::fs::read_to_string(root.join(format!("deps/{package}/{package}.wit"))).unwrap();
             let declared: Vec<String> = text
                 .lines()
-                .filter_map(|line| line.trim().split_once(": func(").map(|(name, _)| name.trim_start_matches('%').to_owned()))
+                .filter_map(|line| {
+                    line.trim().split_once(": func(").map(|(name, _)| name.trim_start_matches('%').to_owned())
+                })
                 .collect();
             assert_eq!(declared, served.functions, "{package}");
         }

@@ -55,7 +55,11 @@ fn parse(table: &Table) -> Result<Request, RequestError> {
         Some(Value::Integer(1)) => {}
         Some(other) => return Err(RequestError::Version(one_line(&other.to_string()))),
         None => {
-            return Err(RequestError::Field { field: "version", place: "the section".to_owned(), expected: "there: `version = 1`" });
+            return Err(RequestError::Field {
+                field: "version",
+                place: "the section".to_owned(),
+                expected: "there: `version = 1`",
+            });
         }
     }
     known_fields(table, "the section", &["version", "capability"], "version, capability")?;
@@ -78,12 +82,7 @@ fn parse(table: &Table) -> Result<Request, RequestError> {
     Ok(request)
 }
 
-fn known_fields(
-    table: &Table,
-    place: &'static str,
-    known: &[&str],
-    valid: &'static str,
-) -> Result<(), RequestError> {
+fn known_fields(table: &Table, place: &'static str, known: &[&str], valid: &'static str) -> Result<(), RequestError> {
     match table.keys().find(|key| !known.contains(&key.as_str())) {
         Some(unknown) => Err(RequestError::UnknownField { field: one_line(unknown), place, valid }),
         None => Ok(()),
@@ -103,12 +102,19 @@ fn parse_entry(entry: &Value) -> Result<RequestEntry, RequestError> {
     let Some(Value::String(name)) = table.get("name") else {
         return Err(field("name", "a [[capability]]", "a text"));
     };
-    let capability: Capability =
-        name.parse().map_err(|error: domain::plugin::CapabilityError| RequestError::UnknownCapability(one_line_error(&error)))?;
+    let capability: Capability = name
+        .parse()
+        .map_err(|error: domain::plugin::CapabilityError| RequestError::UnknownCapability(one_line_error(&error)))?;
     let place = format!("`{capability}`");
     let reason = match table.get("reason") {
         Some(Value::String(reason)) if !reason.trim().is_empty() && reason.chars().count() <= REASON => reason,
-        _ => return Err(field("reason", &place, "a text of 1 to 300 characters: why it is needed, for whoever grants it")),
+        _ => {
+            return Err(field(
+                "reason",
+                &place,
+                "a text of 1 to 300 characters: why it is needed, for whoever grants it",
+            ));
+        }
     };
     let optional = match table.get("optional") {
         None => false,
@@ -118,7 +124,9 @@ fn parse_entry(entry: &Value) -> Result<RequestEntry, RequestError> {
     let credential = match (table.get("credential"), &capability) {
         (None, _) => None,
         (Some(Value::String(name)), Capability::Http(_)) if is_word(name) => Some(name.clone()),
-        (Some(_), Capability::Http(_)) => return Err(field("credential", &place, "a kebab-case word of at most 64 characters")),
+        (Some(_), Capability::Http(_)) => {
+            return Err(field("credential", &place, "a kebab-case word of at most 64 characters"));
+        }
         (Some(_), _) => return Err(field("credential", &place, "absent: only `http` has one")),
     };
     Ok(RequestEntry { capability, reason: clean_for_review(reason, REASON), optional, credential })
@@ -137,8 +145,9 @@ pub(crate) fn covers(request: &Request, called: &[Called]) -> Result<Vec<String>
             return Err(LoadError::NotRequested { function: call.name.clone(), family });
         }
     }
-    let unused = request.entries.iter().filter(|entry| {
-        !called.iter().any(|call| call.family == Some(entry.capability.family()))
-    });
+    let unused = request
+        .entries
+        .iter()
+        .filter(|entry| !called.iter().any(|call| call.family == Some(entry.capability.family())));
     Ok(unused.map(|entry| format!("it asks for `{}` and imports no function of it", entry.capability)).collect())
 }

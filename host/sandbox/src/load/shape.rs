@@ -7,6 +7,7 @@ use wasmparser::{
 };
 
 use super::error::LoadError;
+use crate::text::{Lines, clean};
 
 /// The custom section that holds what a component asks for.
 pub(crate) const REQUEST_SECTION: &str = "gatewright:request";
@@ -64,7 +65,8 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Shape<'_>, LoadError> {
 
 /// By their first bytes: what people hand over instead of a component.
 pub(crate) fn is_component(bytes: &[u8]) -> Result<(), LoadError> {
-    const BUILD: &str = "build it for wasm32-wasip2 (`cargo build --target wasm32-wasip2`), or with `gatewright plugin build`";
+    const BUILD: &str =
+        "build it for wasm32-wasip2 (`cargo build --target wasm32-wasip2`), or with `gatewright plugin build`";
     let refuse = |what, help| Err(LoadError::NotAComponent { what, help });
     match bytes {
         [0, b'a', b's', b'm', 0x0d, 0, 1, 0, ..] => Ok(()),
@@ -126,10 +128,10 @@ impl<'a> Outline<'a> {
             open: Vec::new(),
         };
         for payload in Parser::new(0).parse_all(bytes) {
-            let payload = payload.map_err(|error| LoadError::Malformed(error.to_string()))?;
+            let payload = payload.map_err(|error| malformed(&error))?;
             outline.take(payload).map_err(|error| match error {
                 Refused::Load(error) => error,
-                Refused::Parse(error) => LoadError::Malformed(error.to_string()),
+                Refused::Parse(error) => malformed(&error),
             })?;
         }
         Ok(outline)
@@ -254,7 +256,9 @@ fn typed<'a>(bytes: &'a [u8], outline: Outline<'a>) -> Result<Shape<'a>, LoadErr
             for (name, item) in &types[id].exports {
                 match item.ty {
                     ComponentEntityType::Func(_) => functions.push(name.clone()),
-                    ComponentEntityType::Type { created: ComponentAnyTypeId::Instance(_), .. } => others.push(name.clone()),
+                    ComponentEntityType::Type { created: ComponentAnyTypeId::Instance(_), .. } => {
+                        others.push(name.clone());
+                    }
                     ComponentEntityType::Type { .. } => {}
                     _ => others.push(name.clone()),
                 }
@@ -283,12 +287,21 @@ fn invalid(error: wasmparser::Error) -> LoadError {
         Some(names) => names,
         // The validator has no feature for this one where it counts memories.
         None if error.message().contains("multiple memories") => "multi-memory".to_owned(),
-        None => return LoadError::Malformed(error.to_string()),
+        None => return malformed(&error),
     };
     let help = if feature.starts_with("cm-") {
         "build against WASI 0.2 with synchronous exports (component-model async and WASI 0.3 are not served)"
     } else {
         "build without it (for Rust: the default features of wasm32-wasip2 are all there)"
     };
-    LoadError::FeatureOff { feature, help, detail: error.to_string() }
+    LoadError::FeatureOff { feature, help, detail: shown(&error) }
+}
+
+fn malformed(error: &wasmparser::Error) -> LoadError {
+    LoadError::Malformed(shown(error))
+}
+
+/// What the parser says may repeat names from the bytes.
+fn shown(error: &wasmparser::Error) -> String {
+    clean(&error.to_string(), 500, Lines::One)
 }

@@ -36,7 +36,9 @@ pub(super) fn link(linker: &mut Linker<State>) -> Result<()> {
         Ok((None::<String>,))
     })?;
     let mut exit = instance(linker, "cli/exit")?;
-    exit.func_wrap("exit", |_: Store<'_>, (status,): (Result<(), ()>,)| Err::<(), _>(exited(u8::from(status.is_err()))))?;
+    exit.func_wrap("exit", |_: Store<'_>, (status,): (Result<(), ()>,)| {
+        Err::<(), _>(exited(u8::from(status.is_err())))
+    })?;
     exit.func_wrap("exit-with-code", |_: Store<'_>, (code,): (u8,)| Err::<(), _>(exited(code)))?;
     streams(linker)?;
     terminals(linker)
@@ -64,10 +66,9 @@ fn terminals(linker: &mut Linker<State>) -> Result<()> {
         store.data_mut().idle(0)?;
         Ok((None::<Resource<TerminalInput>>,))
     })?;
-    for (interface, name) in [
-        ("cli/terminal-stdout", "get-terminal-stdout"),
-        ("cli/terminal-stderr", "get-terminal-stderr"),
-    ] {
+    for (interface, name) in
+        [("cli/terminal-stdout", "get-terminal-stdout"), ("cli/terminal-stderr", "get-terminal-stderr")]
+    {
         instance(linker, interface)?.func_wrap(name, |mut store: Store<'_>, (): ()| {
             store.data_mut().idle(0)?;
             Ok((None::<Resource<TerminalOutput>>,))

@@ -80,7 +80,9 @@ pub(super) fn link(linker: &mut Linker<State>) -> Result<()> {
         idle(&mut store)?;
         Ok((true,))
     })?;
-    poll.func_wrap("[method]pollable.block", |mut store: Store<'_>, (_,): (Resource<Pollable>,)| Ok(idle(&mut store)?))?;
+    poll.func_wrap("[method]pollable.block", |mut store: Store<'_>, (_,): (Resource<Pollable>,)| {
+        Ok(idle(&mut store)?)
+    })?;
     poll.func_wrap("poll", |mut store: Store<'_>, (list,): (Vec<Resource<Pollable>>,)| {
         store.data_mut().idle(list.len() * 4)?;
         if list.is_empty() {
@@ -116,10 +118,13 @@ fn input(streams: &mut LinkerInstance<'_, State>) -> Result<()> {
 }
 
 fn output(streams: &mut LinkerInstance<'_, State>) -> Result<()> {
-    streams.func_wrap("[method]output-stream.check-write", |mut store: Store<'_>, (_,): (Resource<OutputStream>,)| {
-        idle(&mut store)?;
-        Ok((Streamed::Ok(WRITABLE),))
-    })?;
+    streams.func_wrap(
+        "[method]output-stream.check-write",
+        |mut store: Store<'_>, (_,): (Resource<OutputStream>,)| {
+            idle(&mut store)?;
+            Ok((Streamed::Ok(WRITABLE),))
+        },
+    )?;
     for name in ["[method]output-stream.write", "[method]output-stream.blocking-write-and-flush"] {
         streams.func_wrap(name, |mut store: Store<'_>, (stream, bytes): (Resource<OutputStream>, Vec<u8>)| {
             store.data_mut().log(level(&stream), &bytes)?;

@@ -2,7 +2,7 @@
 
 use domain::plugin::{Family, Refusal};
 
-use crate::build::{Gate, PASS, asking_for};
+use crate::build::{Gate, PASS, asking_for, escaped};
 use crate::scene::{Scene, TestWorld, sentence, word};
 
 const LIST: &str = r#"(import "gatewright:documents/documents@0.1.0" "list" (func $list (param i32)))"#;
@@ -19,13 +19,15 @@ fn reads(path: &str, error: i32) -> Vec<u8> {
              (if (i32.ne (i32.load8_u (i32.const 4104)) (i32.const {error})) (then unreachable))"
         )
     };
-    let escaped: String = path.bytes().map(|byte| format!("\\{byte:02x}")).collect();
+    let escaped = escaped(path.as_bytes());
     let length = path.len();
     Gate {
         request: &asking_for("repo"),
         imports: READ,
         fields: &format!("(data (i32.const 512) \"{escaped}\")"),
-        body: &format!("(call $read (i32.const 0) (i32.const 512) (i32.const {length}) (i32.const 4096)) {check} {PASS}"),
+        body: &format!(
+            "(call $read (i32.const 0) (i32.const 512) (i32.const {length}) (i32.const 4096)) {check} {PASS}"
+        ),
         ..Gate::default()
     }
     .build()
@@ -42,7 +44,11 @@ fn a_denial_takes_the_word_of_whoever_opens_and_names_the_line_that_would_allow_
 
     let refused = Scene::of(gate.clone()).refusing(&["documents"]).evaluate();
     assert_eq!(word(&refused.answer), "denied");
-    assert!(sentence(&refused.answer).contains("add \"documents\" to the grant of `under-test`"), "{:?}", refused.answer);
+    assert!(
+        sentence(&refused.answer).contains("add \"documents\" to the grant of `under-test`"),
+        "{:?}",
+        refused.answer
+    );
     assert_eq!(refused.denials.len(), 1);
     assert_eq!(refused.denials[0].refused_by, Refusal::NotGranted);
 
@@ -57,7 +63,10 @@ fn a_denial_takes_the_word_of_whoever_opens_and_names_the_line_that_would_allow_
 fn after_a_denial_only_answers_that_open_nothing_stand() {
     // The answer's case; a fail needs a finding, which lies at 8192 as zeroes.
     let answers = [
-        ("<fail>", "(i32.store8 (i32.const 1024) (i32.const 1)) (i32.store (i32.const 1032) (i32.const 8192)) (i32.store (i32.const 1036) (i32.const 1))"),
+        (
+            "<fail>",
+            "(i32.store8 (i32.const 1024) (i32.const 1)) (i32.store (i32.const 1032) (i32.const 8192)) (i32.store (i32.const 1036) (i32.const 1))",
+        ),
         ("<hold>", "(i32.store8 (i32.const 1024) (i32.const 3))"),
         ("guest", ""),
         ("denied", "(i32.store8 (i32.const 1024) (i32.const 2))"),

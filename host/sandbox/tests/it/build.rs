@@ -20,6 +20,11 @@ fn module(request: &str, fields: &str) -> String {
     format!("(module (@custom \"gatewright:request\" \"{}\") {fields})", quoted(request))
 }
 
+/// Bytes as the inside of a string of WebAssembly's text form.
+pub(crate) fn escaped(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |text, byte| text + &format!("\\{byte:02x}"))
+}
+
 /// A text as WebAssembly's text form quotes it.
 pub(crate) fn quoted(text: &str) -> String {
     text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")

@@ -1,11 +1,12 @@
 //! The guests of `tests/guests`, each with what the host makes of it.
 
 use domain::ids::Digest;
-use domain::plugin::Limits;
+use domain::plugin::{Failure, Limits};
 use domain::time::{Milliseconds, Timestamp};
 use domain::verdict::{GateHold, InfraCause, Verdict, WakeKind};
 use sandbox::{LoadError, LogLevel, read_transcript};
 
+use crate::build::{Gate, escaped};
 use crate::scene::{NOW, Scene, TestWorld, sentence, word};
 
 /// A guest in a language runs its start-up code too: it gets the limits that plugins have by default.
@@ -21,27 +22,47 @@ fn those_that_answer_are_heard() {
     assert!(matches!(answer("holds-for-input"), Verdict::Hold { kind: GateHold::NeedsInput, .. }));
     let infra = answer("infra");
     assert_eq!(sentence(&infra), "this guest is never ready");
-    assert!(matches!(infra, Verdict::Infra { cause: InfraCause::Guest(_), retry_after: Some(Milliseconds(5_000)), .. }));
+    assert!(matches!(
+        infra,
+        Verdict::Infra { cause: InfraCause::Guest(_), retry_after: Some(Milliseconds(5_000)), .. }
+    ));
 }
 
 #[test]
-fn those_that_fail_themselves_are_infra_with_the_right_word() {
-    for (name, cause) in [
-        ("loops", "time"),
-        ("eats-memory", "memory"),
-        ("eats-memory-quietly", "memory"),
-        ("traps", "trap"),
-        ("panics", "trap"),
-        ("exits", "exit"),
-        ("recurses", "stack"),
-        ("fails-without-findings", "invalid-answer"),
-        ("big-answer", "output"),
-    ] {
-        let scene = Scene::guest(name).limited(|limits| limits.wasm_time = Milliseconds(500));
-        let verdict = scene.evaluate().answer;
-        assert_eq!(word(&verdict), cause, "{name}: {verdict:?}");
+fn a_panic_is_told_in_its_own_words() {
+    assert!(sentence(&answer("panics")).contains("this guest always panics"));
+}
+
+#[test]
+fn what_a_guest_asks_before_it_is_entered_is_unavailable_and_no_denial() {
+    let note = |scene: Scene| {
+        let evaluation = scene.evaluate();
+        (evaluation.answer, evaluation.denials.len())
+    };
+    let (granted, _) = note(Scene::guest("start-asks").granting(&["documents"]));
+    assert!(
+        matches!(&granted, Verdict::Pass { note, .. } if note.starts_with("early: ") && note.contains("unavailable") && note.ends_with("now: 0 documents")),
+        "{granted:?}"
+    );
+    let (refused, denials) = note(Scene::guest("start-asks").refusing(&["documents"]));
+    assert_eq!((word(&refused).as_str(), denials), ("denied", 1));
+}
+
+#[test]
+fn settings_are_checked_without_a_world_and_within_the_limits() {
+    use conductor::ports::plugins::{Plugins as _, ValidateCall};
+    let validate = |scene: Scene| {
+        scene.load().unwrap();
+        let call = ValidateCall { asking: scene.asking(), settings: "{\"limits\":[1]}".to_owned() };
+        crate::scene::shared().validate(call).answer
+    };
+    let flaws = validate(Scene::guest("validate-flaws")).unwrap();
+    assert_eq!((flaws[0].pointer.as_str(), flaws[0].message.as_str()), ("/limits/0", "1 limits are never right"));
+    for name in ["validate-loops", "constructor-loops", "start-loop"] {
+        let brief = Scene::guest(name).limited(|limits| limits.wasm_time = Milliseconds(50));
+        let failed = validate(brief);
+        assert!(matches!(failed, Err(Failure::Retry { cause: InfraCause::Time, .. })), "{name}: {failed:?}");
     }
-    assert!(sentence(&answer("panics")).contains("this guest always panics"), "its last words are told");
 }
 
 #[test]
@@ -90,6 +111,28 @@ fn findings_over_the_thousandth_are_dropped_and_counted() {
 }
 
 #[test]
+fn figures_are_a_hundred_json_values_under_words() {
+    // A pass with 120 figures, all the same but for the two that break a rule: a fact is a key and a value, 16 bytes.
+    let pair = |at: u32, length: u32| [at.to_le_bytes(), length.to_le_bytes()].concat();
+    let (good, no_json, no_word) = (pair(4096, 2), pair(4098, 1), pair(4100, 3));
+    let mut facts: Vec<u8> = [[good.clone(), no_json], [no_word, good.clone()]].concat().concat();
+    for _ in 0..118 {
+        facts.extend([pair(4101, 2), pair(4099, 1)].concat());
+    }
+    let escaped = escaped(&facts);
+    let fields = format!("(data (i32.const 4096) \"ab{{1 cd\") (data (i32.const 8192) \"{escaped}\")");
+    let body = "(i32.store8 (i32.const 1024) (i32.const 4)) (i32.store (i32.const 1048) (i32.const 8192)) (i32.store (i32.const 1052) (i32.const 120))";
+    let evaluation = Scene::of(Gate { fields: &fields, body, ..Gate::default() }.build()).evaluate();
+    let Verdict::Pass { figures, .. } = &evaluation.answer else { panic!("{:?}", evaluation.answer) };
+    assert_eq!(figures.len(), 100);
+    assert!(figures.iter().all(|fact| fact.key == "cd" && fact.value == "1"));
+    let notes = read_transcript(&evaluation.transcript).unwrap().notes;
+    assert!(notes[0].contains("`ab` was left out: its value is no JSON"), "{notes:?}");
+    assert!(notes[1].contains("its key is no kebab-case word"), "{notes:?}");
+    assert!(notes[2].contains("18 figures over the first 100 were dropped"), "{notes:?}");
+}
+
+#[test]
 fn a_wait_ends_within_the_steps_patience_and_never_at_once() {
     let mut scene = Scene::guest("waits-forever");
     scene.patience = Milliseconds::from_seconds(90);
@@ -135,9 +178,14 @@ fn the_review_plugin_reads_the_review_that_the_reviewer_wrote() {
     let scene = || Scene::file(&test_artifacts::plugin("review-verdict")).granting(&["documents"]);
     let approved = TestWorld::with_review("---\nverdict: APPROVED\n---\n\n## Findings\n\nNone.\n");
     assert_eq!(word(&scene().evaluate_in(approved).answer), "<pass>");
-    let asks = TestWorld::with_review("---\nverdict: REQUEST_CHANGES\n---\n\n## Findings\n\n- P1: the lock is never released\n");
+    let asks = TestWorld::with_review(
+        "---\nverdict: REQUEST_CHANGES\n---\n\n## Findings\n\n- P1: the lock is never released\n",
+    );
     let Verdict::Fail { findings, .. } = scene().evaluate_in(asks).answer else { panic!("no fail") };
-    assert!(findings[0].title.contains("the lock is never released") || findings[0].detail.contains("the lock is never released"));
+    assert!(
+        findings[0].title.contains("the lock is never released")
+            || findings[0].detail.contains("the lock is never released")
+    );
 }
 
 #[test]

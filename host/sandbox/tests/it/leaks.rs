@@ -27,7 +27,8 @@ fn hundreds_of_bad_evaluations_leave_nothing_behind() {
     if std::env::var_os(ALONE).is_none() {
         let own = std::env::current_exe().unwrap();
         let name = "leaks::hundreds_of_bad_evaluations_leave_nothing_behind";
-        let status = std::process::Command::new(own).args(["--exact", name, "--nocapture"]).env(ALONE, "1").status().unwrap();
+        let status =
+            std::process::Command::new(own).args(["--exact", name, "--nocapture"]).env(ALONE, "1").status().unwrap();
         assert!(status.success());
         return;
     }

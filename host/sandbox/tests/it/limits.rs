@@ -141,11 +141,29 @@ fn an_argument_may_not_be_larger_than_a_host_call_takes() {
 }
 
 #[test]
+fn all_arguments_together_have_a_bound_since_the_transcript_keeps_them() {
+    let kv = r#"(import "gatewright:kv/store@0.1.0" "keys" (func $keys (param i32 i32 i32)))"#;
+    let body = format!(
+        "(loop $again (call $keys (i32.const 1048576) (i32.const 1048576) (i32.const 4096))
+           (local.set $i (i32.add (local.get $i) (i32.const 1))) (br_if $again (i32.lt_u (local.get $i) (i32.const 100)))) {PASS}"
+    );
+    let memory = "(memory (export \"memory\") 64)";
+    let gate = Gate { request: &asking_for("kv"), imports: kv, memory, body: &body, ..Gate::default() };
+    assert_eq!(Scene::of(gate.build()).granting(&["kv"]).word(), "resources");
+}
+
+#[test]
 fn an_answer_that_is_none_of_its_type_is_invalid() {
     let cases = [
         ("an unknown case", "(i32.store8 (i32.const 1024) (i32.const 9))"),
-        ("a text outside memory", "(i32.store8 (i32.const 1024) (i32.const 5)) (i32.store (i32.const 1032) (i32.const -16)) (i32.store (i32.const 1036) (i32.const 64))"),
-        ("a text that is no UTF-8", "(i32.store8 (i32.const 1024) (i32.const 5)) (i32.store (i32.const 1032) (i32.const 512)) (i32.store (i32.const 1036) (i32.const 2)) (i32.store16 (i32.const 512) (i32.const 0xfffe))"),
+        (
+            "a text outside memory",
+            "(i32.store8 (i32.const 1024) (i32.const 5)) (i32.store (i32.const 1032) (i32.const -16)) (i32.store (i32.const 1036) (i32.const 64))",
+        ),
+        (
+            "a text that is no UTF-8",
+            "(i32.store8 (i32.const 1024) (i32.const 5)) (i32.store (i32.const 1032) (i32.const 512)) (i32.store (i32.const 1036) (i32.const 2)) (i32.store16 (i32.const 512) (i32.const 0xfffe))",
+        ),
         ("a fail without findings", "(i32.store8 (i32.const 1024) (i32.const 1))"),
     ];
     for (what, body) in cases {
@@ -177,7 +195,8 @@ fn a_host_call_that_does_not_come_back_is_a_timeout_for_the_guest_and_the_evalua
         let _ = released.lock().map(|released| released.recv());
     });
     let world = TestWorld { timed: true, before: Some(before), ..TestWorld::default() };
-    let scene = Scene::of(gate.build()).granting(&["documents"]).limited(|limits| limits.host_call_time = Milliseconds(20));
+    let scene =
+        Scene::of(gate.build()).granting(&["documents"]).limited(|limits| limits.host_call_time = Milliseconds(20));
     let evaluation = scene.evaluate_in(world.clone());
     assert_eq!(word(&evaluation.answer), "<pass>", "{:?}", evaluation.answer);
     let scene = scene.limited(|limits| limits.evaluation_time = Milliseconds(30));
@@ -224,7 +243,11 @@ fn answers_of_the_host_have_a_limit_in_all_and_it_is_remembered() {
     assert_eq!(word(&scene.evaluate_in(world(900 * 1024)).answer), "<pass>");
     assert_eq!(word(&scene.evaluate_in(world(1024 * 1024)).answer), "too-large", "17 MiB in all");
     let one_too_large = scene.evaluate_in(world(1024 * 1024 + 1));
-    assert_eq!(word(&one_too_large.answer), "<pass>", "a single answer over its own limit is an error that can be handled");
+    assert_eq!(
+        word(&one_too_large.answer),
+        "<pass>",
+        "a single answer over its own limit is an error that can be handled"
+    );
     assert!(one_too_large.limits_hit.is_empty());
 }
 

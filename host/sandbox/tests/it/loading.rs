@@ -22,6 +22,10 @@ fn gate(fields: &str) -> Vec<u8> {
     text(&format!("{} {fields} {GATE}", section(NO_CAPABILITY)))
 }
 
+fn repeated(numbers: std::ops::Range<u32>, text: impl Fn(u32) -> String) -> String {
+    numbers.map(text).collect::<Vec<_>>().concat()
+}
+
 fn refused(bytes: &[u8]) -> LoadError {
     shared().inspect(bytes).expect_err("it must not load")
 }
@@ -60,7 +64,10 @@ fn the_first_thing_that_is_wrong_is_the_one_that_is_said() {
 
     let unknown = r#"(import "acme:thing/thing@1.0.0" (instance))"#;
     assert!(matches!(refused(&text(unknown)), LoadError::NoKind { .. }), "kind before imports");
-    assert!(matches!(refused(&text(&format!("{unknown} {GATE}"))), LoadError::UnknownImport { .. }), "imports before request");
+    assert!(
+        matches!(refused(&text(&format!("{unknown} {GATE}"))), LoadError::UnknownImport { .. }),
+        "imports before request"
+    );
     let two = format!("{} {}", section(NO_CAPABILITY), section(NO_CAPABILITY));
     assert!(matches!(refused(&text(&format!("{two} {GATE}"))), LoadError::Request(RequestError::Many(2))));
     let ungranted = Scene::of(text(&format!("{} {GATE}", section(&asking_for("forge")))));
@@ -129,7 +136,7 @@ fn every_import_is_checked_by_name_and_version() {
         says(&import(unknown), part);
         says(&import(unknown), unknown);
     }
-    let many: String = (0..200).map(|number| format!("(import \"acme:thing/thing{number}@1.0.0\" (instance))")).collect();
+    let many = repeated(0..200, |number| format!("(import \"acme:thing/thing{number}@1.0.0\" (instance))"));
     assert!(matches!(refused(&gate(&many)), LoadError::UnknownImport { .. }), "200 instances without functions");
 }
 
@@ -146,7 +153,11 @@ fn only_functions_that_are_served_are_imported_and_nothing_but_functions() {
     let mapper = r#"(instance $kind) (export "gatewright:status-mapper/status-mapper@0.1.0" (instance $kind))"#;
     let call = r#"(import "gatewright:kv/store@0.1.0" (instance (export "get" (func))))"#;
     let sentence = refused(&text(&format!("{} {call} {mapper}", section(&asking_for("kv"))))).to_string();
-    assert!(sentence.contains("a status-mapper may not import gatewright:kv/store@0.1.0: its world has log/log, clock/clock"), "{sentence}");
+    assert!(
+        sentence
+            .contains("a status-mapper may not import gatewright:kv/store@0.1.0: its world has log/log, clock/clock"),
+        "{sentence}"
+    );
 }
 
 #[test]
@@ -158,7 +169,10 @@ fn proposals_that_are_off_are_refused_by_name() {
         ("tail-call", "(core module (func $f return_call $f))"),
         ("exceptions", "(core module (tag))"),
         ("gc", "(core module (type (struct)))"),
-        ("relaxed-simd", "(core module (func (param v128 v128) (result v128) (i8x16.relaxed_swizzle (local.get 0) (local.get 1))))"),
+        (
+            "relaxed-simd",
+            "(core module (func (param v128 v128) (result v128) (i8x16.relaxed_swizzle (local.get 0) (local.get 1))))",
+        ),
         ("stack-switching", "(core module (type $f (func)) (type (cont $f)))"),
         ("cm-async", "(type (future u8))"),
         ("cm-async", "(core func (canon backpressure.inc))"),
@@ -194,7 +208,9 @@ fn compile_bombs_are_refused_before_the_compiler_sees_them() {
     let mut doubling = "(component $c0) ".to_owned();
     for level in 1..=24 {
         let before = level - 1;
-        doubling += &format!("(component $c{level} (alias outer 1 $c{before} (component $p)) (instance (instantiate $p)) (instance (instantiate $p))) ");
+        doubling += &format!(
+            "(component $c{level} (alias outer 1 $c{before} (component $p)) (instance (instantiate $p)) (instance (instantiate $p))) "
+        );
     }
     says(&gate(&doubling), "instances");
 }
@@ -216,11 +232,17 @@ fn the_request_is_read_by_its_rules() {
     assert!(matches!(entry("name = 'forge'"), RequestError::Field { field: "reason", .. }));
     assert!(matches!(entry("name = 'forge'\nreason = ' '"), RequestError::Field { field: "reason", .. }));
     assert!(matches!(entry(&format!("name = 'forge'\nreason = '{}'", "r".repeat(301))), RequestError::Field { .. }));
-    assert!(matches!(entry("name = 'forge'\nreason = 'r'\noptional = 'yes'"), RequestError::Field { field: "optional", .. }));
-    assert!(matches!(entry("name = 'forge'\nreason = 'r'\ncredential = 'c'"), RequestError::Field { field: "credential", .. }));
+    assert!(matches!(
+        entry("name = 'forge'\nreason = 'r'\noptional = 'yes'"),
+        RequestError::Field { field: "optional", .. }
+    ));
+    assert!(matches!(
+        entry("name = 'forge'\nreason = 'r'\ncredential = 'c'"),
+        RequestError::Field { field: "credential", .. }
+    ));
     let twice = "name = 'http:https://a.example.org'\nreason = 'r'\n[[capability]]\nname = 'http:https://A.example.org:443'\nreason = 'r'";
     assert!(matches!(entry(twice), RequestError::Duplicate(_)), "the same origin in another spelling is the same");
-    let many: String = (0..65).map(|number| format!("[[capability]]\nname = 'exec:c{number}'\nreason = 'r'\n")).collect();
+    let many = repeated(0..65, |number| format!("[[capability]]\nname = 'exec:c{number}'\nreason = 'r'\n"));
     assert!(matches!(with(&format!("version = 1\n{many}")), RequestError::TooMany(65)));
     assert!(matches!(with(&format!("version = 1\n#{}", "x".repeat(64 * 1024))), RequestError::TooLarge(_)));
     let deep = format!("version = 1\ncapability = {}{}", "[".repeat(9), "]".repeat(9));
@@ -251,7 +273,8 @@ fn exactly_one_section_over_both_places_that_count() {
 
 #[test]
 fn what_is_shown_to_an_operator_hides_nothing() {
-    let request = "version = 1\n[[capability]]\nname = 'forge'\nreason = \"\\u202E\\u0007p\\u0430ypal\"\noptional = true";
+    let request =
+        "version = 1\n[[capability]]\nname = 'forge'\nreason = \"\\u202E\\u0007p\\u0430ypal\"\noptional = true";
     let info = shared().inspect(&text(&format!("{} {GATE}", section(request)))).unwrap();
     assert_eq!(info.request.entries[0].reason, "⟨U+202E⟩␇p⟨U+0430⟩ypal");
     assert!(info.warnings[0].contains("imports no function of it"), "{:?}", info.warnings);
@@ -288,7 +311,9 @@ fn what_is_asked_for_must_be_decided_about() {
 
 #[test]
 fn more_memories_than_a_slot_of_the_pool_holds_are_told_at_load() {
-    let modules: String = (0..9).map(|number| format!("(core module $m{number} (memory 1)) (core instance (instantiate $m{number}))")).collect();
+    let modules = repeated(0..9, |number| {
+        format!("(core module $m{number} (memory 1)) (core instance (instantiate $m{number}))")
+    });
     let sentence = Scene::of(gate(&modules)).load().unwrap_err().to_string();
     assert!(sentence.contains("memories"), "{sentence}");
 }

@@ -15,7 +15,7 @@ use domain::task::Terminality;
 use domain::time::{Milliseconds, Timestamp};
 use domain::verdict::InfraCause;
 
-use crate::build::{NO_CAPABILITY, component};
+use crate::build::{NO_CAPABILITY, component, escaped};
 use crate::scene::{NOW, Scene, TestWorld, project, shared, task};
 
 /// A status-mapper that answers what lies at 1024.
@@ -28,10 +28,8 @@ pub(crate) const MAPPER: &str = r#"(memory (export "memory") 2)
 
 /// One that answers each question with the bytes at 1024; `data` puts them there. `extra` is where more functions stand.
 fn answering(world: &str, functions: &[(&str, &str)], data: &str) -> Scene {
-    let functions: String = functions
-        .iter()
-        .map(|(name, signature)| format!("(func (export \"{name}\") {signature} i32.const 1024)"))
-        .collect();
+    let export = |(name, signature): &(&str, &str)| format!("(func (export \"{name}\") {signature} i32.const 1024)");
+    let functions = functions.iter().map(export).collect::<Vec<_>>().concat();
     let fields = format!(
         "(memory (export \"memory\") 2) {data} {functions}
          (func (export \"cabi_realloc\") (param i32 i32 i32 i32) (result i32) i32.const 65536)"
@@ -43,21 +41,29 @@ fn mapper(data: &str) -> Scene {
     let name = |function: &str| format!("gatewright:status-mapper/status-mapper@0.1.0#{function}");
     let (validate, inbound, outbound) = (name("validate"), name("inbound"), name("outbound"));
     let asked = "(param i32) (result i32)";
-    answering("status-mapper-plugin", &[(&validate, "(param i32 i32) (result i32)"), (&inbound, asked), (&outbound, asked)], data)
+    answering(
+        "status-mapper-plugin",
+        &[(&validate, "(param i32 i32) (result i32)"), (&inbound, asked), (&outbound, asked)],
+        data,
+    )
 }
 
 fn other(kind: &str, function: &str, data: &str) -> Scene {
     let name = |function: &str| format!("gatewright:{kind}/{kind}@0.1.0#{function}");
     let (validate, asked) = (name("validate"), name(function));
     // A question of up to 16 flat values comes as these, a larger one as the place where it lies.
-    let signature = if kind == "estimator" { format!("(param {}) (result i32)", "i32 ".repeat(16)) } else { "(param i32) (result i32)".to_owned() };
+    let signature = if kind == "estimator" {
+        format!("(param {}) (result i32)", "i32 ".repeat(16))
+    } else {
+        "(param i32) (result i32)".to_owned()
+    };
     let functions = [(validate.as_str(), "(param i32 i32) (result i32)"), (asked.as_str(), signature.as_str())];
     answering(&format!("{kind}-plugin"), &functions, data)
 }
 
 /// Bytes at an address.
 fn bytes(at: u32, bytes: &[u8]) -> String {
-    let escaped: String = bytes.iter().map(|byte| format!("\\{byte:02x}")).collect();
+    let escaped = escaped(bytes);
     format!("(data (i32.const {at}) \"{escaped}\")")
 }
 
@@ -72,7 +78,7 @@ fn board() -> Vec<BoardStatus> {
     vec![BoardStatus { name: "To Analyse".to_owned(), group: StatusGroup::Unstarted }]
 }
 
-fn inbound(scene: &Scene) -> Evaluation<Result<MapperIntent, Failure>> {
+pub(crate) fn inbound(scene: &Scene) -> Evaluation<Result<MapperIntent, Failure>> {
     scene.load().unwrap();
     let change = StatusChange {
         project: project(),
@@ -88,7 +94,7 @@ fn inbound(scene: &Scene) -> Evaluation<Result<MapperIntent, Failure>> {
     shared().map_inbound(InboundCall { asking: scene.asking(), change })
 }
 
-fn outbound(scene: &Scene) -> Result<Vec<String>, Failure> {
+pub(crate) fn outbound(scene: &Scene) -> Result<Vec<String>, Failure> {
     scene.load().unwrap();
     let standing = Standing {
         project: project(),
@@ -114,7 +120,7 @@ fn effect(kind: &str) -> EffectView {
     }
 }
 
-fn decide(scene: &Scene, kind: &str, terminality: Option<Terminality>) -> Result<GuardDecision, Failure> {
+pub(crate) fn decide(scene: &Scene, kind: &str, terminality: Option<Terminality>) -> Result<GuardDecision, Failure> {
     scene.load().unwrap();
     let mut task = task();
     task.terminality = terminality;
@@ -188,7 +194,10 @@ fn guard(case: u8, payload: &[u8], more: &str) -> Scene {
 
 #[test]
 fn a_guard_that_says_nothing_holds() {
-    assert_eq!(decide(&other("guard", "decide", ""), "merge", None), Ok(GuardDecision::Hold { reason: "no reason given".to_owned() }));
+    assert_eq!(
+        decide(&other("guard", "decide", ""), "merge", None),
+        Ok(GuardDecision::Hold { reason: "no reason given".to_owned() })
+    );
     assert_eq!(decide(&guard(1, &[], ""), "merge", None), Ok(GuardDecision::Allow));
 }
 
@@ -257,7 +266,7 @@ fn a_guard_amends_what_its_entry_grants_and_what_the_effect_has() {
     assert!(invalid(&decide(&granted(amending(None, None), &both), "post-comment", None)), "nothing amended");
 }
 
-fn estimate(figures: [(u64, u64, u64); 1], points: u8) -> Result<Forecast, Failure> {
+fn forecast_of(figures: [(u64, u64, u64); 1], points: u8) -> Result<Forecast, Failure> {
     // result<forecast, failure>: figures of 32 bytes each at 8; the options' cases 8 bytes before theirs.
     let (low, expected, high) = figures[0];
     let figure = |value: u64| value.to_le_bytes().repeat(4);
@@ -268,7 +277,10 @@ fn estimate(figures: [(u64, u64, u64); 1], points: u8) -> Result<Forecast, Failu
         answer.extend(figure(bound));
     }
     answer.push(points);
-    let scene = other("estimator", "estimate", &bytes(1024, &answer));
+    estimate(&other("estimator", "estimate", &bytes(1024, &answer)))
+}
+
+pub(crate) fn estimate(scene: &Scene) -> Result<Forecast, Failure> {
     scene.load().unwrap();
     let question = EstimatorQuestion {
         project: project(),
@@ -285,17 +297,15 @@ fn estimate(figures: [(u64, u64, u64); 1], points: u8) -> Result<Forecast, Failu
 
 #[test]
 fn a_forecast_lies_between_its_bounds() {
-    let forecast = estimate([(1, 2, 3)], 8).unwrap();
+    let forecast = forecast_of([(1, 2, 3)], 8).unwrap();
     assert_eq!((forecast.expected.wall_ms, forecast.story_points), (2, 8));
-    assert!(invalid(&estimate([(3, 2, 4)], 8)));
-    assert!(invalid(&estimate([(1, 5, 4)], 8)));
-    assert!(invalid(&estimate([(1, 2, 3)], 101)));
-    assert!(invalid(&estimate([(1, 2, 1 << 53)], 8)));
+    assert!(invalid(&forecast_of([(3, 2, 4)], 8)));
+    assert!(invalid(&forecast_of([(1, 5, 4)], 8)));
+    assert!(invalid(&forecast_of([(1, 2, 3)], 101)));
+    assert!(invalid(&forecast_of([(1, 2, 1 << 53)], 8)));
 }
 
-#[test]
-fn a_notifier_that_does_nothing_was_told() {
-    let scene = other("notifier", "notify", "");
+pub(crate) fn notify(scene: &Scene) -> Result<(), Failure> {
     scene.load().unwrap();
     let notice = NotifierNotice {
         id: JobId(1),
@@ -311,8 +321,12 @@ fn a_notifier_that_does_nothing_was_told() {
         settings: "{}".to_owned(),
         more: Vec::new(),
     };
-    let told = shared().notify(NotifyCall { asking: scene.asking(), notice }, Arc::new(TestWorld::default()));
-    assert_eq!(told.answer, Ok(()));
+    shared().notify(NotifyCall { asking: scene.asking(), notice }, Arc::new(TestWorld::default())).answer
+}
+
+#[test]
+fn a_notifier_that_does_nothing_was_told() {
+    assert_eq!(notify(&other("notifier", "notify", "")), Ok(()));
 }
 
 #[test]

@@ -94,7 +94,7 @@ pub fn what_is_given_back_comes_again_later(site: &dyn Site) {
     let later = scene.now().plus(Milliseconds::from_seconds(60));
     scene.store.give_back(first.job.id, first.token, later, "the program is missing").expect("given back");
     scene.no_drive_job();
-    assert_eq!(scene.store.next_available().expect("read"), Some(later));
+    assert_eq!(scene.store.next_available(scene.now()).expect("read"), Some(later));
     let row = scene.jobs().into_iter().find(|job| job.id == first.job.id).expect("listed");
     assert_eq!((row.state.as_str(), row.reason, row.claimed_at), ("queued", Some(WaitReason::Time), None));
     scene.pass_time(61);

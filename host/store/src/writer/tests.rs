@@ -123,3 +123,15 @@ fn whoever_subscribed_is_called_after_each_commit() {
     drop(store);
     assert_eq!(heard.try_iter().count(), 0, "a commit without changes is no news");
 }
+
+#[test]
+fn the_writer_waits_for_the_disk_and_keeps_references_whole() {
+    let (_dir, store) = open();
+    let settings = |tx: &Tx<'_>| {
+        ["synchronous", "foreign_keys"].iter().map(|name| number(tx.sql, &format!("PRAGMA {name}"), [])).collect()
+    };
+    let found: Vec<Option<u64>> = store.write(move |tx| settings(tx)).unwrap();
+    assert_eq!(found, [Some(2), Some(1)], "synchronous is FULL, foreign keys are held");
+    let mode = store.read(|sql| Ok(sql.pragma_query_value(None, "journal_mode", |row| row.get::<_, String>(0))?));
+    assert_eq!(mode.unwrap(), "wal");
+}
