@@ -1,18 +1,25 @@
-# The host as a container: built in one stage, run without root in the other.
-FROM rust:1.95-bookworm AS build
-WORKDIR /source
+# The host in a container. The state folder is a volume: `gatewright init --dir /var/lib/gatewright` fills it first.
+#
+# The operator's listener binds to loopback only, so `--network host` (or a proxy in the same network namespace) leads to it;
+# the port is declared for those. bubblewrap needs user namespaces: where the container may make none, agents run without the
+# sandbox, and the host says so at the first launch. A container that is replaced takes its runs with it: they are told as lost and launched again.
+FROM rust:1.95-trixie AS build
+WORKDIR /src
+COPY rust-toolchain.toml ./
+RUN rustup toolchain install
 COPY . .
-RUN cargo build --release --locked && cp target/release/gatewright /gatewright
+RUN cargo build --release --locked && cp target/release/gatewright /usr/local/bin/gatewright
 
-FROM debian:bookworm-slim
+FROM debian:trixie-slim
 RUN apt-get update \
- && apt-get install -y --no-install-recommends git bubblewrap ca-certificates \
- && rm -rf /var/lib/apt/lists/* \
- && useradd --create-home --uid 1000 gatewright \
- && install -d -o gatewright /var/lib/gatewright
-COPY --from=build /gatewright /usr/local/bin/gatewright
+    && apt-get install --yes --no-install-recommends bubblewrap ca-certificates git \
+    && rm -rf /var/lib/apt/lists/* \
+    && useradd --system --user-group --create-home --home-dir /home/gatewright gatewright \
+    && install --directory --owner gatewright --group gatewright --mode 0700 /var/lib/gatewright
+COPY --from=build /usr/local/bin/gatewright /usr/local/bin/gatewright
 USER gatewright
 VOLUME /var/lib/gatewright
 EXPOSE 8500
-ENTRYPOINT ["gatewright", "--dir", "/var/lib/gatewright"]
-CMD ["serve"]
+STOPSIGNAL SIGTERM
+ENTRYPOINT ["gatewright"]
+CMD ["serve", "--dir", "/var/lib/gatewright"]

@@ -173,11 +173,8 @@ impl Conductor {
             };
             return Ok((answer, StepFacts::default()));
         };
-        let code = match record.ending {
-            Ending::Exited(code) => code,
-            _ => {
-                return Ok((infra_answer(&complaint(record).unwrap_or_default()), StepFacts::default()));
-            }
+        let Ending::Exited(code) = record.ending else {
+            return Ok((infra_answer(&complaint(record).unwrap_or_default()), StepFacts::default()));
         };
         match action {
             Action::Retest => self.retest_answer(&task, code, row),

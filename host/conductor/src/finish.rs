@@ -131,7 +131,7 @@ impl Conductor {
         }
         let mut head = task.head.clone();
         if !role.judges() {
-            match self.take_commits(claim, task, role, forge.as_ref(), &mut trespasses) {
+            match Self::take_commits(claim, task, role, forge.as_ref(), &mut trespasses) {
                 Ok(taken) => head = Some(taken),
                 Err(cause) => return Ok(undelivered(&cause)),
             }
@@ -146,7 +146,6 @@ impl Conductor {
 
     /// The developer's commits and leftovers, as a new head of the branch.
     fn take_commits(
-        &self,
         claim: &Claim,
         task: &Task,
         role: Role,

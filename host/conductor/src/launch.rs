@@ -170,7 +170,7 @@ impl Conductor {
         let observation = match stands {
             Some(head) if task.head.as_ref() == Some(&head) => return Ok(task),
             // An earlier attempt of this very job moved it and died before it could say so.
-            Some(head) if self.is_own_move(claim, &task, branch, &head, forge)? => return Ok(task),
+            Some(head) if Self::is_own_move(claim, &task, branch, &head, forge)? => return Ok(task),
             Some(head) => Observation::ForeignPush { head },
             None => Observation::RefusedAtForge { by: "another hand".to_owned() },
         };
@@ -181,7 +181,6 @@ impl Conductor {
     }
 
     fn is_own_move(
-        &self,
         claim: &Claim,
         task: &Task,
         branch: &BranchName,

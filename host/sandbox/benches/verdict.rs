@@ -177,6 +177,7 @@ fn median(mut samples: Vec<Duration>) -> Duration {
 }
 
 /// Takes turns, so that whatever else the machine does meets both alike.
+#[expect(clippy::print_stdout, reason = "the line with both medians is what this benchmark is for")]
 fn compare(mut sandboxed: impl FnMut(), mut bare: impl FnMut()) {
     const ROUNDS: usize = 4_000;
     let (mut ours, mut theirs) = (Vec::with_capacity(ROUNDS), Vec::with_capacity(ROUNDS));

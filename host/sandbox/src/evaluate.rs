@@ -22,6 +22,9 @@ use crate::state::{Random, State};
 use crate::transcript::{Answer, Question, TRANSCRIPT_VERSION, Transcript};
 use crate::worker::{Workers, panic_text};
 
+/// What most transcripts fit into.
+const TRANSCRIPT_BYTES: usize = 8 * 1024;
+
 /// A component under a name, in a project, with what it may do there.
 pub(crate) struct Loaded {
     pub(crate) info: PluginInfo,
@@ -52,7 +55,10 @@ impl Outcome {
     pub(crate) fn evaluation<A>(self, take: impl FnOnce(Answer) -> A) -> Evaluation<A> {
         let transcript = self.transcript;
         // A transcript is made of texts and numbers: it cannot fail to be JSON. If it ever did, the answer still counts.
-        let encoded = serde_json::to_vec(&transcript).unwrap_or_default();
+        let mut encoded = Vec::with_capacity(TRANSCRIPT_BYTES);
+        if serde_json::to_writer(&mut encoded, &transcript).is_err() {
+            encoded.clear();
+        }
         Evaluation {
             answer: take(transcript.answer),
             transcript: encoded,

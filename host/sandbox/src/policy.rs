@@ -53,7 +53,7 @@ struct Rule {
 }
 
 impl Rule {
-    fn new(capability: &Capability) -> Result<Self, globset::Error> {
+    fn new(capability: &Capability) -> Result<Self, GlobError> {
         let glob = match capability {
             Capability::Repo(Some(glob)) => Some(compile_glob(glob)?),
             _ => None,
@@ -72,20 +72,45 @@ impl Rule {
     }
 }
 
+/// Bytes of one glob.
+const GLOB_BYTES: usize = 1024;
+/// Braces within braces. The library turns a glob into a regular expression and panics where that nests too deeply.
+const GLOB_DEPTH: usize = 8;
+
+/// A text that is no glob: why.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct GlobError(String);
+
 /// `*` within a folder, `**` over folders, `?`, `{a,b}`; matched in linear time.
-pub(crate) fn compile_glob(glob: &str) -> Result<GlobMatcher, globset::Error> {
-    GlobBuilder::new(glob).literal_separator(true).backslash_escape(false).build().map(|glob| glob.compile_matcher())
+pub(crate) fn compile_glob(glob: &str) -> Result<GlobMatcher, GlobError> {
+    if glob.len() > GLOB_BYTES {
+        return Err(GlobError(format!("a glob has at most {GLOB_BYTES} bytes")));
+    }
+    let mut depth = 0_usize;
+    for byte in glob.bytes() {
+        match byte {
+            b'{' => depth += 1,
+            b'}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth > GLOB_DEPTH {
+            return Err(GlobError(format!("the braces of a glob nest at most {GLOB_DEPTH} deep")));
+        }
+    }
+    let built = GlobBuilder::new(glob).literal_separator(true).backslash_escape(false).build();
+    built.map(|glob| glob.compile_matcher()).map_err(|error| GlobError(clean(&error.to_string(), 300, Lines::One)))
 }
 
 impl Policy {
     /// Errors name the glob that does not compile.
-    pub(crate) fn new(request: &Request, grant: &Grant, ceiling: &Ceiling) -> Result<Self, globset::Error> {
+    pub(crate) fn new(request: &Request, grant: &Grant, ceiling: &Ceiling) -> Result<Self, GlobError> {
         let rules = |list: &[Capability]| list.iter().map(Rule::new).collect::<Result<Vec<_>, _>>();
         let requested = request.entries.iter().map(|entry| Ok((Rule::new(&entry.capability)?, entry.optional)));
         // A refusal is as strong as the grant is: what stands in both is refused.
         let granted = grant.capabilities.iter().filter(|given| !grant.refused.contains(given));
         Ok(Self {
-            requested: requested.collect::<Result<_, globset::Error>>()?,
+            requested: requested.collect::<Result<_, GlobError>>()?,
             granted: granted.map(Rule::new).collect::<Result<_, _>>()?,
             ceiling: match ceiling {
                 Ceiling::Open => None,
@@ -193,6 +218,19 @@ mod tests {
         assert!(!policy.sees("src/x.toml"), "not granted");
         assert_eq!(who(&policy, &Need::Family(Family::Repo)), None);
         assert!(policy.narrows());
+    }
+
+    #[test]
+    fn a_glob_that_would_backtrack_for_ever_is_matched_at_once() {
+        let stars = compile_glob(&format!("{}b", "*a".repeat(500))).unwrap();
+        let started = std::time::Instant::now();
+        assert!(!stars.is_match("a".repeat(4_000)));
+        let braces = |depth: usize| compile_glob(&format!("{}{}", "{a,".repeat(depth), "}".repeat(depth)));
+        assert!(braces(8).is_ok());
+        assert!(braces(200).unwrap_err().to_string().contains("nest at most 8 deep"));
+        assert!(compile_glob(&"{a,b}".repeat(204)).unwrap().is_match("ab".repeat(102)));
+        assert!(compile_glob(&"a".repeat(1025)).is_err());
+        assert!(started.elapsed() < std::time::Duration::from_secs(20), "{:?}", started.elapsed());
     }
 
     #[test]

@@ -176,15 +176,21 @@ impl Sandbox {
             return self.ground.ask(&plugin, asking, question, source).evaluation(take);
         }
         let message = format!("no plugin `{}` is loaded in the project `{}`", asking.plugin, asking.project);
-        Evaluation {
-            answer: take(Fault::new(InfraCause::Unavailable, message).answer(&question)),
-            transcript: Vec::new(),
-            plugin: asking.plugin,
-            digest: None,
-            micros: 0,
-            denials: Vec::new(),
-            limits_hit: Vec::new(),
-        }
+        let answer = take(Fault::new(InfraCause::Unavailable, message).answer(&question));
+        never_asked(asking.plugin, None, answer)
+    }
+}
+
+/// The host answers by itself: no guest ran, so there is nothing to write down.
+fn never_asked<A>(plugin: PluginId, digest: Option<Digest>, answer: A) -> Evaluation<A> {
+    Evaluation {
+        answer,
+        transcript: Vec::new(),
+        plugin,
+        digest,
+        micros: 0,
+        denials: Vec::new(),
+        limits_hit: Vec::new(),
     }
 }
 
@@ -213,18 +219,15 @@ impl Plugins for Sandbox {
     }
 
     fn validate(&self, call: ValidateCall) -> Evaluation<Result<Vec<Flaw>, Failure>> {
-        let flaw = settings_flaw(&call.settings);
-        let settings = if flaw.is_some() { "{}".to_owned() } else { call.settings };
-        let mut evaluation =
-            self.ask(call.asking, Question::Validate { settings }, Source::Nowhere, |answer| match answer {
-                Answer::Flaws(flaws) => flaws,
-                _ => Err(other_form()),
-            });
-        if let Some(flaw) = flaw {
-            // The plugin was never shown what is no settings at all.
-            evaluation.answer = Ok(vec![flaw]);
+        if let Some(flaw) = settings_flaw(&call.settings) {
+            let digest = self.find(&call.asking).map(|plugin| plugin.info.digest.clone());
+            return never_asked(call.asking.plugin, digest, Ok(vec![flaw]));
         }
-        evaluation
+        let question = Question::Validate { settings: call.settings };
+        self.ask(call.asking, question, Source::Nowhere, |answer| match answer {
+            Answer::Flaws(flaws) => flaws,
+            _ => Err(other_form()),
+        })
     }
 
     fn evaluate_gate(&self, call: GateCall, world: Arc<dyn World>) -> Evaluation<Verdict> {

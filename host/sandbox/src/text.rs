@@ -12,6 +12,10 @@ pub(crate) enum Lines {
 
 /// The text with at most `max` characters, everything in it visible; over it, the rest is cut and counted.
 pub(crate) fn clean(text: &str, max: usize, lines: Lines) -> String {
+    let plain = |byte: &u8| matches!(byte, 0x20..0x7f) || lines == Lines::Many && matches!(byte, b'\n' | b'\t');
+    if text.len() <= max && text.as_bytes().iter().all(plain) {
+        return text.to_owned();
+    }
     let mut out = String::with_capacity(text.len().min(max.saturating_mul(4)));
     let mut length = 0;
     for (index, (position, character)) in text.char_indices().enumerate() {

@@ -24,7 +24,7 @@ struct Interface {
     functions: &'static [&'static str],
 }
 
-const INTERFACES: [Interface; 23] = [
+const INTERFACES: [Interface; 20] = [
     Interface { name: "io/error", functions: io::ERROR },
     Interface { name: "io/poll", functions: io::POLL },
     Interface { name: "io/streams", functions: io::STREAMS },
@@ -45,10 +45,6 @@ const INTERFACES: [Interface; 23] = [
     Interface { name: "cli/terminal-stderr", functions: &["get-terminal-stderr"] },
     Interface { name: "filesystem/types", functions: filesystem::TYPES },
     Interface { name: "filesystem/preopens", functions: &["get-directories"] },
-    // Types only; a component that is composed of several may import them apart.
-    Interface { name: "cli/types", functions: &[] },
-    Interface { name: "clocks/types", functions: &[] },
-    Interface { name: "random/types", functions: &[] },
 ];
 
 /// Whether an import is served; else why not.

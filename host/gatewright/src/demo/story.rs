@@ -147,7 +147,7 @@ impl<'world> Story<'world> {
         (self.sender, self.news) = (sender, news);
         let host = Host::start(&self.world.state, &self.log, halt.as_ref(), self.sender.clone())?;
         loop {
-            match self.news.recv_timeout(Duration::from_secs(30)) {
+            match self.news.recv_timeout(LONGEST) {
                 Ok(News::Listening) => break,
                 Ok(News::Halted(halted)) => return self.kill(host, Some(halted)),
                 Ok(News::Changed | News::Reloaded) => {}

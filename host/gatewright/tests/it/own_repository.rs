@@ -13,7 +13,7 @@ fn a_ticket_ends_as_a_commit_in_main_and_the_users_checkout_is_untouched() {
     let before = place.git(&["rev-parse", "HEAD"]);
     let _host = place.serve();
     let key = place.ticket("Greet once more");
-    assert_eq!(key, "REPOSITORY-001");
+    assert_eq!(key, "REP-001");
     place.until_phase(&key, "in-review");
     assert_eq!(place.forge_git(&["rev-parse", "main"]), before, "nothing lands before somebody approves");
     let approved = place.gatewright(&["task", "approve", &key]);

@@ -3,5 +3,6 @@
 mod arrows;
 mod commands;
 mod contracts;
+mod documents;
 mod position;
 mod sources;
