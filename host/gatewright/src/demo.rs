@@ -29,7 +29,6 @@ pub(crate) fn run(dir: Option<PathBuf>, options: &Demo, out: &Output) -> anyhow:
     if std::fs::read_dir(&root)?.next().is_some() {
         bail!("{} is not empty: the demonstration needs a folder of its own", root.display());
     }
-    #[expect(clippy::disallowed_methods, reason = "the demonstration times itself for its report")]
     let began = Instant::now();
     let world = world::World::make(&root, DEMO_STRANGER)?;
     say("a repository with a small program and its suite; all agents here are scripted");

@@ -29,9 +29,8 @@ pub(crate) fn find(given: Option<&Path>) -> anyhow::Result<PathBuf> {
             return Ok(dir);
         }
     }
-    let mut there = std::fs::read_dir(&home)
-        .map(|entries| entries.filter_map(Result::ok).map(|entry| entry.path()).filter(|path| path.is_dir()).collect())
-        .unwrap_or_else(|_| Vec::new());
+    let entries = std::fs::read_dir(&home).into_iter().flatten().filter_map(Result::ok);
+    let mut there = entries.map(|entry| entry.path()).filter(|path| path.is_dir()).collect::<Vec<_>>();
     match there.len() {
         1 => Ok(there.remove(0)),
         0 => bail!("there is no state folder yet: run `gatewright init` in a git repository, or name one with --dir"),

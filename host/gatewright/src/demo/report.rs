@@ -173,7 +173,7 @@ pub(crate) fn text(report: &Value) -> String {
 }
 
 fn list(value: &Value) -> impl Iterator<Item = &Value> {
-    value.as_array().map(Vec::as_slice).unwrap_or(&[]).iter()
+    value.as_array().into_iter().flatten()
 }
 
 fn word(value: &Value) -> String {

@@ -1,5 +1,7 @@
 //! The built binary, as its users meet it: in a repository of their own, with agents of their own.
 
+#![expect(clippy::unwrap_used, reason = "a test ends where its world does")]
+
 mod fixture;
 mod hostile;
 mod own_repository;
