@@ -1,7 +1,7 @@
 //! The conductor's port to processes, on top of the runner and the watcher.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -68,7 +68,7 @@ impl ShimRuns {
         Ok(LaunchSpec {
             env,
             brief: launch.brief.clone(),
-            readable: launch.readable.clone(),
+            readable: [launch.readable.clone(), named_files(&argv, &launch.workdir)].concat(),
             writable: launch.writable.clone(),
             budget: span(launch.budget),
             grace: span(launch.grace),
@@ -155,6 +155,13 @@ fn reader(reader: &UsageReader) -> report::UsageReader {
             output_tokens: output_tokens.iter().cloned().collect(),
         },
     }
+}
+
+/// The files that the operator's own words name by their whole path: a script, or what an interpreter shall read. A run that
+/// could not see them could not begin; of the folders around them it sees nothing.
+fn named_files(argv: &[String], workdir: &Path) -> Vec<PathBuf> {
+    let paths = argv.iter().map(PathBuf::from).filter(|path| path.is_absolute() && !path.starts_with(workdir));
+    paths.filter(|path| path.is_file()).collect()
 }
 
 impl Runs for ShimRuns {

@@ -8,7 +8,7 @@ use domain::effect::{Claim, Effect};
 use domain::event::Event;
 use domain::ids::{DeliveryId, FenceToken, JobId, ProjectName, RunId};
 use domain::task::Task;
-use domain::time::Timestamp;
+use domain::time::{Milliseconds, Timestamp};
 
 use crate::ports::clock::Clock;
 use crate::ports::forge::Forge;
@@ -20,6 +20,9 @@ use crate::ports::store::{
 };
 use crate::ports::tracker::Tracker;
 use crate::project::ProjectSettings;
+
+/// After the store refused a write, its work is tried again no sooner than this.
+const STORE_PAUSE: Milliseconds = Milliseconds::from_seconds(2);
 
 /// The ports, wired.
 pub struct Outside {
@@ -56,6 +59,8 @@ struct State {
     cancelling: BTreeMap<JobId, FenceToken>,
     /// Jobs that a thread performs at this moment: their run, if any, is not ended before the thread is through.
     busy: BTreeSet<JobId>,
+    /// Claims whose work failed for want of the store (a full disk), and when they are tried again.
+    again: Vec<(Timestamp, Work)>,
     /// Deliveries under way.
     expanding: BTreeSet<DeliveryId>,
 }
@@ -116,6 +121,7 @@ impl Conductor {
     pub fn tick(&self, limits: &ClaimLimits, capacity: usize) -> Result<Tick, StoreError> {
         let mut tick = Tick::default();
         self.take_ended(&mut tick);
+        let failed_before = self.take_again(&mut tick);
         for (job, token) in self.outside.store.cancelled_claims(&self.me)? {
             let mut state = self.state();
             if !state.busy.contains(&job) && state.cancelling.insert(job, token).is_none() {
@@ -136,8 +142,25 @@ impl Conductor {
             self.state().busy.insert(claim.job.id);
             tick.work.push(Work::Perform(Box::new(claim)));
         }
-        tick.look_again = self.outside.store.next_available(self.now())?;
+        let next = self.outside.store.next_available(self.now())?;
+        tick.look_again = [next, failed_before].into_iter().flatten().min();
         Ok(tick)
+    }
+
+    /// What is due of the work that failed for want of the store; when the rest is.
+    fn take_again(&self, tick: &mut Tick) -> Option<Timestamp> {
+        let now = self.now();
+        let mut state = self.state();
+        let (due, later): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut state.again).into_iter().partition(|(at, _)| *at <= now);
+        for (_, work) in due {
+            if let Work::Perform(claim) | Work::Finish(claim) = &work {
+                state.busy.insert(claim.job.id);
+            }
+            tick.work.push(work);
+        }
+        state.again = later;
+        state.again.iter().map(|(at, _)| *at).min()
     }
 
     fn take_ended(&self, tick: &mut Tick) {
@@ -179,6 +202,13 @@ impl Conductor {
             Work::Cancel(..) => false,
         };
         match result {
+            Ok(Err(error @ (StoreError::Full(_) | StoreError::Refused(_) | StoreError::NotFound { .. }))) => {
+                if matches!(work, Work::Perform(_) | Work::Finish(_)) {
+                    let at = self.now().plus(STORE_PAUSE);
+                    self.state().again.push((at, work));
+                }
+                Err(error)
+            }
             Ok(Err(StoreError::Stale { job })) => {
                 tracing::info!(%job, "the job passed on to another owner meanwhile");
                 Ok(())

@@ -194,9 +194,6 @@ pub(crate) enum Plugin {
         /// In which project [default: the only one].
         #[arg(long)]
         project: Option<String>,
-        /// Settings, as one JSON object.
-        #[arg(long, value_name = "JSON")]
-        settings: Option<String>,
         /// Grant nothing of what it asks for.
         #[arg(long)]
         deny: bool,

@@ -30,6 +30,7 @@ pub(crate) fn run(dir: Option<&Path>, options: &Init, out: &Output) -> anyhow::R
         Some(name) => ProjectName::new(name.clone())?,
         None => project_name(&folder),
     };
+    let dir_was_found = dir.is_none() && name == project_name(&folder);
     let dir = state::for_project(dir, name.as_str())?;
     let base = base_branch(&repository, options.base.as_deref())?;
     let request = request(options, name.clone(), &dir, &repository, base)?;
@@ -42,7 +43,8 @@ pub(crate) fn run(dir: Option<&Path>, options: &Init, out: &Output) -> anyhow::R
     let forge = init_forge(&dir, &name, &request.base_branch, &repository)?;
     let written = write_plan(&dir, &plan)?;
     let loaded = crate::wiring::load(&dir)?;
-    let here = if options.repository.is_none() { String::new() } else { format!(" --dir {}", dir.display()) };
+    let found_from_here = dir_was_found && options.repository.is_none();
+    let here = if found_from_here { String::new() } else { format!(" --dir {}", dir.display()) };
     let value = serde_json::json!({
         "project": name, "dir": dir, "repository": repository, "base_branch": request.base_branch,
         "forge": forge, "written": written.written, "kept": written.kept, "projects": loaded.projects.len(),
@@ -106,9 +108,9 @@ fn request(
 fn choice(mut words: Vec<String>) -> AgentChoice {
     if let Some(program) = words.first_mut()
         && program.contains('/')
-        && let Ok(absolute) = std::path::absolute(&*program)
+        && let Ok(whole) = std::fs::canonicalize(&*program)
     {
-        *program = absolute.to_string_lossy().into_owned();
+        *program = whole.to_string_lossy().into_owned();
     }
     AgentChoice::of_words(words)
 }

@@ -29,7 +29,7 @@ pub(crate) fn run(dir: &Path, command: Plugin, out: &Output) -> anyhow::Result<(
             let (_, info) = inspect(&file)?;
             out.value(&info, || shown(&file, &info))
         }
-        Plugin::Add { file, gate, before, step, project, settings, deny, yes } => {
+        Plugin::Add { file, gate, before, step, project, deny, yes } => {
             let project = only_project(dir, project)?;
             let (bytes, info) = inspect(&file)?;
             say(&shown(&file, &info));
@@ -45,19 +45,9 @@ pub(crate) fn run(dir: &Path, command: Plugin, out: &Output) -> anyhow::Result<(
             }
             let id = plugin_id(&file, step.as_deref())?;
             let place = anchor(&gate, before.as_deref(), step.as_deref())?;
-            if let Some(settings) = &settings {
-                let parsed: serde_json::Value = serde_json::from_str(settings).context("--settings is no JSON")?;
-                if !parsed.is_object() {
-                    bail!("--settings is one JSON object, e.g. '{{\"required\": [\"ci\"]}}'");
-                }
-            }
             let added = add(dir, &project, &bytes, &info, id, place, deny)?;
             let value = serde_json::json!({"project": project, "file": added, "sha256": info.digest, "granted": !deny});
-            out.value(&value, || format!("added to {}; a living host takes it up by itself", added.display()))?;
-            if settings.is_some() {
-                say("write the settings into the step's entry of that file: `settings = { … }`");
-            }
-            Ok(())
+            out.value(&value, || format!("added to {}; a living host takes it up by itself", added.display()))
         }
     }
 }

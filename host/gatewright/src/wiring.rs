@@ -214,19 +214,30 @@ impl Host {
         Ok(opened)
     }
 
+    fn load_own(&self, file: &ProjectFile, loaded: &Loaded, plugin: embedded::Embedded) -> anyhow::Result<()> {
+        let request = self.sandbox.inspect(plugin.bytes)?.request;
+        let spec = PluginSpec {
+            id: plugin.id,
+            bytes: Arc::from(plugin.bytes),
+            digest: plugin.digest,
+            grant: own_grant(&request),
+            ceiling: domain::plugin::Ceiling::Open,
+            limits: loaded.host.plugins.limits,
+        };
+        self.sandbox.load(&file.project.name, spec)?;
+        Ok(())
+    }
+
     fn load_plugins(&self, dir: &Path, file: &ProjectFile, loaded: &Loaded) -> anyhow::Result<()> {
-        for plugin in embedded::plugins() {
-            let request = self.sandbox.inspect(plugin.bytes)?.request;
-            let spec = PluginSpec {
-                id: plugin.id,
-                bytes: Arc::from(plugin.bytes),
-                digest: plugin.digest,
-                grant: own_grant(&request),
-                ceiling: domain::plugin::Ceiling::Open,
-                limits: loaded.host.plugins.limits,
-            };
-            self.sandbox.load(&file.project.name, spec)?;
-        }
+        // Side by side: compiling them is what a start of the host spends its time with.
+        std::thread::scope(|scope| {
+            let loading = embedded::plugins()
+                .map(|plugin| scope.spawn(|| self.load_own(file, loaded, plugin)))
+                .collect::<Vec<_>>();
+            loading
+                .into_iter()
+                .try_for_each(|thread| thread.join().unwrap_or_else(|_| Err(anyhow!("loading a plugin panicked"))))
+        })?;
         for binding in &file.plugins {
             load_binding(&self.sandbox, dir, file, binding, loaded)
                 .with_context(|| format!("{}: the plugin `{}`", file.source.display(), binding.id))?;

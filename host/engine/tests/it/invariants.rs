@@ -24,7 +24,7 @@ pub(crate) struct Transition<'a> {
     pub(crate) crossed: &'a BTreeSet<StageName>,
 }
 
-pub(crate) const ALL: [fn(&Transition<'_>); 18] = [
+pub(crate) const ALL: [fn(&Transition<'_>); 19] = [
     what_is_wanted_is_what_the_entries_fold_to,
     the_epoch_grows_exactly_when_the_activity_changes,
     leaving_an_activity_and_only_that_cancels_its_jobs_first,
@@ -38,6 +38,7 @@ pub(crate) const ALL: [fn(&Transition<'_>); 18] = [
     retries_never_exceed_what_is_granted,
     only_a_person_ends_a_hold,
     who_awaits_a_person_or_has_ended_holds_no_lease,
+    who_is_held_stands_in_no_line,
     what_cannot_be_taken_back_runs_under_a_lease,
     lease_changes_are_what_the_entries_say,
     a_waive_never_goes_over_a_proof_a_consent_or_security,
@@ -177,6 +178,13 @@ pub(crate) fn who_awaits_a_person_or_has_ended_holds_no_lease(it: &Transition<'_
     );
     if idle {
         assert!(it.after.leases.is_empty() && it.after.requested.is_empty());
+    }
+}
+
+/// It would only keep others from a lease that nobody has.
+pub(crate) fn who_is_held_stands_in_no_line(it: &Transition<'_>) {
+    if matches!(it.after.position.activity, Activity::Held { .. }) {
+        assert!(it.after.requested.is_empty());
     }
 }
 

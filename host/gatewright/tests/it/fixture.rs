@@ -111,7 +111,7 @@ impl Place {
         command
     }
 
-    /// `init` with this place's agents; their folder may be read and the notes may be written.
+    /// `init` with this place's agents, which may write their notes.
     pub(crate) fn init(&self) {
         let developer = format!("developer={}", self.path("agents/developer.sh").display());
         let reviewer = format!("reviewer={}", self.path("agents/reviewer.sh").display());
@@ -129,8 +129,7 @@ impl Place {
         assert!(done.status.success(), "{}", said(&done));
         let file = self.project_file();
         let text = fs::read_to_string(&file).unwrap();
-        let agents =
-            format!("readable = ['{}']\nwritable = ['{}']\n", self.path("agents").display(), self.notes().display());
+        let agents = format!("readable = []\nwritable = ['{}']\n", self.notes().display());
         let mut opened = String::new();
         for line in text.lines().filter(|line| !line.starts_with("readable =") && !line.starts_with("writable =")) {
             opened.push_str(line);
