@@ -1,11 +1,11 @@
 //! The store's port. Every method that writes is one transaction, durable when it returns.
 
-use domain::document::{Document, NewDocument, Role};
-use domain::effect::{Claim, JobClass};
+use domain::document::{Document, NewDocument};
+use domain::effect::Claim;
 use domain::event::{Event, Spent};
 use domain::ids::{
-    Actor, BranchName, CommitId, DeliveryId, Digest, DocumentId, EvaluationId, FenceToken, JobId, LeaseName, PluginId,
-    ProjectName, RunId, StageName, TaskId, Version, WorkItemId,
+    Actor, BranchName, CommitId, DeliveryId, Digest, DocumentId, EvaluationId, FenceToken, JobId, LeaseName,
+    ProjectName, RunId, TaskId, Version, WorkItemId,
 };
 use domain::pipeline::Pipeline;
 use domain::plugin::Check;
@@ -14,6 +14,10 @@ use domain::time::Timestamp;
 use domain::verdict::WakeKind;
 use engine::Rejected;
 use serde::{Deserialize, Serialize};
+
+mod rows;
+
+pub use self::rows::{BoardActivity, BoardComment, BoardItem, EntryRow, EvaluationRow, JobRow, NewEvaluation, RunRow};
 
 /// What the store can say no to.
 #[derive(Debug, thiserror::Error)]
@@ -125,178 +129,6 @@ pub enum WaitReason {
     Slot,
     /// Its time has not come.
     Time,
-}
-
-/// A job for people.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct JobRow {
-    /// Its id.
-    pub id: JobId,
-    /// Whose.
-    pub task: TaskId,
-    /// `launch-agent`, `judge`, …
-    pub effect: String,
-    /// What it is for.
-    pub class: JobClass,
-    /// `queued`, `claimed`, `done`, `cancelled`.
-    pub state: String,
-    /// Attempts so far.
-    pub attempts: u32,
-    /// No sooner than this.
-    pub available_at: Timestamp,
-    /// When it was claimed.
-    pub claimed_at: Option<Timestamp>,
-    /// Why it waits, if it does.
-    pub reason: Option<WaitReason>,
-}
-
-/// A run for people and plugins.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct RunRow {
-    /// Its id.
-    pub id: RunId,
-    /// Whose.
-    pub task: TaskId,
-    /// Who worked.
-    pub role: Role,
-    /// In which stage.
-    pub stage: StageName,
-    /// In which stay.
-    pub visit: u32,
-    /// Counts from 1 within the visit.
-    pub attempt: u32,
-    /// An agent, or a command of the host.
-    pub command: String,
-    /// The shim, once it is known.
-    pub pid: Option<u32>,
-    /// When it was launched.
-    pub started_at: Timestamp,
-    /// When it ended.
-    pub ended_at: Option<Timestamp>,
-    /// None: by a signal, or not yet.
-    pub exit_code: Option<i32>,
-    /// It ran over its time.
-    pub timed_out: bool,
-    /// How it ended, for people.
-    pub outcome: Option<String>,
-    /// The branch before.
-    pub head_before: Option<CommitId>,
-    /// The branch after.
-    pub head_after: Option<CommitId>,
-    /// None: the agent did not say.
-    pub spent: Option<Spent>,
-    /// The brief that it got.
-    pub brief: Option<Digest>,
-    /// What the agent reported, as JSON.
-    pub report: Option<String>,
-}
-
-/// An evaluation that shall be kept.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct NewEvaluation {
-    /// The job that asked: a second attempt replaces nothing, it adds.
-    pub job: Option<JobId>,
-    /// Whose.
-    pub task: Option<TaskId>,
-    /// As which step, guard or mapper.
-    pub step: String,
-    /// Which component.
-    pub plugin: PluginId,
-    /// The sha256 of the component that answered; none: it was not loaded.
-    pub digest: Option<Digest>,
-    /// `pass`, `fail`, …
-    pub answer: String,
-    /// For people, cut to 1,000 characters.
-    pub summary: String,
-    /// The whole verdict as JSON.
-    pub verdict: Digest,
-    /// What was asked and answered.
-    pub transcript: Digest,
-    /// The commit under judgement.
-    pub head: Option<CommitId>,
-    /// The base at that time.
-    pub base: Option<CommitId>,
-    /// Microseconds of the whole call.
-    pub micros: u64,
-    /// When it was asked.
-    pub at: Timestamp,
-}
-
-/// An evaluation that was kept.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct EvaluationRow {
-    /// Its id.
-    pub id: EvaluationId,
-    /// What was kept.
-    pub evaluation: NewEvaluation,
-}
-
-/// An entry with its place.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct EntryRow {
-    /// The version that the step made.
-    pub version: Version,
-    /// Its place within the step.
-    pub ordinal: u32,
-    /// When.
-    pub at: Timestamp,
-    /// What.
-    pub entry: domain::entry::Entry,
-}
-
-/// A card on the built-in board.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct BoardItem {
-    /// Whose.
-    pub project: ProjectName,
-    /// Its key.
-    pub work_item: WorkItemId,
-    /// What it says.
-    pub title: String,
-    /// Plain text.
-    pub description: String,
-    /// The column that it stands in.
-    pub status: String,
-    /// All of them.
-    pub labels: Vec<String>,
-    /// Who made it.
-    pub created_by: Actor,
-    /// When.
-    pub created_at: Timestamp,
-    /// It was deleted or archived.
-    pub gone: Option<Actor>,
-}
-
-/// A row of the board's activity log.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct BoardActivity {
-    /// Its id: the order of the log, and the key by which an intent is taken once.
-    pub id: u64,
-    /// Which item.
-    pub work_item: WorkItemId,
-    /// Who.
-    pub actor: Actor,
-    /// From which status; none: the creation.
-    pub from: Option<String>,
-    /// To which.
-    pub to: String,
-    /// When.
-    pub at: Timestamp,
-}
-
-/// A comment on the built-in board.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct BoardComment {
-    /// Its id.
-    pub id: u64,
-    /// Who.
-    pub actor: Actor,
-    /// The key that refuses a second one.
-    pub external_id: Option<String>,
-    /// Plain text.
-    pub text: String,
-    /// When.
-    pub at: Timestamp,
 }
 
 /// A delivery that waits to be expanded.
