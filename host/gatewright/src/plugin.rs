@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, anyhow, bail};
 use configuration::{Anchor, PluginAddition, PluginPlace, add_plugin};
 use domain::ids::{Digest, PluginId, StageName, StepName};
-use domain::plugin::{PluginInfo, PluginKind};
+use domain::plugin::{Capability, Ceiling, PluginInfo, PluginKind};
 use sandbox::{Sandbox, SandboxConfig};
 
 use crate::cli::Plugin;
@@ -152,7 +152,11 @@ fn add(
     let text = std::fs::read_to_string(&source).with_context(|| format!("{} cannot be read", source.display()))?;
     let kept = keep_component(dir, &info.digest, bytes)?;
     let asked = info.request.entries.iter().map(|entry| entry.capability.clone()).collect::<Vec<_>>();
-    let (grants, refused) = if deny { (Vec::new(), asked) } else { (asked, Vec::new()) };
+    let ceiling = load(dir)?.host.plugins.ceiling;
+    let (grants, refused): (Vec<_>, Vec<_>) = asked.into_iter().partition(|asked| !deny && is_below(&ceiling, asked));
+    for above in refused.iter().filter(|_| !deny) {
+        say(&format!("refused, for the host's ceiling in gatewright.toml does not allow it: {above}"));
+    }
     let addition = PluginAddition {
         id,
         place: PluginPlace::Gate(Some(anchor)),
@@ -166,6 +170,13 @@ fn add(
         .map_err(|diagnostics| anyhow!(configuration::render(&diagnostics, false)))?;
     replace(&source, &edited)?;
     Ok(source)
+}
+
+fn is_below(ceiling: &Ceiling, asked: &Capability) -> bool {
+    match ceiling {
+        Ceiling::Open => true,
+        Ceiling::AtMost(allowed) => allowed.iter().any(|allowed| allowed.covers(asked)),
+    }
 }
 
 /// The bytes lie under their hash, and stay there while an evaluation names them.

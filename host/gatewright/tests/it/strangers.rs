@@ -65,6 +65,20 @@ fn hostile_gates_are_infra_and_hold_nobody_else() {
 }
 
 #[test]
+fn what_the_hosts_ceiling_does_not_allow_is_refused_and_the_rest_granted() {
+    let place = Place::new(DEVELOPER, REVIEWER);
+    place.init();
+    let file = test_artifacts::plugin("demo-hostile");
+    let added = place.gatewright(&["plugin", "add", file.to_str().unwrap(), "--gate", "review:testing", "--yes"]);
+    assert!(added.status.success(), "{}", said(&added));
+    assert!(said(&added).contains("ceiling"), "{}", said(&added));
+    let text = fs::read_to_string(place.project_file()).unwrap();
+    let line = |key: &str| text.lines().find(|line| line.starts_with(key)).unwrap_or_default().to_owned();
+    assert!(line("grants").contains("documents") && !line("grants").contains("http"), "{text}");
+    assert!(line("refused").contains("http:https://api.example.org"), "{text}");
+}
+
+#[test]
 fn a_strangers_gate_that_passes_lets_the_task_on_and_its_verdict_is_kept() {
     let place = Place::new(DEVELOPER, REVIEWER);
     place.init();
