@@ -68,7 +68,7 @@ impl ShimRuns {
         Ok(LaunchSpec {
             env,
             brief: launch.brief.clone(),
-            readable: [launch.readable.clone(), named_files(&argv, &launch.workdir)].concat(),
+            readable: [launch.readable.clone(), named_files(&argv, launch)].concat(),
             writable: launch.writable.clone(),
             budget: span(launch.budget),
             grace: span(launch.grace),
@@ -159,8 +159,12 @@ fn reader(reader: &UsageReader) -> report::UsageReader {
 
 /// The files that the operator's own words name by their whole path: a script, or what an interpreter shall read. A run that
 /// could not see them could not begin; of the folders around them it sees nothing.
-fn named_files(argv: &[String], workdir: &Path) -> Vec<PathBuf> {
-    let paths = argv.iter().map(PathBuf::from).filter(|path| path.is_absolute() && !path.starts_with(workdir));
+fn named_files(argv: &[String], launch: &Launch) -> Vec<PathBuf> {
+    let shown = |path: &Path| {
+        let folders = launch.readable.iter().chain(&launch.writable);
+        path.starts_with(&launch.workdir) || folders.into_iter().any(|folder| path.starts_with(folder))
+    };
+    let paths = argv.iter().map(PathBuf::from).filter(|path| path.is_absolute() && !shown(path));
     paths.filter(|path| path.is_file()).collect()
 }
 

@@ -120,6 +120,13 @@ impl Conductor {
                     return Ok(undelivered(&format!("it wrote a malformed `{name}`: {flaw}")));
                 }
                 documents.push(self.keep_document(task, kind, name, &bytes, row)?);
+            } else if !role.judges() && kind.owner().is_some_and(Role::judges) {
+                // Its place was emptied before the launch: this run wrote it.
+                let title = format!("the {role}'s run wrote `{folder}/{name}`, which is another role's document");
+                let detail = "Remove it: only the role that owns a document may write it. It was not taken.".to_owned();
+                let mut finding = host_finding("document-of-another-role", title, detail);
+                finding.path = Some(format!("{folder}/{name}"));
+                trespasses.push(finding);
             }
         }
         let required = role.required_kinds();

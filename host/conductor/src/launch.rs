@@ -316,12 +316,11 @@ pub(crate) fn clone_key(claim: &Claim, role: Role) -> CloneKey {
 pub(crate) fn clone_request(task: &Task, claim: &Claim, role: Role) -> Option<CloneRequest> {
     let folder = documents_folder(&task.work_item);
     let path = |kind: DocumentKind| format!("{folder}/{}", kind.file_name());
-    let mut empty = role.owned_kinds().map(path).collect::<Vec<_>>();
-    if role.judges() {
-        // What the branch brings along in the judges' names opens nothing, and must not be there to mislead them either.
-        let others = DocumentKind::ALL.into_iter().filter(|kind| kind.owner().is_some_and(Role::judges));
-        empty.extend(others.map(path));
-    }
+    // What the branch brings along in the judges' names opens nothing, must not mislead anybody, and must not be taken for this
+    // run's work either.
+    let emptied =
+        DocumentKind::ALL.into_iter().filter(|kind| kind.owner().is_some_and(|owner| owner == role || owner.judges()));
+    let empty = emptied.map(path).collect();
     Some(CloneRequest {
         key: clone_key(claim, role),
         branch: task.branch.clone()?,

@@ -21,6 +21,9 @@ echo "line $(wc -l < greeting.txt)" >> greeting.txt
 echo '{"total_cost_usd": 0.5, "usage": {"input_tokens": 10, "output_tokens": 2}}'
 "#;
 
+/// Where these agents say what they cost.
+const USAGE: &str = r#"usage = { format = "json", cost-usd = "/total_cost_usd", input-tokens = "/usage/input_tokens", output-tokens = "/usage/output_tokens" }"#;
+
 /// A reviewer that approves.
 pub(crate) const REVIEWER: &str = r#"#!/bin/sh
 set -eu

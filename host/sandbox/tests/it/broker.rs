@@ -153,7 +153,7 @@ fn functions_that_come_later_are_denied_or_unavailable_and_say_so() {
     };
     assert_eq!(sends("https://a.example.org/x?y", UNAVAILABLE), "<pass>");
     assert_eq!(sends("https://b.example.org/", DENIED), "denied", "requested, not granted");
-    assert_eq!(sends("https://elsewhere.net/", DENIED), "denied", "not requested");
+    assert_eq!(sends("https://elsewhere.example/", DENIED), "denied", "not requested");
     assert_eq!(sends("http://a.example.org/", DENIED), "denied", "another scheme");
     assert_eq!(sends("https://a.example.org@evil.net/", INVALID), "<pass>", "a user before the host is no origin");
     assert_eq!(sends("no url", INVALID), "<pass>");

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::common::{BOTH, World, await_file, exit, live, log, members, record, signal};
+use crate::scene::{BOTH, World, await_file, exit, live, log, members, record, signal};
 use agents::SandboxMode;
 use rustix::process::Signal;
 use shim::processes;
@@ -83,7 +83,7 @@ fn e5_2_an_agent_that_flushes_on_term_completes_its_file_and_gets_no_kill() {
         let flush = "echo half > work; sleep 0.3; echo whole >> work; exit 0";
         let script = format!("trap '{flush}' TERM; echo here > ready; while :; do sleep 1000 & wait $!; done");
         let mut spec = world.script(&script);
-        spec.grace = crate::common::LONG;
+        spec.grace = crate::scene::LONG;
         runner.launch(1, &spec).unwrap();
         await_file(&world.path("clone/ready"));
         runner.cancel(1).unwrap();
@@ -101,7 +101,7 @@ fn a_grandchild_may_flush_too_though_its_parent_dies_at_once() {
     let flush = "sleep 0.3; echo whole > work; exit 0";
     let child = format!("trap \"{flush}\" TERM; echo here > ready; while :; do sleep 1000 & wait $!; done");
     let mut spec = world.script(&format!("setsid sh -c '{child}' & sleep 1000"));
-    spec.grace = crate::common::LONG;
+    spec.grace = crate::scene::LONG;
     runner.launch(1, &spec).unwrap();
     await_file(&world.path("clone/ready"));
     runner.cancel(1).unwrap();
@@ -115,7 +115,7 @@ fn a_stopped_process_hears_term_as_well() {
         let world = World::new();
         let runner = world.runner(mode);
         let mut spec = world.script("sh -c 'echo here > ready; kill -STOP $$; sleep 1000'");
-        spec.grace = crate::common::LONG;
+        spec.grace = crate::scene::LONG;
         runner.launch(1, &spec).unwrap();
         await_file(&world.path("clone/ready"));
         runner.cancel(1).unwrap();
@@ -190,7 +190,7 @@ fn a_run_whose_folder_is_taken_away_ends() {
     await_file(&world.path("clone/ready"));
     let tree = members(&info.marker);
     std::fs::remove_dir_all(runner.run_folder(1)).unwrap();
-    tree.into_iter().for_each(crate::common::await_death);
+    tree.into_iter().for_each(crate::scene::await_death);
 }
 
 #[test]
@@ -230,7 +230,7 @@ fn the_shim_keeps_no_secret_and_opens_nothing_to_others() {
     let world = World::new();
     let runner = world.runner(SandboxMode::None);
     let mut spec = world.script("[ ${#KEY} = 6 ] && echo here > ready; sleep 1000");
-    spec.env = crate::common::environment(&[("KEY", "s3cret")]);
+    spec.env = crate::scene::environment(&[("KEY", "s3cret")]);
     let info = live(&runner.launch(1, &spec).unwrap());
     await_file(&world.path("clone/ready"));
     for file in ["cmdline", "environ"] {

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Barrier};
 
-use crate::common::{BOTH, World, await_death, await_file, config_at, exit, live, members, record, script_at, signal};
+use crate::scene::{BOTH, World, await_death, await_file, config_at, exit, live, members, record, script_at, signal};
 use agents::{LaunchError, RunError, RunState, Runner, SandboxError, SandboxMode};
 use rustix::process::Signal;
 use shim::processes;
@@ -84,7 +84,7 @@ fn a_lost_run_is_lost_for_ever_and_its_tree_can_be_ended() {
     let daemon = await_file(&world.path("clone/daemon")).trim().parse().unwrap();
     let command = members(&info.marker).into_iter().find(|process| process.parent == info.pid).unwrap();
     signal(info.pid, Signal::KILL);
-    assert_eq!(runner.wait(1, Some(crate::common::LONG)).unwrap(), RunState::Lost(info.clone()));
+    assert_eq!(runner.wait(1, Some(crate::scene::LONG)).unwrap(), RunState::Lost(info.clone()));
     // The command itself is bound to its shim's life; what it let go is not.
     await_death(command);
     assert!(processes::process(daemon).is_some());
@@ -109,7 +109,7 @@ fn in_the_sandbox_nothing_outlives_a_killed_shim() {
     assert!(tree.len() >= 3, "{tree:?}");
     signal(info.pid, Signal::KILL);
     tree.into_iter().for_each(await_death);
-    assert!(matches!(runner.wait(1, Some(crate::common::LONG)).unwrap(), RunState::Lost(_)));
+    assert!(matches!(runner.wait(1, Some(crate::scene::LONG)).unwrap(), RunState::Lost(_)));
     assert_eq!(members(&info.marker), []);
     runner.remove(1).unwrap();
     assert!(info.cgroup.is_none_or(|group| !group.exists()));
@@ -243,8 +243,8 @@ fn a_launch_that_makes_no_sense_is_refused_before_anything_is_made() {
     change(|spec| spec.log_limit_bytes = 0);
     change(|spec| spec.cwd = "relative".into());
     change(|spec| spec.cwd = "/etc/passwd".into());
-    change(|spec| spec.env = crate::common::environment(&[("A=B", "")]));
-    change(|spec| spec.env = crate::common::environment(&[("GATEWRIGHT_RUN", "1")]));
+    change(|spec| spec.env = crate::scene::environment(&[("A=B", "")]));
+    change(|spec| spec.env = crate::scene::environment(&[("GATEWRIGHT_RUN", "1")]));
     for spec in wrong {
         assert!(matches!(runner.launch(1, &spec), Err(LaunchError::Invalid(_))), "{spec:?}");
     }

@@ -1,8 +1,6 @@
 //! Tests with real processes: the shim as it is built, and the runner of `agents` on top of it.
 
 #[cfg(test)]
-mod common;
-#[cfg(test)]
 mod ends;
 #[cfg(test)]
 mod launches;
@@ -10,5 +8,7 @@ mod launches;
 mod port;
 #[cfg(test)]
 mod sandbox;
+#[cfg(test)]
+mod scene;
 #[cfg(test)]
 mod watching;

@@ -11,7 +11,7 @@ use domain::ids::RunId;
 use domain::time::Milliseconds;
 use rustix::process::Signal;
 
-use crate::common::{LONG, World, await_file, signal};
+use crate::scene::{LONG, World, await_file, signal};
 
 fn launch(world: &World, run: u64, argv: &[&str]) -> Launch {
     Launch {

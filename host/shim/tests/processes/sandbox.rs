@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use agents::{Confinement, LaunchError, LaunchSpec, Runner, SandboxError, SandboxMode};
 use shim::protocol::Exit;
 
-use crate::common::{World, environment, exit, log};
+use crate::scene::{World, environment, exit, log};
 
 fn write(path: &Path, content: &str) {
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();

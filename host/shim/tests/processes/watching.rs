@@ -6,7 +6,7 @@ use std::time::Duration;
 use agents::{RunState, Runner, SandboxMode, Watcher};
 use rustix::process::Signal;
 
-use crate::common::{LONG, World, await_file, live, record, signal};
+use crate::scene::{LONG, World, await_file, live, record, signal};
 
 fn watcher(runner: &std::sync::Arc<Runner>) -> (Watcher, Receiver<u64>) {
     let (ended, ends) = channel();
