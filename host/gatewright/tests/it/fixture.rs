@@ -132,7 +132,7 @@ impl Place {
         assert!(done.status.success(), "{}", said(&done));
         let file = self.project_file();
         let text = fs::read_to_string(&file).unwrap();
-        let agents = format!("readable = []\nwritable = ['{}']\n", self.notes().display());
+        let agents = format!("readable = []\nwritable = ['{}']\n{USAGE}\n", self.notes().display());
         let mut opened = String::new();
         for line in text.lines().filter(|line| !line.starts_with("readable =") && !line.starts_with("writable =")) {
             opened.push_str(line);
