@@ -207,6 +207,12 @@ impl Sketch {
                 let leads = |found: &&StageSketch| found.stage.edge.as_ref().is_some_and(|edge| edge.to == *stage);
                 at(self.stages.iter().rfind(leads).map(|found| found.spans.to.clone()))
             }
+            PipelineFlaw::FailsForwards { from, .. } => at(self.find(from).map(|found| found.spans.on_fail.clone()))
+                .help(format!("name `{from}` itself or a stage before it, as a rule the developer's")),
+            PipelineFlaw::MovesOnForwards { from, .. } => {
+                at(self.find(from).map(|found| found.spans.on_moved_base.clone()))
+                    .help("name the `rebase` after which the branch was tested, e.g. \"deploy-staging:rebase\"")
+            }
             PipelineFlaw::Unproven(stage) => at(self.span_of_step(stage, "merge").or_else(|| name_of(stage)))
                 .help("put \"prove-merged\" after \"merge\""),
             PipelineFlaw::Unfenced { stage, step } => {

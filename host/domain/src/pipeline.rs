@@ -237,6 +237,26 @@ pub enum PipelineFlaw {
     /// A cycle that needs no failure.
     #[error("the edges run in a circle through `{0}`; only `on-fail` and `on-moved-base` may lead back")]
     Cycle(StageName),
+    /// A failure that would lead forwards: a `fail` would open what it shall close.
+    #[error("`on-fail` of `{from}` leads to `{to}`, which does not lie before it on the way")]
+    FailsForwards {
+        /// Whose edge.
+        from: StageName,
+        /// Where it leads.
+        to: StageName,
+    },
+    /// A moved base goes on from a rebase that lies before; from anywhere else steps would be taken as passed.
+    #[error(
+        "`on-moved-base` of `{from}` leads to `{stage}:{step}`, which is no `rebase` on its own edge or before it on the way"
+    )]
+    MovesOnForwards {
+        /// Whose edge.
+        from: StageName,
+        /// The stage that it names.
+        stage: StageName,
+        /// The step that it names.
+        step: StepName,
+    },
     /// The end is missing.
     #[error("there is no stage that ends as `done`, or none that ends as `cancelled`")]
     NoTerminal,
@@ -420,6 +440,10 @@ fn way_flaws(draft: &PipelineDraft, by_name: &BTreeMap<&StageName, &Stage>, flaw
         flaws.push(PipelineFlaw::Cycle(stage.name.clone()));
         return;
     }
+    let on_the_way = draft.stages.iter().filter(|stage| stage.name == first.name || reached.contains(&stage.name));
+    for (stage, edge) in on_the_way.filter_map(|stage| Some((stage, stage.edge.as_ref()?))) {
+        back_flaws(stage, edge, by_name, flaws);
+    }
     let mut leased = false;
     let mut next = Some(first);
     while let Some((stage, edge)) = next.and_then(|stage| Some((stage, stage.edge.as_ref()?))) {
@@ -431,6 +455,24 @@ fn way_flaws(draft: &PipelineDraft, by_name: &BTreeMap<&StageName, &Stage>, flaw
             }
         }
         next = by_name.get(&edge.to).copied();
+    }
+}
+
+/// Ways back lead back.
+fn back_flaws(stage: &Stage, edge: &Edge, by_name: &BTreeMap<&StageName, &Stage>, flaws: &mut Vec<PipelineFlaw>) {
+    let lies_before = |name: &StageName| {
+        *name == stage.name || by_name.get(name).is_some_and(|found| reached_from(found, by_name).contains(&stage.name))
+    };
+    if !lies_before(&edge.on_fail) {
+        flaws.push(PipelineFlaw::FailsForwards { from: stage.name.clone(), to: edge.on_fail.clone() });
+    }
+    let Some((target, name)) = &edge.on_moved_base else { return };
+    let there = by_name.get(target).and_then(|stage| stage.edge.as_ref());
+    let step = there.and_then(|edge| edge.steps.iter().find(|step| step.name == *name));
+    let rebases = step.is_some_and(|step| step.kind == StepKind::Action { action: Action::Rebase });
+    if !rebases || !lies_before(target) {
+        let (from, stage) = (stage.name.clone(), target.clone());
+        flaws.push(PipelineFlaw::MovesOnForwards { from, stage, step: name.clone() });
     }
 }
 

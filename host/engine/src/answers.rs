@@ -33,7 +33,7 @@ pub(crate) fn decide(plan: &mut Plan<'_>, step: &StepName, answer: &Answer, fact
     if let Answer::Stuck { kind: HoldKind::DeployedNotInMain | HoldKind::MergedUntested, reason } = answer {
         plan.freeze(reason);
     }
-    if plan.task.stop_requested && !plan.is_in_main() {
+    if plan.task.stop_requested && !plan.only_the_proof_is_left() {
         return plan.stop();
     }
     match answer {
@@ -186,7 +186,15 @@ pub(crate) fn rebase_of(plan: &Plan<'_>) -> Option<(StageName, StepName)> {
 
 /// The branch moved by another hand: what was judged is not what stands there. From the review on it is reviewed anew; on the
 /// developer's edge all is asked anew; before that nothing was judged by the branch. A held task stays held.
+///
+/// B13: where the old head is what runs, and it is not in main, a person must look first; the review waits behind the hold.
 pub(crate) fn foreign_head(plan: &mut Plan<'_>, head: &CommitId) {
+    let held = matches!(plan.task.position.activity, Activity::Held { .. });
+    if plan.runs_unmerged() && !held {
+        let reason = format!("what was deployed is not in {}: the branch moved to {head}", plan.task.base_branch);
+        plan.freeze(&reason);
+        plan.hold(HoldKind::DeployedNotInMain, &reason);
+    }
     plan.note(Entry::HeadMoved { head: head.clone(), by: MovedBy::Foreign });
     if plan.task.validated.is_some() {
         plan.note(Entry::ValidationDropped);

@@ -23,6 +23,8 @@ pub(crate) fn decide(plan: &mut Plan<'_>, intent: Intent, actor: &Actor, note: &
     }
     match (intent, activity) {
         (Intent::Stop, Activity::Acting { .. }) if plan.in_critical_window() => plan.note(Entry::StopDeferred),
+        (Intent::Stop, Activity::Held { .. }) => plan.stop(),
+        (Intent::Stop, _) if plan.only_the_proof_is_left() => plan.note(Entry::StopDeferred),
         (Intent::Stop, _) => plan.stop(),
         (Intent::Approve | Intent::ConfirmDeploy, Activity::AwaitingPerson { step, .. }) => plan.pass(&step),
         (Intent::Reject, _) => reject(plan, actor, note),
@@ -39,7 +41,12 @@ pub(crate) fn decide(plan: &mut Plan<'_>, intent: Intent, actor: &Actor, note: &
 /// Is the intent legal where the task stands?
 fn check(plan: &Plan<'_>, intent: Intent, activity: &Activity) -> Result<(), Rejected> {
     let legal = match (intent, activity) {
-        (Intent::Stop, Activity::Acting { .. }) if plan.task.stop_requested => return Err(Rejected::Duplicate),
+        (Intent::Stop, Activity::Held { .. }) => true,
+        (Intent::Stop, _)
+            if plan.task.stop_requested && (plan.in_critical_window() || plan.only_the_proof_is_left()) =>
+        {
+            return Err(Rejected::Duplicate);
+        }
         (Intent::Stop, _) => true,
         (Intent::Approve, Activity::AwaitingPerson { consent, .. }) => *consent == Consent::Approve,
         (Intent::ConfirmDeploy, Activity::AwaitingPerson { consent, .. }) => *consent == Consent::Confirm,

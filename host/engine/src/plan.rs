@@ -80,6 +80,22 @@ impl<'a> Plan<'a> {
         }
     }
 
+    /// While a person looks at what cannot be taken back, nobody else may act on the repository.
+    fn release_leases_unless_deployed(&mut self) {
+        if self.runs_unmerged() { self.leave_lines() } else { self.release_leases() }
+    }
+
+    /// What this visit deployed is not known to be in the base branch.
+    pub(crate) fn runs_unmerged(&self) -> bool {
+        let deployed_here = || {
+            let edge = self.pipeline.edge(&self.task.position.stage);
+            let deploys = |step: &&EdgeStep| step.kind == StepKind::Action { action: Action::Deploy };
+            edge.is_some_and(|edge| edge.steps.iter().filter(deploys).any(|step| self.task.passed.contains(&step.name)))
+        };
+        let stands = self.task.deployed.is_some() && (self.task.deployed == self.task.head || deployed_here());
+        stands && !self.is_in_main()
+    }
+
     pub(crate) fn release_leases(&mut self) {
         let names = self.task.leases.keys().chain(&self.task.requested).cloned().collect::<Vec<_>>();
         for name in names {
@@ -296,7 +312,7 @@ impl<'a> Plan<'a> {
             return false;
         }
         self.note(Entry::PauseSet { on: false });
-        self.release_leases();
+        self.release_leases_unless_deployed();
         let hold = Hold { kind: HoldKind::Paused, reason: "paused".to_owned(), step: step.cloned() };
         self.enter_activity(Activity::Held { hold });
         true
@@ -325,7 +341,7 @@ impl<'a> Plan<'a> {
         if keeps_leases(kind) || in_flight {
             self.leave_lines();
         } else {
-            self.release_leases();
+            self.release_leases_unless_deployed();
         }
         let text = format!("{} is held: {reason}", self.task.work_item);
         self.enter_activity(Activity::Held { hold: Hold { kind, reason, step } });
@@ -366,11 +382,25 @@ impl<'a> Plan<'a> {
         self.want(Effect::CleanUp);
     }
 
+    /// The commit landed, and nothing that acts outside is left on the way: a stop has nothing to stop.
+    pub(crate) fn only_the_proof_is_left(&self) -> bool {
+        let Some(edge) = self.pipeline.edge(&self.task.position.stage) else { return false };
+        let proves =
+            |step: &EdgeStep| matches!(step.kind, StepKind::Action { action: Action::Merge | Action::ProveMerged });
+        let left = |step: &&EdgeStep| !self.task.passed.contains(&step.name);
+        let ends = self.pipeline.terminal(Terminality::Done).is_some_and(|done| done.name == edge.to);
+        self.is_in_main() && ends && edge.steps.iter().filter(left).all(proves)
+    }
+
     pub(crate) fn settle_cancelled(&mut self) {
+        let said = match &self.task.merged {
+            Some(commit) => format!("was stopped; its commit {commit} is in {} already", self.task.base_branch),
+            None => "was stopped".to_owned(),
+        };
         if let Some(stage) = self.pipeline.terminal(Terminality::Cancelled).map(|stage| stage.name.clone()) {
             self.note_visit(&stage);
         }
-        self.settle(Terminality::Cancelled, Notice::Cancelled, "was stopped");
+        self.settle(Terminality::Cancelled, Notice::Cancelled, &said);
     }
 
     /// Is the commit that was tested proven to be in the base branch?

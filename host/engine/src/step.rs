@@ -48,12 +48,12 @@ pub fn step(pipeline: &Pipeline, task: &Task, event: &Event, now: Timestamp) -> 
     Ok(plan.finish())
 }
 
-/// A stop that was put off takes hold as soon as the irreversible step is left, whatever ended it. Where the commit landed, the
-/// task goes on to its end instead: cancelled would be a lie.
+/// A stop that was put off takes hold as soon as the irreversible step is left, whatever ended it. Where the commit landed
+/// and nothing is left but its proof, the task goes on to its end instead: cancelled would be a lie.
 fn stop_if_it_waited(plan: &mut Plan<'_>, before: &Task) {
     let left = matches!(before.position.activity, Activity::Acting { .. }) && plan.task.epoch != before.epoch;
     let ends = matches!(plan.task.position.activity, Activity::Stopping | Activity::Settled { .. });
-    if plan.task.stop_requested && left && !ends && !plan.is_in_main() {
+    if plan.task.stop_requested && left && !ends && !plan.only_the_proof_is_left() {
         plan.stop();
     }
 }

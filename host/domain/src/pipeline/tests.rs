@@ -104,6 +104,19 @@ fn a_moved_base_leads_to_a_step_that_is_there() {
 }
 
 #[test]
+fn ways_back_lead_back() {
+    let forwards = told(|stages| edge(stages, 0).on_fail = name("testing"));
+    assert_eq!(forwards, ["`on-fail` of `development` leads to `testing`, which does not lie before it on the way"]);
+    let done = told(|stages| edge(stages, 1).on_fail = name("done"));
+    assert_eq!(done, ["`on-fail` of `testing` leads to `done`, which does not lie before it on the way"]);
+    let moved = |stage: &str, step: &str| Some((name(stage), StepName::new(step).unwrap()));
+    let ahead = told(|stages| edge(stages, 0).on_moved_base = moved("testing", "rebase"));
+    assert!(ahead[0].starts_with("`on-moved-base` of `development` leads to `testing:rebase`"), "{ahead:?}");
+    let skips = told(|stages| edge(stages, 1).on_moved_base = moved("testing", "merge"));
+    assert!(skips[0].starts_with("`on-moved-base` of `testing` leads to `testing:merge`"), "{skips:?}");
+}
+
+#[test]
 fn what_is_no_terminal_leads_on_and_a_terminal_does_not() {
     assert_eq!(told(|stages| stages[1].edge = None)[0], "the stage `testing` is no terminal and has no edge");
     let out = told(|stages| stages[2].edge = stages[0].edge.clone());

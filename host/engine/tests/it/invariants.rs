@@ -24,7 +24,7 @@ pub(crate) struct Transition<'a> {
     pub(crate) crossed: &'a BTreeSet<StageName>,
 }
 
-pub(crate) const ALL: [fn(&Transition<'_>); 19] = [
+pub(crate) const ALL: [fn(&Transition<'_>); 20] = [
     what_is_wanted_is_what_the_entries_fold_to,
     the_epoch_grows_exactly_when_the_activity_changes,
     leaving_an_activity_and_only_that_cancels_its_jobs_first,
@@ -39,6 +39,7 @@ pub(crate) const ALL: [fn(&Transition<'_>); 19] = [
     only_a_person_ends_a_hold,
     who_awaits_a_person_or_has_ended_holds_no_lease,
     who_is_held_stands_in_no_line,
+    what_runs_unmerged_keeps_its_leases_through_a_hold,
     what_cannot_be_taken_back_runs_under_a_lease,
     lease_changes_are_what_the_entries_say,
     a_waive_never_goes_over_a_proof_a_consent_or_security,
@@ -297,6 +298,18 @@ fn each_entry(it: &Transition<'_>, mut look: impl FnMut(&Task, &Entry)) {
     for entry in &it.step.entries {
         look(&task, entry);
         task.fold(entry);
+    }
+}
+
+/// Deployed, and not in main: nobody else may act on the repository because a person looks.
+pub(crate) fn what_runs_unmerged_keeps_its_leases_through_a_hold(it: &Transition<'_>) {
+    let (before, after) = (it.before, it.after);
+    let unmerged = after.deployed.is_some() && after.deployed == before.head && after.merged != after.validated;
+    let keeps = matches!(after.position.activity, Activity::Held { .. }) && before.head.is_some();
+    if unmerged && keeps && before.position.stage == after.position.stage {
+        for name in before.leases.keys() {
+            assert!(after.leases.contains_key(name), "{name} was given away while what was deployed is not in main");
+        }
     }
 }
 

@@ -1,12 +1,17 @@
 //! Leases belong to tasks and are fenced (catalogue D1).
 
 use domain::effect::{Change, Effect};
-use domain::event::{Answer, Event, Intent};
+use domain::event::{Answer, Event, Intent, Observation};
 use domain::ids::FenceToken;
-use domain::verdict::InfraCause;
+use domain::task::HoldKind;
+use domain::verdict::{GateHold, InfraCause};
 
 use crate::pipelines::{full, full_with_one_lease, lease, quick};
-use crate::world::World;
+use crate::world::{World, commit};
+
+fn refused() -> Event {
+    Event::Observed { observation: Observation::RefusedAtForge { by: "bob".to_owned() } }
+}
 
 #[test]
 fn d1_1_a_task_in_line_for_the_lease_waits_where_it_stands_and_spends_nothing() {
@@ -77,4 +82,51 @@ fn jobs_before_the_lease_ask_for_none() {
     world.walk_to("testing judging tests-passed");
     assert!(world.jobs.iter().all(|(_, wanted)| wanted.lease.is_none()));
     assert!(matches!(world.jobs[0].1.effect, Effect::Judge { .. }));
+}
+
+/// Whatever makes a person look between the deploy and the merge, nobody else deploys over what runs.
+#[test]
+fn b13_what_was_deployed_keeps_its_lease_until_it_is_in_main() {
+    let infra = || Answer::Infra { cause: InfraCause::Time, message: "no answer".to_owned(), retry_after: None };
+    let holds: [fn(&mut World); 3] = [
+        |world| drop(world.answer(Answer::Hold { kind: GateHold::Blocked, reason: "look".to_owned() })),
+        |world| drop(world.answer(Answer::Stuck { kind: HoldKind::Blocked, reason: "a guard".to_owned() })),
+        |world| drop(world.tell(&refused()).unwrap()),
+    ];
+    for hold in holds {
+        let mut world = World::new(full());
+        world.walk_to("deploy judging deploy-status");
+        hold(&mut world);
+        assert!(world.stands().starts_with("deploy held"), "{}", world.stands());
+        assert!(world.task.leases.contains_key(&lease("merge")), "{}", world.stands());
+        world.intent(Intent::Stop, "").unwrap();
+        assert!(world.task.leases.is_empty(), "a stop gives it back");
+    }
+    let mut world = World::new(full());
+    world.walk_to("deploy acting deploy");
+    world.go_on();
+    world.intent(Intent::Pause, "").unwrap();
+    world.go_on();
+    assert_eq!(world.hold_kind(), Some(HoldKind::Paused));
+    assert!(world.task.leases.contains_key(&lease("merge")));
+    world.intent(Intent::Resume, "").unwrap();
+    while world.hold_kind().is_none() {
+        world.answer(infra());
+        if world.hold_kind().is_none() {
+            world.go_on();
+        }
+    }
+    assert_eq!(world.hold_kind(), Some(HoldKind::InfraExhausted));
+    assert!(world.task.leases.contains_key(&lease("merge")));
+}
+
+#[test]
+fn b13_a_push_over_what_was_deployed_holds_freezes_and_is_reviewed_when_a_person_says_so() {
+    let mut world = World::new(full());
+    world.walk_to("deploy judging deploy-status");
+    world.answer(Answer::HeadMoved { head: commit(77) });
+    assert_eq!((world.hold_kind(), world.frozen.len()), (Some(HoldKind::DeployedNotInMain), 1));
+    assert!(world.task.leases.contains_key(&lease("merge")));
+    world.intent(Intent::Resume, "").unwrap();
+    assert_eq!(world.stands(), "review running");
 }

@@ -4,6 +4,7 @@ use domain::effect::{Effect, Notice};
 use domain::entry::Entry;
 use domain::event::{Answer, Event, Intent, Observation, StepFacts};
 use domain::task::{HoldKind, Terminality};
+use domain::verdict::InfraCause;
 use engine::Rejected;
 
 use crate::pipelines::{full, quick};
@@ -93,6 +94,20 @@ fn i4_3_a_stop_does_not_hide_that_main_holds_what_nobody_tested() {
     world.intent(Intent::Stop, "").unwrap();
     world.answer(Answer::Stuck { kind: HoldKind::MergedUntested, reason: "merged by bob, untested".to_owned() });
     assert_eq!((world.stands().as_str(), world.frozen.len()), ("testing stopping", 1));
+}
+
+#[test]
+fn i4_3_a_stop_between_the_merge_and_its_proof_ends_as_done() {
+    let mut world = World::new(quick());
+    world.walk_to("testing acting prove-merged");
+    world.answer(Answer::Infra { cause: InfraCause::Time, message: "no answer".to_owned(), retry_after: None });
+    assert_eq!(world.stands(), "testing waiting prove-merged");
+    world.intent(Intent::Stop, "").unwrap();
+    assert_eq!(world.stands(), "testing waiting prove-merged");
+    assert_eq!(world.intent(Intent::Stop, ""), Err(Rejected::Duplicate));
+    world.go_on();
+    world.go_on();
+    assert_eq!(world.task.end(), Some(Terminality::Done));
 }
 
 #[test]

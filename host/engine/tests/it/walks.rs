@@ -283,6 +283,7 @@ hold_on_random_walks![
     only_a_person_ends_a_hold,
     who_awaits_a_person_or_has_ended_holds_no_lease,
     who_is_held_stands_in_no_line,
+    what_runs_unmerged_keeps_its_leases_through_a_hold,
     what_cannot_be_taken_back_runs_under_a_lease,
     lease_changes_are_what_the_entries_say,
     a_waive_never_goes_over_a_proof_a_consent_or_security,
