@@ -129,8 +129,13 @@ impl Forge for EmbeddedForge {
         refs::task_branches(self)
     }
 
-    fn delete_branch(&self, branch: &BranchName, expected: &CommitId) -> Result<(), ForgeError> {
-        refs::delete(self, branch, expected)
+    fn discard_branch(
+        &self,
+        task: TaskId,
+        branch: &BranchName,
+        from: &CommitId,
+    ) -> Result<Option<CommitId>, ForgeError> {
+        refs::discard(self, task, branch, from)
     }
 
     fn prepare_clone(&self, request: &CloneRequest) -> Result<PreparedClone, ForgeError> {

@@ -66,7 +66,7 @@ impl RunnerConfig {
             detect_toolchains: true,
             home: home.into(),
             path: path.into(),
-            right: Duration::from_hours(24),
+            right: Duration::from_millis(conductor::RIGHT.0),
         }
     }
 }

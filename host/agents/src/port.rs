@@ -188,6 +188,10 @@ impl Runs for ShimRuns {
         }
     }
 
+    fn prolong(&self, run: RunId, until: Timestamp) -> Result<(), LaunchError> {
+        self.runner.renew_right(run.0, until.0).map_err(infra)
+    }
+
     fn watch(&self, run: RunId) {
         if let Err(error) = self.watcher.add(run.0) {
             tracing::error!(%run, %error, "a run cannot be watched");

@@ -8,7 +8,6 @@ use domain::pipeline::Action;
 use domain::task::{HoldKind, Task};
 use domain::verdict::InfraCause;
 
-use crate::Conductor;
 use crate::finish::{complaint, host_finding, indented};
 use crate::guard::Guarded;
 use crate::launch::{Halt, clone_request, command_launch, mark};
@@ -16,6 +15,7 @@ use crate::ports::forge::{Forge, ForgeError};
 use crate::ports::runs::{Ending, ExitRecord, RunState};
 use crate::ports::store::{NewEvaluation, RunRow, StoreError};
 use crate::project::HookName;
+use crate::{Conductor, Work};
 
 /// The exit code by which a hook says that it could not try: the system's fault, nobody's work (catalogue G9, the third outcome).
 const HOOK_COULD_NOT_TRY: i32 = 2;
@@ -27,7 +27,10 @@ impl Conductor {
             Ok(RunState::Live { pid }) => return self.adopt(claim, pid),
             Ok(RunState::Ended(_) | RunState::Lost) => return self.finish(claim),
             Ok(RunState::Absent | RunState::Prepared) => {}
-            Err(error) => return self.answer_infra(claim, step, &error.to_string()),
+            Err(error) => {
+                self.look_later(Work::Perform(Box::new(claim.clone())), &error);
+                return Ok(());
+            }
         }
         let Some(forge) = self.forge(&claim.task.project) else {
             return self.answer_infra(claim, step, "the project is not configured on this host any more");
@@ -111,8 +114,14 @@ impl Conductor {
         }
     }
 
-    /// B13: just before the deploy the base is read again.
+    /// B13: just before the deploy base and branch are read again.
     fn deploy(&self, claim: &Claim, step: &StepName, task: &Task, forge: &dyn Forge) -> Result<(), StoreError> {
+        let stands = task.branch.as_ref().map(|branch| forge.branch_head(branch)).transpose();
+        match stands {
+            Ok(stands) if stands.as_ref().and_then(Option::as_ref) == task.head.as_ref() => {}
+            Ok(stands) => return self.head_moved(claim, step, stands.flatten()),
+            Err(error) => return self.answer_infra(claim, step, &error.to_string()),
+        }
         match forge.base_head(&task.base_branch) {
             Ok(base) if task.base.as_ref() == Some(&base) => self.hook(claim, step, task, HookName::Deploy, forge),
             Ok(base) => self.answer(claim, step, Answer::BaseMoved { base }, StepFacts::default(), None, None),
@@ -174,7 +183,16 @@ impl Conductor {
             return Ok((answer, StepFacts::default()));
         };
         let Ending::Exited(code) = record.ending else {
-            return Ok((infra_answer(&complaint(record).unwrap_or_default()), StepFacts::default()));
+            let cause = complaint(record).unwrap_or_default();
+            let answer = match (&record.ending, action) {
+                // It may have been half-way: a second deploy over it is a person's to order.
+                (Ending::TimedOut | Ending::Signaled(_) | Ending::Cancelled | Ending::LogFull, Action::Deploy) => {
+                    let reason = format!("what the deploy hook did is not known: {cause}");
+                    Answer::Stuck { kind: HoldKind::FateUnknown, reason }
+                }
+                _ => infra_answer(&cause),
+            };
+            return Ok((answer, StepFacts::default()));
         };
         match action {
             Action::Retest => self.retest_answer(&task, code, row),

@@ -1,17 +1,21 @@
 //! Ending what was begun: runs of cancelled jobs, and all of a stopped task.
 
 use domain::effect::{Claim, run_of};
-use domain::event::Event;
-use domain::ids::{FenceToken, JobId};
+use domain::event::{Event, Spent};
+use domain::ids::{FenceToken, JobId, RunId};
+use domain::task::Task;
 use domain::time::Milliseconds;
 
-use crate::Conductor;
-use crate::ports::runs::RunState;
+use crate::finish::fill;
+use crate::ports::forge::ForgeError;
+use crate::ports::runs::{ExitRecord, RunState};
 use crate::ports::store::StoreError;
-use crate::project::UsageReader;
+use crate::{Conductor, Work};
 
 /// How long a clean-up waits for the task's runs before it looks again.
 const LOOK_AGAIN: Milliseconds = Milliseconds(500);
+/// How long a run that cannot be looked at is left alone before the next try.
+pub(crate) const UNREADABLE_PAUSE: Milliseconds = Milliseconds::from_seconds(10);
 
 impl Conductor {
     /// The job was cancelled while its run was under way: the tree ends, and the job closes after it.
@@ -21,24 +25,50 @@ impl Conductor {
             Ok(RunState::Live { .. }) => {
                 if let Err(error) = self.outside.runs.cancel(run) {
                     tracing::error!(%error, %job, "the run of a cancelled job could not be ended");
+                    self.later(Work::Cancel(job, token), UNREADABLE_PAUSE);
                 }
                 self.outside.runs.watch(run);
                 return Ok(());
             }
             Ok(RunState::Ended(record)) => {
-                let spent = self.spent(run, &UsageReader::None, Some(&record));
+                let spent = self.close_run(run, Some(&record))?;
                 self.outside.store.close_cancelled(job, token, spent, self.now())?;
             }
             Err(error) => {
-                // It may live: the job stays claimed, and the next tick looks again.
+                // It may live: the job stays claimed until that is known.
                 tracing::warn!(%error, %job, "the run of a cancelled job cannot be looked at");
+                self.later(Work::Cancel(job, token), UNREADABLE_PAUSE);
+                return Ok(());
             }
-            Ok(RunState::Absent | RunState::Prepared | RunState::Lost) => {
+            Ok(RunState::Lost) => {
+                let spent = self.close_run(run, None)?;
+                self.outside.store.close_cancelled(job, token, spent, self.now())?;
+            }
+            Ok(RunState::Absent | RunState::Prepared) => {
                 self.outside.store.close_cancelled(job, token, None, self.now())?;
             }
         }
         self.forget_cancelled(job);
         Ok(())
+    }
+
+    /// The run's row says how it ended, and what it cost is read as of any other run.
+    fn close_run(&self, run: RunId, record: Option<&ExitRecord>) -> Result<Option<Spent>, StoreError> {
+        let mut row = match self.outside.store.run(run) {
+            Ok(row) => row,
+            Err(StoreError::NotFound { .. }) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let task = self.outside.store.task(row.task)?;
+        let spent = self.spent(run, &self.usage_reader(&task, row.role), record);
+        if let Some(record) = record {
+            fill(&mut row, record);
+        }
+        row.ended_at.get_or_insert(self.now());
+        row.outcome = Some("cancelled".to_owned());
+        row.spent = spent;
+        self.outside.store.put_run(&row)?;
+        Ok(spent)
     }
 
     /// After a stop: only when no job of the task is claimed any more is its tree empty; then clone and branch go.
@@ -50,33 +80,42 @@ impl Conductor {
             return self.outside.store.give_back(claim.job.id, claim.token, at, "its runs are ending");
         }
         let task = self.fresh(claim)?;
-        if let Some(forge) = self.forge(&task.project) {
-            let gone = forge.remove_clones(task.id).and_then(|()| match (&task.branch, &task.head) {
-                (Some(branch), Some(head)) => forge.delete_branch(branch, head),
-                _ => Ok(()),
-            });
-            if let Err(error) = gone {
-                tracing::warn!(%error, task = %task.id, "the clone or branch of a stopped task is still there");
-                let at = self.now().plus(Milliseconds::from_seconds(2 << claim.job.attempt.min(8)));
-                return self.outside.store.give_back(claim.job.id, claim.token, at, &error.to_string());
-            }
+        if let Err(error) = self.remove_all(&task) {
+            tracing::warn!(%error, task = %task.id, "the clone or branch of a stopped task is still there");
+            let at = self.now().plus(Milliseconds::from_seconds(2 << claim.job.attempt.min(8)));
+            return self.outside.store.give_back(claim.job.id, claim.token, at, &error.to_string());
         }
         self.complete(claim, Event::CleanedUp { epoch: claim.job.epoch }, None, None).map(|_| ())
     }
 
+    /// Removes clones and branch of a task that ended. Work that another hand pushed to the branch is nobody's to throw away: then
+    /// the branch stays, and the task's timeline says so.
+    fn remove_all(&self, task: &Task) -> Result<(), CleanUpError> {
+        let Some(forge) = self.forge(&task.project) else { return Ok(()) };
+        forge.remove_clones(task.id)?;
+        let (Some(branch), Some(head)) = (&task.branch, &task.head) else { return Ok(()) };
+        if let Some(kept) = forge.discard_branch(task.id, branch, head)? {
+            let note = format!("the branch {branch} was kept: another hand moved it to {kept}");
+            self.outside.store.apply(task.id, &Event::AftermathEnded { note }, self.now())?;
+        }
+        Ok(())
+    }
+
     /// A task that is done needs its clone and its branch no more. Its commits are in the base branch.
     pub(crate) fn tidy(&self, claim: &Claim) -> Result<(), StoreError> {
-        let task = &claim.task;
-        let mut note = "the clone and the branch were removed".to_owned();
-        if let Some(forge) = self.forge(&task.project) {
-            let gone = forge.remove_clones(task.id).and_then(|()| match (&task.branch, &task.head) {
-                (Some(branch), Some(head)) => forge.delete_branch(branch, head),
-                _ => Ok(()),
-            });
-            if let Err(error) = gone {
-                note = format!("the clone or the branch could not be removed: {error}");
-            }
-        }
+        let note = match self.remove_all(&claim.task) {
+            Ok(()) => "the clone and the branch were removed".to_owned(),
+            Err(CleanUpError::Store(error)) => return Err(error),
+            Err(CleanUpError::Forge(error)) => format!("the clone or the branch could not be removed: {error}"),
+        };
         self.complete(claim, Event::AftermathEnded { note }, None, None).map(|_| ())
     }
+}
+
+#[derive(Debug, thiserror::Error)]
+enum CleanUpError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Forge(#[from] ForgeError),
 }

@@ -8,14 +8,15 @@ use domain::pipeline::Action;
 use domain::task::Task;
 use domain::verdict::{Finding, Severity};
 
-use crate::Conductor;
+use crate::cleanup::UNREADABLE_PAUSE;
 use crate::launch::{clone_key, mark};
 use crate::ports::forge::{
     CollectLimits, Forge, ForgeError, PathRules, TakeOver, Trespass, TrespassKind, auto_commit_message,
 };
-use crate::ports::runs::{Ending, ExitRecord, RunState};
+use crate::ports::runs::{Ending, ExitRecord, LaunchError, RunState};
 use crate::ports::store::{RunRow, StoreError};
 use crate::project::{UsageReader, Worker};
+use crate::{Conductor, Work};
 
 /// How much of a log stands in a finding or a report, in bytes.
 const EXCERPT: u64 = 6_000;
@@ -31,7 +32,10 @@ impl Conductor {
                 return Ok(());
             }
             Ok(RunState::Lost | RunState::Absent | RunState::Prepared) => None,
-            Err(error) => return self.run_failed_to_start(claim, &error.to_string()),
+            Err(error) => {
+                self.look_later(Work::Finish(Box::new(claim.clone())), &error);
+                return Ok(());
+            }
         };
         let mut row = self.outside.store.run(run)?;
         if let Some(record) = &record {
@@ -44,6 +48,22 @@ impl Conductor {
             Effect::Launch { role, .. } => self.finish_work(claim, *role, record.as_ref(), row),
             Effect::Act { step, action } => self.finish_hook(claim, step, *action, record.as_ref(), row),
             _ => Ok(()),
+        }
+    }
+
+    /// Whether the run lives is not known, and a second one beside it would be the worst answer: the claim stays, and the same
+    /// folder is looked at again.
+    pub(crate) fn look_later(&self, work: Work, error: &LaunchError) {
+        tracing::error!(%error, ?work, "a run cannot be looked at");
+        self.later(work, UNREADABLE_PAUSE);
+    }
+
+    /// How the cost of a role's runs is read.
+    pub(crate) fn usage_reader(&self, task: &Task, role: Role) -> UsageReader {
+        let settings = self.settings(&task.project);
+        match settings.as_ref().and_then(|settings| settings.workers.get(&role)) {
+            Some(Worker::Agent(agent)) => agent.usage.clone(),
+            _ => UsageReader::None,
         }
     }
 
@@ -65,11 +85,7 @@ impl Conductor {
         let task = self.fresh(claim)?;
         let settings = self.settings(&task.project);
         let worker = settings.as_ref().and_then(|settings| settings.workers.get(&role));
-        let reader = match worker {
-            Some(Worker::Agent(agent)) => agent.usage.clone(),
-            _ => UsageReader::None,
-        };
-        let spent = self.spent(row.id, &reader, record);
+        let spent = self.spent(row.id, &self.usage_reader(&task, role), record);
         row.report = self.outside.runs.report(row.id);
         let outcome = match (worker, record) {
             (_, None) => undelivered("the run was lost: its shim is gone and left no record"),
@@ -328,7 +344,7 @@ fn said(outcome: &RunOutcome) -> String {
     }
 }
 
-fn fill(row: &mut RunRow, record: &ExitRecord) {
+pub(crate) fn fill(row: &mut RunRow, record: &ExitRecord) {
     row.ended_at = Some(record.ended_at);
     row.timed_out = record.ending == Ending::TimedOut;
     row.exit_code = match record.ending {

@@ -9,7 +9,6 @@ use domain::ids::{BranchName, CommitId};
 use domain::task::Task;
 use domain::verdict::Finding;
 
-use crate::Conductor;
 use crate::brief::{Material, Told, write};
 use crate::guard::Guarded;
 use crate::ports::forge::{CloneKey, CloneRequest, Forge, ForgeError, Mark};
@@ -17,6 +16,7 @@ use crate::ports::runs::{Launch, LaunchError, RunState};
 use crate::ports::store::{Applied, RunRow, StoreError};
 use crate::ports::tracker::TrackerError;
 use crate::project::{CommandSpec, Worker};
+use crate::{Conductor, Work};
 
 /// A title's share of a branch name, in characters (catalogue A5).
 const SLUG_LENGTH: usize = 30;
@@ -26,7 +26,10 @@ impl Conductor {
         let run = run_of(claim.job.id);
         let found = match self.outside.runs.inspect(run) {
             Ok(found) => found,
-            Err(error) => return self.undelivered(claim, &error.to_string()),
+            Err(error) => {
+                self.look_later(Work::Perform(Box::new(claim.clone())), &error);
+                return Ok(());
+            }
         };
         match found {
             RunState::Live { pid } => self.adopt(claim, pid),
@@ -195,23 +198,21 @@ impl Conductor {
     fn cut_branch(&self, claim: &Claim, task: &Task, forge: &dyn Forge) -> Result<Task, Halt> {
         let base = forge.base_head(&task.base_branch).map_err(|error| Halt::Infra(error.to_string()))?;
         let (branch, from) = free_branch(task, forge, &mark(claim), &base)?;
-        let event = Event::BranchCut { epoch: claim.job.epoch, branch, base: from };
+        let documents = vec![self.business_request(task)?];
+        let event = Event::BranchCut { epoch: claim.job.epoch, branch, base: from, documents };
         match self.outside.store.apply(task.id, &event, self.now())? {
-            Applied::Stepped { task, .. } => {
-                self.business_request(&task)?;
-                Ok(*task)
-            }
+            Applied::Stepped { task, .. } => Ok(*task),
             Applied::Rejected(_) => Err(Halt::Told),
         }
     }
 
     /// A11: what the ticket says, as the document that the host itself writes.
-    fn business_request(&self, task: &Task) -> Result<(), StoreError> {
+    fn business_request(&self, task: &Task) -> Result<NewDocument, StoreError> {
         let description = self.outside.store.blob(&task.description)?;
         let said = String::from_utf8_lossy(&description);
         let said = if said.trim().is_empty() { "(the ticket has no description)" } else { said.trim_end() };
         let text = format!("# {}: {}\n\n## Description\n\n{said}\n", task.work_item, task.title);
-        let document = NewDocument {
+        Ok(NewDocument {
             kind: DocumentKind::BusinessRequest,
             name: DocumentKind::BusinessRequest.file_name().to_owned(),
             stage: task.position.stage.clone(),
@@ -219,8 +220,7 @@ impl Conductor {
             run: None,
             size: text.len() as u64,
             blob: self.outside.store.put_blob(text.as_bytes())?,
-        };
-        self.outside.store.put_document(task.id, &document, self.now()).map(|_| ())
+        })
     }
 
     fn brief(&self, task: &Task, role: Role, prompt: &str, attempt: u32) -> Result<String, StoreError> {

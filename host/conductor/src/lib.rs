@@ -16,10 +16,11 @@ mod finish;
 mod guard;
 mod judge;
 mod launch;
+mod observe;
 pub mod ports;
 pub mod project;
 mod schedule;
 pub mod view;
 mod world;
 
-pub use schedule::{Conductor, Outside, Tick, Work};
+pub use schedule::{Conductor, Outside, RIGHT, Tick, Work};

@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
-use domain::effect::{Claim, Effect};
+use domain::effect::{Claim, Effect, JobClass};
 use domain::event::Event;
 use domain::ids::{DeliveryId, FenceToken, JobId, ProjectName, RunId};
 use domain::task::Task;
 use domain::time::{Milliseconds, Timestamp};
 
+use crate::observe::LOOK_INTERVAL;
 use crate::ports::clock::Clock;
 use crate::ports::forge::Forge;
 use crate::ports::plugins::Plugins;
@@ -23,6 +24,14 @@ use crate::project::ProjectSettings;
 
 /// After the store refused a write, its work is tried again no sooner than this.
 const STORE_PAUSE: Milliseconds = Milliseconds::from_seconds(2);
+/// After performing an aftermath effect panicked, it is tried again no sooner than this; the pause doubles.
+const PANIC_PAUSE: Milliseconds = Milliseconds::from_seconds(2);
+/// Panics of one aftermath effect before it is given up.
+const PANICS: u32 = 5;
+/// How long a run may live on without a host. It is prolonged while a host lives.
+pub const RIGHT: Milliseconds = Milliseconds::from_seconds(24 * 3600);
+/// From one prolonging of a run's right to the next.
+const RIGHT_INTERVAL: Milliseconds = Milliseconds::from_seconds(3600);
 
 /// The ports, wired.
 pub struct Outside {
@@ -53,8 +62,8 @@ pub struct Conductor {
 
 #[derive(Default)]
 struct State {
-    /// Jobs whose run is under a shim.
-    live: BTreeMap<JobId, Claim>,
+    /// Jobs whose run is under a shim, and when its right is prolonged next.
+    live: BTreeMap<JobId, (Claim, Timestamp)>,
     /// Cancelled jobs whose run is being ended.
     cancelling: BTreeMap<JobId, FenceToken>,
     /// Jobs that a thread performs at this moment: their run, if any, is not ended before the thread is through.
@@ -63,6 +72,10 @@ struct State {
     again: Vec<(Timestamp, Work)>,
     /// Deliveries under way.
     expanding: BTreeSet<DeliveryId>,
+    /// Projects whose forge is being looked at.
+    observing: BTreeSet<ProjectName>,
+    /// When the forges are looked at next.
+    next_look: Timestamp,
 }
 
 /// One piece of work. Pieces are independent of each other: any thread may take any.
@@ -76,6 +89,8 @@ pub enum Work {
     Cancel(JobId, FenceToken),
     /// Find out what a delivery means.
     Expand(Box<Delivery>),
+    /// Look at what other hands did at a project's forge.
+    Observe(ProjectName),
 }
 
 /// What a look found.
@@ -83,7 +98,8 @@ pub enum Work {
 pub struct Tick {
     /// To be performed, in any order.
     pub work: Vec<Work>,
-    /// When to look again at the latest; none: when something happens.
+    /// When to look again at the latest; none: when something happens. A look at the forges wakes nobody: it goes along with
+    /// the first tick after its time.
     pub look_again: Option<Timestamp>,
 }
 
@@ -121,6 +137,8 @@ impl Conductor {
     pub fn tick(&self, limits: &ClaimLimits, capacity: usize) -> Result<Tick, StoreError> {
         let mut tick = Tick::default();
         self.take_ended(&mut tick);
+        self.prolong_rights();
+        self.look_at_forges(&mut tick);
         let failed_before = self.take_again(&mut tick);
         for (job, token) in self.outside.store.cancelled_claims(&self.me)? {
             let mut state = self.state();
@@ -170,16 +188,49 @@ impl Conductor {
             if let Some(token) = state.cancelling.get(&job).copied() {
                 tick.work.push(Work::Cancel(job, token));
                 state.live.remove(&job);
-            } else if let Some(claim) = state.live.remove(&job) {
+            } else if let Some((claim, _)) = state.live.remove(&job) {
                 state.busy.insert(job);
                 tick.work.push(Work::Finish(Box::new(claim)));
             }
         }
     }
 
+    /// A host that goes on living lets its runs live: their right is prolonged long before it ends.
+    fn prolong_rights(&self) {
+        let now = self.now();
+        let mut due = Vec::new();
+        for (job, (_, at)) in &mut self.state().live {
+            if *at <= now {
+                *at = now.plus(RIGHT_INTERVAL);
+                due.push(domain::effect::run_of(*job));
+            }
+        }
+        for run in due {
+            if let Err(error) = self.outside.runs.prolong(run, now.plus(RIGHT)) {
+                tracing::warn!(%run, %error, "the run's right was not prolonged");
+            }
+        }
+    }
+
+    fn look_at_forges(&self, tick: &mut Tick) {
+        let now = self.now();
+        let projects = self.forges.read().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect::<Vec<_>>();
+        let mut state = self.state();
+        if state.next_look > now {
+            return;
+        }
+        state.next_look = now.plus(LOOK_INTERVAL);
+        for project in projects {
+            if state.observing.insert(project.clone()) {
+                tick.work.push(Work::Observe(project));
+            }
+        }
+    }
+
     pub(crate) fn keep_live(&self, claim: &Claim) {
         self.outside.probe.at(Point::Done, claim);
-        self.state().live.insert(claim.job.id, claim.clone());
+        // At once: an adopted run may have lived for long on the right that an earlier host gave it.
+        self.state().live.insert(claim.job.id, (claim.clone(), self.now()));
         self.outside.runs.watch(domain::effect::run_of(claim.job.id));
     }
 
@@ -193,33 +244,83 @@ impl Conductor {
     pub fn perform(&self, work: Work) -> Result<(), StoreError> {
         let about = match &work {
             Work::Perform(claim) | Work::Finish(claim) => Some(claim.task.id),
-            Work::Cancel(..) | Work::Expand(_) => None,
+            Work::Cancel(..) | Work::Expand(_) | Work::Observe(_) => None,
         };
         let result = catch_unwind(AssertUnwindSafe(|| self.perform_one(&work)));
-        match &work {
-            Work::Expand(delivery) => self.state().expanding.remove(&delivery.id),
-            Work::Perform(claim) | Work::Finish(claim) => self.state().busy.remove(&claim.job.id),
-            Work::Cancel(..) => false,
-        };
+        self.no_longer_busy(&work);
         match result {
             Ok(Err(error @ (StoreError::Full(_) | StoreError::Refused(_) | StoreError::NotFound { .. }))) => {
-                if matches!(work, Work::Perform(_) | Work::Finish(_)) {
-                    let at = self.now().plus(STORE_PAUSE);
-                    self.state().again.push((at, work));
-                }
+                self.later(work, STORE_PAUSE);
                 Err(error)
             }
             Ok(Err(StoreError::Stale { job })) => {
                 tracing::info!(%job, "the job passed on to another owner meanwhile");
+                if let Work::Cancel(job, _) = work {
+                    self.forget_cancelled(job);
+                }
                 Ok(())
             }
             Ok(result) => result,
             Err(panic) => {
                 let message = panic_text(panic.as_ref());
                 tracing::error!(?about, message, "performing panicked");
-                let Some(task) = about else { return Ok(()) };
-                self.outside.store.apply(task, &Event::Panicked { message }, self.now()).map(|_| ())
+                self.after_a_panic(work, &message)
             }
+        }
+    }
+
+    fn no_longer_busy(&self, work: &Work) {
+        let mut state = self.state();
+        match work {
+            Work::Perform(claim) | Work::Finish(claim) => state.busy.remove(&claim.job.id),
+            Work::Observe(project) => state.observing.remove(project),
+            Work::Expand(delivery) => state.expanding.remove(&delivery.id),
+            Work::Cancel(..) => false,
+        };
+    }
+
+    /// The same work again, no sooner than this. What it holds stays held: the claim, the delivery's place, the end that is due.
+    pub(crate) fn later(&self, work: Work, pause: Milliseconds) {
+        let at = self.now().plus(pause);
+        let mut state = self.state();
+        match &work {
+            // The next look finds it by itself.
+            Work::Observe(_) => return,
+            Work::Expand(delivery) => drop(state.expanding.insert(delivery.id)),
+            Work::Perform(_) | Work::Finish(_) | Work::Cancel(..) => {}
+        }
+        state.again.push((at, work));
+    }
+
+    /// The task that the work was about is held; the job itself does not stay claimed by a host that will not finish it.
+    fn after_a_panic(&self, work: Work, message: &str) -> Result<(), StoreError> {
+        let now = self.now();
+        match work {
+            Work::Perform(claim) | Work::Finish(claim) => {
+                let drives = claim.job.effect.class() == JobClass::Drive && claim.job.effect != Effect::CleanUp;
+                if drives {
+                    let event = Event::Panicked { message: message.to_owned() };
+                    return self.outside.store.apply(claim.task.id, &event, now).map(|_| ());
+                }
+                let why = format!("performing it panicked: {message}");
+                let put_off = now.plus(Milliseconds(PANIC_PAUSE.0 << claim.job.attempt.min(8)));
+                let ended = if claim.job.effect != Effect::CleanUp && claim.job.attempt >= PANICS {
+                    let note = format!("{} was given up: {why}", claim.job.effect.name());
+                    self.complete(&claim, Event::AftermathEnded { note }, None, None).map(|_| ())
+                } else {
+                    self.outside.store.give_back(claim.job.id, claim.token, put_off, &why)
+                };
+                match ended {
+                    Err(StoreError::Stale { .. }) => Ok(()),
+                    ended => ended,
+                }
+            }
+            Work::Expand(delivery) => self.outside.store.expand_later(delivery.id, message),
+            Work::Cancel(..) => {
+                self.later(work, PANIC_PAUSE);
+                Ok(())
+            }
+            Work::Observe(_) => Ok(()),
         }
     }
 
@@ -229,6 +330,7 @@ impl Conductor {
             Work::Finish(claim) => self.finish(claim),
             Work::Cancel(job, token) => self.cancel(*job, *token),
             Work::Expand(delivery) => self.expand(delivery),
+            Work::Observe(project) => self.observe(project),
         }
     }
 

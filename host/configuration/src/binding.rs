@@ -206,6 +206,7 @@ fn placing(section: &Section<'_>, id: Option<&At<PluginId>>, kind: Option<Plugin
         patience: section.duration("patience", stage::PATIENCE, stage::patience_of(&kind)),
         on_patience: stage::on_patience(section),
         kind,
+        binding: None,
     };
     let before = section.get("before").and_then(|node| node.parsed::<StepName>());
     Some(Placing { edge: At { value: (from, to), span: text.span }, before, step: step_of_edge, span: step.span })

@@ -160,7 +160,7 @@ fn step(node: &Node<'_>) -> Option<EdgeStep> {
     };
     let name: StepName = parse_word(node.report, &text.span, "a step", word)?;
     let kind = kind_of(&name)?;
-    Some(EdgeStep { patience: patience_of(&kind), name, kind, lease, on_patience: OnPatience::Hold })
+    Some(EdgeStep { patience: patience_of(&kind), name, kind, lease, on_patience: OnPatience::Hold, binding: None })
 }
 
 fn lease_of_words(node: &Node<'_>, words: &str) -> Option<LeaseName> {
@@ -268,5 +268,5 @@ fn step_of_table(section: &Section<'_>) -> Option<EdgeStep> {
         None => None,
     };
     let patience = section.duration("patience", PATIENCE, patience_of(&kind));
-    Some(EdgeStep { name, kind, lease, patience, on_patience: on_patience(section) })
+    Some(EdgeStep { name, kind, lease, patience, on_patience: on_patience(section), binding: None })
 }

@@ -117,6 +117,11 @@ pub enum Entry {
         /// Which.
         step: StepName,
     },
+    /// What a passed step answered does not stand any more: it is asked again.
+    PassDropped {
+        /// Which.
+        step: StepName,
+    },
     /// A stop came while an irreversible step runs; it takes hold after it.
     StopDeferred,
     /// A pause was asked for, or taken back.
@@ -248,6 +253,7 @@ pub(crate) fn fold(task: &mut Task, entry: &Entry) {
         Entry::Merged { commit } => task.merged = Some(commit.clone()),
         Entry::Deployed { commit } => task.deployed = Some(commit.clone()),
         Entry::StepPassed { step } => task.passed.push(step.clone()),
+        Entry::PassDropped { step } => task.passed.retain(|passed| passed != step),
         Entry::StopDeferred => task.stop_requested = true,
         Entry::PauseSet { on } => task.paused = *on,
         Entry::LeaseRequested { name } => {

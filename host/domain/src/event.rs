@@ -3,7 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::document::NewDocument;
-use crate::ids::{Actor, BranchName, CommitId, Digest, Epoch, EvaluationId, FenceToken, LeaseName, RunId, StepName};
+use crate::ids::{
+    Actor, BranchName, CommitId, Digest, Epoch, EvaluationId, FenceToken, LeaseName, RunId, StageName, StepName,
+};
 use crate::time::{Milliseconds, Timestamp};
 use crate::verdict::{GateHold, InfraCause, WakeKind, WakeSet};
 
@@ -226,6 +228,9 @@ pub enum Event {
         branch: BranchName,
         /// Where it begins.
         base: CommitId,
+        /// What the host wrote down at the beginning: the ticket's text.
+        #[serde(default)]
+        documents: Vec<NewDocument>,
     },
     /// A run ended.
     RunEnded {
@@ -277,6 +282,9 @@ pub enum Event {
     PipelineChanged {
         /// Its digest.
         digest: Digest,
+        /// Steps of the one before whose answers do not stand any more.
+        #[serde(default)]
+        changed: Vec<(StageName, StepName)>,
     },
     /// After a stop: the tree is empty, the clone is gone.
     CleanedUp {

@@ -93,6 +93,9 @@ pub struct EdgeStep {
     /// What the end of patience means.
     #[serde(default)]
     pub on_patience: OnPatience,
+    /// What its answers rest on besides the commits: of a gate, its component and its settings. None: nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub binding: Option<Digest>,
 }
 
 /// What the end of a step's patience means.
@@ -299,6 +302,31 @@ impl Pipeline {
         } else {
             Err(flaws)
         }
+    }
+
+    /// The same pipeline with what each step's answers rest on.
+    #[must_use]
+    pub fn bound(self, binding: impl Fn(&EdgeStep) -> Option<Digest>) -> Self {
+        let mut draft = self.draft;
+        for step in draft.stages.iter_mut().filter_map(|stage| stage.edge.as_mut()).flat_map(|edge| &mut edge.steps) {
+            step.binding = binding(step);
+        }
+        let text = serde_json::to_vec(&draft).unwrap_or_default();
+        Self { digest: Digest::of(&text), draft }
+    }
+
+    /// Steps of this pipeline whose answers mean nothing under another one: gone there, of another kind, or bound to something
+    /// else.
+    pub fn changed_in(&self, other: &Self) -> Vec<(StageName, StepName)> {
+        let steps = self.stages().iter().filter_map(|stage| Some((stage, stage.edge.as_ref()?)));
+        let all = steps.flat_map(|(stage, edge)| edge.steps.iter().map(move |step| (&stage.name, step)));
+        let stands = |stage: &StageName, step: &EdgeStep| {
+            let found = other.step(stage, &step.name);
+            found.is_some_and(|found| found.kind == step.kind && found.binding == step.binding)
+        };
+        all.filter(|(stage, step)| !stands(stage, step))
+            .map(|(stage, step)| (stage.clone(), step.name.clone()))
+            .collect()
     }
 
     /// Its name.

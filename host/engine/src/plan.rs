@@ -253,6 +253,13 @@ impl<'a> Plan<'a> {
         None
     }
 
+    /// A passed gate whose answer rests on what is not there any more. What was done, and what a person said, stays done and said.
+    pub(crate) fn must_be_asked_again(&self, name: &StepName) -> bool {
+        let step = self.pipeline.step(&self.task.position.stage, name);
+        let judges = step.is_some_and(|step| matches!(step.kind, StepKind::Gate { .. }));
+        judges && self.task.passed.contains(name)
+    }
+
     pub(crate) fn pass(&mut self, step: &StepName) {
         self.note(Entry::StepPassed { step: step.clone() });
         self.next_step();

@@ -3,7 +3,7 @@
 use domain::effect::Feedback;
 use domain::entry::{Entry, MovedBy};
 use domain::event::{RunOutcome, Spent};
-use domain::ids::{BranchName, CommitId, Digest, RunId, StepName};
+use domain::ids::{BranchName, CommitId, Digest, RunId, StageName, StepName};
 use domain::pipeline::{Consent, RUN_RETRIES, StepKind};
 use domain::task::{Activity, HoldKind};
 
@@ -70,9 +70,14 @@ fn words(outcome: &RunOutcome) -> String {
 
 /// What waits is asked again under the new edges; what acts is left to end; a stage that is gone holds. A held task meets the
 /// new pipeline when a person lets it on.
-pub(crate) fn pipeline_changed(plan: &mut Plan<'_>, digest: &Digest) {
+pub(crate) fn pipeline_changed(plan: &mut Plan<'_>, digest: &Digest, changed: &[(StageName, StepName)]) {
     plan.note(Entry::PipelineChanged { digest: digest.clone() });
     let stage = plan.task.position.stage.clone();
+    for (_, step) in changed.iter().filter(|(on, _)| *on == stage) {
+        if plan.must_be_asked_again(step) {
+            plan.note(Entry::PassDropped { step: step.clone() });
+        }
+    }
     if matches!(plan.task.position.activity, Activity::Held { .. } | Activity::Acting { .. }) {
         return;
     }

@@ -78,7 +78,7 @@ fn decide(plan: &mut Plan<'_>, event: &Event) -> Result<(), Rejected> {
         }
         (_, Event::Intent { intent, actor, note }) => return intents::decide(plan, *intent, actor, note),
         (_, Event::Observed { observation }) => return intents::observe(plan, observation),
-        (_, Event::PipelineChanged { digest }) => runs::pipeline_changed(plan, digest),
+        (_, Event::PipelineChanged { digest, changed }) => runs::pipeline_changed(plan, digest, changed),
         (Activity::Running { .. }, Event::BranchCut { branch, base, .. }) => {
             return runs::branch_cut(plan, branch, base);
         }

@@ -50,6 +50,7 @@ pub(crate) fn words(entry: &Entry) -> Option<String> {
         Entry::LabelsRead { labels, .. } => format!("labels: {}", labels.join(", ")),
         Entry::AftermathEnded { note } => note.clone(),
         Entry::Panicked { message } => format!("deciding panicked: {message}"),
+        Entry::PassDropped { step } => format!("{step} is another one now: it is asked again"),
         Entry::InfraRetriesRefreshed | Entry::StepAsked { .. } | Entry::StepPassed { .. } | Entry::FeedbackCleared => {
             return None;
         }

@@ -17,6 +17,7 @@ use conductor::ports::store::Store;
 use conductor::{Conductor, Outside};
 use configuration::{Loaded, PluginBinding, ProjectFile, SandboxMode, Surroundings};
 use domain::ids::{BranchName, Digest, PluginId, ProjectName, RunId};
+use domain::pipeline::{EdgeStep, StepKind};
 use domain::plugin::{Grant, PluginKind};
 use sandbox::{PluginSpec, Sandbox, SandboxConfig};
 use store::{SqliteStore, StoreConfig};
@@ -128,6 +129,15 @@ fn load_binding(
     Ok(())
 }
 
+/// What a gate's answers rest on: its component and its settings. Another one of either is asked anew.
+fn binding(file: &ProjectFile, step: &EdgeStep) -> Option<Digest> {
+    let StepKind::Gate { plugin } = &step.kind else { return None };
+    let added = file.plugins.iter().find(|binding| binding.id == *plugin).map(|binding| binding.sha256.clone());
+    let component = added.or_else(|| embedded::plugins().find(|own| own.id == *plugin).map(|own| own.digest))?;
+    let settings = file.settings.gate_settings.get(&step.name).map(ToString::to_string).unwrap_or_default();
+    Some(Digest::of(format!("{component} {settings}").as_bytes()))
+}
+
 /// A living host.
 pub(crate) struct Host {
     pub(crate) store: Arc<dyn Store>,
@@ -198,7 +208,9 @@ impl Host {
             self.load_plugins(dir, file, loaded)?;
             let forge = self.forge(dir, &file.project.name)?;
             self.conductor.put_project(file.settings.clone(), forge);
-            self.store.put_project(&file.project, self.clock.now())?;
+            let mut project = file.project.clone();
+            project.pipeline = project.pipeline.bound(|step| binding(file, step));
+            self.store.put_project(&project, self.clock.now())?;
         }
         Ok(())
     }

@@ -174,9 +174,11 @@ pub(crate) fn projects(sql: &Connection) -> Result<Vec<Project>> {
 }
 
 /// Writes a project; whether a pipeline was replaced by another one.
-pub(crate) fn write_project(tx: &Tx<'_>, project: &Project, now: Timestamp) -> Result<bool> {
-    let query = "SELECT digest FROM project WHERE name = ?1";
-    let before: Option<String> = one(tx.sql, query, params![project.name.as_str()], |row| Ok(row.get(0)?))?;
+/// The pipeline before, where it was another one; as text, for an older host may have kept what this one would refuse.
+pub(crate) fn write_project(tx: &Tx<'_>, project: &Project, now: Timestamp) -> Result<Option<String>> {
+    let query = "SELECT digest, pipeline FROM project WHERE name = ?1";
+    let before: Option<(String, String)> =
+        one(tx.sql, query, params![project.name.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))?;
     let statement =
         "INSERT INTO project (name, prefix, base_branch, pipeline, digest, updated_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
         ON CONFLICT (name) DO UPDATE SET prefix = excluded.prefix, base_branch = excluded.base_branch,
@@ -184,7 +186,7 @@ pub(crate) fn write_project(tx: &Tx<'_>, project: &Project, now: Timestamp) -> R
     let digest = project.pipeline.digest().as_str();
     let (name, branch) = (project.name.as_str(), project.base_branch.as_str());
     execute(tx.sql, statement, params![name, project.prefix, branch, to_json(&project.pipeline)?, digest, time(now)])?;
-    Ok(before.is_some_and(|before| before != digest))
+    Ok(before.filter(|(before, _)| before != digest).map(|(_, pipeline)| pipeline))
 }
 
 /// The row of a project, for what may happen only within one.

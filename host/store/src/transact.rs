@@ -8,7 +8,7 @@ use domain::document::NewDocument;
 use domain::effect::Change;
 use domain::entry::Entry;
 use domain::event::{Event, RunOutcome};
-use domain::ids::{Actor, DeliveryId, Digest, JobId, TaskId, Version};
+use domain::ids::{Actor, DeliveryId, Digest, JobId, StageName, StepName, TaskId, Version};
 use domain::pipeline::Pipeline;
 use domain::task::{Position, Task};
 use domain::time::Timestamp;
@@ -186,6 +186,7 @@ fn documents(event: &Event) -> &[NewDocument] {
     match event {
         Event::RunEnded { outcome: RunOutcome::Delivered { documents, .. }, .. } => documents,
         Event::StepAnswered { facts, .. } => &facts.documents,
+        Event::BranchCut { documents, .. } => documents,
         _ => &[],
     }
 }
@@ -227,12 +228,20 @@ pub(crate) fn create(tx: &Tx<'_>, new: &NewTask, now: Timestamp) -> Result<(Task
     Ok((task.id, Some(Applied::Stepped { version: after.version, task: Box::new(after) })))
 }
 
+/// Nothing is known of what stood there: no answer stands.
+fn every_step(pipeline: &Pipeline) -> Vec<(StageName, StepName)> {
+    let edges = pipeline.stages().iter().filter_map(|stage| Some((&stage.name, stage.edge.as_ref()?)));
+    edges.flat_map(|(stage, edge)| edge.steps.iter().map(|step| (stage.clone(), step.name.clone()))).collect()
+}
+
 /// Writes a project; another pipeline is told to each of its live tasks.
 pub(crate) fn put_project(tx: &Tx<'_>, project: &Project, now: Timestamp) -> Result<()> {
-    if !tasks::write_project(tx, project, now)? {
-        return Ok(());
-    }
-    let event = Event::PipelineChanged { digest: project.pipeline.digest().clone() };
+    let Some(before) = tasks::write_project(tx, project, now)? else { return Ok(()) };
+    let changed = match serde_json::from_str::<Pipeline>(&before) {
+        Ok(before) => before.changed_in(&project.pipeline),
+        Err(_) => every_step(&project.pipeline),
+    };
+    let event = Event::PipelineChanged { digest: project.pipeline.digest().clone(), changed };
     let query = "SELECT id FROM task WHERE project = ?1 AND terminal = 0 ORDER BY id";
     let live = all(tx.sql, query, params![project.name.as_str()], |row| Ok(TaskId(crate::row::get_u64(row, "id")?)))?;
     for task in live {

@@ -168,7 +168,13 @@ impl World<'_> {
         let epoch = claim.job.epoch;
         if matches!(claim.job.effect, Effect::Launch { .. }) && claim.task.branch.is_none() {
             let branch = BranchName::new(format!("gatewright/{}", claim.task.id)).unwrap();
-            self.store().apply(claim.task.id, &Event::BranchCut { epoch, branch, base: commit('0') }, now).unwrap();
+            self.store()
+                .apply(
+                    claim.task.id,
+                    &Event::BranchCut { epoch, branch, base: commit('0'), documents: Vec::new() },
+                    now,
+                )
+                .unwrap();
         }
         match outcome {
             Outcome::Keep => self.kept.push(claim),

@@ -69,7 +69,13 @@ fn fill(store: &SqliteStore) {
             }
             "launch-agent" => {
                 let branch = BranchName::new("gatewright/shop-002").unwrap();
-                store.apply(claim.job.task, &Event::BranchCut { epoch, branch, base: commit("0") }, NOW).unwrap();
+                store
+                    .apply(
+                        claim.job.task,
+                        &Event::BranchCut { epoch, branch, base: commit("0"), documents: Vec::new() },
+                        NOW,
+                    )
+                    .unwrap();
                 let outcome = RunOutcome::Delivered { head: Some(commit("a")), documents: vec![], validated: None };
                 Event::RunEnded { epoch, run: run_of(claim.job.id), outcome, spent: None }
             }

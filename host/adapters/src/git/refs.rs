@@ -3,7 +3,7 @@
 use std::fs::File;
 
 use conductor::ports::forge::{ForgeError, Mark, Merged};
-use domain::ids::{BranchName, CommitId};
+use domain::ids::{BranchName, CommitId, TaskId};
 
 use super::EmbeddedForge;
 use super::command::parse_id;
@@ -62,19 +62,28 @@ pub(super) fn moved_by(
     branch: &BranchName,
     from: &CommitId,
 ) -> Result<Option<CommitId>, ForgeError> {
+    signed_moves(forge, &format!("{mark}: "), branch, from)
+}
+
+/// Where the moves that are signed so brought the branch from `from`; none: there are none.
+fn signed_moves(
+    forge: &EmbeddedForge,
+    signed: &str,
+    branch: &BranchName,
+    from: &CommitId,
+) -> Result<Option<CommitId>, ForgeError> {
     let path = forge.layout.repository.join("logs").join(full(branch));
     let log = match std::fs::read(path) {
         Ok(log) => String::from_utf8_lossy(&log).into_owned(),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(infra("a reflog cannot be read", error)),
     };
-    let signed = format!("{mark}: ");
     let mut at = from.as_str();
     for line in log.lines() {
         let Some((ids, message)) = line.split_once('\t') else { continue };
         let mut ids = ids.split(' ');
         if let (Some(old), Some(new)) = (ids.next(), ids.next())
-            && message.starts_with(&signed)
+            && message.starts_with(signed)
             && old == at
         {
             at = new;
@@ -183,20 +192,31 @@ pub(super) fn task_branches(forge: &EmbeddedForge) -> Result<Vec<(BranchName, Co
 }
 
 /// See the port.
-pub(super) fn delete(forge: &EmbeddedForge, branch: &BranchName, expected: &CommitId) -> Result<(), ForgeError> {
+pub(super) fn discard(
+    forge: &EmbeddedForge,
+    task: TaskId,
+    branch: &BranchName,
+    from: &CommitId,
+) -> Result<Option<CommitId>, ForgeError> {
     if *branch == forge.base {
         return Err(ForgeError::Refused(format!("`{branch}` is the base branch and is never deleted")));
     }
     let _guard = forge.refs_guard();
-    match head(forge, branch)? {
-        None => Ok(()),
-        Some(found) if found == *expected => {
-            let name = full(branch);
-            let call = || forge.durable().args(["update-ref", "-d", &name, expected.as_str()]).done();
-            call().or_else(|error| if forge.clear_stale_locks()? > 0 { call() } else { Err(error) })
-        }
-        found => Err(ForgeError::Moved { branch: branch.clone(), expected: Some(expected.clone()), found }),
+    let Some(found) = head(forge, branch)? else { return Ok(None) };
+    // A job that ended too late to tell its task may have moved it: that is the task's own work.
+    let ours = found == *from || signed_moves(forge, &signed_by_task(task), branch, from)?.as_ref() == Some(&found);
+    if !ours {
+        return Ok(Some(found));
     }
+    let name = full(branch);
+    let call = || forge.durable().args(["update-ref", "-d", &name, found.as_str()]).done();
+    call().or_else(|error| if forge.clear_stale_locks()? > 0 { call() } else { Err(error) })?;
+    Ok(None)
+}
+
+/// How each mark of a task begins (see its `Display`).
+fn signed_by_task(task: TaskId) -> String {
+    format!("task {task} job ")
 }
 
 /// See the port.

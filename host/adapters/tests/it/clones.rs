@@ -216,12 +216,13 @@ fn branches_are_cut_once_listed_and_deleted_with_care() {
     let tip = id(&git(&world.user, &["rev-parse", "theirs"]));
     let taken = world.forge.cut_branch(&mark(2, 2), &name, &world.main());
     assert!(matches!(taken, Err(ForgeError::Refused(text)) if text.contains("holds commits")));
-    let moved = world.forge.delete_branch(&name, &first);
-    assert!(matches!(moved, Err(ForgeError::Moved { found: Some(found), .. }) if found == tip));
-    world.forge.delete_branch(&name, &tip).unwrap();
-    world.forge.delete_branch(&name, &tip).unwrap();
+    let kept = world.forge.discard_branch(TaskId(1), &name, &first).unwrap();
+    assert_eq!(kept.as_ref(), Some(&tip), "another hand's work is not thrown away");
+    for _ in 0..2 {
+        assert_eq!(world.forge.discard_branch(TaskId(1), &name, &tip).unwrap(), None);
+    }
     assert_eq!(world.forge.task_branches().unwrap(), [(branch("feature/y"), tip)]);
-    let base = world.forge.delete_branch(&branch("main"), &world.main());
+    let base = world.forge.discard_branch(TaskId(1), &branch("main"), &world.main());
     assert!(matches!(base, Err(ForgeError::Refused(_))));
     // A person's deletion is seen.
     assert!(try_git(&world.user, &["push", "-q", "gatewright", ":feature/y"]).status.success());

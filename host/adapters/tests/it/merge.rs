@@ -4,6 +4,7 @@ use std::fs;
 use std::sync::Barrier;
 
 use conductor::ports::forge::{Forge, ForgeError, Sight};
+use domain::ids::TaskId;
 
 use crate::world::{Work, World, branch, git, id, mark};
 
@@ -46,7 +47,7 @@ fn a_repeat_is_success_even_after_others_merged_and_the_branch_is_gone() {
     git(&world.user, &["pull", "-q", "gatewright", "main"]);
     git(&world.user, &["commit", "-q", "--allow-empty", "-m", "Later"]);
     git(&world.user, &["push", "-q", "gatewright", "main"]);
-    world.forge.delete_branch(&work.branch, &head).unwrap();
+    assert_eq!(world.forge.discard_branch(TaskId(1), &work.branch, &head).unwrap(), None);
     let again = merge(&work, 3, &head, &base).unwrap();
     assert!(again.already && again.base_head == world.main() && again.base_head != head);
 }
@@ -104,9 +105,9 @@ fn a_call_that_ends_before_the_ref_moves_may_be_repeated() {
     fs::remove_file(blocked("main")).unwrap();
     assert!(!merge(&work, 3, &head, &base).unwrap().already);
     fs::write(blocked("feature/T-7"), "").unwrap();
-    assert!(world.forge.delete_branch(&name, &head).is_err());
+    assert!(world.forge.discard_branch(TaskId(1), &name, &head).is_err());
     fs::remove_file(blocked("feature/T-7")).unwrap();
-    world.forge.delete_branch(&name, &head).unwrap();
+    assert_eq!(world.forge.discard_branch(TaskId(1), &name, &head).unwrap(), None);
 }
 
 #[test]
@@ -155,7 +156,21 @@ fn the_whole_way_from_branch_to_main_survives_a_restart_between_all_steps() {
     let world = world.restarted();
     assert!(world.forge.is_ancestor(&head, &world.main()).unwrap());
     world.forge.remove_clones(domain::ids::TaskId(7)).unwrap();
-    world.forge.delete_branch(&name, &head).unwrap();
+    assert_eq!(world.forge.discard_branch(TaskId(1), &name, &head).unwrap(), None);
     assert_eq!(world.forge.task_branches().unwrap(), []);
     assert_eq!(world.forge.branch_head(&name).unwrap(), None);
+}
+
+/// A stop may come while a run's work is being taken over: what the task never heard of is its own all the same.
+#[test]
+fn i4_1_a_branch_goes_with_the_moves_that_its_task_never_heard_of_and_stays_with_anybody_elses() {
+    let world = World::new();
+    let work = world.start(7);
+    let from = work.head();
+    work.commit("a", "a");
+    let head = work.take_clean(2).head;
+    assert_ne!(head, from);
+    assert_eq!(world.forge.discard_branch(TaskId(70), &work.branch, &from).unwrap(), Some(head));
+    assert_eq!(world.forge.discard_branch(TaskId(7), &work.branch, &from).unwrap(), None);
+    assert_eq!(world.forge.task_branches().unwrap(), []);
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use adapters::git::{EmbeddedForge, Layout, Synced};
 use conductor::ports::forge::{Forge, ForgeError, Sight};
-use domain::ids::ProjectName;
+use domain::ids::{ProjectName, TaskId};
 
 use crate::world::{World, branch, git, id, layout, mark, try_git};
 
@@ -183,7 +183,7 @@ fn tidying_makes_one_pack_and_loses_nothing() {
         git(world.bare(), &["repack", "-q"]);
         assert!(pack.exists());
     }
-    world.forge.delete_branch(&branch("feature/x"), &lost).unwrap();
+    assert_eq!(world.forge.discard_branch(TaskId(1), &branch("feature/x"), &lost).unwrap(), None);
     world.forge.tidy().unwrap();
     let packs = fs::read_dir(world.bare().join("objects/pack")).unwrap().flatten();
     assert_eq!(packs.filter(|entry| entry.file_name().to_string_lossy().ends_with(".pack")).count(), 1);

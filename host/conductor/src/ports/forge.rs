@@ -320,8 +320,14 @@ pub trait Forge: Sight {
     fn moved_by(&self, mark: &Mark, branch: &BranchName, from: &CommitId) -> Result<Option<CommitId>, ForgeError>;
     /// All branches but the base with their heads, sorted: people may have pushed or deleted some.
     fn task_branches(&self) -> Result<Vec<(BranchName, CommitId)>, ForgeError>;
-    /// Removes a branch. Gone already is done; `Moved`: somebody pushed to it. Never the base branch.
-    fn delete_branch(&self, branch: &BranchName, expected: &CommitId) -> Result<(), ForgeError>;
+    /// Removes a task's branch, wherever this task's own writes brought it from `from`. Another hand's work stays: its head is
+    /// the answer. Gone already is done. Never the base branch.
+    fn discard_branch(
+        &self,
+        task: TaskId,
+        branch: &BranchName,
+        from: &CommitId,
+    ) -> Result<Option<CommitId>, ForgeError>;
 
     /// Makes a clone ready, whatever lay there: commit checked out, changed and untracked files gone, ignored files kept,
     /// configuration, hooks and refs new. A throwaway clone is made anew. Not to be called while a run is alive in it.

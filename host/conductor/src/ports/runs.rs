@@ -117,6 +117,8 @@ pub trait Runs: Send + Sync {
     fn launch(&self, launch: &Launch) -> Result<RunState, LaunchError>;
     /// Asks for TERM, grace, KILL of the whole tree.
     fn cancel(&self, run: RunId) -> Result<(), LaunchError>;
+    /// Lets a run live until then without a host. One that is over stays as it is.
+    fn prolong(&self, run: RunId, until: Timestamp) -> Result<(), LaunchError>;
     /// Calls back once when the run's tree is gone.
     fn watch(&self, run: RunId);
     /// The end of its log.

@@ -19,6 +19,7 @@ fn step(text: &str, kind: StepKind) -> EdgeStep {
         lease: None,
         patience: Milliseconds::from_seconds(60),
         on_patience: OnPatience::Hold,
+        binding: None,
     }
 }
 

@@ -3,6 +3,7 @@
 use domain::effect::{Effect, Notice};
 use domain::entry::Entry;
 use domain::event::{Answer, Event, Intent, RunOutcome};
+use domain::ids::Digest;
 use domain::task::HoldKind;
 use domain::verdict::{GateHold, InfraCause};
 use engine::Rejected;
@@ -26,9 +27,42 @@ fn held_at(pipeline: domain::pipeline::Pipeline, stands: &str) -> World {
 }
 
 fn pipeline_changed(world: &mut World, pipeline: domain::pipeline::Pipeline) {
+    let changed = world.pipeline.changed_in(&pipeline);
     world.pipeline = pipeline;
     let digest = world.pipeline.digest().clone();
-    world.tell(&Event::PipelineChanged { digest }).unwrap();
+    world.tell(&Event::PipelineChanged { digest, changed }).unwrap();
+}
+
+/// Its component or its settings are others: what it said before is nobody's answer any more.
+#[test]
+fn a_gate_that_is_another_one_is_asked_again_before_anybody_approves() {
+    let rebound = |name: &'static str, word: &'static [u8]| {
+        full().bound(move |step| (step.name.as_str() == name).then(|| Digest::of(word)))
+    };
+    let mut world = World::new(rebound("questions", b"one"));
+    world.walk_to("analysis awaiting-person approve");
+    pipeline_changed(&mut world, rebound("questions", b"one"));
+    assert_eq!(world.stands(), "analysis awaiting-person approve", "nothing changed for it");
+    pipeline_changed(&mut world, rebound("questions", b"another"));
+    assert_eq!(world.stands(), "analysis judging questions");
+    world.go_on();
+    assert_eq!(world.stands(), "analysis awaiting-person approve", "the other gate's answer stands");
+}
+
+/// What the host did and what a person said is not undone by an edit; only gates are asked again.
+#[test]
+fn a_gate_that_is_another_one_is_asked_again_after_the_action_that_is_under_way() {
+    let rebound = |word: &'static [u8]| {
+        full().bound(move |step| (step.name.as_str() == "deploy-status").then(|| Digest::of(word)))
+    };
+    let mut world = World::new(rebound(b"one"));
+    world.walk_to("deploy acting merge");
+    pipeline_changed(&mut world, rebound(b"another"));
+    assert_eq!(world.stands(), "deploy acting merge");
+    world.go_on();
+    assert_eq!(world.stands(), "deploy judging deploy-status");
+    world.go_on();
+    assert_eq!(world.stands(), "deploy acting prove-merged");
 }
 
 #[test]

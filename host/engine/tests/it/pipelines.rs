@@ -23,7 +23,7 @@ pub(crate) fn lease(name: &str) -> LeaseName {
 }
 
 fn edge_step(name: &str, kind: StepKind) -> EdgeStep {
-    EdgeStep { name: step(name), kind, lease: None, patience: PATIENCE, on_patience: OnPatience::Hold }
+    EdgeStep { name: step(name), kind, lease: None, patience: PATIENCE, on_patience: OnPatience::Hold, binding: None }
 }
 
 fn gate(name: &str) -> EdgeStep {

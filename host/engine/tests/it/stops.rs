@@ -143,7 +143,7 @@ fn b9_1_nothing_moves_a_cancelled_task() {
         },
         Event::Panicked { message: "late".to_owned() },
         gone(),
-        Event::PipelineChanged { digest: world.pipeline.digest().clone() },
+        Event::PipelineChanged { digest: world.pipeline.digest().clone(), changed: Vec::new() },
     ];
     for event in events {
         assert_eq!(world.tell(&event), Err(Rejected::Terminal), "{event:?}");

@@ -130,7 +130,7 @@ fn events(task: &Task, pipeline: &Pipeline) -> Vec<(String, Event)> {
     ];
     events.extend(intents.map(|wanted| (format!("intent {}", word(&wanted)), intent(wanted))));
     let branch = BranchName::new("gatewright/SHOP-7").unwrap();
-    events.push(("branch-cut".to_owned(), Event::BranchCut { epoch, branch, base: commit(1) }));
+    events.push(("branch-cut".to_owned(), Event::BranchCut { epoch, branch, base: commit(1), documents: Vec::new() }));
     events.extend(run_ends(epoch));
     events.extend(step_answers(task));
     events.push(("lease-granted".to_owned(), Event::LeaseGranted { name: lease("merge"), token: FenceToken(2) }));
@@ -139,7 +139,10 @@ fn events(task: &Task, pipeline: &Pipeline) -> Vec<(String, Event)> {
     events.push(("woken checks".to_owned(), Event::Woken { kind: WakeKind::Checks }));
     events.push(("woken push".to_owned(), Event::Woken { kind: WakeKind::Push }));
     events.extend(observations());
-    events.push(("pipeline-changed".to_owned(), Event::PipelineChanged { digest: pipeline.digest().clone() }));
+    events.push((
+        "pipeline-changed".to_owned(),
+        Event::PipelineChanged { digest: pipeline.digest().clone(), changed: Vec::new() },
+    ));
     events.push(("cleaned-up".to_owned(), Event::CleanedUp { epoch }));
     events.push(("aftermath-ended".to_owned(), Event::AftermathEnded { note: "posted".to_owned() }));
     events.push(("panicked".to_owned(), Event::Panicked { message: "index out of bounds".to_owned() }));

@@ -179,7 +179,7 @@ fn event(world: &mut World, what: &Move) -> Option<Event> {
         Move::Pipeline(number) => {
             let [quick, full, security, one_lease] = pipelines();
             world.pipeline = [quick, full, security, one_lease][*number].clone();
-            Event::PipelineChanged { digest: world.pipeline.digest().clone() }
+            Event::PipelineChanged { digest: world.pipeline.digest().clone(), changed: Vec::new() }
         }
         Move::Good | Move::Minutes(_) | Move::Answers(..) | Move::Runs(_) => return None,
     })
@@ -202,7 +202,9 @@ fn late_event(late: Late, epoch: Epoch) -> Event {
         },
         Late::Timer => Event::TimerFired { epoch },
         Late::CleanUp => Event::CleanedUp { epoch },
-        Late::Branch => Event::BranchCut { epoch, branch: BranchName::new("late").unwrap(), base: commit(9) },
+        Late::Branch => {
+            Event::BranchCut { epoch, branch: BranchName::new("late").unwrap(), base: commit(9), documents: Vec::new() }
+        }
     }
 }
 

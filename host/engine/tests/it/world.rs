@@ -195,9 +195,12 @@ impl World {
             return Some(Event::LeaseGranted { name, token: FenceToken(self.tokens) });
         }
         Some(match wanted.effect {
-            Effect::Launch { .. } if self.task.branch.is_none() => {
-                Event::BranchCut { epoch, branch: BranchName::new("gatewright/SHOP-7").unwrap(), base: commit(1) }
-            }
+            Effect::Launch { .. } if self.task.branch.is_none() => Event::BranchCut {
+                epoch,
+                branch: BranchName::new("gatewright/SHOP-7").unwrap(),
+                base: commit(1),
+                documents: Vec::new(),
+            },
             Effect::Launch { .. } => self.delivered(),
             Effect::Timer => {
                 self.now = self.now.max(wanted.available_at);

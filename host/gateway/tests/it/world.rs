@@ -185,6 +185,7 @@ fn pipeline() -> Pipeline {
         lease: None,
         patience: Milliseconds::from_seconds(60),
         on_patience: OnPatience::Hold,
+        binding: None,
     };
     let edge = |to: &str, steps: Vec<EdgeStep>| {
         Some(Edge { to: stage(to), steps, on_fail: stage("created"), on_moved_base: None, bug_to: None })

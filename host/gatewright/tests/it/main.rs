@@ -4,6 +4,7 @@
 
 mod fixture;
 mod hostile;
+mod other_hands;
 mod own_repository;
 mod restarts;
 mod strangers;

@@ -57,6 +57,7 @@ fn step(name: &str, kind: StepKind, lease: Option<&str>) -> EdgeStep {
         lease: lease.map(|name| name.parse().expect("a lease")),
         patience: Milliseconds::from_seconds(86_400),
         on_patience: OnPatience::Hold,
+        binding: None,
     }
 }
 
@@ -233,7 +234,7 @@ impl Scene {
     pub(super) fn cut_branch(&self, id: TaskId) {
         let task = self.task(id);
         let branch = BranchName::new(format!("gatewright/{}", task.work_item)).expect("a branch");
-        let event = Event::BranchCut { epoch: task.epoch, branch, base: commit('0') };
+        let event = Event::BranchCut { epoch: task.epoch, branch, base: commit('0'), documents: Vec::new() };
         stepped(&self.store.apply(id, &event, self.now()).expect("the branch is cut"));
     }
 

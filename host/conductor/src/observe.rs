@@ -1,0 +1,79 @@
+//! A look at the forge between two actions: what other hands did to the branches of tasks that wait (reference rules B14, B15).
+//!
+//! A running task's branch is compared when its run ends, an acting one's by the action itself. A task that waits has nobody who
+//! looks, and it may wait for days: a push that nobody saw would be approved unread.
+
+use domain::event::{Event, Observation};
+use domain::ids::{CommitId, ProjectName};
+use domain::task::{Activity, Task};
+use domain::time::Milliseconds;
+
+use crate::Conductor;
+use crate::ports::forge::{Forge, ForgeError};
+use crate::ports::store::StoreError;
+
+/// From one look at the forges to the next.
+pub(crate) const LOOK_INTERVAL: Milliseconds = Milliseconds::from_seconds(10);
+/// Tasks that one look covers, the newest first.
+const TASKS_PER_LOOK: u32 = 10_000;
+
+impl Conductor {
+    /// Looks after every task of a project that waits, and tells those whose branch was touched.
+    pub(crate) fn observe(&self, project: &ProjectName) -> Result<(), StoreError> {
+        let Some(forge) = self.forge(project) else { return Ok(()) };
+        let tasks = self.outside.store.tasks(true, TASKS_PER_LOOK)?;
+        for task in tasks.iter().filter(|task| task.project == *project && waits(task)) {
+            match seen(task, forge.as_ref()) {
+                Ok(Some(observation)) => self.tell_observed(task, observation)?,
+                Ok(None) => {}
+                // Nothing follows from a forge that cannot be read: the next action says so, and counts it as infrastructure.
+                Err(error) => tracing::warn!(task = %task.id, %error, "the branch cannot be looked at"),
+            }
+        }
+        Ok(())
+    }
+
+    /// The task may have gone on meanwhile, and then it was perhaps the host itself that moved the branch.
+    fn tell_observed(&self, seen: &Task, observation: Observation) -> Result<(), StoreError> {
+        if self.outside.store.task(seen.id)?.version != seen.version {
+            return Ok(());
+        }
+        self.outside.store.apply(seen.id, &Event::Observed { observation }, self.now()).map(|_| ())
+    }
+}
+
+fn waits(task: &Task) -> bool {
+    matches!(task.position.activity, Activity::AwaitingPerson { .. } | Activity::Waiting { step: Some(_), .. })
+}
+
+fn seen(task: &Task, forge: &dyn Forge) -> Result<Option<Observation>, ForgeError> {
+    let (Some(branch), Some(head)) = (&task.branch, &task.head) else { return Ok(None) };
+    let stands = forge.branch_head(branch)?;
+    if let Some(merged) = merged_elsewhere(task, stands.as_ref().unwrap_or(head), forge)? {
+        return Ok(Some(merged));
+    }
+    Ok(match stands {
+        Some(stands) if stands == *head => None,
+        Some(stands) => Some(Observation::ForeignPush { head: stands }),
+        None => Some(Observation::RefusedAtForge { by: "another hand".to_owned() }),
+    })
+}
+
+/// The branch holds work of its own, and all of it, up to `tip`, is in the base: a merge that is not ours.
+fn merged_elsewhere(task: &Task, tip: &CommitId, forge: &dyn Forge) -> Result<Option<Observation>, ForgeError> {
+    let (None, Some(cut_from)) = (&task.merged, &task.base) else { return Ok(None) };
+    let base = forge.base_head(&task.base_branch)?;
+    let Some(head) = &task.head else { return Ok(None) };
+    if base == *cut_from
+        || !forge.is_ancestor(head, tip)?
+        || forge.is_ancestor(tip, cut_from)?
+        || !forge.is_ancestor(tip, &base)?
+    {
+        return Ok(None);
+    }
+    let tested = match &task.validated {
+        Some(validated) => validated == tip || forge.tree_of(validated)? == forge.tree_of(tip)?,
+        None => false,
+    };
+    Ok(Some(Observation::MergedElsewhere { commit: tip.clone(), by: "another hand".to_owned(), tested }))
+}
