@@ -41,6 +41,9 @@ pub(crate) enum Command {
     /// Third parties' components.
     #[command(subcommand)]
     Plugin(Plugin),
+    /// Machine code for the component on standard input: a host calls itself so, in a child with limits.
+    #[command(hide = true, name = crate::wiring::COMPILE)]
+    CompileComponent,
 }
 
 #[derive(Debug, Args)]

@@ -59,6 +59,11 @@ fn run(cli: Cli) -> anyhow::Result<bool> {
             task::queue(&client, &out, clock::SystemClock.now()).map(|()| true)
         }
         Command::Verdict(command) => verdict::run(&state::find(given)?, command, &out),
+        Command::CompileComponent => {
+            sandbox::compile_for_parent(&mut std::io::stdin().lock(), &mut std::io::stdout().lock())
+                .map(|()| true)
+                .map_err(|why| anyhow::anyhow!(why))
+        }
         Command::Plugin(command) => match &command {
             cli::Plugin::Inspect { .. } => plugin::run(std::path::Path::new("."), command, &out).map(|()| true),
             cli::Plugin::Add { .. } => plugin::run(&state::find(given)?, command, &out).map(|()| true),

@@ -3,13 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
-use sandbox::{Sandbox, SandboxConfig};
 
 use crate::cli::Verdict;
 use crate::output::Output;
 use crate::records::Records;
 use crate::task::visible;
-use crate::wiring::component_bytes;
+use crate::wiring::{component_bytes, open_sandbox};
 
 /// Runs the command. False: the component answers otherwise than it did.
 pub(crate) fn run(dir: &Path, command: Verdict, out: &Output) -> anyhow::Result<bool> {
@@ -67,7 +66,7 @@ fn replay(dir: &Path, transcript: &[u8], out: &Output) -> anyhow::Result<bool> {
     let digest = sandbox::read_transcript(transcript)?.digest;
     let bytes = component_bytes(dir, &digest)
         .with_context(|| format!("the component {digest} is neither built in nor kept in {}", dir.display()))?;
-    let replayed = Sandbox::new(SandboxConfig::default())?.replay(&bytes, transcript)?;
+    let replayed = open_sandbox(dir)?.replay(&bytes, transcript)?;
     let same = replayed.same;
     let value = serde_json::json!({
         "same": same, "recorded": replayed.recorded, "replayed": replayed.answer, "replayable": replayed.replayable,

@@ -19,7 +19,7 @@ use configuration::{Loaded, PluginBinding, ProjectFile, SandboxMode, Surrounding
 use domain::ids::{BranchName, Digest, PluginId, ProjectName, RunId};
 use domain::pipeline::{EdgeStep, StepKind};
 use domain::plugin::{Grant, PluginKind};
-use sandbox::{PluginSpec, Sandbox, SandboxConfig};
+use sandbox::{Compiler, PluginSpec, Sandbox, SandboxConfig};
 use store::{SqliteStore, StoreConfig};
 
 use crate::clock::{SystemClock, incarnation, is_alive};
@@ -90,9 +90,22 @@ fn own_grant(request: &domain::plugin::Request) -> Grant {
     }
 }
 
+/// The word by which this binary compiles a component for a host; nobody types it.
+pub(crate) const COMPILE: &str = "compile-component";
+
+/// A sandbox whose components are compiled by a child of this very binary, and kept.
+pub(crate) fn open_sandbox(dir: &Path) -> anyhow::Result<Sandbox> {
+    let compiler = Compiler::Child {
+        program: PathBuf::from("/proc/self/exe"),
+        arguments: vec![COMPILE.to_owned()],
+        cache: dir.join(CACHE).join("compiled"),
+    };
+    Ok(Sandbox::with_compiler(SandboxConfig::default(), compiler)?)
+}
+
 /// What is wrong with the components that the files name, a line each.
 pub(crate) fn check_plugins(dir: &Path, loaded: &Loaded) -> Vec<String> {
-    let sandbox = match Sandbox::new(SandboxConfig::default()) {
+    let sandbox = match open_sandbox(dir) {
         Ok(sandbox) => sandbox,
         Err(error) => return vec![error.to_string()],
     };
@@ -171,7 +184,7 @@ impl Host {
             woken.notify();
         };
         let runs = Arc::new(ShimRuns::new(runner.clone(), environment, told)?);
-        let sandbox = Arc::new(Sandbox::new(SandboxConfig::default())?);
+        let sandbox = Arc::new(open_sandbox(dir)?);
         let outside = Outside {
             store: store.clone(),
             plugins: sandbox.clone(),

@@ -1,8 +1,9 @@
 //! Compiling, and what is prepared once per component: its links and the places of its exports.
 //!
-//! The compiler runs in this process for now, behind the load checks, whose bounds on nesting, functions and jump tables keep its
-//! appetite small. It is one function from bytes to a component, so that a child process with limits can take its place.
+//! The compiler itself runs behind the load checks, whose bounds on nesting, functions and jump tables keep its appetite small,
+//! and in a host that lives on in a child process with limits besides (`compiler.rs`).
 
+use domain::ids::Digest;
 use domain::plugin::PluginKind;
 use wasmtime::Engine;
 use wasmtime::component::{Component, Instance, InstancePre, Linker};
@@ -10,12 +11,10 @@ use wasmtime::component::{Component, Instance, InstancePre, Linker};
 use crate::bindings::exports::gatewright::{
     estimator::estimator, gate::gate, guard::guard, notifier::notifier, status_mapper::status_mapper,
 };
+use crate::compiler::{Workshop, on_large_stack};
 use crate::load::error::LoadError;
 use crate::state::State;
 use crate::text::{Lines, clean};
-
-/// Bytes of native stack that the compiler gets: its recursion follows the nesting of types and blocks.
-const COMPILER_STACK: usize = 64 * 1024 * 1024;
 
 /// A component that is ready to be instantiated.
 pub(crate) struct Ready {
@@ -53,28 +52,29 @@ pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<State>> {
 pub(crate) fn ready(
     engine: &Engine,
     linker: &Linker<State>,
-    bytes: &[u8],
+    workshop: &Workshop,
+    (digest, bytes): (&Digest, &[u8]),
     kind: PluginKind,
 ) -> Result<Ready, LoadError> {
-    let component = compile(engine, bytes)?;
+    let component = compile(engine, workshop, digest, bytes)?;
     let pre = linker.instantiate_pre(&component).map_err(|error| LoadError::Link(shown(&error)))?;
     let exports = Exports::of(kind, &pre).map_err(|error| LoadError::Link(shown(&error)))?;
     Ok(Ready { pre, exports })
 }
 
-fn compile(engine: &Engine, bytes: &[u8]) -> Result<Component, LoadError> {
-    let failed = |why: String| LoadError::Compile(why);
-    std::thread::scope(|scope| {
-        std::thread::Builder::new()
-            .name("gatewright-compile".to_owned())
-            .stack_size(COMPILER_STACK)
-            .spawn_scoped(scope, || Component::from_binary(engine, bytes).map_err(|error| failed(shown(&error))))
-            .map_err(|error| failed(error.to_string()))?
-            .join()
-            .unwrap_or_else(|panic| {
-                Err(failed(format!("the compiler panicked: {}", crate::worker::panic_text(&*panic))))
-            })
-    })
+fn compile(engine: &Engine, workshop: &Workshop, digest: &Digest, bytes: &[u8]) -> Result<Component, LoadError> {
+    let compiled = match workshop.code(engine, digest, bytes) {
+        None => on_large_stack(|| Component::from_binary(engine, bytes).map_err(|error| shown(&error))),
+        Some(code) => code.and_then(|code| {
+            #[expect(
+                unsafe_code,
+                reason = "machine code that this host's own child made of checked bytes, signed while it lay on disk"
+            )]
+            let loaded = unsafe { Component::deserialize(engine, &code) };
+            loaded.map_err(|error| shown(&error))
+        }),
+    };
+    compiled.map_err(LoadError::Compile)
 }
 
 /// What the engine says may repeat names from the component.

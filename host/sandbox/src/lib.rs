@@ -8,13 +8,15 @@
 //!   swallowed takes its word away.
 //! * Each call leaves a [`Transcript`], and [`Sandbox::replay`] gives the same answer from it offline.
 //!
-//! What this does not hold: the compiler's appetite is bounded by the load checks, not by a process of its own; a component's memory
-//! images and compiled code are not counted against the pool.
+//! Compiling ([`Compiler`]) may be a child's, with limits, and is kept on disk under this host's own signature.
+//!
+//! What this does not hold: a component's memory images and compiled code are not counted against the pool.
 
 mod answer;
 mod bindings;
 mod broker;
 mod compile;
+mod compiler;
 mod config;
 mod convert;
 mod engine;
@@ -36,6 +38,7 @@ mod wasi;
 mod worker;
 mod world;
 
+pub use compiler::{Compiler, compile_for_parent};
 pub use config::SandboxConfig;
 pub use engine::engine_config;
 pub use exchange::{Bytes, Exchange, HostAnswer, HostCall};

@@ -17,6 +17,7 @@ use wasmtime::component::Linker;
 
 use crate::broker::Source;
 use crate::compile::{Ready, linker, ready};
+use crate::compiler::{Compiler, Workshop};
 use crate::config::SandboxConfig;
 use crate::engine::{Ticker, engine_config};
 use crate::evaluate::{Ground, Loaded, Outcome};
@@ -44,6 +45,7 @@ pub struct Sandbox {
     linker: Linker<State>,
     plugins: RwLock<HashMap<(ProjectName, PluginId), Arc<Loaded>>>,
     /// Compiled components by digest, as long as anyone has them loaded.
+    workshop: Workshop,
     compiled: Mutex<HashMap<Digest, Weak<Ready>>>,
     /// Last, so that time passes for whatever is dropped before it.
     _ticker: Ticker,
@@ -69,6 +71,11 @@ pub struct PluginSpec {
 impl Sandbox {
     /// Makes the engine, its pool and the thread that lets its time pass.
     pub fn new(config: SandboxConfig) -> Result<Self, StartError> {
+        Self::with_compiler(config, Compiler::Here)
+    }
+
+    /// As [`Self::new`], with a place where components are compiled.
+    pub fn with_compiler(config: SandboxConfig, compiler: Compiler) -> Result<Self, StartError> {
         let failed = |error: wasmtime::Error| StartError(format!("{error:#}"));
         let engine = Engine::new(&engine_config(&config)).map_err(failed)?;
         let linker = linker(&engine).map_err(failed)?;
@@ -80,6 +87,7 @@ impl Sandbox {
             ground: Ground { engine, pool, workers },
             linker,
             plugins: RwLock::default(),
+            workshop: Workshop::new(compiler),
             compiled: Mutex::default(),
             _ticker: ticker,
         })
@@ -153,7 +161,7 @@ impl Sandbox {
         if let Some(ready) = compiled().get(digest).and_then(Weak::upgrade) {
             return Ok(ready);
         }
-        let ready = Arc::new(ready(&self.ground.engine, &self.linker, bytes, kind)?);
+        let ready = Arc::new(ready(&self.ground.engine, &self.linker, &self.workshop, (digest, bytes), kind)?);
         let mut compiled = compiled();
         compiled.retain(|_, ready| ready.strong_count() > 0);
         compiled.insert(digest.clone(), Arc::downgrade(&ready));

@@ -1,4 +1,4 @@
-//! The four system calls for which there is no safe wrapper. Nothing else in the project is `unsafe`.
+//! The four system calls for which there is no safe wrapper.
 
 use std::io;
 use std::mem::MaybeUninit;
