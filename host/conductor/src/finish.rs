@@ -15,7 +15,7 @@ use crate::ports::forge::{
 };
 use crate::ports::runs::{Ending, ExitRecord, LaunchError, RunState};
 use crate::ports::store::{RunRow, StoreError};
-use crate::project::{UsageReader, Worker};
+use crate::project::{HookName, UsageReader, Worker};
 use crate::{Conductor, Work};
 
 /// How much of a log stands in a finding or a report, in bytes.
@@ -68,7 +68,10 @@ impl Conductor {
     }
 
     /// The run never began: an agent's is launched again, an action's step answers `infra`.
-    pub(crate) fn run_failed_to_start(&self, claim: &Claim, cause: &str) -> Result<(), StoreError> {
+    pub(crate) fn run_failed_to_start(&self, claim: &Claim, row: &mut RunRow, cause: &str) -> Result<(), StoreError> {
+        row.ended_at = Some(self.now());
+        row.outcome = Some(format!("not started: {cause}"));
+        self.outside.store.put_run(row)?;
         match &claim.job.effect {
             Effect::Act { step, .. } => self.answer_infra(claim, step, cause),
             _ => self.undelivered(claim, cause),
@@ -89,7 +92,13 @@ impl Conductor {
         row.report = self.outside.runs.report(row.id);
         let outcome = match (worker, record) {
             (_, None) => undelivered("the run was lost: its shim is gone and left no record"),
-            (Some(Worker::Command(_)), Some(record)) => self.command_outcome(&task, role, record, &row)?,
+            (Some(Worker::Command(command)), Some(record)) => {
+                let hooks = settings.as_ref().map(|settings| &settings.hooks);
+                let suite = hooks.and_then(|hooks| hooks.get(&HookName::Test));
+                // A stage may run anything; only the project's own suite says that a commit was tested.
+                let is_suite = suite.is_some_and(|suite| suite.argv == command.argv);
+                self.command_outcome(&task, role, record, &row, is_suite)?
+            }
             (_, Some(record)) => match complaint(record) {
                 Some(cause) => undelivered(&self.with_excerpt(&cause, row.id)),
                 None => self.take_over(claim, &task, role, &mut row)?,
@@ -136,8 +145,13 @@ impl Conductor {
                     return Ok(undelivered(&format!("it wrote a malformed `{name}`: {flaw}")));
                 }
                 documents.push(self.keep_document(task, kind, name, &bytes, row)?);
-            } else if !role.judges() && kind.owner().is_some_and(Role::judges) {
+            } else if kind.owner().is_some_and(Role::judges) {
                 // Its place was emptied before the launch: this run wrote it.
+                if role.judges() {
+                    // No work of a developer's is at fault.
+                    let cause = format!("the {role}'s run wrote `{folder}/{name}`, which is another role's document");
+                    return Ok(undelivered(&cause));
+                }
                 let title = format!("the {role}'s run wrote `{folder}/{name}`, which is another role's document");
                 let detail = "Remove it: only the role that owns a document may write it. It was not taken.".to_owned();
                 let mut finding = host_finding("document-of-another-role", title, detail);
@@ -160,6 +174,10 @@ impl Conductor {
             }
         }
         row.head_after.clone_from(&head);
+        if trespasses.is_empty() && role == Role::Developer && head == task.base {
+            let cause = "it ended well and changed nothing: the branch holds no work";
+            return Ok(undelivered(&self.with_excerpt(cause, row.id)));
+        }
         if trespasses.is_empty() {
             return Ok(RunOutcome::Delivered { head, documents, validated: None });
         }
@@ -191,9 +209,8 @@ impl Conductor {
         match forge.take_over(&take) {
             Ok(taken) => {
                 // What was only removed or left out, and harms nobody, is no reason to send the work back.
-                let grave = taken.trespasses.iter().filter(|trespass| {
-                    !matches!(trespass.kind, TrespassKind::SpecialFile | TrespassKind::NestedRepository)
-                });
+                let grave =
+                    taken.trespasses.iter().filter(|trespass| !matches!(trespass.kind, TrespassKind::SpecialFile));
                 trespasses.extend(grave.map(|trespass| finding_of(trespass, role)));
                 Ok(taken.head)
             }
@@ -234,6 +251,7 @@ impl Conductor {
         role: Role,
         record: &ExitRecord,
         row: &RunRow,
+        is_suite: bool,
     ) -> Result<RunOutcome, StoreError> {
         let Ending::Exited(code) = record.ending else {
             let cause = complaint(record).unwrap_or_default();
@@ -250,7 +268,7 @@ impl Conductor {
             indented(&log),
         );
         let document = self.keep_document(task, kind, kind.file_name().to_owned(), text.as_bytes(), row)?;
-        let validated = if code == 0 { task.head.clone() } else { None };
+        let validated = if code == 0 && is_suite { task.head.clone() } else { None };
         Ok(RunOutcome::Delivered { head: task.head.clone(), documents: vec![document], validated })
     }
 

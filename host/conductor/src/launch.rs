@@ -146,7 +146,7 @@ impl Conductor {
             }
             Ok(_) => self.finish(claim),
             Err(error @ (LaunchError::ProgramMissing { .. } | LaunchError::Template(_) | LaunchError::Infra(_))) => {
-                self.run_failed_to_start(claim, &error.to_string())
+                self.run_failed_to_start(claim, &mut row, &error.to_string())
             }
         }
     }

@@ -1,8 +1,8 @@
 //! Loading: all files of a state folder, all that is wrong in them at once.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{ErrorKind, Read as _};
+use std::fs::{self, File};
+use std::io::{self, ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
 
 use conductor::ports::store::Project;
@@ -173,7 +173,10 @@ fn project_files(dir: &Path, diagnostics: &mut Vec<Diagnostic>) -> Vec<PathBuf> 
 }
 
 fn read_text(path: &Path, shown: &str, diagnostics: &mut Vec<Diagnostic>) -> Option<String> {
-    let read = File::open(path).and_then(|file| {
+    // Opening a named pipe waits for whoever writes into it.
+    let read = fs::metadata(path)
+        .and_then(|about| if about.is_file() { File::open(path) } else { Err(io::Error::other("it is no file")) });
+    let read = read.and_then(|file| {
         let mut bytes = Vec::new();
         file.take(FILE_BYTES + 1).read_to_end(&mut bytes).map(|_| bytes)
     });

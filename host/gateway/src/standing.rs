@@ -146,6 +146,7 @@ impl Scene {
         let why = match self.waits.get(&task.id)? {
             WaitReason::Freeze => "the repository is frozen",
             WaitReason::Lease => "another task holds the lease that it needs",
+            WaitReason::Space => "too little of the disk is free to launch anything",
             WaitReason::Slot => "all slots are taken",
             WaitReason::Time => "its time has not come",
         };

@@ -57,6 +57,9 @@ pub(crate) struct Init {
     /// The pipeline: `quick` (development, review, testing, merge) or `full` (with analysis, staging and deploy).
     #[arg(long, default_value = "quick")]
     pub(crate) pipeline: String,
+    /// The letters before the number of a work item [default: made of the name].
+    #[arg(long, value_name = "LETTERS")]
+    pub(crate) prefix: Option<String>,
     /// The branch that tasks are for [default: the one that is checked out].
     #[arg(long, value_name = "BRANCH")]
     pub(crate) base: Option<String>,
@@ -79,8 +82,9 @@ pub(crate) struct Init {
 
 #[derive(Debug, Args)]
 pub(crate) struct Serve {
-    /// Stand still at the Nth claimed job, so that a power cut can be played there: N:claimed or N:done.
-    #[arg(long, hide = true, value_name = "N:POINT")]
+    /// Stand still at the Nth claimed job, or at the first one with an effect, so that a power cut can be played there:
+    /// N:claimed, EFFECT:done.
+    #[arg(long, hide = true, value_name = "PLACE:POINT")]
     pub(crate) halt_at: Option<String>,
 }
 

@@ -1,7 +1,9 @@
 //! `gatewright init`: a state folder, a bare repository in it, and the remote `gatewright` in the user's own.
 
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, anyhow, bail};
@@ -12,7 +14,7 @@ use domain::document::Role;
 use domain::ids::{BranchName, ProjectName};
 
 use crate::cli::Init;
-use crate::output::Output;
+use crate::output::{Output, quoted};
 use crate::state;
 use crate::wiring::init_forge;
 
@@ -21,9 +23,7 @@ pub(crate) fn run(dir: Option<&Path>, options: &Init, out: &Output) -> anyhow::R
     let repository = match &options.repository {
         Some(path) => state::top_of(path)
             .with_context(|| format!("{} is no git repository: run `git init` there first", path.display()))?,
-        None => state::repository_here().context(
-            "this folder is in no git repository: go to one, or make one with `git init` and a first commit",
-        )?,
+        None => state::repository_here().with_context(no_work_tree)?,
     };
     let folder = repository.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let name = match &options.name {
@@ -38,13 +38,15 @@ pub(crate) fn run(dir: Option<&Path>, options: &Init, out: &Output) -> anyhow::R
         let lines = errors.iter().map(|error| format!("- {error}")).collect::<Vec<_>>().join("\n");
         anyhow!("the project cannot be set up:\n{lines}")
     })?;
+    let undo = Undo::before(&dir, &name, &repository)?;
     // The forge comes first: without commits there is nothing to set up, and no file shall say otherwise.
-    std::fs::create_dir_all(&dir).with_context(|| format!("{} cannot be made", dir.display()))?;
     let forge = init_forge(&dir, &name, &request.base_branch, &repository)?;
     let written = write_plan(&dir, &plan)?;
+    undo.files(&written.written);
     let loaded = crate::wiring::load(&dir)?;
+    undo.nothing();
     let found_from_here = dir_was_found && options.repository.is_none();
-    let here = if found_from_here { String::new() } else { format!(" --dir {}", dir.display()) };
+    let here = if found_from_here { String::new() } else { format!(" --dir {}", quoted(&dir.to_string_lossy())) };
     let value = serde_json::json!({
         "project": name, "dir": dir, "repository": repository, "base_branch": request.base_branch,
         "forge": forge, "written": written.written, "kept": written.kept, "projects": loaded.projects.len(),
@@ -54,12 +56,24 @@ pub(crate) fn run(dir: Option<&Path>, options: &Init, out: &Output) -> anyhow::R
         for file in &written.written {
             text.push_str(&format!("  wrote {}\n", file.display()));
         }
-        text.push_str(&format!("  added the remote `gatewright` to {}\n\nNext:\n", repository.display()));
+        text.push_str(&format!("  added the remote `gatewright` to {}\n", repository.display()));
+        if repository.join(".gitmodules").exists() {
+            text.push_str("  note: submodules are not checked out in the clones that agents and suites work on\n");
+        }
+        text.push_str("\nNext:\n");
         text.push_str(&format!("  gatewright serve{here}\n"));
         text.push_str(&format!("  gatewright task create{here} \"what shall change\"\n"));
         text.push_str(&format!("  gatewright task approve{here} {}-001", request.prefix));
         text
     })
+}
+
+fn no_work_tree() -> &'static str {
+    let asked = Command::new("git").args(["rev-parse", "--is-bare-repository"]).output();
+    if asked.is_ok_and(|asked| asked.stdout.starts_with(b"true")) {
+        return "this is a bare repository: `init` looks at a work tree, so run it in a clone";
+    }
+    "this folder is in no git repository: go to one, or make one with `git init` and a first commit"
 }
 
 fn request(
@@ -88,7 +102,7 @@ fn request(
         agents.insert(role, choice(words));
     }
     Ok(InitRequest {
-        prefix: prefix_of(&name),
+        prefix: options.prefix.clone().unwrap_or_else(|| prefix_of(&name)),
         name,
         dir: dir.to_owned(),
         repository: repository.to_owned(),
@@ -98,10 +112,84 @@ fn request(
         detected: AgentProgram::ALL.into_iter().filter(|agent| on_path(agent.program())).collect(),
         agent: words("agent", &options.agent)?.map(choice),
         agents,
-        test: words("test", &options.test)?,
-        staging: words("staging", &options.staging)?,
-        deploy: words("deploy", &options.deploy)?,
+        test: words("test", &options.test)?.map(in_the_checkout),
+        staging: words("staging", &options.staging)?.map(in_the_checkout),
+        deploy: words("deploy", &options.deploy)?.map(in_the_checkout),
     })
+}
+
+/// A command of the project's own runs in a checkout: a relative program is one of the repository's files there.
+fn in_the_checkout(mut words: Vec<String>) -> Vec<String> {
+    if words.first().is_some_and(|program| program.contains('/') && !program.starts_with(['/', '~'])) {
+        words.insert(0, "env".to_owned());
+    }
+    words
+}
+
+/// What `init` made is gone again unless all of it was made.
+struct Undo {
+    /// A folder that was not there before; else what lies in one that was.
+    made: Vec<PathBuf>,
+    /// Folders that go where nothing lies in them.
+    emptied: Vec<PathBuf>,
+    remote_of: Option<PathBuf>,
+    files: RefCell<Vec<PathBuf>>,
+    armed: Cell<bool>,
+}
+
+impl Undo {
+    fn before(dir: &Path, name: &ProjectName, repository: &Path) -> anyhow::Result<Self> {
+        let failed = || format!("{} cannot be made", dir.display());
+        let parent = dir.parent().with_context(failed)?;
+        std::fs::create_dir_all(parent).with_context(failed)?;
+        let mut builder = std::fs::DirBuilder::new();
+        let made = match builder.mode(0o700).create(dir) {
+            Ok(()) => vec![dir.to_owned()],
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+                let forge = dir.join(state::FORGES).join(format!("{name}.git"));
+                if forge.exists() { Vec::new() } else { vec![forge] }
+            }
+            Err(error) => return Err(error).with_context(failed),
+        };
+        let remote =
+            Command::new("git").arg("-C").arg(repository).args(["remote", "get-url", "gatewright"]).output()?;
+        Ok(Self {
+            made,
+            emptied: ["clones", state::CACHE, state::FORGES].map(|folder| dir.join(folder)).to_vec(),
+            remote_of: (!remote.status.success()).then(|| repository.to_owned()),
+            files: RefCell::default(),
+            armed: Cell::new(true),
+        })
+    }
+
+    fn files(&self, written: &[PathBuf]) {
+        self.files.borrow_mut().extend_from_slice(written);
+    }
+
+    fn nothing(&self) {
+        self.armed.set(false);
+    }
+}
+
+impl Drop for Undo {
+    fn drop(&mut self) {
+        if !self.armed.get() {
+            return;
+        }
+        // The error that brought us here is the one to tell; what cannot be removed is named by the next `init`.
+        for file in self.files.borrow().iter() {
+            let _ = std::fs::remove_file(file);
+        }
+        for folder in &self.made {
+            let _ = std::fs::remove_dir_all(folder);
+        }
+        for folder in &self.emptied {
+            let _ = std::fs::remove_dir(folder);
+        }
+        if let Some(repository) = &self.remote_of {
+            let _ = Command::new("git").arg("-C").arg(repository).args(["remote", "remove", "gatewright"]).output();
+        }
+    }
 }
 
 /// A relative program means the one that lies here: a clone has another working directory.

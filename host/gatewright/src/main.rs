@@ -39,14 +39,16 @@ fn main() -> ExitCode {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(NO),
         Err(error) => {
-            say(&format!("error: {}", chain(&error)));
+            let said = chain(&error);
+            // What is wrong with a file is told with the word already.
+            say(&if said.starts_with("error") { said } else { format!("error: {said}") });
             ExitCode::from(exit_code(&error))
         }
     }
 }
 
 fn run(cli: Cli) -> anyhow::Result<bool> {
-    let out = Output { json: cli.json };
+    let out = Output { json: cli.json, dir: cli.dir.clone() };
     let given = cli.dir.as_deref();
     match cli.command {
         Command::Init(options) => init::run(given, &options, &out).map(|()| true),
@@ -58,7 +60,9 @@ fn run(cli: Cli) -> anyhow::Result<bool> {
             let client = Client::find(&state::find(given)?)?;
             task::queue(&client, &out, clock::SystemClock.now()).map(|()| true)
         }
-        Command::Verdict(command) => verdict::run(&state::find(given)?, command, &out),
+        Command::Verdict(command) => {
+            verdict::run(&state::find(given)?, command, &out).map_err(|error| error.context(NotFoundOut))
+        }
         Command::CompileComponent => {
             sandbox::compile_for_parent(&mut std::io::stdin().lock(), &mut std::io::stdout().lock())
                 .map(|()| true)
@@ -76,6 +80,7 @@ fn check(dir: &std::path::Path, out: &Output) -> anyhow::Result<bool> {
         Ok(loaded) => {
             let names = loaded.projects.iter().map(|project| project.project.name.to_string()).collect::<Vec<_>>();
             let flaws = wiring::check_plugins(dir, &loaded);
+            let flaws = [flaws.told, flaws.failed].concat();
             let value = serde_json::json!({"ok": flaws.is_empty(), "projects": names, "flaws": flaws});
             out.value(&value, || match flaws.as_slice() {
                 [] => format!("{}: all files are sound; projects: {}", dir.display(), names.join(", ")),
@@ -107,7 +112,15 @@ fn chain(error: &anyhow::Error) -> String {
     text
 }
 
+/// Around an error of a command whose 1 means that something was found out.
+#[derive(Debug, thiserror::Error)]
+#[error("it could not be found out")]
+struct NotFoundOut;
+
 fn exit_code(error: &anyhow::Error) -> u8 {
+    if error.downcast_ref::<NotFoundOut>().is_some() {
+        return UNKNOWN;
+    }
     if error.downcast_ref::<plugin::NobodyToAsk>().is_some() {
         return WRONG_USE;
     }

@@ -1,6 +1,7 @@
 //! What goes to standard output: text for people, or one JSON value.
 
 use std::io::Write as _;
+use std::path::PathBuf;
 
 use domain::time::Timestamp;
 use serde::Serialize;
@@ -9,6 +10,8 @@ use serde::Serialize;
 pub(crate) struct Output {
     /// One JSON value instead of text.
     pub(crate) json: bool,
+    /// `--dir`, where it was given: commands that are shown need it too.
+    pub(crate) dir: Option<PathBuf>,
 }
 
 impl Output {
@@ -18,6 +21,14 @@ impl Output {
         self.line(&line)
     }
 
+    /// A command as it must be typed here.
+    pub(crate) fn command(&self, line: &str) -> String {
+        match (&self.dir, line.strip_prefix("gatewright ")) {
+            (Some(dir), Some(rest)) => format!("gatewright --dir {} {rest}", quoted(&dir.to_string_lossy())),
+            _ => line.to_owned(),
+        }
+    }
+
     /// Prints a line. A reader that went away is no error of ours.
     #[expect(clippy::unused_self, reason = "all output takes this one way")]
     pub(crate) fn line(&self, line: &str) -> anyhow::Result<()> {
@@ -25,6 +36,16 @@ impl Output {
             Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
             other => Ok(other?),
         }
+    }
+}
+
+/// A word as a shell must be given it.
+pub(crate) fn quoted(word: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-+:@%,=".contains(&byte);
+    if !word.is_empty() && word.bytes().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
     }
 }
 

@@ -53,6 +53,10 @@ pub(crate) fn run(dir: &Path, command: Plugin, out: &Output) -> anyhow::Result<(
 }
 
 fn inspect(file: &Path) -> anyhow::Result<(Vec<u8>, PluginInfo)> {
+    let about = std::fs::metadata(file).with_context(|| format!("{} cannot be read", file.display()))?;
+    if !about.is_file() {
+        bail!("{} is no file", file.display());
+    }
     let source = std::fs::File::open(file).with_context(|| format!("{} cannot be read", file.display()))?;
     let bytes = sandbox::read_component(source)?.with_context(|| format!("{} cannot be taken", file.display()))?;
     let info = Sandbox::new(SandboxConfig::default())?

@@ -179,7 +179,8 @@ fn fail(shared: &Shared, error: StoreError) -> bool {
     fatal
 }
 
-fn has_room(bounds: &Bounds) -> bool {
+/// Is there as much free space as the operator's file demands?
+pub(crate) fn has_room(bounds: &Bounds) -> bool {
     match rustix::fs::statvfs(&bounds.dir) {
         Ok(space) => space.f_bavail.saturating_mul(space.f_frsize) >= bounds.free_bytes,
         Err(_) => false,

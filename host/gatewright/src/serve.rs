@@ -11,6 +11,7 @@ use conductor::ports::clock::Clock as _;
 use conductor::ports::probe::{NoProbe, Point, Probe};
 use conductor::ports::runs::Runs as _;
 use conductor::ports::store::ClaimLimits;
+use configuration::SandboxMode;
 use domain::effect::Claim;
 use domain::ids::{ProjectName, RunId};
 use gateway::{Desk, GatewayState, Health, Token};
@@ -19,7 +20,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::cli::Serve;
 use crate::clock::{SystemClock, hex, random_bytes};
 use crate::output::{Output, say};
-use crate::scheduler::{Bounds, Scheduler};
+use crate::scheduler::{Bounds, Scheduler, has_room};
 use crate::state::{ADDRESS_FILE, TOKEN_FILE};
 use crate::watch::Watch;
 use crate::wiring::{Host, load};
@@ -43,6 +44,7 @@ pub(crate) fn run(dir: &Path, options: &Serve, out: &Output) -> anyhow::Result<(
     };
     let host = Arc::new(Host::open(dir, &loaded, probe)?);
     let token = operator_token(dir)?;
+    let must_confine = loaded.host.sandbox.mode == SandboxMode::Bubblewrap;
     let bounds = Bounds {
         runs: loaded.host.runs,
         free_bytes: loaded.host.free_space_mib.saturating_mul(1 << 20),
@@ -66,7 +68,7 @@ pub(crate) fn run(dir: &Path, options: &Serve, out: &Output) -> anyhow::Result<(
     write_private(&dir.join(ADDRESS_FILE), &address)?;
     let state = GatewayState {
         store: host.store.clone(),
-        desk: Arc::new(LivingDesk { host: host.clone(), bounds }),
+        desk: Arc::new(LivingDesk { host: host.clone(), bounds, must_confine }),
         token: Token::new("operator", token)?,
         clock: Arc::new(|| SystemClock.now()),
     };
@@ -74,7 +76,7 @@ pub(crate) fn run(dir: &Path, options: &Serve, out: &Output) -> anyhow::Result<(
     std::io::stdout().flush()?;
     say(&format!("the board: {address}/  state: {}", dir.display()));
     if let Some(problem) = host.runner.sandbox_problem() {
-        say(&format!("warning: agents run without a sandbox: {problem}"));
+        say(&format!("warning: {}", without_sandbox(must_confine, &problem)));
     }
     let served = runtime.block_on(gateway::serve(listener, state, end(host.clone())));
     drop(watch);
@@ -141,6 +143,17 @@ fn write_private(path: &Path, text: &str) -> anyhow::Result<()> {
 struct LivingDesk {
     host: Arc<Host>,
     bounds: Bounds,
+    must_confine: bool,
+}
+
+/// What it means that bubblewrap does not work here.
+fn without_sandbox(must_confine: bool, problem: &str) -> String {
+    if must_confine {
+        return format!(
+            "no agent is launched, for `[sandbox] mode` demands bubblewrap, and it does not work here: {problem}"
+        );
+    }
+    format!("agents run without a sandbox: {problem}")
 }
 
 impl Desk for LivingDesk {
@@ -161,7 +174,12 @@ impl Desk for LivingDesk {
     fn health(&self) -> Health {
         let mut reasons = Vec::new();
         if let Some(problem) = self.host.runner.sandbox_problem() {
-            reasons.push(format!("agents run without a sandbox: {problem}"));
+            reasons.push(without_sandbox(self.must_confine, &problem));
+        }
+        if !has_room(&self.bounds) {
+            let floor = self.bounds.free_bytes;
+            reasons
+                .push(format!("less than {floor} bytes are free on the disk: nothing is launched, the rest goes on"));
         }
         let ok = !self.host.has_failed();
         if !ok {
@@ -171,7 +189,7 @@ impl Desk for LivingDesk {
     }
 
     fn limits(&self) -> ClaimLimits {
-        ClaimLimits { runs: self.bounds.runs, may_launch: true }
+        ClaimLimits { runs: self.bounds.runs, may_launch: has_room(&self.bounds) }
     }
 
     fn statuses(&self, _project: &ProjectName) -> Vec<String> {
@@ -185,28 +203,46 @@ impl Desk for LivingDesk {
 
 /// Stands still at a point, so that the host can be killed exactly there.
 struct HaltAt {
-    claim: u64,
+    place: HaltPlace,
     point: Point,
     seen: AtomicU64,
     job: AtomicU64,
 }
 
+/// At which of the jobs that this life of the host claims.
+enum HaltPlace {
+    /// The Nth one.
+    Nth(u64),
+    /// The first one with this effect.
+    Effect(String),
+}
+
 impl HaltAt {
     fn parse(text: &str) -> anyhow::Result<Self> {
-        let (claim, point) = text.split_once(':').context("--halt-at N:claimed or N:done")?;
+        const FORM: &str = "--halt-at N:claimed or EFFECT:done";
+        let (place, point) = text.split_once(':').context(FORM)?;
         let point = match point {
             "claimed" => Point::Claimed,
             "done" => Point::Done,
-            _ => bail!("--halt-at N:claimed or N:done"),
+            _ => bail!(FORM),
         };
-        Ok(Self { claim: claim.parse()?, point, seen: AtomicU64::new(0), job: AtomicU64::new(u64::MAX) })
+        let place = place.parse().map_or_else(|_| HaltPlace::Effect(place.to_owned()), HaltPlace::Nth);
+        Ok(Self { place, point, seen: AtomicU64::new(0), job: AtomicU64::new(u64::MAX) })
     }
 }
 
 impl Probe for HaltAt {
     fn at(&self, point: Point, claim: &Claim) {
-        if point == Point::Claimed && self.seen.fetch_add(1, Ordering::SeqCst) + 1 == self.claim {
-            self.job.store(claim.job.id.0, Ordering::SeqCst);
+        if point == Point::Claimed {
+            let seen = self.seen.fetch_add(1, Ordering::SeqCst) + 1;
+            let meant = match &self.place {
+                HaltPlace::Nth(wanted) => seen == *wanted,
+                HaltPlace::Effect(name) => claim.job.effect.name() == name,
+            };
+            if meant {
+                // The first one that is meant stays the one.
+                let _ = self.job.compare_exchange(u64::MAX, claim.job.id.0, Ordering::SeqCst, Ordering::SeqCst);
+            }
         }
         if point != self.point || self.job.load(Ordering::SeqCst) != claim.job.id.0 {
             return;

@@ -111,7 +111,7 @@ fn show(client: &Client, out: &Output, key: &str) -> anyhow::Result<()> {
         let task = &view.task;
         let mut text = format!("{} {}\n  {}\n", task.work_item, visible(&task.title), view.standing.sentence);
         for command in &view.standing.commands {
-            text.push_str(&format!("  → {command}\n"));
+            text.push_str(&format!("  → {}\n", out.command(command)));
         }
         if let (Some(branch), Some(head)) = (&task.branch, &task.head) {
             text.push_str(&format!("  branch {branch} at {head}\n"));
@@ -157,9 +157,27 @@ fn moment(at: Timestamp) -> String {
     jiff::Timestamp::from_millisecond(at.0 as i64).map_or_else(|_| at.0.to_string(), |time| time.to_string())
 }
 
-/// Text from outside, with nothing in it that plays with a terminal.
+/// Text from outside, with nothing in it that plays with a terminal, hides, or turns the line around.
 pub(crate) fn visible(text: &str) -> String {
-    text.chars().map(|character| if character.is_control() { '\u{fffd}' } else { character }).collect()
+    text.chars().map(|character| if plays(character) { '\u{fffd}' } else { character }).collect()
+}
+
+/// Control characters, and Unicode's invisible and bidirectional ones (its categories Cf, Zl and Zp, as far as a line may hold
+/// them).
+fn plays(character: char) -> bool {
+    character.is_control()
+        || matches!(
+            character,
+            '\u{ad}'
+                | '\u{61c}'
+                | '\u{180e}'
+                | '\u{200b}'..='\u{200f}'
+                | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}'
+                | '\u{feff}'
+                | '\u{fff9}'..='\u{fffb}'
+                | '\u{e0000}'..='\u{e007f}'
+        )
 }
 
 fn decide(client: &Client, out: &Output, intent: &str, decision: &Decision) -> anyhow::Result<()> {
@@ -188,4 +206,15 @@ pub(crate) fn queue(client: &Client, out: &Output, now: Timestamp) -> anyhow::Re
             .collect::<Vec<_>>();
         if lines.is_empty() { "Nothing is queued and nothing runs.".to_owned() } else { lines.join("\n") }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::visible;
+
+    #[test]
+    fn what_turns_hides_or_colours_a_line_is_shown_as_a_mark() {
+        assert_eq!(visible("a\u{202e}b\u{1b}[31mc\u{200b}d\u{2066}"), "a\u{fffd}b\u{fffd}[31mc\u{fffd}d\u{fffd}");
+        assert_eq!(visible("żółć 日本 ok"), "żółć 日本 ok");
+    }
 }

@@ -8,17 +8,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 use adapters::git::{EmbeddedForge, Layout};
 use agents::port::{HostEnvironment, ShimRuns};
 use agents::{Runner, RunnerConfig, SandboxMode as Confining, install_shim};
-use anyhow::{Context as _, anyhow};
+use anyhow::{Context as _, anyhow, bail};
 use conductor::board::Board;
 use conductor::ports::clock::Clock;
 use conductor::ports::forge::Forge;
+use conductor::ports::plugins::{Asking, Plugins as _, ValidateCall};
 use conductor::ports::probe::Probe;
 use conductor::ports::store::Store;
 use conductor::{Conductor, Outside};
 use configuration::{Loaded, PluginBinding, ProjectFile, SandboxMode, Surroundings};
 use domain::ids::{BranchName, Digest, PluginId, ProjectName, RunId};
 use domain::pipeline::{EdgeStep, StepKind};
-use domain::plugin::{Grant, PluginKind};
+use domain::plugin::{Failure, Grant, PluginKind};
 use sandbox::{Compiler, PluginSpec, Sandbox, SandboxConfig};
 use store::{SqliteStore, StoreConfig};
 
@@ -103,21 +104,102 @@ pub(crate) fn open_sandbox(dir: &Path) -> anyhow::Result<Sandbox> {
     Ok(Sandbox::with_compiler(SandboxConfig::default(), compiler)?)
 }
 
-/// What is wrong with the components that the files name, a line each.
-pub(crate) fn check_plugins(dir: &Path, loaded: &Loaded) -> Vec<String> {
+/// What is wrong with the components that the files name, and with the settings that they get: a line each. They are asked in a
+/// sandbox of their own, so that nothing that works meanwhile meets a flawed one.
+pub(crate) fn check_plugins(dir: &Path, loaded: &Loaded) -> PluginFlaws {
+    let mut flaws = PluginFlaws::default();
     let sandbox = match open_sandbox(dir) {
         Ok(sandbox) => sandbox,
-        Err(error) => return vec![error.to_string()],
+        Err(error) => {
+            flaws.told.push(error.to_string());
+            return flaws;
+        }
     };
-    let mut flaws = Vec::new();
     for file in &loaded.projects {
-        for binding in &file.plugins {
-            if let Err(error) = load_binding(&sandbox, dir, file, binding, loaded) {
-                flaws.push(format!("{}: the plugin `{}`: {error:#}", file.source.display(), binding.id));
-            }
+        match load_plugins(&sandbox, dir, file, loaded) {
+            Ok(()) => check_settings(&sandbox, file, &mut flaws),
+            Err(error) => flaws.told.push(format!("{error:#}")),
         }
     }
     flaws
+}
+
+/// What is wrong with components and their settings.
+#[derive(Debug, Default)]
+pub(crate) struct PluginFlaws {
+    /// Somebody said what is wrong: a host does not start with it.
+    pub(crate) told: Vec<String>,
+    /// A component failed when it was asked about its settings. A host starts: one bad component stops only tasks that meet it.
+    pub(crate) failed: Vec<String>,
+}
+
+/// Each component says itself what is wrong with its settings.
+fn check_settings(sandbox: &Sandbox, file: &ProjectFile, flaws: &mut PluginFlaws) {
+    let settings = &file.settings;
+    let mut asked: Vec<(String, &PluginId, String)> = Vec::new();
+    for step in
+        file.project.pipeline.stages().iter().filter_map(|stage| stage.edge.as_ref()).flat_map(|edge| &edge.steps)
+    {
+        if let StepKind::Gate { plugin } = &step.kind {
+            let given = settings.gate_settings.get(&step.name).map_or_else(|| "{}".to_owned(), ToString::to_string);
+            asked.push((format!("the settings of the gate `{}`", step.name), plugin, given));
+        }
+    }
+    for guard in &settings.guards {
+        asked.push((
+            format!("the settings of the guard `{}`", guard.plugin),
+            &guard.plugin,
+            guard.settings.to_string(),
+        ));
+    }
+    for (plugin, given) in &settings.notifiers {
+        asked.push((format!("the settings of the notifier `{plugin}`"), plugin, given.to_string()));
+    }
+    let (mapper, given) = &settings.status_mapper;
+    asked.push((format!("the settings of the status-mapper `{mapper}`"), mapper, given.to_string()));
+    let source = file.source.display();
+    for (what, plugin, settings) in asked {
+        let asking =
+            Asking { project: file.project.name.clone(), plugin: plugin.clone(), at: SystemClock.now(), seed: 0 };
+        match sandbox.validate(ValidateCall { asking, settings }).answer {
+            Ok(told) => {
+                flaws
+                    .told
+                    .extend(told.iter().map(|flaw| format!("{source}: {what}: {}: {}", flaw.pointer, flaw.message)));
+            }
+            Err(Failure::Retry { cause, message, .. }) => {
+                flaws.failed.push(format!("{source}: {what} cannot be checked: {cause}: {message}"));
+            }
+            Err(Failure::GiveUp { message }) => {
+                flaws.failed.push(format!("{source}: {what} cannot be checked: {message}"))
+            }
+        }
+    }
+}
+
+fn load_own(sandbox: &Sandbox, file: &ProjectFile, loaded: &Loaded, plugin: embedded::Embedded) -> anyhow::Result<()> {
+    let request = sandbox.inspect(plugin.bytes)?.request;
+    let spec = PluginSpec {
+        id: plugin.id,
+        bytes: Arc::from(plugin.bytes),
+        digest: plugin.digest,
+        grant: own_grant(&request),
+        ceiling: domain::plugin::Ceiling::Open,
+        limits: loaded.host.plugins.limits,
+    };
+    sandbox.load(&file.project.name, spec)?;
+    Ok(())
+}
+
+fn load_plugins(sandbox: &Sandbox, dir: &Path, file: &ProjectFile, loaded: &Loaded) -> anyhow::Result<()> {
+    for plugin in embedded::plugins() {
+        load_own(sandbox, file, loaded, plugin)?;
+    }
+    for binding in &file.plugins {
+        load_binding(sandbox, dir, file, binding, loaded)
+            .with_context(|| format!("{}: the plugin `{}`", file.source.display(), binding.id))?;
+    }
+    Ok(())
 }
 
 fn load_binding(
@@ -217,8 +299,15 @@ impl Host {
 
     /// Takes up the files: plugins, forges, projects, in this order, so that nothing asks for what is not there yet.
     pub(crate) fn take_up(&self, dir: &Path, loaded: &Loaded) -> anyhow::Result<()> {
+        let flaws = check_plugins(dir, loaded);
+        if !flaws.told.is_empty() {
+            bail!("{}", flaws.told.join("\n"));
+        }
+        for failed in flaws.failed {
+            tracing::warn!("{failed}");
+        }
         for file in &loaded.projects {
-            self.load_plugins(dir, file, loaded)?;
+            load_plugins(&self.sandbox, dir, file, loaded)?;
             let forge = self.forge(dir, &file.project.name)?;
             self.conductor.put_project(file.settings.clone(), forge);
             let mut project = file.project.clone();
@@ -237,37 +326,6 @@ impl Host {
         let opened: Arc<dyn Forge> = Arc::new(EmbeddedForge::open(Path::new("git"), Layout::new(dir, name))?);
         forges.insert(name.clone(), opened.clone());
         Ok(opened)
-    }
-
-    fn load_own(&self, file: &ProjectFile, loaded: &Loaded, plugin: embedded::Embedded) -> anyhow::Result<()> {
-        let request = self.sandbox.inspect(plugin.bytes)?.request;
-        let spec = PluginSpec {
-            id: plugin.id,
-            bytes: Arc::from(plugin.bytes),
-            digest: plugin.digest,
-            grant: own_grant(&request),
-            ceiling: domain::plugin::Ceiling::Open,
-            limits: loaded.host.plugins.limits,
-        };
-        self.sandbox.load(&file.project.name, spec)?;
-        Ok(())
-    }
-
-    fn load_plugins(&self, dir: &Path, file: &ProjectFile, loaded: &Loaded) -> anyhow::Result<()> {
-        // Side by side: compiling them is what a start of the host spends its time with.
-        std::thread::scope(|scope| {
-            let loading = embedded::plugins()
-                .map(|plugin| scope.spawn(|| self.load_own(file, loaded, plugin)))
-                .collect::<Vec<_>>();
-            loading
-                .into_iter()
-                .try_for_each(|thread| thread.join().unwrap_or_else(|_| Err(anyhow!("loading a plugin panicked"))))
-        })?;
-        for binding in &file.plugins {
-            load_binding(&self.sandbox, dir, file, binding, loaded)
-                .with_context(|| format!("{}: the plugin `{}`", file.source.display(), binding.id))?;
-        }
-        Ok(())
     }
 
     /// The store failed: the process shall end.

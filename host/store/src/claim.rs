@@ -27,9 +27,14 @@ pub(crate) const LEASED: &str = "(j.lease IS NOT NULL
         OR EXISTS (SELECT 1 FROM lease_request r
             WHERE r.project = t.project AND r.name = j.lease AND r.task < t.id)))";
 
-/// No run may be launched, or none more. A cancelled run holds its slot until its tree is gone.
-pub(crate) const CROWDED: &str = "(j.slot = 1 AND (NOT :may_launch OR :runs <=
-    (SELECT COUNT(*) FROM job o WHERE o.slot = 1 AND (o.state = 'claimed' OR o.winding = 1))))";
+/// No run may be launched. One that a host which is gone has launched is not launched again, it is found.
+pub(crate) const CRAMPED: &str = "(j.slot = 1 AND j.attempted = 0 AND NOT :may_launch)";
+
+/// No more runs may be launched. A cancelled run holds its slot until its tree is gone, and one that was launched before its host
+/// died until it is found: that needs no slot of its own.
+pub(crate) const CROWDED: &str =
+    "(j.slot = 1 AND j.attempted = 0 AND :runs <= (SELECT COUNT(*) FROM job o WHERE o.slot = 1 AND o.id <> j.id
+    AND (o.state = 'claimed' OR o.winding = 1 OR (o.state = 'queued' AND o.attempted = 1))))";
 
 /// One drive job of a task at a time. A cancelled run may still write into the clone: only the clean-up, which ends it, and
 /// timers, which touch nothing, need not wait for its end.
@@ -46,7 +51,7 @@ static NEXT: LazyLock<String> = LazyLock::new(|| {
     format!(
         "SELECT j.* FROM job j JOIN task t ON t.id = j.task
         WHERE j.state = 'queued' AND j.available_at <= :now
-            AND NOT {FROZEN} AND NOT {CROWDED} AND NOT {DRIVEN} AND NOT {OUT_OF_TURN} AND NOT {LEASED}
+            AND NOT {FROZEN} AND NOT {CRAMPED} AND NOT {CROWDED} AND NOT {DRIVEN} AND NOT {OUT_OF_TURN} AND NOT {LEASED}
         ORDER BY j.priority DESC, j.available_at, j.id LIMIT 1"
     )
 });

@@ -8,7 +8,7 @@ use domain::ids::{JobId, TaskId};
 use domain::time::Timestamp;
 use rusqlite::{Connection, named_params};
 
-use crate::claim::{CROWDED, DRIVEN, FROZEN, LEASED, OUT_OF_TURN};
+use crate::claim::{CRAMPED, CROWDED, DRIVEN, FROZEN, LEASED, OUT_OF_TURN};
 use crate::failure::{Failure, Result};
 use crate::row::{all, get_time, get_u64, number, time};
 
@@ -17,7 +17,7 @@ use crate::row::{all, get_time, get_u64, number, time};
 static JOBS: LazyLock<String> = LazyLock::new(|| {
     format!(
         "SELECT j.*, CASE WHEN j.state <> 'queued' THEN NULL WHEN {FROZEN} THEN 'freeze' WHEN {LEASED} THEN 'lease'
-            WHEN {CROWDED} THEN 'slot' WHEN j.available_at > :now THEN 'time' END AS reason
+            WHEN {CRAMPED} THEN 'space' WHEN {CROWDED} THEN 'slot' WHEN j.available_at > :now THEN 'time' END AS reason
         FROM job j JOIN task t ON t.id = j.task
         WHERE j.id IN (SELECT id FROM job WHERE state IN ('queued', 'claimed')
             UNION SELECT id FROM job WHERE state = 'claimed' OR winding = 1
@@ -58,6 +58,7 @@ fn reason(word: Option<&str>) -> Option<WaitReason> {
     match word? {
         "freeze" => Some(WaitReason::Freeze),
         "lease" => Some(WaitReason::Lease),
+        "space" => Some(WaitReason::Space),
         "slot" => Some(WaitReason::Slot),
         _ => Some(WaitReason::Time),
     }

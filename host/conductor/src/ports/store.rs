@@ -125,6 +125,8 @@ pub enum WaitReason {
     Freeze,
     /// Another task holds or awaits the lease before this one.
     Lease,
+    /// Too little of the disk is free to launch anything.
+    Space,
     /// No slot is free.
     Slot,
     /// Its time has not come.

@@ -38,8 +38,8 @@ pub(crate) struct Halted {
 /// A point at which the host shall stand still.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct HaltAt {
-    /// Which claimed job since the start.
-    pub(crate) claim: u64,
+    /// Which claimed job since the start: a number, or the first one with this effect.
+    pub(crate) place: String,
     /// Where in it.
     pub(crate) point: &'static str,
 }
@@ -63,7 +63,7 @@ impl Host {
         let mut command = Command::new(program);
         command.arg("--dir").arg(state).arg("serve");
         if let Some(halt) = halt {
-            command.arg("--halt-at").arg(format!("{}:{}", halt.claim, halt.point));
+            command.arg("--halt-at").arg(format!("{}:{}", halt.place, halt.point));
         }
         let mut child = command
             .stdin(Stdio::null())

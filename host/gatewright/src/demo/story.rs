@@ -1,6 +1,6 @@
 //! The story: a person moves a ticket on the board; the host is killed as often as was asked.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
@@ -21,8 +21,22 @@ use crate::plugin;
 const LONGEST: Duration = Duration::from_mins(5);
 /// Without news the driver looks again after this.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
-/// How many claims the whole way has, about; the crashes are spread over them.
-const CLAIMS: u64 = 75;
+/// Effects of the whole way, in the order in which each is first claimed. Those before `rebase` come again and again.
+const WAY: [&str; 11] = [
+    "notify",
+    "set-status",
+    "launch-agent",
+    "judge",
+    "post-comment",
+    "rebase",
+    "retest",
+    "staging",
+    "deploy",
+    "merge",
+    "prove-merged",
+];
+/// Every third kill is at a claim of this many, whatever its effect is.
+const NEAR: u64 = 12;
 
 /// What happened.
 pub(crate) struct Told {
@@ -43,6 +57,28 @@ struct Draw(u64);
 
 impl Draw {
     /// SplitMix64, whose constants are its definition.
+    fn below(&mut self, bound: u64) -> u64 {
+        self.next() % bound
+    }
+
+    /// Points for so many kills: effects that differ as long as there are enough, in the order of the way.
+    fn points(&mut self, kills: u32) -> Vec<HaltAt> {
+        let mut left = (0..WAY.len()).collect::<Vec<_>>();
+        let mut places = Vec::new();
+        for _ in 0..kills {
+            if left.is_empty() || self.below(3) == 0 {
+                // It belongs before the late effects: what is drawn by number must not wait for what comes once.
+                places.push((0, (1 + self.below(NEAR)).to_string()));
+            } else {
+                let index = left.remove(self.below(left.len() as u64) as usize);
+                places.push((index, WAY[index].to_owned()));
+            }
+        }
+        places.sort_by_key(|(index, _)| *index);
+        let point = |draw: &mut Self| if draw.below(2) == 0 { "claimed" } else { "done" };
+        places.into_iter().map(|(_, place)| HaltAt { place, point: point(self) }).collect()
+    }
+
     fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
@@ -56,7 +92,7 @@ impl Draw {
 pub(crate) struct Story<'world> {
     world: &'world World,
     log: PathBuf,
-    draw: Draw,
+    points: VecDeque<HaltAt>,
     crashes: u32,
     kills: Vec<Halted>,
     restarts: u32,
@@ -87,7 +123,7 @@ impl<'world> Story<'world> {
         Self {
             world,
             log: world.root.join("host.log"),
-            draw: Draw(seed),
+            points: Draw(seed).points(crashes).into(),
             crashes,
             kills: Vec::new(),
             restarts: 0,
@@ -137,12 +173,7 @@ impl<'world> Story<'world> {
     }
 
     fn start(&mut self) -> anyhow::Result<(Host, Client)> {
-        let left = u64::from(self.crashes) - self.kills.len() as u64;
-        let halt = (left > 0).then(|| {
-            let spread = (CLAIMS / u64::from(self.crashes)).max(2);
-            let point = if self.draw.next().is_multiple_of(2) { "claimed" } else { "done" };
-            HaltAt { claim: 1 + self.draw.next() % spread, point }
-        });
+        let halt = self.points.pop_front();
         let (sender, news) = channel();
         (self.sender, self.news) = (sender, news);
         let host = Host::start(&self.world.state, &self.log, halt.as_ref(), self.sender.clone())?;
