@@ -55,6 +55,7 @@ macro_rules! conformance {
             facts {
                 a_fact_that_arrives_while_asking_asks_again
                 a_fact_wakes_the_tasks_that_wait_for_it
+                what_people_do_at_a_card_wakes
                 the_newest_report_of_a_check_counts
                 an_evaluation_stands_in_the_entry
                 evaluations_and_documents_need_their_bytes

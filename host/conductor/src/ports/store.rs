@@ -279,7 +279,8 @@ pub trait Store: Send + Sync {
     fn item(&self, project: &ProjectName, work_item: &WorkItemId) -> Result<Option<BoardItem>, StoreError>;
     /// Cards of a project, newest first.
     fn items(&self, project: &ProjectName, limit: u32) -> Result<Vec<BoardItem>, StoreError>;
-    /// Moves a card: row, activity and (unless the host moved it) delivery in one transaction. The same status again writes nothing.
+    /// Moves a card: row, activity and (unless the host moved it) delivery and the count of a status that changed, in one
+    /// transaction. The same status again writes nothing.
     fn move_item(
         &self,
         project: &ProjectName,
@@ -298,7 +299,8 @@ pub trait Store: Send + Sync {
     ) -> Result<(), StoreError>;
     /// The activity of a card, oldest first.
     fn activity(&self, project: &ProjectName, work_item: &WorkItemId) -> Result<Vec<BoardActivity>, StoreError>;
-    /// Writes a comment, once per external id: false when it was there.
+    /// Writes a comment, once per external id: false when it was there. One that is not the host's is counted as a fact that may
+    /// end a wait, in the same transaction.
     fn put_comment(
         &self,
         project: &ProjectName,
