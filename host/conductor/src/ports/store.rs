@@ -244,6 +244,8 @@ pub trait Store: Send + Sync {
     fn put_evaluation(&self, evaluation: &NewEvaluation) -> Result<EvaluationId, StoreError>;
     /// Evaluations, newest first, of one task or of all.
     fn evaluations(&self, task: Option<TaskId>, limit: u32) -> Result<Vec<EvaluationRow>, StoreError>;
+    /// What was asked for a job, oldest first, over all its attempts and over restarts.
+    fn evaluations_of(&self, job: JobId) -> Result<Vec<EvaluationRow>, StoreError>;
     /// An evaluation.
     fn evaluation(&self, id: EvaluationId) -> Result<EvaluationRow, StoreError>;
 

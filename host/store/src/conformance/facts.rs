@@ -5,7 +5,7 @@ use domain::document::{DocumentKind, NewDocument, Role};
 use domain::effect::{Claim, run_of};
 use domain::entry::Entry;
 use domain::event::{Answer, StepFacts};
-use domain::ids::{Actor, Digest};
+use domain::ids::{Actor, Digest, JobId};
 use domain::plugin::{Check, CheckState};
 use domain::task::Activity;
 use domain::time::{Milliseconds, Timestamp};
@@ -128,6 +128,9 @@ pub fn an_evaluation_stands_in_the_entry(site: &dyn Site) {
     });
     assert_eq!(named, Some(kept[0].id));
     let other = scene.store.put_evaluation(&evaluation).expect("kept");
+    let of_job = scene.store.evaluations_of(gate.job.id).expect("read");
+    assert_eq!(of_job.iter().map(|row| row.id).collect::<Vec<_>>(), [kept[0].id, other], "oldest first");
+    assert!(scene.store.evaluations_of(JobId(gate.job.id.0 + 1000)).expect("read").is_empty());
     let newest = scene.store.evaluations(None, 1).expect("read");
     assert_eq!(newest[0].id, other);
 }
