@@ -10,6 +10,7 @@ use serde_json::json;
 
 use crate::delivery;
 use crate::failure::{Result, not_found, refused};
+use crate::late;
 use crate::records::actor;
 use crate::row::{all, execute, from_json, get_json, get_name, get_time, get_u64, int, number, one, time, to_json};
 use crate::tasks::project_row;
@@ -80,6 +81,7 @@ fn log(
         "from": change.from,
         "to": change.to,
         "actor": change.actor,
+        "stood": late::stood(tx.sql, project, work_item)?,
     });
     delivery::insert(tx.sql, "board", project, Some(work_item), body.to_string().as_bytes(), now)
 }

@@ -73,6 +73,7 @@ macro_rules! conformance {
                 an_intent_is_taken_once
                 a_start_makes_the_task
                 an_intent_too_late_is_recorded
+                rule_b3_an_answer_from_before_the_question_does_not_count
             }
         }
     };

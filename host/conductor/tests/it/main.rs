@@ -4,5 +4,6 @@
 
 mod drivers;
 mod guards;
+mod inbox;
 mod notices;
 mod world;
