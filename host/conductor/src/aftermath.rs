@@ -1,21 +1,26 @@
-//! Telling the world: the board's status, comments, notices; tidying up. None of it moves a stage.
+//! Telling the world: the board's status, comments. None of it moves a stage.
 
-use domain::effect::{Claim, Notice};
+use domain::effect::Claim;
 use domain::event::Event;
-use domain::plugin::{Failure, NoticeView, NotifierNotice, Standing, Urgency};
+use domain::plugin::{Failure, Standing};
 use domain::time::Milliseconds;
 
 use crate::Conductor;
-use crate::guard::Guarded;
-use crate::ports::plugins::{NotifyCall, OutboundCall};
+use crate::guard::{DELAY, Guarded, LONGEST_PAUSE};
+use crate::ports::plugins::OutboundCall;
 use crate::ports::store::StoreError;
 use crate::ports::tracker::TrackerError;
 use crate::view::task_view;
 
 /// Tries of an aftermath effect before it is given up.
-const TRIES: u32 = 8;
+pub(crate) const TRIES: u32 = 8;
 /// The first pause between two of them; it doubles.
 const PAUSE: Milliseconds = Milliseconds::from_seconds(1);
+
+/// The word under which an answer is kept.
+pub(crate) const OK: &str = "ok";
+/// The word for a failure that asking again does not mend.
+pub(crate) const GAVE_UP: &str = "give-up";
 
 impl Conductor {
     /// Level: what the task wants *now* is shown, whatever was wanted when the job was made.
@@ -52,7 +57,7 @@ impl Conductor {
         self.outside.store.put_evaluation(&kept)?;
         let names = match evaluation.answer {
             Ok(names) => names,
-            Err(failure) => return self.aftermath_failed(claim, &said(&failure)),
+            Err(failure) => return self.mapper_failed(claim, &failure),
         };
         let found = names.iter().find_map(|name| board.iter().find(|status| status.name.eq_ignore_ascii_case(name)));
         let Some(status) = found else {
@@ -82,100 +87,56 @@ impl Conductor {
         }
     }
 
-    /// Unkeyed: after a crash a notice may repeat once; its id is the same each time.
-    pub(crate) fn notify(&self, claim: &Claim, notice: Notice, text: &str) -> Result<(), StoreError> {
-        let Some(settings) = self.settings(&claim.task.project) else {
-            return self.aftermath_failed(claim, "the project is not configured on this host");
-        };
-        let effect = match self.guard(claim, "notify", notice.word(), |effect| effect.text = Some(text.to_owned()))? {
-            Guarded::Go(effect) => effect,
-            Guarded::Done => return Ok(()),
-        };
-        let text = effect.text.unwrap_or_else(|| text.to_owned());
-        let task = self.fresh(claim)?;
-        self.outside.store.attempted(claim.job.id, claim.token, self.now())?;
-        let mut failed = None;
-        for (plugin, plugin_settings) in &settings.notifiers {
-            let told = NotifierNotice {
-                id: claim.job.id,
-                sequence: claim.job.version.0,
-                attempt: claim.job.attempt,
-                at: self.now(),
-                project: task.project.clone(),
-                event: notice.word().to_owned(),
-                urgency: urgency(notice),
-                text: text.clone(),
-                links: Vec::new(),
-                view: Some(NoticeView {
-                    task: task_view(&task),
-                    status_line: task.phase(),
-                    rows: Vec::new(),
-                    links: Vec::new(),
-                    total_cost_microusd: task.spent.cost_microusd,
-                    total_wall_ms: self.now().since(task.created_at).0,
-                    agents_ms: task.spent.wall.0,
-                    people_ms: 0,
-                    more: Vec::new(),
-                }),
-                settings: plugin_settings.to_string(),
-                more: Vec::new(),
-            };
-            let Some(forge) = self.forge(&task.project) else {
-                continue;
-            };
-            let world = match self.world(&task, forge) {
-                Ok(world) => world,
-                Err(error) => {
-                    failed = Some(error.to_string());
-                    continue;
-                }
-            };
-            let call = NotifyCall { asking: self.asking(&task, plugin), notice: told };
-            let evaluation = self.outside.plugins.notify(call, std::sync::Arc::new(world));
-            let verdict =
-                serde_json::to_vec(&evaluation.answer).map_err(|error| StoreError::Refused(error.to_string()))?;
-            let kept = self.keep_evaluation(claim, "notify", &evaluation, word(&evaluation.answer), &text, &verdict)?;
-            self.outside.store.put_evaluation(&kept)?;
-            if let Err(failure) = evaluation.answer {
-                failed = Some(said(&failure));
-            }
-        }
-        match failed {
-            None => self.told(claim, format!("told the notifiers: {}", notice.word())),
-            Some(why) => self.aftermath_failed(claim, &why),
-        }
-    }
-
-    fn told(&self, claim: &Claim, note: String) -> Result<(), StoreError> {
+    pub(crate) fn told(&self, claim: &Claim, note: String) -> Result<(), StoreError> {
         self.complete(claim, Event::AftermathEnded { note }, None, None).map(|_| ())
     }
 
     /// Again later, with doubling pauses; given up with an entry in the end.
     fn aftermath_failed(&self, claim: &Claim, why: &str) -> Result<(), StoreError> {
-        if claim.job.attempt >= TRIES {
-            return self.told(claim, format!("{} was given up: {why}", claim.job.effect.name()));
+        self.try_again(claim, why, Milliseconds::default())
+    }
+
+    fn mapper_failed(&self, claim: &Claim, failure: &Failure) -> Result<(), StoreError> {
+        match failure {
+            Failure::Retry { after, .. } => self.try_again(claim, &said(failure), after.unwrap_or_default()),
+            Failure::GiveUp { .. } => self.given_up(claim, &said(failure)),
         }
-        let pause = Milliseconds(PAUSE.0 << claim.job.attempt.min(10));
-        self.outside.store.give_back(claim.job.id, claim.token, self.now().plus(pause), why)
+    }
+
+    fn try_again(&self, claim: &Claim, why: &str, at_least: Milliseconds) -> Result<(), StoreError> {
+        // While a guard put it off, nothing was tried.
+        let kept = self.outside.store.evaluations_of(claim.job.id)?;
+        let put_off = kept.iter().filter(|row| row.evaluation.answer == DELAY).count() as u32;
+        let tries = claim.job.attempt.saturating_sub(put_off);
+        if tries >= TRIES {
+            return self.given_up(claim, why);
+        }
+        let at = self.now().plus(pause(tries, at_least));
+        self.outside.store.give_back(claim.job.id, claim.token, at, why)
+    }
+
+    fn given_up(&self, claim: &Claim, why: &str) -> Result<(), StoreError> {
+        self.told(claim, format!("{} was given up: {why}", claim.job.effect.name()))
     }
 }
 
-fn word<A>(answer: &Result<A, Failure>) -> &'static str {
-    if answer.is_ok() { "ok" } else { "failure" }
+/// The pause after so many tries: at least what was asked for, within bounds.
+pub(crate) fn pause(tries: u32, at_least: Milliseconds) -> Milliseconds {
+    Milliseconds(PAUSE.0 << tries.min(10)).max(at_least.min(LONGEST_PAUSE))
 }
 
-fn said(failure: &Failure) -> String {
+pub(crate) fn word<A>(answer: &Result<A, Failure>) -> &'static str {
+    match answer {
+        Ok(_) => OK,
+        Err(Failure::Retry { .. }) => "failure",
+        Err(Failure::GiveUp { .. }) => GAVE_UP,
+    }
+}
+
+pub(crate) fn said(failure: &Failure) -> String {
     match failure {
         Failure::Retry { cause, message, .. } => format!("{cause}: {message}"),
         Failure::GiveUp { message } => message.clone(),
-    }
-}
-
-fn urgency(notice: Notice) -> Urgency {
-    match notice {
-        Notice::StageEntered | Notice::Released => Urgency::Quiet,
-        Notice::Escalated | Notice::InfraExhausted | Notice::DeployFailed | Notice::AgentFailed => Urgency::Alarm,
-        _ => Urgency::Ping,
     }
 }
 

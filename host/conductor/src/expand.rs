@@ -2,11 +2,12 @@
 
 use domain::event::{Event, Intent, Observation};
 use domain::ids::Actor;
-use domain::plugin::{BoardStatus, MapperIntent, StatusChange, StatusGroup};
+use domain::plugin::{BoardStatus, Failure, MapperIntent, StatusChange, StatusGroup};
 use domain::task::{Task, Track};
 use serde::Deserialize;
 
 use crate::Conductor;
+use crate::aftermath::said;
 use crate::ports::plugins::{Asking, InboundCall};
 use crate::ports::store::{BoardItem, Delivery, Expansion, NewEvaluation, NewTask, StoreError};
 use crate::ports::tracker::TrackerError;
@@ -32,6 +33,14 @@ enum RowKind {
     Created,
     Moved,
     Removed,
+}
+
+/// What the status-mapper makes of a move.
+enum Meant {
+    Intent(Intent),
+    Nothing,
+    /// Asking again will not help.
+    GivenUp(String),
 }
 
 impl Conductor {
@@ -102,8 +111,9 @@ impl Conductor {
             Intent::Stop
         } else {
             match self.ask_mapper(row, item, live.as_ref(), settings)? {
-                Ok(Some(intent)) => intent,
-                Ok(None) => return Ok(Ok(self.no_intent(row, item, live.as_ref()))),
+                Ok(Meant::Intent(intent)) => intent,
+                Ok(Meant::Nothing) => return Ok(Ok(self.no_intent(row, item, live.as_ref()))),
+                Ok(Meant::GivenUp(why)) => return Ok(Ok(Expansion::Parked { why })),
                 Err(why) => return Ok(Err(why)),
             }
         };
@@ -117,7 +127,10 @@ impl Conductor {
                 Ok(()) | Err(TrackerError::Gone) => {}
                 Err(error) => return Ok(Err(error.to_string())),
             }
-            return Ok(Ok(nothing(&refused)));
+            return Ok(Ok(match live {
+                Some(_) => refused_intent(row, intent, refused),
+                None => nothing(&refused),
+            }));
         }
         if live.is_none() && intent != Intent::Start {
             return Ok(Ok(nothing("no task lives for this item")));
@@ -157,7 +170,7 @@ impl Conductor {
         item: &BoardItem,
         task: Option<&Task>,
         settings: &ProjectSettings,
-    ) -> Result<Result<Option<Intent>, String>, StoreError> {
+    ) -> Result<Result<Meant, String>, StoreError> {
         let board = match self.outside.tracker.statuses(&item.project) {
             Ok(board) => board,
             Err(error) => return Ok(Err(error.to_string())),
@@ -186,8 +199,7 @@ impl Conductor {
         };
         let evaluation = self.outside.plugins.map_inbound(InboundCall { asking, change });
         let verdict = serde_json::to_vec(&evaluation.answer).map_err(|error| StoreError::Refused(error.to_string()))?;
-        let said =
-            evaluation.answer.as_ref().map_or_else(|failure| format!("{failure:?}"), |intent| format!("{intent:?}"));
+        let answer = evaluation.answer.as_ref().map_or_else(said, |intent| format!("{intent:?}"));
         self.outside.store.put_evaluation(&NewEvaluation {
             job: None,
             task: task.map(|task| task.id),
@@ -195,7 +207,7 @@ impl Conductor {
             plugin: plugin.clone(),
             digest: evaluation.digest.clone(),
             answer: if evaluation.answer.is_ok() { "ok" } else { "failure" }.to_owned(),
-            summary: format!("{} → {said}", row.to),
+            summary: format!("{} → {answer}", row.to),
             verdict: self.outside.store.put_blob(&verdict)?,
             transcript: self.outside.store.put_blob(&evaluation.transcript)?,
             head: None,
@@ -205,15 +217,16 @@ impl Conductor {
         })?;
         Ok(match evaluation.answer {
             Ok(intent) => Ok(match intent {
-                MapperIntent::None => None,
-                MapperIntent::Start => Some(Intent::Start),
-                MapperIntent::Approve => Some(Intent::Approve),
-                MapperIntent::Reject => Some(Intent::Reject),
-                MapperIntent::ConfirmDeploy => Some(Intent::ConfirmDeploy),
-                MapperIntent::Stop => Some(Intent::Stop),
-                MapperIntent::Estimate => Some(Intent::Estimate),
+                MapperIntent::None => Meant::Nothing,
+                MapperIntent::Start => Meant::Intent(Intent::Start),
+                MapperIntent::Approve => Meant::Intent(Intent::Approve),
+                MapperIntent::Reject => Meant::Intent(Intent::Reject),
+                MapperIntent::ConfirmDeploy => Meant::Intent(Intent::ConfirmDeploy),
+                MapperIntent::Stop => Meant::Intent(Intent::Stop),
+                MapperIntent::Estimate => Meant::Intent(Intent::Estimate),
             }),
-            Err(failure) => Err(format!("the status-mapper failed: {failure:?}")),
+            Err(Failure::GiveUp { message }) => Ok(Meant::GivenUp(format!("the status-mapper gave up: {message}"))),
+            Err(failure) => Err(format!("the status-mapper failed: {}", said(&failure))),
         })
     }
 
@@ -238,11 +251,17 @@ fn gone(row: &Row) -> Expansion {
     }
 }
 
-/// B1: an intent counts only from an actor who may give it.
+/// B1: it changes nothing, and stands among the task's entries.
+fn refused_intent(row: &Row, intent: Intent, why: String) -> Expansion {
+    let event = Event::IntentRefused { intent, actor: row.actor.clone(), why };
+    Expansion::Intent { ordinal: 0, key: format!("board-{}", row.activity), event, new_task: None }
+}
+
+/// B1: an intent counts only from an actor who may give it. The operator's token may give any, here as by the API.
 fn refusal(settings: &ProjectSettings, intent: Intent, actor: &Actor) -> Option<String> {
     let allowed = settings.deciders.get(&intent)?;
-    let name = actor.to_string();
-    if allowed.contains(&name) {
+    let Actor::Person(name) = actor else { return None };
+    if allowed.contains(name) {
         return None;
     }
     Some(format!("{name} may not decide this here; these may: {}.", allowed.join(", ")))

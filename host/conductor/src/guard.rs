@@ -3,14 +3,17 @@
 use std::sync::Arc;
 
 use domain::effect::Claim;
-use domain::effect::{Effect, JobClass, run_of};
-use domain::event::{Answer, Event, RunOutcome, StepFacts};
+use domain::effect::{Effect, JobClass};
+use domain::event::{Answer, Event, StepFacts};
+use domain::ids::PluginId;
 use domain::plugin::{EffectView, Failure, GuardDecision, GuardQuestion};
-use domain::task::HoldKind;
+use domain::task::{HoldKind, Task};
 use domain::time::{Milliseconds, Timestamp};
 
 use crate::Conductor;
-use crate::ports::plugins::GuardCall;
+use crate::aftermath::pause;
+use crate::judge::not_asked;
+use crate::ports::plugins::{Evaluation, GuardCall};
 use crate::ports::store::StoreError;
 use crate::project::GuardBinding;
 use crate::view::task_view;
@@ -19,6 +22,8 @@ use crate::view::task_view;
 const GUARD_TRIES: u32 = 5;
 /// Between two of them.
 const GUARD_PAUSE: Milliseconds = Milliseconds::from_seconds(2);
+/// A plugin that asks for a longer pause does not get it.
+pub(crate) const LONGEST_PAUSE: Milliseconds = Milliseconds::from_seconds(3600);
 
 /// What the guards made of an effect.
 pub(crate) enum Guarded {
@@ -26,6 +31,14 @@ pub(crate) enum Guarded {
     Go(EffectView),
     /// The job was answered, dropped or put off: nothing more is to be done with this claim.
     Done,
+}
+
+/// What one guard was asked about this job before, over all attempts and restarts.
+struct Asked {
+    /// When first.
+    first_at: Timestamp,
+    /// How often it failed itself.
+    failures: u32,
 }
 
 enum One {
@@ -55,15 +68,22 @@ impl Conductor {
         };
         fill(&mut effect);
         let Some(settings) = self.settings(&claim.task.project) else {
-            return Ok(Guarded::Go(effect));
+            // Who guards it is not known.
+            let at = self.now().plus(pause(claim.job.attempt, Milliseconds::default()));
+            self.outside.store.give_back(
+                claim.job.id,
+                claim.token,
+                at,
+                "the project is not configured on this host",
+            )?;
+            return Ok(Guarded::Done);
         };
         for binding in settings.guards.iter().filter(|binding| binding.kinds.iter().any(|listed| listed == kind)) {
             match self.ask_guard(claim, binding, &effect)? {
                 One::Allow => {}
                 One::Amend { phase, text } => {
                     effect.phase = phase.or(effect.phase);
-                    effect.text =
-                        text.map(|text| format!("{text}\n(as amended by {})", binding.plugin)).or(effect.text);
+                    effect.text = text.or(effect.text);
                 }
                 One::Drop(why) => return self.dropped(claim, &why).map(|()| Guarded::Done),
                 One::Later(until, why) => {
@@ -78,37 +98,14 @@ impl Conductor {
 
     fn ask_guard(&self, claim: &Claim, binding: &GuardBinding, effect: &EffectView) -> Result<One, StoreError> {
         let task = self.fresh(claim)?;
-        let Some(forge) = self.forge(&task.project) else {
-            return Ok(One::Later(self.now().plus(GUARD_PAUSE), "the project has no forge".to_owned()));
-        };
-        let Ok(world) = self.world(&task, forge) else {
-            return Ok(self.guard_failed(claim, binding, "the repository cannot be read"));
-        };
-        let question = GuardQuestion {
-            id: claim.job.id,
-            first_asked_at: self.now(),
-            project: task.project.clone(),
-            environment: "live".to_owned(),
-            destination: None,
-            task: Some(task_view(&task)),
-            effect: effect.clone(),
-            cause: task.position.activity.name().to_owned(),
-            settings: binding.settings.to_string(),
-            more: Vec::new(),
-        };
-        let asking = self.asking(&task, &binding.plugin);
-        let call = GuardCall { asking, question, patience: binding.patience };
-        let evaluation = self.outside.plugins.decide_guard(call, Arc::new(world));
+        let asked_at = self.now();
+        let asked = self.asked_before(claim, &binding.plugin, asked_at)?;
+        let evaluation = self.decision(claim, &task, binding, effect, asked.first_at);
         let decided = decide(&evaluation.answer);
         let verdict = serde_json::to_vec(&evaluation.answer).map_err(|error| StoreError::Refused(error.to_string()))?;
-        let kept = self.keep_evaluation(
-            claim,
-            &format!("guard {}", effect.kind),
-            &evaluation,
-            decided.0,
-            decided.1,
-            &verdict,
-        )?;
+        let step = format!("guard {}", effect.kind);
+        let mut kept = self.keep_evaluation(claim, &step, &evaluation, decided.0, decided.1, &verdict)?;
+        kept.at = asked_at;
         self.outside.store.put_evaluation(&kept)?;
         Ok(match evaluation.answer {
             Ok(GuardDecision::Allow) => One::Allow,
@@ -117,25 +114,77 @@ impl Conductor {
                 One::Drop(reason)
             }
             Ok(GuardDecision::Suppress { reason } | GuardDecision::Hold { reason }) => One::Hold(reason),
-            Ok(GuardDecision::Delay { until, why }) => One::Later(until, why),
-            Err(Failure::Retry { message, .. } | Failure::GiveUp { message }) => {
-                self.guard_failed(claim, binding, &message)
-            }
+            Ok(GuardDecision::Delay { until, why }) => self.delayed(claim, binding, &asked, until, why),
+            Err(failure) => self.guard_failed(claim, binding, &asked, &failure),
         })
     }
 
+    fn asked_before(&self, claim: &Claim, plugin: &PluginId, now: Timestamp) -> Result<Asked, StoreError> {
+        let mut asked = Asked { first_at: now, failures: 0 };
+        for row in self.outside.store.evaluations_of(claim.job.id)? {
+            let kept = row.evaluation;
+            if kept.plugin == *plugin && kept.step.starts_with("guard ") {
+                asked.first_at = asked.first_at.min(kept.at);
+                asked.failures += u32::from(kept.answer == FAILURE);
+            }
+        }
+        Ok(asked)
+    }
+
+    fn decision(
+        &self,
+        claim: &Claim,
+        task: &Task,
+        binding: &GuardBinding,
+        effect: &EffectView,
+        first_asked_at: Timestamp,
+    ) -> Evaluation<Result<GuardDecision, Failure>> {
+        let Some(forge) = self.forge(&task.project) else {
+            return not_asked(&binding.plugin, "the project has no forge");
+        };
+        let world = match self.world(task, forge) {
+            Ok(world) => world,
+            Err(error) => return not_asked(&binding.plugin, &format!("the repository cannot be read: {error}")),
+        };
+        let question = GuardQuestion {
+            id: claim.job.id,
+            first_asked_at,
+            project: task.project.clone(),
+            environment: "live".to_owned(),
+            destination: None,
+            task: Some(task_view(task)),
+            effect: effect.clone(),
+            cause: task.position.activity.name().to_owned(),
+            settings: binding.settings.to_string(),
+            more: Vec::new(),
+        };
+        let asking = self.asking(task, &binding.plugin);
+        let spent = self.now().since(first_asked_at);
+        let patience = Milliseconds(binding.patience.0.saturating_sub(spent.0));
+        self.outside.plugins.decide_guard(GuardCall { asking, question, patience }, Arc::new(world))
+    }
+
+    /// All its delays together are bounded by its patience; past it a person looks, or the aftermath is dropped.
+    fn delayed(&self, claim: &Claim, binding: &GuardBinding, asked: &Asked, until: Timestamp, why: String) -> One {
+        let end = asked.first_at.plus(binding.patience);
+        if self.now() < end {
+            return One::Later(until.min(end), why);
+        }
+        hold_or_drop(claim, format!("the guard {} delayed it longer than its patience: {why}", binding.plugin))
+    }
+
     /// A guard that fails itself allows nothing, unless the operator wrote so.
-    fn guard_failed(&self, claim: &Claim, binding: &GuardBinding, why: &str) -> One {
-        let said = format!("the guard {} failed: {why}", binding.plugin);
+    fn guard_failed(&self, claim: &Claim, binding: &GuardBinding, asked: &Asked, failure: &Failure) -> One {
         if binding.allow_on_error {
             return One::Allow;
         }
-        if claim.job.attempt < GUARD_TRIES {
-            return One::Later(self.now().plus(GUARD_PAUSE), said);
-        }
-        match claim.job.effect.class() {
-            JobClass::Aftermath => One::Drop(said),
-            JobClass::Drive => One::Hold(said),
+        let said = |message: &str| format!("the guard {} failed: {message}", binding.plugin);
+        match failure {
+            Failure::Retry { message, after, .. } if asked.failures + 1 < GUARD_TRIES => {
+                let pause = after.unwrap_or_default().clamp(GUARD_PAUSE, LONGEST_PAUSE);
+                One::Later(self.now().plus(pause), said(message))
+            }
+            Failure::Retry { message, .. } | Failure::GiveUp { message } => hold_or_drop(claim, said(message)),
         }
     }
 
@@ -152,18 +201,25 @@ impl Conductor {
                 self.answer(claim, step, answer, StepFacts::default(), None, None)
             }
             Effect::Launch { .. } => {
-                let event = Event::RunEnded {
-                    epoch: claim.job.epoch,
-                    run: run_of(claim.job.id),
-                    outcome: RunOutcome::OverBudget { cause: reason },
-                    spent: None,
-                };
-                self.complete(claim, event, None, None).map(|_| ())
+                self.complete(claim, Event::Withheld { epoch: claim.job.epoch, reason }, None, None).map(|_| ())
             }
             _ => self.dropped(claim, why),
         }
     }
 }
+
+/// A task that cannot go on without the effect waits for a person.
+fn hold_or_drop(claim: &Claim, why: String) -> One {
+    match claim.job.effect.class() {
+        JobClass::Aftermath => One::Drop(why),
+        JobClass::Drive => One::Hold(why),
+    }
+}
+
+/// The word under which a guard's own failure is kept.
+const FAILURE: &str = "failure";
+/// The word under which its delays are kept.
+pub(crate) const DELAY: &str = "delay";
 
 fn decide(answer: &Result<GuardDecision, Failure>) -> (&'static str, &str) {
     match answer {
@@ -171,7 +227,7 @@ fn decide(answer: &Result<GuardDecision, Failure>) -> (&'static str, &str) {
         Ok(GuardDecision::Hold { reason }) => ("hold", reason),
         Ok(GuardDecision::Suppress { reason }) => ("suppress", reason),
         Ok(GuardDecision::Amend { why, .. }) => ("amend", why),
-        Ok(GuardDecision::Delay { why, .. }) => ("delay", why),
-        Err(Failure::Retry { message, .. } | Failure::GiveUp { message }) => ("failure", message),
+        Ok(GuardDecision::Delay { why, .. }) => (DELAY, why),
+        Err(Failure::Retry { message, .. } | Failure::GiveUp { message }) => (FAILURE, message),
     }
 }

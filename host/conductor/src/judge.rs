@@ -5,10 +5,10 @@ use std::sync::Arc;
 use domain::effect::Claim;
 use domain::event::{Answer, StepFacts};
 use domain::ids::{PluginId, StepName};
-use domain::plugin::GateSubject;
+use domain::plugin::{Failure, GateSubject};
 use domain::task::Task;
 use domain::time::Milliseconds;
-use domain::verdict::Verdict;
+use domain::verdict::{InfraCause, Verdict};
 
 use crate::Conductor;
 use crate::launch::Halt;
@@ -156,5 +156,19 @@ impl Conductor {
             micros: evaluation.micros,
             at: self.now(),
         })
+    }
+}
+
+/// Nothing could be shown to the plugin, so it was not asked: kept like a failure of its own.
+pub(crate) fn not_asked<A>(plugin: &PluginId, why: &str) -> Evaluation<Result<A, Failure>> {
+    let cause = InfraCause::Host("world".to_owned());
+    Evaluation {
+        answer: Err(Failure::Retry { cause, message: why.to_owned(), after: None }),
+        transcript: b"{}".to_vec(),
+        plugin: plugin.clone(),
+        digest: None,
+        micros: 0,
+        denials: Vec::new(),
+        limits_hit: Vec::new(),
     }
 }

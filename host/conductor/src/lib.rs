@@ -16,6 +16,7 @@ mod finish;
 mod guard;
 mod judge;
 mod launch;
+mod notices;
 mod observe;
 pub mod ports;
 pub mod project;

@@ -179,6 +179,15 @@ pub enum Entry {
         /// The reason that was given.
         note: String,
     },
+    /// What a person wanted does not count.
+    IntentRefused {
+        /// What.
+        intent: Intent,
+        /// By whom.
+        actor: Actor,
+        /// Why not.
+        why: String,
+    },
     /// The host saw something.
     Observed {
         /// What.
@@ -210,16 +219,7 @@ pub enum Entry {
 
 pub(crate) fn fold(task: &mut Task, entry: &Entry) {
     match entry {
-        Entry::StageEntered { stage, visit, at } => {
-            task.position.stage = stage.clone();
-            task.position.visit = *visit;
-            task.visits.insert(stage.clone(), *visit);
-            task.stage_entered_at = *at;
-            task.run_retries = 0;
-            task.infra_retries = 0;
-            task.asked = None;
-            task.passed.clear();
-        }
+        Entry::StageEntered { stage, visit, at } => fold_stage(task, stage, *visit, *at),
         Entry::ActivityEntered { activity, at } => {
             task.position.activity = activity.clone();
             task.activity_entered_at = *at;
@@ -275,11 +275,23 @@ pub(crate) fn fold(task: &mut Task, entry: &Entry) {
         | Entry::StepAnswered { .. }
         | Entry::Waived { .. }
         | Entry::IntentTaken { .. }
+        | Entry::IntentRefused { .. }
         | Entry::Observed { .. }
         | Entry::PipelineChanged { .. }
         | Entry::AftermathEnded { .. }
         | Entry::Panicked { .. } => {}
     }
+}
+
+fn fold_stage(task: &mut Task, stage: &StageName, visit: u32, at: Timestamp) {
+    task.position.stage = stage.clone();
+    task.position.visit = visit;
+    task.visits.insert(stage.clone(), visit);
+    task.stage_entered_at = at;
+    task.run_retries = 0;
+    task.infra_retries = 0;
+    task.asked = None;
+    task.passed.clear();
 }
 
 fn fold_asked(task: &mut Task, step: &StepName, at: Timestamp) {

@@ -296,6 +296,22 @@ pub enum Event {
         /// For the timeline.
         note: String,
     },
+    /// A guard holds the run that the task wants next: it never began, and a person must look.
+    Withheld {
+        /// The activity that it belongs to.
+        epoch: Epoch,
+        /// For people.
+        reason: String,
+    },
+    /// A person wanted something that does not count: they may not decide it (B1), or it came before it was asked for (B3).
+    IntentRefused {
+        /// What was wanted.
+        intent: Intent,
+        /// By whom.
+        actor: Actor,
+        /// For people.
+        why: String,
+    },
     /// Deciding about this task panicked; it is held instead of the host.
     Panicked {
         /// What the panic said.
@@ -318,6 +334,8 @@ impl Event {
             Self::PipelineChanged { .. } => "pipeline-changed",
             Self::CleanedUp { .. } => "cleaned-up",
             Self::AftermathEnded { .. } => "aftermath-ended",
+            Self::Withheld { .. } => "withheld",
+            Self::IntentRefused { .. } => "intent-refused",
             Self::Panicked { .. } => "panicked",
         }
     }
@@ -329,6 +347,7 @@ impl Event {
             | Self::RunEnded { epoch, .. }
             | Self::StepAnswered { epoch, .. }
             | Self::TimerFired { epoch }
+            | Self::Withheld { epoch, .. }
             | Self::CleanedUp { epoch } => Some(*epoch),
             _ => None,
         }

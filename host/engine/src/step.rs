@@ -67,6 +67,9 @@ fn decide(plan: &mut Plan<'_>, event: &Event) -> Result<(), Rejected> {
     }
     match (&plan.task.position.activity.clone(), event) {
         (_, Event::AftermathEnded { note }) => plan.note(Entry::AftermathEnded { note: note.clone() }),
+        (_, Event::IntentRefused { intent, actor, why }) => {
+            plan.note(Entry::IntentRefused { intent: *intent, actor: actor.clone(), why: cut(why) });
+        }
         (Activity::Stopping, Event::CleanedUp { .. }) => plan.settle_cancelled(),
         (Activity::Stopping, Event::Intent { .. }) => return Err(Rejected::Duplicate),
         (Activity::Stopping, _) => return Err(Rejected::Late),
@@ -85,6 +88,7 @@ fn decide(plan: &mut Plan<'_>, event: &Event) -> Result<(), Rejected> {
         (Activity::Running { attempt }, Event::RunEnded { run, outcome, spent, .. }) => {
             runs::ended(plan, *attempt, *run, outcome, *spent);
         }
+        (Activity::Running { .. }, Event::Withheld { reason, .. }) => plan.hold(HoldKind::Blocked, reason),
         (Activity::Judging { step }, Event::StepAnswered { step: answered, answer, facts, woken, .. })
         | (Activity::Acting { step }, Event::StepAnswered { step: answered, answer, facts, woken, .. })
             if step == answered =>

@@ -42,6 +42,9 @@ pub(crate) fn words(entry: &Entry) -> Option<String> {
         Entry::LeaseReleased { name } => format!("gave the {name} lease back"),
         Entry::IntentTaken { intent, actor, note } if note.is_empty() => format!("{} by {actor}", intent_word(*intent)),
         Entry::IntentTaken { intent, actor, note } => format!("{} by {actor}: {note}", intent_word(*intent)),
+        Entry::IntentRefused { intent, actor, why } => {
+            format!("{} by {actor} does not count: {why}", intent_word(*intent))
+        }
         Entry::Observed { observation } => observed(observation),
         Entry::PauseSet { on: true } => "to be paused".to_owned(),
         Entry::PauseSet { on: false } => "no more to be paused".to_owned(),

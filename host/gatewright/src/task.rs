@@ -146,6 +146,7 @@ fn told(entry: &domain::entry::Entry) -> Option<String> {
         Entry::StageEntered { stage, visit, .. } => format!("entered {stage}, visit {visit}"),
         Entry::StepAnswered { step, answer, note, .. } => format!("{step}: {answer} {}", visible(note)),
         Entry::IntentTaken { intent, actor, .. } => format!("{actor}: {intent:?}"),
+        Entry::IntentRefused { intent, actor, why } => format!("{actor}: {intent:?} does not count: {}", visible(why)),
         Entry::Waived { step, actor, why } => format!("{actor} went over {step}: {}", visible(why)),
         Entry::Merged { commit } => format!("merged {commit}"),
         Entry::Deployed { commit } => format!("deployed {commit}"),

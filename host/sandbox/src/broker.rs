@@ -143,18 +143,19 @@ impl Broker {
     fn allowed(&mut self, call: &HostCall) -> Result<(), HostError> {
         // Whether it may at all is asked first: whoever may not learns nothing about its arguments.
         if let Some(need) = family_need(call) {
-            self.check(&need)?;
+            self.check(&need, call)?;
         }
         match object_need(call)? {
-            Some(need) => self.check(&need),
+            Some(need) => self.check(&need, call),
             None => Ok(()),
         }
     }
 
-    fn check(&mut self, need: &Need) -> Result<(), HostError> {
+    fn check(&mut self, need: &Need, call: &HostCall) -> Result<(), HostError> {
         self.policy.check(need).map_err(|refused| {
             let denial = refused.denial.clone();
-            self.remember(refused);
+            // The family may be refused for a path that the plugin can do without, and for one that it cannot.
+            self.remember(Refused { optional: optional_in(&self.policy, call), ..refused });
             HostError::Denied(denial)
         })
     }
@@ -234,10 +235,11 @@ fn shown(call: &HostCall) -> String {
     clean(&format!("{call:?}"), 200, Lines::One)
 }
 
-/// In a replay the recorded denial counts, whatever the grants say now.
+/// Whether the plugin copes with a denial of this call: by what exactly it asks for where it says so, else by the family. In a
+/// replay the recorded denial counts, whatever the grants say now.
 fn optional_in(policy: &Policy, call: &HostCall) -> bool {
-    let needs = family_need(call).into_iter().chain(object_need(call).ok().flatten());
-    needs.into_iter().any(|need| policy.is_optional(&need))
+    let need = object_need(call).ok().flatten().or_else(|| family_need(call));
+    need.is_some_and(|need| policy.is_optional(&need))
 }
 
 /// The family that a call needs, where that alone says something: origins and commands are checked one by one.

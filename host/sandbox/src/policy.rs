@@ -134,16 +134,15 @@ impl Policy {
         Err(Refused { denial, optional: self.is_optional(need) })
     }
 
-    /// Whether the request says that the plugin copes with a denial of this. Of a path that it never asked for: where all that it
-    /// asks for of the repository is optional.
+    /// Whether the request says that the plugin copes with a denial of this: every entry that covers it is optional. Of a path that
+    /// no entry covers: where all that it asks for of the repository is optional.
     pub(crate) fn is_optional(&self, need: &Need) -> bool {
-        let mut asked = self.requested.iter().filter(|(rule, _)| rule.allows(need)).peekable();
-        if asked.peek().is_some() {
-            return asked.any(|(_, optional)| *optional);
-        }
-        let of_repo = |rule: &Rule| rule.capability.family() == Family::Repo;
-        let mut family = self.requested.iter().filter(|(rule, _)| of_repo(rule)).peekable();
-        matches!(need, Need::Path(_)) && family.peek().is_some() && family.all(|(_, optional)| *optional)
+        let all_optional = |covers: &dyn Fn(&Rule) -> bool| {
+            let mut asked = self.requested.iter().filter(|(rule, _)| covers(rule)).peekable();
+            asked.peek().is_some().then(|| asked.all(|(_, optional)| *optional))
+        };
+        let of_repo = |rule: &Rule| matches!(need, Need::Path(_)) && rule.capability.family() == Family::Repo;
+        all_optional(&|rule| rule.allows(need)).or_else(|| all_optional(&of_repo)).unwrap_or(false)
     }
 
     /// Whether all three lists let this path be seen.
@@ -206,6 +205,32 @@ mod tests {
         };
         let both = Policy::new(&request, &refused, &Ceiling::Open).unwrap();
         assert!(both.check(&forge).unwrap_err().optional);
+    }
+
+    #[test]
+    fn a_denial_is_optional_only_where_every_entry_that_covers_it_is() {
+        let entry = |text: &str, optional: bool| RequestEntry {
+            capability: text.parse().unwrap(),
+            reason: "because".to_owned(),
+            optional,
+            credential: None,
+        };
+        let nothing_granted = |entries: &[(&str, bool)]| {
+            let request = Request { entries: entries.iter().map(|(text, optional)| entry(text, *optional)).collect() };
+            Policy::new(&request, &Grant::default(), &Ceiling::Open).unwrap()
+        };
+        let optional = |policy: &Policy, path: &str| policy.check(&Need::Path(path.to_owned())).unwrap_err().optional;
+        let mixed = nothing_granted(&[("repo:docs/**", true), ("repo:src/**", false)]);
+        assert!(optional(&mixed, "docs/x.md"));
+        assert!(!optional(&mixed, "src/x.rs"), "it is required");
+        assert!(!optional(&mixed, "tests/x.rs"), "never asked for, and not all of the repository is optional");
+        assert!(!mixed.check(&Need::Family(Family::Repo)).unwrap_err().optional, "a listing sees what is required too");
+        let both = nothing_granted(&[("repo:docs/**", true), ("repo:docs/adr/**", false)]);
+        assert!(!optional(&both, "docs/adr/1.md"));
+        let free = nothing_granted(&[("repo:docs/**", true), ("repo:src/**", true), ("forge", false)]);
+        assert!(optional(&free, "src/x.rs") && optional(&free, "tests/x.rs"));
+        assert!(free.check(&Need::Family(Family::Repo)).unwrap_err().optional);
+        assert!(!nothing_granted(&[]).check(&Need::Family(Family::Forge)).unwrap_err().optional);
     }
 
     #[test]

@@ -4,14 +4,17 @@
 use conductor::ports::store::{BoardActivity, BoardComment, BoardItem, NewItem};
 use domain::ids::{Actor, ProjectName, WorkItemId};
 use domain::time::Timestamp;
+use domain::verdict::WakeKind;
 use rusqlite::{Connection, Row, params};
 use serde_json::json;
 
 use crate::delivery;
 use crate::failure::{Result, not_found, refused};
+use crate::late;
 use crate::records::actor;
 use crate::row::{all, execute, from_json, get_json, get_name, get_time, get_u64, int, number, one, time, to_json};
 use crate::tasks::project_row;
+use crate::wakes;
 use crate::writer::Tx;
 
 /// What the log says instead of a status once a card is gone.
@@ -78,6 +81,7 @@ fn log(
         "from": change.from,
         "to": change.to,
         "actor": change.actor,
+        "stood": late::stood(tx.sql, project, work_item)?,
     });
     delivery::insert(tx.sql, "board", project, Some(work_item), body.to_string().as_bytes(), now)
 }
@@ -97,8 +101,13 @@ pub(crate) fn r#move(
     let statement = "UPDATE tracker_item SET status = ?3 WHERE project = ?1 AND work_item = ?2";
     execute(tx.sql, statement, params![project.as_str(), work_item.as_str(), status])?;
     let change = Change { kind: "moved", from: Some(&card.status), to: status, actor };
-    // Our own moves are never an intent.
-    log(tx, project, work_item, &change, *actor != Actor::Host, now)
+    // Our own moves are never an intent, and wake nothing: what waits would wake itself.
+    let is_news = *actor != Actor::Host;
+    log(tx, project, work_item, &change, is_news, now)?;
+    if is_news {
+        wakes::wake(tx, project, work_item.as_str(), WakeKind::Status, now)?;
+    }
+    Ok(())
 }
 
 pub(crate) fn remove(
@@ -159,7 +168,7 @@ pub(crate) fn activity(sql: &Connection, project: &ProjectName, work_item: &Work
     })
 }
 
-/// Writes a comment, once per external id.
+/// Writes a comment, once per external id. It drives nothing, but a gate may wait for what somebody else than us says.
 pub(crate) fn put_comment(
     tx: &Tx<'_>,
     project: &ProjectName,
@@ -171,7 +180,11 @@ pub(crate) fn put_comment(
         VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (project, work_item, external_id) DO NOTHING";
     let (name, id, by) = (project.as_str(), work_item.as_str(), to_json(&comment.actor)?);
     let row = params![name, id, by, comment.external_id, comment.text, time(comment.at)];
-    Ok(execute(tx.sql, statement, row)? == 1)
+    let is_new = execute(tx.sql, statement, row)? == 1;
+    if is_new && comment.actor != Actor::Host {
+        wakes::wake(tx, project, work_item.as_str(), WakeKind::Comment, comment.at)?;
+    }
+    Ok(is_new)
 }
 
 pub(crate) fn comments(

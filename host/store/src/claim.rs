@@ -43,9 +43,11 @@ pub(crate) const DRIVEN: &str = "(j.class = 'drive' AND (j.epoch <> t.epoch
     OR (j.effect NOT IN ('clean-up', 'timer')
         AND EXISTS (SELECT 1 FROM job o WHERE o.task = t.id AND o.winding = 1))))";
 
-/// The aftermath of a task is told in the order in which it came about.
+/// The aftermath of a task is told in the order in which it came about. A notice that a chat does not take for an hour holds back
+/// the notices after it, not the board.
 pub(crate) const OUT_OF_TURN: &str = "(j.class = 'aftermath' AND EXISTS (SELECT 1 FROM job o
-    WHERE o.task = t.id AND o.class = 'aftermath' AND o.state IN ('queued', 'claimed') AND o.id < j.id))";
+    WHERE o.task = t.id AND o.class = 'aftermath' AND o.state IN ('queued', 'claimed') AND o.id < j.id
+        AND (o.effect = 'notify') = (j.effect = 'notify')))";
 
 static NEXT: LazyLock<String> = LazyLock::new(|| {
     format!(

@@ -55,6 +55,7 @@ macro_rules! conformance {
             facts {
                 a_fact_that_arrives_while_asking_asks_again
                 a_fact_wakes_the_tasks_that_wait_for_it
+                what_people_do_at_a_card_wakes
                 the_newest_report_of_a_check_counts
                 an_evaluation_stands_in_the_entry
                 evaluations_and_documents_need_their_bytes
@@ -72,6 +73,7 @@ macro_rules! conformance {
                 an_intent_is_taken_once
                 a_start_makes_the_task
                 an_intent_too_late_is_recorded
+                rule_b3_an_answer_from_before_the_question_does_not_count
             }
         }
     };

@@ -8,6 +8,7 @@ use engine::Rejected;
 use rusqlite::{Connection, Row, params};
 
 use crate::failure::{Failure, Result, not_found};
+use crate::late;
 use crate::row::{all, execute, get_name, get_u64, int, number, one, time};
 use crate::tasks;
 use crate::transact::{self, Origin};
@@ -64,12 +65,14 @@ pub(crate) fn expand(tx: &Tx<'_>, id: DeliveryId, expansions: &[Expansion], now:
     for expansion in expansions {
         match expansion {
             Expansion::Intent { ordinal, key, event, new_task } => {
-                applied.push(intent(tx, &delivery, *ordinal, key, event, new_task.as_ref(), now)?);
+                let (became, refused) = intent(tx, &delivery, *ordinal, key, event, new_task.as_ref(), now)?;
+                applied.push(became);
+                reasons.extend(refused);
             }
-            Expansion::Nothing { why } => reasons.push(why.as_str()),
+            Expansion::Nothing { why } => reasons.push(why.clone()),
             Expansion::Parked { why } => {
                 state = "parked";
-                reasons.push(why);
+                reasons.push(why.clone());
             }
         }
     }
@@ -79,7 +82,7 @@ pub(crate) fn expand(tx: &Tx<'_>, id: DeliveryId, expansions: &[Expansion], now:
     Ok(applied)
 }
 
-/// Takes an intent once, whoever told of it first.
+/// Takes an intent once, whoever told of it first. Besides: why it does not count.
 fn intent(
     tx: &Tx<'_>,
     delivery: &Delivery,
@@ -88,10 +91,10 @@ fn intent(
     event: &Event,
     new_task: Option<&NewTask>,
     now: Timestamp,
-) -> Result<Applied> {
+) -> Result<(Applied, Option<String>)> {
     let taken = "SELECT 1 FROM intent WHERE project = ?1 AND key = ?2";
     if number(tx.sql, taken, params![delivery.project.as_str(), key])?.is_some() {
-        return Ok(Applied::Rejected(Rejected::Duplicate));
+        return Ok((Applied::Rejected(Rejected::Duplicate), None));
     }
     let work_item = delivery.work_item.as_ref().or_else(|| new_task.map(|new| &new.work_item));
     let live = match work_item {
@@ -99,8 +102,15 @@ fn intent(
         None => None,
     };
     let origin = Origin { job: None, delivery: Some((delivery.id, ordinal)) };
+    let mut refused = None;
     let (task, applied) = match (live, new_task, work_item) {
-        (Some(task), _, _) => (Some(task), transact::apply(tx, task, event, origin, now)?),
+        (Some(task), _, _) => {
+            let event = in_time(tx, delivery, task, event)?;
+            if let Event::IntentRefused { why, .. } = &event {
+                refused = Some(why.clone());
+            }
+            (Some(task), transact::apply(tx, task, &event, origin, now)?)
+        }
         (None, Some(new), _) => begin(tx, new, now)?,
         (None, None, Some(item)) => match tasks::newest_task(tx.sql, &delivery.project, item)? {
             Some(ended) => (Some(ended.id), transact::apply(tx, ended.id, event, origin, now)?),
@@ -112,7 +122,18 @@ fn intent(
         "INSERT INTO intent (project, key, delivery, ordinal, task, taken_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
     let (project, task) = (delivery.project.as_str(), task.map(|task| int(task.0)));
     execute(tx.sql, statement, params![project, key, int(delivery.id.0), ordinal, task, time(now)])?;
-    Ok(applied)
+    Ok((applied, refused))
+}
+
+/// The event itself, or that it does not count: decided where it is applied, for the task may have begun to wait just now.
+fn in_time(tx: &Tx<'_>, delivery: &Delivery, task: TaskId, event: &Event) -> Result<Event> {
+    let why = late::why_late(tx.sql, delivery, &tasks::task(tx.sql, task)?, event)?;
+    Ok(match (event, why) {
+        (Event::Intent { intent, actor, .. }, Some(why)) => {
+            Event::IntentRefused { intent: *intent, actor: actor.clone(), why }
+        }
+        _ => event.clone(),
+    })
 }
 
 fn begin(tx: &Tx<'_>, new: &NewTask, now: Timestamp) -> Result<(Option<TaskId>, Applied)> {

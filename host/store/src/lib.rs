@@ -22,6 +22,7 @@ pub mod conformance;
 mod delivery;
 mod failure;
 mod jobs;
+mod late;
 mod leases;
 mod lock;
 mod open;

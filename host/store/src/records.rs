@@ -2,7 +2,7 @@
 
 use conductor::ports::store::{EvaluationRow, NewEvaluation, RunRow};
 use domain::document::{Document, NewDocument};
-use domain::ids::{Actor, Digest, DocumentId, EvaluationId, ProjectName, RunId, TaskId};
+use domain::ids::{Actor, Digest, DocumentId, EvaluationId, JobId, ProjectName, RunId, TaskId};
 use domain::time::Timestamp;
 use rusqlite::{Connection, Row, params};
 
@@ -63,6 +63,13 @@ pub(crate) fn evaluations(sql: &Connection, task: Option<TaskId>, limit: u32) ->
         return all(sql, query, params![int(task.0), limit], read_evaluation);
     }
     all(sql, "SELECT id, body FROM evaluation ORDER BY id DESC LIMIT ?1", params![limit], read_evaluation)
+}
+
+pub(crate) fn evaluations_of(sql: &Connection, job: JobId) -> Result<Vec<EvaluationRow>> {
+    // By the task, for that has an index.
+    let query =
+        "SELECT id, body FROM evaluation WHERE task = (SELECT task FROM job WHERE id = ?1) AND job = ?1 ORDER BY id";
+    all(sql, query, params![int(job.0)], read_evaluation)
 }
 
 pub(crate) fn evaluation(sql: &Connection, id: EvaluationId) -> Result<EvaluationRow> {

@@ -196,6 +196,10 @@ impl Store for SqliteStore {
         self.read(|sql| records::evaluations(sql, task, limit))
     }
 
+    fn evaluations_of(&self, job: JobId) -> Result<Vec<EvaluationRow>> {
+        self.read(|sql| records::evaluations_of(sql, job))
+    }
+
     fn evaluation(&self, id: EvaluationId) -> Result<EvaluationRow> {
         self.read(|sql| records::evaluation(sql, id))
     }

@@ -303,8 +303,8 @@ const NEVER: &[(&str, &str)] = &[
         "SELECT task FROM job WHERE class = 'drive' AND state = 'claimed' GROUP BY task HAVING COUNT(*) > 1",
     ),
     (
-        "two aftermath jobs of a task are claimed at one time",
-        "SELECT task FROM job WHERE class = 'aftermath' AND state = 'claimed' GROUP BY task HAVING COUNT(*) > 1",
+        "two notices of a task, or two others of its aftermath, are claimed at one time",
+        "SELECT task FROM job WHERE class = 'aftermath' AND state = 'claimed' GROUP BY task, effect = 'notify' HAVING COUNT(*) > 1",
     ),
     (
         "a live drive job belongs to an activity that was left",

@@ -246,6 +246,8 @@ pub trait Store: Send + Sync {
     fn put_evaluation(&self, evaluation: &NewEvaluation) -> Result<EvaluationId, StoreError>;
     /// Evaluations, newest first, of one task or of all.
     fn evaluations(&self, task: Option<TaskId>, limit: u32) -> Result<Vec<EvaluationRow>, StoreError>;
+    /// What was asked for a job, oldest first, over all its attempts and over restarts.
+    fn evaluations_of(&self, job: JobId) -> Result<Vec<EvaluationRow>, StoreError>;
     /// An evaluation.
     fn evaluation(&self, id: EvaluationId) -> Result<EvaluationRow, StoreError>;
 
@@ -281,7 +283,8 @@ pub trait Store: Send + Sync {
     fn item(&self, project: &ProjectName, work_item: &WorkItemId) -> Result<Option<BoardItem>, StoreError>;
     /// Cards of a project, newest first.
     fn items(&self, project: &ProjectName, limit: u32) -> Result<Vec<BoardItem>, StoreError>;
-    /// Moves a card: row, activity and (unless the host moved it) delivery in one transaction. The same status again writes nothing.
+    /// Moves a card: row, activity and (unless the host moved it) delivery and the count of a status that changed, in one
+    /// transaction. The same status again writes nothing.
     fn move_item(
         &self,
         project: &ProjectName,
@@ -300,7 +303,8 @@ pub trait Store: Send + Sync {
     ) -> Result<(), StoreError>;
     /// The activity of a card, oldest first.
     fn activity(&self, project: &ProjectName, work_item: &WorkItemId) -> Result<Vec<BoardActivity>, StoreError>;
-    /// Writes a comment, once per external id: false when it was there.
+    /// Writes a comment, once per external id: false when it was there. One that is not the host's is counted as a fact that may
+    /// end a wait, in the same transaction.
     fn put_comment(
         &self,
         project: &ProjectName,

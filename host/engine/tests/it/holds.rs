@@ -3,7 +3,7 @@
 use domain::effect::{Effect, Notice};
 use domain::entry::Entry;
 use domain::event::{Answer, Event, Intent, RunOutcome};
-use domain::ids::Digest;
+use domain::ids::{Actor, Digest};
 use domain::task::HoldKind;
 use domain::verdict::{GateHold, InfraCause};
 use engine::Rejected;
@@ -154,6 +154,31 @@ fn a_pause_takes_hold_before_the_next_step() {
     assert_eq!((world.stands().as_str(), world.hold_kind()), ("review held review-verdict", Some(HoldKind::Paused)));
     world.intent(Intent::Resume, "").unwrap();
     assert_eq!(world.stands(), "review judging review-verdict");
+}
+
+#[test]
+fn a_run_that_a_guard_holds_never_was() {
+    let mut world = World::new(quick());
+    let withheld = Event::Withheld { epoch: world.task.epoch, reason: "not tonight".to_owned() };
+    let step = world.tell(&withheld).unwrap();
+    assert_eq!((world.stands().as_str(), world.hold_kind()), ("development held", Some(HoldKind::Blocked)));
+    assert_eq!((world.task.runs, world.task.run_retries), (0, 0));
+    assert!(!step.entries.iter().any(|entry| matches!(entry, Entry::RunEnded { .. })));
+    assert_eq!(world.tell(&withheld), Err(Rejected::Late));
+    world.intent(Intent::Resume, "").unwrap();
+    assert_eq!(world.stands(), "development running");
+}
+
+#[test]
+fn rule_b1_a_refused_intent_is_an_entry_and_nothing_more() {
+    let mut world = World::new(quick());
+    world.walk_to("testing awaiting-person approve");
+    let before = world.task.clone();
+    let (actor, why) = (Actor::Person("eve".to_owned()), "eve may not decide this here".to_owned());
+    let step = world.tell(&Event::IntentRefused { intent: Intent::Approve, actor, why }).unwrap();
+    assert!(matches!(step.entries[..], [Entry::IntentRefused { .. }]));
+    assert!(step.effects.is_empty() && step.changes.is_empty());
+    assert_eq!(world.task.position, before.position);
 }
 
 #[test]

@@ -107,7 +107,11 @@ pub(crate) fn a_live_task_has_exactly_one_drive_job_or_a_person_to_wait_for(it: 
 pub(crate) fn the_answer_to_a_drive_job_brings_the_next_activity(it: &Transition<'_>) {
     let answers = matches!(
         it.event,
-        Event::RunEnded { .. } | Event::StepAnswered { .. } | Event::TimerFired { .. } | Event::CleanedUp { .. }
+        Event::RunEnded { .. }
+            | Event::StepAnswered { .. }
+            | Event::TimerFired { .. }
+            | Event::CleanedUp { .. }
+            | Event::Withheld { .. }
     );
     if answers && it.event.epoch() == Some(it.before.epoch) && it.before.end().is_none() {
         assert_ne!(it.after.epoch, it.before.epoch);

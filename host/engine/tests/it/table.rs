@@ -145,6 +145,9 @@ fn events(task: &Task, pipeline: &Pipeline) -> Vec<(String, Event)> {
     ));
     events.push(("cleaned-up".to_owned(), Event::CleanedUp { epoch }));
     events.push(("aftermath-ended".to_owned(), Event::AftermathEnded { note: "posted".to_owned() }));
+    events.push(("withheld".to_owned(), Event::Withheld { epoch, reason: "not tonight".to_owned() }));
+    let (actor, why) = (person(), "they may not decide it".to_owned());
+    events.push(("intent-refused".to_owned(), Event::IntentRefused { intent: Intent::Approve, actor, why }));
     events.push(("panicked".to_owned(), Event::Panicked { message: "index out of bounds".to_owned() }));
     events
 }
@@ -292,5 +295,5 @@ fn the_table_has_every_activity_and_every_event() {
     assert_eq!(activities.collect::<std::collections::BTreeSet<_>>().len(), 8);
     let Position { pipeline, task, .. } = &positions[0];
     let kinds = events(task, pipeline).iter().map(|(_, event)| event.name()).collect::<std::collections::BTreeSet<_>>();
-    assert_eq!(kinds.len(), 12);
+    assert_eq!(kinds.len(), 14);
 }

@@ -33,6 +33,10 @@ enum Move {
     Pipeline(usize),
     Panics,
     Aftermath,
+    /// A guard holds the run that is wanted.
+    Withheld,
+    /// A person wanted what they may not decide.
+    Refused,
     /// Time passes.
     Minutes(u64),
 }
@@ -138,7 +142,7 @@ fn moves() -> impl Strategy<Value = Move> {
         3 => prop::sample::select(late.to_vec()).prop_map(Move::Late),
         1 => (0..4usize).prop_map(Move::Pipeline),
         1 => Just(Move::Panics),
-        1 => Just(Move::Aftermath),
+        1 => prop::sample::select(vec![Move::Aftermath, Move::Withheld, Move::Refused]),
         3 => (1..120u64).prop_map(Move::Minutes),
     ]
 }
@@ -175,6 +179,10 @@ fn event(world: &mut World, what: &Move) -> Option<Event> {
         Move::Late(late) => late_event(*late, Epoch(epoch.0 - 1)),
         Move::Leased => Event::LeaseGranted { name: lease("merge"), token: FenceToken(1_000_000) },
         Move::Panics => Event::Panicked { message: "index out of bounds".to_owned() },
+        Move::Withheld => Event::Withheld { epoch: world.task.epoch, reason: "not tonight".to_owned() },
+        Move::Refused => {
+            Event::IntentRefused { intent: Intent::Approve, actor: person(), why: "they may not".to_owned() }
+        }
         Move::Aftermath => Event::AftermathEnded { note: "suppressed".to_owned() },
         Move::Pipeline(number) => {
             let [quick, full, security, one_lease] = pipelines();

@@ -5,7 +5,6 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use conductor::ports::store::{BoardActivity, BoardComment, BoardItem, NewItem, Project};
 use domain::ids::{Actor, ProjectName, WorkItemId};
-use domain::verdict::WakeKind;
 
 use crate::api::{CardView, Listing, Move, NewCard, NewComment};
 use crate::app::{App, GatewayState};
@@ -145,8 +144,6 @@ pub(crate) async fn comment(
     let newest = app.write(move |state| {
         let (project, card) = there(state, &name, &item)?;
         state.store.put_comment(&project, &card, &actor, None, &body.text, state.now())?;
-        // It drives nothing, but a gate may wait for an answer.
-        state.store.wake(&project, card.as_str(), WakeKind::Comment, state.now())?;
         Ok(state.store.comments(&project, &card, 2)?)
     });
     Ok((StatusCode::CREATED, Json(listing(newest.await?, 1))))

@@ -210,29 +210,40 @@ pub fn racing_claimers_never_share_a_job(site: &dyn Site) {
     assert_eq!(driven.map(|claim| claim.job.task).collect::<BTreeSet<TaskId>>(), tasks);
 }
 
-/// The aftermath of a task goes out one at a time, in the order in which it came about, also where one has to wait.
+/// What the world is told of a task is told in order: notices one after the other, and so the board. Neither waits for the other.
 pub fn aftermath_is_told_in_order(site: &dyn Site) {
     let scene = Scene::begin(site);
-    let launch = {
-        scene.begin_task(1);
-        scene.claim().expect("something waits")
+    let task = scene.begin_task(1);
+    stepped(&scene.intend(task, Intent::Stop));
+    let claims = std::iter::from_fn(|| scene.claim()).collect::<Vec<_>>();
+    let find = |claims: &[Claim], effect: &str| {
+        let found = claims.iter().find(|claim| claim.job.effect.name() == effect).cloned();
+        found.unwrap_or_else(|| panic!("no `{effect}` was claimed"))
     };
-    let aftermath = |scene: &Scene| {
-        let claim = scene.claim();
-        claim.filter(|claim| claim.job.effect.class() == JobClass::Aftermath)
-    };
-    // The launch and the first notice may come in either order.
-    let first =
-        if launch.job.effect.class() == JobClass::Aftermath { launch } else { scene.claim().expect("a notice") };
-    assert_eq!(first.job.effect.class(), JobClass::Aftermath);
-    assert_eq!(aftermath(&scene), None, "the first is still being told");
-    scene.store.give_back(first.job.id, first.token, scene.now().plus(Milliseconds(60_000)), "no line").expect("back");
-    assert_eq!(aftermath(&scene), None, "the first waits, and so does what comes after it");
+    let (entered, shown) = (find(&claims, "notify"), find(&claims, "set-status"));
+    assert_eq!(claims.len(), 3, "and the clean-up; the second status waits for the first one");
+    scene.finish(&find(&claims, "clean-up"), Event::CleanedUp { epoch: scene.task(task).epoch });
+    assert_eq!(scene.claim(), None, "both lines are being told");
+    scene
+        .store
+        .give_back(entered.job.id, entered.token, scene.now().plus(Milliseconds(60_000)), "no line")
+        .expect("back");
+    let told = || Event::AftermathEnded { note: "told".to_owned() };
+    scene.finish(&shown, told());
+    for effect in ["set-status", "post-comment"] {
+        let next = scene.claim().expect("the board's line goes on");
+        assert_eq!(next.job.effect.name(), effect);
+        assert!(next.job.id > shown.job.id);
+        scene.finish(&next, told());
+    }
+    assert_eq!(scene.claim(), None, "the first notice waits, and so do those after it");
     scene.pass_time(61);
-    let again = aftermath(&scene).expect("its time has come");
-    assert_eq!(again.job.id, first.job.id);
-    scene.finish(&again, Event::AftermathEnded { note: "told".to_owned() });
-    assert!(aftermath(&scene).expect("the next").job.id > first.job.id);
+    let again = scene.claim().expect("its time has come");
+    assert_eq!(again.job.id, entered.job.id);
+    scene.finish(&again, told());
+    let ended = scene.claim().expect("the next notice");
+    assert_eq!(ended.job.effect.name(), "notify");
+    assert!(ended.job.id > entered.job.id);
 }
 
 /// A frozen repository launches nothing for a task without a branch; who is inside goes on, and so do other projects.

@@ -5,14 +5,14 @@ use domain::document::{DocumentKind, NewDocument, Role};
 use domain::effect::{Claim, run_of};
 use domain::entry::Entry;
 use domain::event::{Answer, StepFacts};
-use domain::ids::Digest;
+use domain::ids::{Actor, Digest, JobId};
 use domain::plugin::{Check, CheckState};
 use domain::task::Activity;
 use domain::time::{Milliseconds, Timestamp};
 use domain::verdict::{WakeKind, WakeSet};
 
 use super::Site;
-use super::scene::{Scene, answered, commit, completion, item, pass, project, stepped};
+use super::scene::{Scene, answered, commit, completion, item, new_item, pass, person, project, stepped};
 
 fn wait_for(scene: &Scene, claim: &Claim, kinds: &[WakeKind]) -> Applied {
     let until = scene.now().plus(Milliseconds::from_seconds(600));
@@ -57,6 +57,38 @@ pub fn a_fact_wakes_the_tasks_that_wait_for_it(site: &dyn Site) {
     scene.is_whole(gate.job.task);
 }
 
+/// What a person does at the card is counted where it is written: no crash lies between the two. Our own hand wakes nothing.
+pub fn what_people_do_at_a_card_wakes(site: &dyn Site) {
+    let scene = Scene::begin(site);
+    scene.store.create_item(&new_item("Review"), scene.now()).expect("made");
+    let gate = scene.to_the_gate(1);
+    let move_to = |status: &str, actor: &Actor| {
+        scene.store.move_item(&project(), &item(1), status, actor, scene.now()).expect("moved");
+    };
+    let say = |actor: &Actor, key: Option<&str>| {
+        scene.store.put_comment(&project(), &item(1), actor, key, "well", scene.now()).expect("said");
+    };
+    move_to("Questions", &person());
+    assert!(!is_waiting(&wait_for(&scene, &gate, &[WakeKind::Status])), "counted while it was asked");
+    let again = scene.drive_to("judge");
+    assert!(is_waiting(&wait_for(&scene, &again, &[WakeKind::Status, WakeKind::Comment])));
+    move_to("Review", &Actor::Host);
+    move_to("Review", &person());
+    say(&Actor::Host, None);
+    scene.no_drive_job();
+    move_to("Answered", &person());
+    let again = scene.drive_to("judge");
+    assert!(is_waiting(&wait_for(&scene, &again, &[WakeKind::Comment])));
+    move_to("Review", &person());
+    scene.no_drive_job();
+    say(&person(), Some("1"));
+    let again = scene.drive_to("judge");
+    assert!(is_waiting(&wait_for(&scene, &again, &[WakeKind::Comment])));
+    say(&person(), Some("1"));
+    scene.no_drive_job();
+    scene.is_whole(gate.job.task);
+}
+
 /// A report that is older than the one that stands changes nothing; a newer one takes its place, and wakes.
 pub fn the_newest_report_of_a_check_counts(site: &dyn Site) {
     let scene = Scene::begin(site);
@@ -96,6 +128,9 @@ pub fn an_evaluation_stands_in_the_entry(site: &dyn Site) {
     });
     assert_eq!(named, Some(kept[0].id));
     let other = scene.store.put_evaluation(&evaluation).expect("kept");
+    let of_job = scene.store.evaluations_of(gate.job.id).expect("read");
+    assert_eq!(of_job.iter().map(|row| row.id).collect::<Vec<_>>(), [kept[0].id, other], "oldest first");
+    assert!(scene.store.evaluations_of(JobId(gate.job.id.0 + 1000)).expect("read").is_empty());
     let newest = scene.store.evaluations(None, 1).expect("read");
     assert_eq!(newest[0].id, other);
 }

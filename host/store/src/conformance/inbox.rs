@@ -1,14 +1,16 @@
 //! The inbox: what people do on the board, delivered once, expanded in order, taken once.
 
 use conductor::ports::store::{Applied, BoardItem, Delivery, Expansion, StoreError};
-use domain::event::Intent;
+use domain::entry::Entry;
+use domain::event::{Answer, Event, Intent, StepFacts};
 use domain::ids::Actor;
 use domain::task::Activity;
+use domain::verdict::GateHold;
 use engine::Rejected;
 use serde_json::{Value, json};
 
 use super::Site;
-use super::scene::{Scene, intent, item, new_item, new_task, person, project, stepped};
+use super::scene::{Scene, answered, intent, item, new_item, new_task, person, project, stepped};
 use super::tasks::stop;
 
 fn make(scene: &Scene, status: &str) -> BoardItem {
@@ -67,6 +69,7 @@ pub fn what_people_do_on_the_board_is_delivered(site: &dyn Site) {
         assert_eq!((delivery.source.as_str(), &delivery.work_item), ("board", &Some(item(1))));
         let expected = json!({
             "kind": kind, "activity": row.id, "work_item": item(1), "from": row.from, "to": row.to, "actor": person(),
+            "stood": null,
         });
         assert_eq!(body(&delivery), expected);
         expand(&scene, &delivery, Expansion::Nothing { why: "seen".to_owned() });
@@ -195,4 +198,44 @@ pub fn an_intent_too_late_is_recorded(site: &dyn Site) {
     let applied = expand(&scene, &late[1], approve("b"));
     assert!(matches!(applied[..], [Applied::Rejected(Rejected::Illegal(_))]), "{applied:?}");
     assert!(pending(&scene).is_empty());
+}
+
+/// In the order of the log and of the transactions, whenever it is expanded: what a person did before our status write that
+/// opened the wait is late, and so is what was done while that write was still to come.
+pub fn rule_b3_an_answer_from_before_the_question_does_not_count(site: &dyn Site) {
+    let scene = Scene::begin(site);
+    make(&scene, "Development");
+    expand(&scene, &pending(&scene)[0], Expansion::Nothing { why: "seen".to_owned() });
+    let gate = scene.to_the_gate(1);
+    let task = gate.job.task;
+    while let Some(claim) = scene.claim() {
+        scene.finish(&claim, Event::AftermathEnded { note: "told".to_owned() });
+    }
+    move_to(&scene, 1, "Rejected", &person());
+    let hold = Answer::Hold { kind: GateHold::Blocked, reason: "look".to_owned() };
+    stepped(&scene.finish(&gate, answered(&gate, hold, StepFacts::default())));
+    move_to(&scene, 1, "To do", &person());
+    move_to(&scene, 1, "Rejected", &person());
+    let refuse = |key: &str| {
+        let delivery = pending(&scene).remove(0);
+        let applied = expand(&scene, &delivery, wanted(key, Intent::Reject, 1));
+        assert!(matches!(stepped(&applied[0]).position.activity, Activity::Held { .. }));
+        let entries = scene.store.entries(task).expect("read");
+        let newest = entries.last().map(|row| &row.entry);
+        assert!(matches!(newest, Some(Entry::IntentRefused { intent: Intent::Reject, .. })), "{newest:?}");
+    };
+    refuse("before the wait, expanded while our write is to come");
+    while let Some(claim) = scene.claim() {
+        if claim.job.effect.name() == "set-status" {
+            move_to(&scene, 1, "Blocked", &Actor::Host);
+        }
+        scene.finish(&claim, Event::AftermathEnded { note: "told".to_owned() });
+    }
+    expand(&scene, &pending(&scene)[0], Expansion::Nothing { why: "no intent".to_owned() });
+    refuse("in the wait and before our write, expanded after it");
+    move_to(&scene, 1, "Rejected", &person());
+    let delivery = pending(&scene).remove(0);
+    stepped(&expand(&scene, &delivery, wanted("after our write", Intent::Reject, 1))[0]);
+    assert!(matches!(scene.task(task).position.activity, Activity::Running { .. }));
+    scene.is_whole(task);
 }

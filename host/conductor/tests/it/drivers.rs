@@ -1,0 +1,259 @@
+//! Drivers of the ports beside the store: each does the least that its port promises, and keeps a record.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use conductor::ports::clock::Clock;
+use conductor::ports::forge::{
+    CloneKey, CloneRequest, CollectLimits, Collected, Forge, ForgeError, Mark, Merged, PreparedClone, Rebased, Sight,
+    TakeOver, Taken,
+};
+use conductor::ports::plugins::{
+    Asking, EstimateCall, Evaluation, GateCall, GuardCall, InboundCall, NotifyCall, OutboundCall, Plugins,
+    ValidateCall, World,
+};
+use conductor::ports::runs::{Ending, ExitRecord, Launch, LaunchError, RunState, Runs, Usage};
+use conductor::project::UsageReader;
+use domain::ids::{BranchName, CommitId, PluginId, ProjectName, RunId, TaskId};
+use domain::plugin::{
+    ChangedFile, CommitInfo, Failure, Flaw, Forecast, GuardDecision, GuardQuestion, MapperIntent, NotifierNotice,
+    PluginInfo,
+};
+use domain::time::{Milliseconds, Timestamp};
+use domain::verdict::{InfraCause, Verdict};
+
+pub(crate) struct StandingClock(pub(crate) AtomicU64);
+
+impl Clock for StandingClock {
+    fn now(&self) -> Timestamp {
+        Timestamp(self.0.load(Ordering::SeqCst))
+    }
+    fn random(&self) -> u64 {
+        4
+    }
+}
+
+pub(crate) fn retry(message: &str, after: Option<Milliseconds>) -> Failure {
+    Failure::Retry { cause: InfraCause::Guest("busy".to_owned()), message: message.to_owned(), after }
+}
+
+type Script<A> = Mutex<BTreeMap<String, VecDeque<A>>>;
+/// A guard's decision, by the time at which it is asked.
+type Guard = Box<dyn Fn(Timestamp) -> Result<GuardDecision, Failure> + Send>;
+
+/// Answers what was scripted, then what lets everything go on.
+#[derive(Default)]
+pub(crate) struct Scripted {
+    pub(crate) guard: Mutex<Option<Guard>>,
+    pub(crate) notifiers: Script<Result<(), Failure>>,
+    pub(crate) inbound: Mutex<VecDeque<Result<MapperIntent, Failure>>>,
+    pub(crate) gate: Mutex<VecDeque<Verdict>>,
+    pub(crate) asked: Mutex<Vec<(GuardQuestion, Milliseconds)>>,
+    pub(crate) told: Mutex<Vec<(PluginId, NotifierNotice)>>,
+}
+
+fn answered<A>(asking: &Asking, answer: A) -> Evaluation<A> {
+    Evaluation {
+        answer,
+        transcript: b"{}".to_vec(),
+        plugin: asking.plugin.clone(),
+        digest: None,
+        micros: 1,
+        denials: Vec::new(),
+        limits_hit: Vec::new(),
+    }
+}
+
+impl Plugins for Scripted {
+    fn info(&self, _: &ProjectName, _: &PluginId) -> Option<PluginInfo> {
+        None
+    }
+    fn validate(&self, call: ValidateCall) -> Evaluation<Result<Vec<Flaw>, Failure>> {
+        answered(&call.asking, Ok(Vec::new()))
+    }
+    fn evaluate_gate(&self, call: GateCall, _: Arc<dyn World>) -> Evaluation<Verdict> {
+        let next = self.gate.lock().unwrap().pop_front();
+        let pass = Verdict::Pass { note: "fine".to_owned(), warnings: Vec::new(), figures: Vec::new() };
+        answered(&call.asking, next.unwrap_or(pass))
+    }
+    fn decide_guard(&self, call: GuardCall, _: Arc<dyn World>) -> Evaluation<Result<GuardDecision, Failure>> {
+        let decided =
+            self.guard.lock().unwrap().as_ref().map_or(Ok(GuardDecision::Allow), |guard| guard(call.asking.at));
+        self.asked.lock().unwrap().push((call.question, call.patience));
+        answered(&call.asking, decided)
+    }
+    fn estimate(&self, call: EstimateCall, _: Arc<dyn World>) -> Evaluation<Result<Forecast, Failure>> {
+        answered(&call.asking, Err(Failure::GiveUp { message: "no estimates".to_owned() }))
+    }
+    fn notify(&self, call: NotifyCall, _: Arc<dyn World>) -> Evaluation<Result<(), Failure>> {
+        let plugin = call.asking.plugin.clone();
+        let next = self.notifiers.lock().unwrap().get_mut(plugin.as_str()).and_then(VecDeque::pop_front);
+        self.told.lock().unwrap().push((plugin, call.notice));
+        answered(&call.asking, next.unwrap_or(Ok(())))
+    }
+    fn map_inbound(&self, call: InboundCall) -> Evaluation<Result<MapperIntent, Failure>> {
+        let next = self.inbound.lock().unwrap().pop_front();
+        let meant = match call.change.to.name.as_str() {
+            "To Analyse" => MapperIntent::Start,
+            "Approved" => MapperIntent::Approve,
+            "Rejected" => MapperIntent::Reject,
+            _ => MapperIntent::None,
+        };
+        answered(&call.asking, next.unwrap_or(Ok(meant)))
+    }
+    fn map_outbound(&self, call: OutboundCall) -> Evaluation<Result<Vec<String>, Failure>> {
+        let names = match call.standing.phase.as_str() {
+            "in-review" => "In Review",
+            "needs-input" => "Needs Input",
+            other => other,
+        };
+        answered(&call.asking, Ok(vec![names.to_owned()]))
+    }
+}
+
+/// Runs that live until somebody ends them.
+#[derive(Default)]
+pub(crate) struct Records {
+    pub(crate) runs: Mutex<BTreeMap<RunId, RunState>>,
+}
+
+impl Runs for Records {
+    fn inspect(&self, run: RunId) -> Result<RunState, LaunchError> {
+        Ok(self.runs.lock().unwrap().get(&run).cloned().unwrap_or(RunState::Absent))
+    }
+    fn launch(&self, launch: &Launch) -> Result<RunState, LaunchError> {
+        let mut runs = self.runs.lock().unwrap();
+        Ok(runs.entry(launch.run).or_insert(RunState::Live { pid: 7 }).clone())
+    }
+    fn cancel(&self, run: RunId) -> Result<(), LaunchError> {
+        self.end(run, Ending::Cancelled);
+        Ok(())
+    }
+    fn prolong(&self, _: RunId, _: Timestamp) -> Result<(), LaunchError> {
+        Ok(())
+    }
+    fn watch(&self, _: RunId) {}
+    fn log_tail(&self, _: RunId, _: u64) -> Vec<u8> {
+        Vec::new()
+    }
+    fn usage(&self, _: RunId, _: &UsageReader) -> Option<Usage> {
+        None
+    }
+    fn report(&self, _: RunId) -> Option<String> {
+        None
+    }
+    fn remove(&self, _: RunId) {}
+}
+
+impl Records {
+    pub(crate) fn end(&self, run: RunId, ending: Ending) {
+        let record = ExitRecord { ending, started_at: Timestamp(1), ended_at: Timestamp(2) };
+        self.runs.lock().unwrap().insert(run, RunState::Ended(record));
+    }
+
+    pub(crate) fn live(&self) -> Vec<RunId> {
+        let runs = self.runs.lock().unwrap();
+        runs.iter().filter(|(_, state)| matches!(state, RunState::Live { .. })).map(|(run, _)| *run).collect()
+    }
+}
+
+pub(crate) fn base() -> CommitId {
+    CommitId::new("b".repeat(40)).unwrap()
+}
+
+/// A repository of one commit: branches are cut, and stand where they were cut.
+#[derive(Default)]
+pub(crate) struct OneCommit {
+    branches: Mutex<BTreeMap<BranchName, CommitId>>,
+}
+
+fn nothing<A>() -> Result<A, ForgeError> {
+    Err(ForgeError::NotFound("such thing in a repository of one commit".to_owned()))
+}
+
+impl Sight for OneCommit {
+    fn branch_head(&self, branch: &BranchName) -> Result<Option<CommitId>, ForgeError> {
+        Ok(self.branches.lock().unwrap().get(branch).cloned())
+    }
+    fn is_ancestor(&self, ancestor: &CommitId, descendant: &CommitId) -> Result<bool, ForgeError> {
+        Ok(ancestor == descendant)
+    }
+    fn merge_base(&self, one: &CommitId, _: &CommitId) -> Result<Option<CommitId>, ForgeError> {
+        Ok(Some(one.clone()))
+    }
+    fn tree_of(&self, commit: &CommitId) -> Result<String, ForgeError> {
+        Ok(commit.to_string())
+    }
+    fn read(&self, _: &CommitId, _: &str) -> Result<Vec<u8>, ForgeError> {
+        nothing()
+    }
+    fn list(&self, _: &CommitId, _: &str) -> Result<Vec<String>, ForgeError> {
+        Ok(Vec::new())
+    }
+    fn changes(&self, _: &CommitId, _: &CommitId) -> Result<Vec<ChangedFile>, ForgeError> {
+        Ok(Vec::new())
+    }
+    fn diff(&self, _: &CommitId, _: &CommitId, _: &str) -> Result<Vec<u8>, ForgeError> {
+        nothing()
+    }
+    fn commits(&self, _: &CommitId, _: &CommitId) -> Result<Vec<CommitInfo>, ForgeError> {
+        Ok(Vec::new())
+    }
+    fn last_change(&self, _: &CommitId, _: &str) -> Result<Option<CommitInfo>, ForgeError> {
+        Ok(None)
+    }
+}
+
+impl Forge for OneCommit {
+    fn base_head(&self, _: &BranchName) -> Result<CommitId, ForgeError> {
+        Ok(base())
+    }
+    fn cut_branch(&self, _: &Mark, branch: &BranchName, from: &CommitId) -> Result<CommitId, ForgeError> {
+        self.branches.lock().unwrap().insert(branch.clone(), from.clone());
+        Ok(from.clone())
+    }
+    fn moved_by(&self, _: &Mark, _: &BranchName, _: &CommitId) -> Result<Option<CommitId>, ForgeError> {
+        Ok(None)
+    }
+    fn task_branches(&self) -> Result<Vec<(BranchName, CommitId)>, ForgeError> {
+        Ok(self.branches.lock().unwrap().clone().into_iter().collect())
+    }
+    fn discard_branch(&self, _: TaskId, branch: &BranchName, _: &CommitId) -> Result<Option<CommitId>, ForgeError> {
+        self.branches.lock().unwrap().remove(branch);
+        Ok(None)
+    }
+    fn prepare_clone(&self, request: &CloneRequest) -> Result<PreparedClone, ForgeError> {
+        let path = PathBuf::from(format!("/clones/{}", request.key));
+        Ok(PreparedClone { key: request.key, readable: path.clone(), path, head: request.head.clone() })
+    }
+    fn clones(&self) -> Result<Vec<CloneKey>, ForgeError> {
+        Ok(Vec::new())
+    }
+    fn remove_clone(&self, _: CloneKey) -> Result<(), ForgeError> {
+        Ok(())
+    }
+    fn remove_clones(&self, _: TaskId) -> Result<(), ForgeError> {
+        Ok(())
+    }
+    fn take_over(&self, request: &TakeOver) -> Result<Taken, ForgeError> {
+        Ok(Taken { head: request.expected.clone(), changed: Vec::new(), trespasses: Vec::new() })
+    }
+    fn collect_documents(&self, _: CloneKey, _: &str, _: CollectLimits) -> Result<Collected, ForgeError> {
+        Ok(Collected::default())
+    }
+    fn rebase(&self, _: &Mark, _: &BranchName, _: &CommitId, _: &CommitId) -> Result<Rebased, ForgeError> {
+        nothing()
+    }
+    fn merge_fast_forward(
+        &self,
+        _: &Mark,
+        _: &BranchName,
+        _: &CommitId,
+        _: &BranchName,
+        _: &CommitId,
+    ) -> Result<Merged, ForgeError> {
+        nothing()
+    }
+}

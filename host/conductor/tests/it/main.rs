@@ -1,0 +1,9 @@
+//! The conductor on the real store, with small drivers of the other ports that keep a record of what they were asked.
+
+#![expect(clippy::unwrap_used, reason = "what a test needs and does not get ends it")]
+
+mod drivers;
+mod guards;
+mod inbox;
+mod notices;
+mod world;

@@ -1,0 +1,302 @@
+//! A project with one stage of work, whose edge asks a gate and then a person; a conductor that is driven by hand.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use conductor::board::Board;
+use conductor::ports::probe::NoProbe;
+use conductor::ports::runs::Ending;
+use conductor::ports::store::{ClaimLimits, EntryRow, Incarnation, NewItem, Project, Store};
+use conductor::project::{AgentSpec, GuardBinding, ProjectSettings, UsageReader, Worker};
+use conductor::{Conductor, Outside, Work};
+use domain::document::Role;
+use domain::entry::Entry;
+use domain::event::Intent;
+use domain::ids::{Actor, BranchName, PluginId, ProjectName, RunId, StageName, StepName, WorkItemId};
+use domain::pipeline::{Consent, Edge, EdgeStep, OnPatience, Pipeline, PipelineDraft, Stage, StageKind, StepKind};
+use domain::task::{Activity, Task, Terminality};
+use domain::time::{Milliseconds, Timestamp};
+use serde_json::json;
+use store::{SqliteStore, StoreConfig};
+
+use crate::drivers::{OneCommit, Records, Scripted, StandingClock};
+
+const LIMITS: ClaimLimits = ClaimLimits { runs: 4, may_launch: true };
+
+pub(crate) struct World {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) plugins: Arc<Scripted>,
+    pub(crate) runs: Arc<Records>,
+    pub(crate) conductor: Conductor,
+    clock: Arc<StandingClock>,
+    forge: Arc<OneCommit>,
+    ended: Arc<Mutex<Vec<RunId>>>,
+    settings: ProjectSettings,
+    lives: u32,
+    _dir: tempfile::TempDir,
+}
+
+pub(crate) fn plugin(name: &str) -> PluginId {
+    PluginId::new(name).unwrap()
+}
+
+pub(crate) fn project() -> ProjectName {
+    ProjectName::new("shop").unwrap()
+}
+
+pub(crate) fn item() -> WorkItemId {
+    WorkItemId::new("SHOP-001").unwrap()
+}
+
+pub(crate) fn person(name: &str) -> Actor {
+    Actor::Person(name.to_owned())
+}
+
+/// A guard of these kinds of effects.
+pub(crate) fn guard(kinds: &[&str], patience: Milliseconds) -> GuardBinding {
+    GuardBinding {
+        plugin: plugin("night-watch"),
+        kinds: kinds.iter().map(|kind| (*kind).to_owned()).collect(),
+        settings: json!({}),
+        allow_on_error: false,
+        patience,
+    }
+}
+
+fn pipeline() -> Pipeline {
+    let stage = |name: &str| StageName::new(name).unwrap();
+    let step = |name: &str, kind| EdgeStep {
+        name: StepName::new(name).unwrap(),
+        kind,
+        lease: None,
+        patience: Milliseconds::from_seconds(3600),
+        on_patience: OnPatience::Hold,
+        binding: None,
+    };
+    let steps = vec![
+        step("questions", StepKind::Gate { plugin: plugin("questions") }),
+        step("approve", StepKind::Consent { consent: Consent::Approve, waived_by: Vec::new() }),
+    ];
+    let edge = Edge { to: stage("done"), steps, on_fail: stage("development"), on_moved_base: None, bug_to: None };
+    let place = |name: &str, kind, edge| Stage { name: stage(name), kind, edge };
+    let stages = vec![
+        place("development", StageKind::Work { role: Role::Developer }, Some(edge)),
+        place("done", StageKind::Terminal { end: Terminality::Done }, None),
+        place("cancelled", StageKind::Terminal { end: Terminality::Cancelled }, None),
+    ];
+    Pipeline::new(PipelineDraft { name: "small".to_owned(), stages }).unwrap()
+}
+
+fn settings() -> ProjectSettings {
+    let agent = AgentSpec {
+        argv: vec!["agent".to_owned()],
+        prompt: "Work.".to_owned(),
+        budget: Milliseconds::from_seconds(600),
+        grace: Milliseconds::from_seconds(5),
+        usage: UsageReader::None,
+        pass_environment: Vec::new(),
+        readable: Vec::new(),
+        writable: Vec::new(),
+    };
+    ProjectSettings {
+        name: project(),
+        workers: BTreeMap::from([(Role::Developer, Worker::Agent(agent))]),
+        hooks: BTreeMap::new(),
+        gate_settings: BTreeMap::new(),
+        guards: Vec::new(),
+        notifiers: Vec::new(),
+        status_mapper: (plugin("mapper"), json!({})),
+        deciders: BTreeMap::new(),
+        observe: false,
+    }
+}
+
+impl World {
+    pub(crate) fn new() -> Self {
+        Self::with(|_| {})
+    }
+
+    /// A project whose file says something more.
+    pub(crate) fn with(more: impl FnOnce(&mut ProjectSettings)) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let store: Arc<dyn Store> = Arc::new(SqliteStore::open(StoreConfig::new(dir.path(), "here")).unwrap());
+        let base_branch = BranchName::new("main").unwrap();
+        let row = Project { name: project(), prefix: "SHOP".to_owned(), base_branch, pipeline: pipeline() };
+        store.put_project(&row, Timestamp(1)).unwrap();
+        let mut settings = settings();
+        more(&mut settings);
+        let plugins = Arc::new(Scripted::default());
+        let (runs, forge) = (Arc::new(Records::default()), Arc::new(OneCommit::default()));
+        let clock = Arc::new(StandingClock(AtomicU64::new(1_790_000_000_000)));
+        let ended = Arc::new(Mutex::new(Vec::new()));
+        let outside = outside(&store, &plugins, &runs, &clock, &ended);
+        let conductor = Conductor::new(outside, incarnation(1));
+        conductor.put_project(settings.clone(), forge.clone());
+        Self { store, plugins, runs, conductor, clock, forge, ended, settings, lives: 1, _dir: dir }
+    }
+
+    /// The host dies and begins anew: what it had claimed is queued again.
+    pub(crate) fn restart(&mut self) {
+        self.lives += 1;
+        self.store.reap(&|_| false, self.now()).unwrap();
+        let outside = outside(&self.store, &self.plugins, &self.runs, &self.clock, &self.ended);
+        self.conductor = Conductor::new(outside, incarnation(self.lives));
+        self.conductor.put_project(self.settings.clone(), self.forge.clone());
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        Timestamp(self.clock.0.load(Ordering::SeqCst))
+    }
+
+    /// Time passes, and what is due is done.
+    pub(crate) fn pass(&self, seconds: u64) {
+        self.clock.0.fetch_add(seconds * 1000, Ordering::SeqCst);
+        self.go();
+    }
+
+    fn look(&self) -> Vec<Work> {
+        self.conductor.tick(&LIMITS, 8).unwrap().work
+    }
+
+    /// Does what there is to do now, in order.
+    pub(crate) fn go(&self) {
+        for _ in 0..200 {
+            let work = self.look();
+            if work.is_empty() {
+                return;
+            }
+            for piece in work {
+                self.conductor.perform(piece).unwrap();
+            }
+        }
+        panic!("there is always more to do");
+    }
+
+    /// As [`Self::go`], but deliveries stay where they are, and so does the aftermath with this name.
+    pub(crate) fn go_without(&self, effect: &str) -> Vec<Work> {
+        let mut left = Vec::new();
+        for _ in 0..200 {
+            let work = self.look();
+            if work.is_empty() {
+                return left;
+            }
+            for piece in work {
+                match &piece {
+                    Work::Expand(_) => left.push(piece),
+                    Work::Perform(claim) if claim.job.effect.name() == effect => left.push(piece),
+                    _ => self.conductor.perform(piece).unwrap(),
+                }
+            }
+        }
+        panic!("there is always more to do");
+    }
+
+    pub(crate) fn perform(&self, work: Vec<Work>) {
+        for piece in work {
+            self.conductor.perform(piece).unwrap();
+        }
+        self.go();
+    }
+
+    /// A card that ada makes.
+    pub(crate) fn card(&self, status: &str) {
+        let item = NewItem {
+            project: project(),
+            title: "Sell more".to_owned(),
+            description: "Much more.".to_owned(),
+            status: status.to_owned(),
+            labels: Vec::new(),
+            actor: person("ada"),
+        };
+        self.store.create_item(&item, self.now()).unwrap();
+    }
+
+    pub(crate) fn move_to(&self, status: &str, actor: &Actor) {
+        self.store.move_item(&project(), &item(), status, actor, self.now()).unwrap();
+    }
+
+    pub(crate) fn status(&self) -> String {
+        self.store.item(&project(), &item()).unwrap().unwrap().status
+    }
+
+    /// A card that was started, with its run under way.
+    pub(crate) fn started(&self) {
+        self.card("To Analyse");
+        self.go();
+    }
+
+    /// All runs end well.
+    pub(crate) fn end_runs(&self) {
+        for run in self.runs.live() {
+            self.runs.end(run, Ending::Exited(0));
+            self.ended.lock().unwrap().push(run);
+        }
+    }
+
+    pub(crate) fn task(&self) -> Task {
+        self.store.task_of(&project(), &item()).unwrap().unwrap()
+    }
+
+    pub(crate) fn stands(&self) -> &'static str {
+        self.task().position.activity.name()
+    }
+
+    /// Why it is held.
+    pub(crate) fn hold(&self) -> String {
+        match self.task().position.activity {
+            Activity::Held { hold } => format!("{:?}: {}", hold.kind, hold.reason),
+            other => panic!("it is {}", other.name()),
+        }
+    }
+
+    pub(crate) fn entries(&self) -> Vec<Entry> {
+        let rows: Vec<EntryRow> = self.store.entries(self.task().id).unwrap();
+        assert_eq!(self.store.rebuild(self.task().id).unwrap(), Vec::<String>::new());
+        rows.into_iter().map(|row| row.entry).collect()
+    }
+
+    /// What the entries say of the aftermath.
+    pub(crate) fn notes(&self) -> Vec<String> {
+        let note = |entry| if let Entry::AftermathEnded { note } = entry { Some(note) } else { None };
+        self.entries().into_iter().filter_map(note).collect()
+    }
+
+    /// The comments on the card, oldest first.
+    pub(crate) fn comments(&self) -> Vec<String> {
+        let comments = self.store.comments(&project(), &item(), 100).unwrap();
+        comments.into_iter().rev().map(|comment| comment.text).collect()
+    }
+
+    pub(crate) fn has_taken(&self, wanted: Intent) -> bool {
+        self.entries().iter().any(|entry| matches!(entry, Entry::IntentTaken { intent, .. } if *intent == wanted))
+    }
+}
+
+fn incarnation(life: u32) -> Incarnation {
+    Incarnation {
+        host: "here".to_owned(),
+        boot_id: "boot".to_owned(),
+        pid: life,
+        start_time: u64::from(life),
+        uuid: format!("{life:032}"),
+    }
+}
+
+fn outside(
+    store: &Arc<dyn Store>,
+    plugins: &Arc<Scripted>,
+    runs: &Arc<Records>,
+    clock: &Arc<StandingClock>,
+    ended: &Arc<Mutex<Vec<RunId>>>,
+) -> Outside {
+    Outside {
+        store: store.clone(),
+        plugins: plugins.clone(),
+        runs: runs.clone(),
+        tracker: Arc::new(Board::new(store.clone())),
+        clock: clock.clone(),
+        probe: Arc::new(NoProbe),
+        ended: ended.clone(),
+    }
+}
