@@ -16,6 +16,7 @@ use crate::ports::forge::{Forge, ForgeError};
 use crate::ports::runs::{Ending, ExitRecord, RunState};
 use crate::ports::store::{NewEvaluation, RunRow, StoreError};
 use crate::project::HookName;
+use crate::schedule::Work;
 
 /// The exit code by which a hook says that it could not try: the system's fault, nobody's work (catalogue G9, the third outcome).
 const HOOK_COULD_NOT_TRY: i32 = 2;
@@ -27,7 +28,7 @@ impl Conductor {
             Ok(RunState::Live { pid }) => return self.adopt(claim, pid),
             Ok(RunState::Ended(_) | RunState::Lost) => return self.finish(claim),
             Ok(RunState::Absent | RunState::Prepared) => {}
-            Err(error) => return self.answer_infra(claim, step, &error.to_string()),
+            Err(error) => return self.look_later(Work::Perform(Box::new(claim.clone())), &error),
         }
         let Some(forge) = self.forge(&claim.task.project) else {
             return self.answer_infra(claim, step, "the project is not configured on this host any more");

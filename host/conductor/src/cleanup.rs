@@ -6,6 +6,7 @@ use domain::ids::{FenceToken, JobId};
 use domain::time::Milliseconds;
 
 use crate::Conductor;
+use crate::ports::forge::ForgeError;
 use crate::ports::runs::RunState;
 use crate::ports::store::StoreError;
 use crate::project::UsageReader;
@@ -52,7 +53,14 @@ impl Conductor {
         let task = self.fresh(claim)?;
         if let Some(forge) = self.forge(&task.project) {
             let gone = forge.remove_clones(task.id).and_then(|()| match (&task.branch, &task.head) {
-                (Some(branch), Some(head)) => forge.delete_branch(branch, head),
+                (Some(branch), Some(head)) => match forge.delete_branch(branch, head) {
+                    // What another hand put there is not ours to remove, and will not go by waiting.
+                    Err(error @ ForgeError::Moved { .. }) => {
+                        tracing::warn!(%error, task = %task.id, "the branch of a stopped task stays");
+                        Ok(())
+                    }
+                    gone => gone,
+                },
                 _ => Ok(()),
             });
             if let Err(error) = gone {

@@ -16,6 +16,7 @@ use crate::ports::forge::{
 use crate::ports::runs::{Ending, ExitRecord, RunState};
 use crate::ports::store::{RunRow, StoreError};
 use crate::project::{UsageReader, Worker};
+use crate::schedule::Work;
 
 /// How much of a log stands in a finding or a report, in bytes.
 const EXCERPT: u64 = 6_000;
@@ -31,7 +32,7 @@ impl Conductor {
                 return Ok(());
             }
             Ok(RunState::Lost | RunState::Absent | RunState::Prepared) => None,
-            Err(error) => return self.run_failed_to_start(claim, &error.to_string()),
+            Err(error) => return self.look_later(Work::Finish(Box::new(claim.clone())), &error),
         };
         let mut row = self.outside.store.run(run)?;
         if let Some(record) = &record {

@@ -17,6 +17,7 @@ use crate::ports::runs::{Launch, LaunchError, RunState};
 use crate::ports::store::{Applied, RunRow, StoreError};
 use crate::ports::tracker::TrackerError;
 use crate::project::{CommandSpec, Worker};
+use crate::schedule::Work;
 
 /// A title's share of a branch name, in characters (catalogue A5).
 const SLUG_LENGTH: usize = 30;
@@ -26,7 +27,7 @@ impl Conductor {
         let run = run_of(claim.job.id);
         let found = match self.outside.runs.inspect(run) {
             Ok(found) => found,
-            Err(error) => return self.undelivered(claim, &error.to_string()),
+            Err(error) => return self.look_later(Work::Perform(Box::new(claim.clone())), &error),
         };
         match found {
             RunState::Live { pid } => self.adopt(claim, pid),
@@ -142,10 +143,28 @@ impl Conductor {
                 Ok(())
             }
             Ok(_) => self.finish(claim),
-            Err(error @ (LaunchError::ProgramMissing { .. } | LaunchError::Template(_) | LaunchError::Infra(_))) => {
+            Err(error @ (LaunchError::ProgramMissing { .. } | LaunchError::Template(_))) => {
                 self.run_failed_to_start(claim, &error.to_string())
             }
+            Err(error @ LaunchError::Infra(_)) => self.after_a_failed_launch(claim, &error),
         }
+    }
+
+    /// The launch failed, and yet the run may have begun: another one must not meet it in its clone.
+    fn after_a_failed_launch(&self, claim: &Claim, failure: &LaunchError) -> Result<(), StoreError> {
+        match self.outside.runs.inspect(run_of(claim.job.id)) {
+            Ok(RunState::Absent | RunState::Prepared) => self.run_failed_to_start(claim, &failure.to_string()),
+            Ok(RunState::Live { pid }) => self.adopt(claim, pid),
+            Ok(RunState::Ended(_) | RunState::Lost) => self.finish(claim),
+            Err(error) => self.look_later(Work::Perform(Box::new(claim.clone())), &error),
+        }
+    }
+
+    /// How the run stands is not known: it may live, so the claim is kept and nothing is decided.
+    pub(crate) fn look_later(&self, work: Work, error: &LaunchError) -> Result<(), StoreError> {
+        tracing::warn!(%error, ?work, "a run cannot be looked at");
+        self.try_later(work);
+        Ok(())
     }
 
     /// B8: nothing is launched for an item that is gone. True: the task was told.

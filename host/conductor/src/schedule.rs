@@ -21,8 +21,8 @@ use crate::ports::store::{
 use crate::ports::tracker::Tracker;
 use crate::project::ProjectSettings;
 
-/// After the store refused a write, its work is tried again no sooner than this.
-const STORE_PAUSE: Milliseconds = Milliseconds::from_seconds(2);
+/// After the store refused a write, or the machine did not say how a run stands, the work is tried again no sooner than this.
+const PAUSE: Milliseconds = Milliseconds::from_seconds(2);
 
 /// The ports, wired.
 pub struct Outside {
@@ -59,7 +59,7 @@ struct State {
     cancelling: BTreeMap<JobId, FenceToken>,
     /// Jobs that a thread performs at this moment: their run, if any, is not ended before the thread is through.
     busy: BTreeSet<JobId>,
-    /// Claims whose work failed for want of the store (a full disk), and when they are tried again.
+    /// Claims whose work failed for want of the store (a full disk) or of a look at their run, and when they are tried again.
     again: Vec<(Timestamp, Work)>,
     /// Deliveries under way.
     expanding: BTreeSet<DeliveryId>,
@@ -122,6 +122,19 @@ impl Conductor {
         let mut tick = Tick::default();
         self.take_ended(&mut tick);
         let failed_before = self.take_again(&mut tick);
+        tick.look_again = failed_before;
+        match self.find_work(&mut tick, limits, capacity) {
+            // What was found is nobody else's any more, whatever failed after it. The next look meets the failure again.
+            Err(error) if tick.work.is_empty() => Err(error),
+            Err(error) => {
+                tracing::error!(%error, "a look for work was cut short");
+                Ok(tick)
+            }
+            Ok(()) => Ok(tick),
+        }
+    }
+
+    fn find_work(&self, tick: &mut Tick, limits: &ClaimLimits, capacity: usize) -> Result<(), StoreError> {
         for (job, token) in self.outside.store.cancelled_claims(&self.me)? {
             let mut state = self.state();
             if !state.busy.contains(&job) && state.cancelling.insert(job, token).is_none() {
@@ -143,11 +156,11 @@ impl Conductor {
             tick.work.push(Work::Perform(Box::new(claim)));
         }
         let next = self.outside.store.next_available(self.now())?;
-        tick.look_again = [next, failed_before].into_iter().flatten().min();
-        Ok(tick)
+        tick.look_again = [next, tick.look_again].into_iter().flatten().min();
+        Ok(())
     }
 
-    /// What is due of the work that failed for want of the store; when the rest is.
+    /// What is due of the work that is tried again; when the rest is.
     fn take_again(&self, tick: &mut Tick) -> Option<Timestamp> {
         let now = self.now();
         let mut state = self.state();
@@ -183,6 +196,12 @@ impl Conductor {
         self.outside.runs.watch(domain::effect::run_of(claim.job.id));
     }
 
+    /// The claim is kept, and its work is done again after a pause.
+    pub(crate) fn try_later(&self, work: Work) {
+        let at = self.now().plus(PAUSE);
+        self.state().again.push((at, work));
+    }
+
     pub(crate) fn forget_cancelled(&self, job: JobId) {
         let mut state = self.state();
         state.cancelling.remove(&job);
@@ -203,9 +222,11 @@ impl Conductor {
         };
         match result {
             Ok(Err(error @ (StoreError::Full(_) | StoreError::Refused(_) | StoreError::NotFound { .. }))) => {
-                if matches!(work, Work::Perform(_) | Work::Finish(_)) {
-                    let at = self.now().plus(STORE_PAUSE);
-                    self.state().again.push((at, work));
+                match work {
+                    Work::Perform(_) | Work::Finish(_) => self.try_later(work),
+                    // The next look finds it again.
+                    Work::Cancel(job, _) => self.forget_cancelled(job),
+                    Work::Expand(_) => {}
                 }
                 Err(error)
             }
