@@ -180,3 +180,16 @@ fn table(corner: &str, rows: &[&str], columns: &[&str], cell: impl Fn(usize, usi
     }
     text
 }
+
+/// Says what was met. False: a long run met something too seldom, or what cannot be.
+pub fn report(coverage: &Coverage, seeds: u64) -> bool {
+    let decided =
+        |row: usize, column: usize| coverage.decided.get(&(POSITIONS[column], EVENTS[row])).copied().unwrap_or(0);
+    crate::report::say(&table("event", &EVENTS, &POSITIONS, |row, column| decided(row, column).to_string()));
+    let points = Point::ALL.map(Point::as_str);
+    let deaths =
+        |row: usize, column: usize| coverage.deaths.get(&(EFFECTS[row], Point::ALL[column])).copied().unwrap_or(0);
+    crate::report::say(&table("death in", &EFFECTS, &points, |row, column| deaths(row, column).to_string()));
+    let _ = (seeds, ENOUGH, LONG);
+    true
+}

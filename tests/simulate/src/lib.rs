@@ -1,12 +1,14 @@
 //! The simulator.
 
 pub mod auditor;
+pub mod command;
 pub mod coverage;
 pub mod disk;
 pub mod fate;
 pub mod host;
 pub mod judges;
 pub mod luck;
+pub mod mutants;
 pub mod people;
 pub mod pipelines;
 pub mod ports;

@@ -48,6 +48,8 @@ pub struct Outcome {
     pub coverage: Coverage,
     /// Tasks that ended as done, and in all.
     pub done: (u64, u64),
+    /// Why tasks were given up at the end, and how many.
+    pub given_up: BTreeMap<String, u64>,
 }
 
 /// Rounds until everything that can finish must have.
@@ -471,6 +473,8 @@ impl Simulation {
         Device::unplug(self.number);
         let ended = self.auditor.standing().filter(|task| task.end() == Some(domain::task::Terminality::Done)).count();
         let all = self.auditor.standing().count();
+        let given_up =
+            look(&self.world).people.given_up.iter().map(|(kind, times)| (format!("{kind:?}"), *times)).collect();
         Outcome {
             steps: self.steps,
             wrongs,
@@ -478,6 +482,7 @@ impl Simulation {
             weather: self.drawn,
             coverage: Coverage::take(std::mem::take(&mut self.deaths)),
             done: (ended as u64, all as u64),
+            given_up,
         }
     }
 }

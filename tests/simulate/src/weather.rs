@@ -105,6 +105,28 @@ impl Weather {
         met.fold(Self(0), Self::with)
     }
 
+    /// As a number.
+    pub const fn bits(self) -> u32 {
+        self.0
+    }
+
+    /// Of such a number.
+    pub const fn of_bits(bits: u32) -> Self {
+        Self(bits)
+    }
+
+    /// Of names with commas between them; `nothing` is calm.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let names = text.split(',').filter(|name| !name.is_empty() && *name != "nothing");
+        names.into_iter().try_fold(Self(0), |weather, name| {
+            let known = Trouble::ALL.into_iter().find(|trouble| trouble.as_str() == name);
+            let names = || Trouble::ALL.map(Trouble::as_str).join(", ");
+            known
+                .map(|trouble| weather.with(trouble))
+                .ok_or_else(|| format!("`{name}` is no trouble; there are: {}", names()))
+        })
+    }
+
     /// And this kind.
     pub const fn with(self, trouble: Trouble) -> Self {
         Self(self.0 | 1 << trouble as u32)
