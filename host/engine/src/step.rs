@@ -79,9 +79,11 @@ fn decide(plan: &mut Plan<'_>, event: &Event) -> Result<(), Rejected> {
         (_, Event::Intent { intent, actor, note }) => return intents::decide(plan, *intent, actor, note),
         (_, Event::Observed { observation }) => return intents::observe(plan, observation),
         (_, Event::PipelineChanged { digest }) => runs::pipeline_changed(plan, digest),
-        (Activity::Running { .. }, Event::BranchCut { branch, base, .. }) => {
-            return runs::branch_cut(plan, branch, base);
-        }
+        // A way may begin with a step: whatever needs the branch first cuts it.
+        (
+            Activity::Running { .. } | Activity::Judging { .. } | Activity::Acting { .. },
+            Event::BranchCut { branch, base, .. },
+        ) => return runs::branch_cut(plan, branch, base),
         (Activity::Running { attempt }, Event::RunEnded { run, outcome, spent, .. }) => {
             runs::ended(plan, *attempt, *run, outcome, *spent);
         }
