@@ -11,6 +11,7 @@ use domain::time::Timestamp;
 use engine::{Rejected, Step};
 
 use crate::fate::Point;
+use crate::luck::Luck;
 
 /// How often a cell must be hit in a long run.
 pub const ENOUGH: u64 = 10;
@@ -18,11 +19,21 @@ pub const ENOUGH: u64 = 10;
 pub const LONG: u64 = 10_000;
 
 thread_local! {
+    static PANICS: RefCell<Option<Luck>> = const { RefCell::new(None) };
     static DECIDED: RefCell<BTreeMap<(&'static str, &'static str), u64>> = const { RefCell::new(BTreeMap::new()) };
+}
+
+/// From now on deciding panics on this thread, once in so many times by this luck; none: never.
+pub fn panic_by(luck: Option<Luck>) {
+    PANICS.set(luck);
 }
 
 /// The engine, and a note of what it was asked.
 pub fn decide(pipeline: &Pipeline, task: &Task, event: &Event, now: Timestamp) -> Result<Step, Rejected> {
+    if PANICS.with_borrow_mut(|luck| luck.as_mut().is_some_and(|luck| luck.in_thousand(4))) {
+        // Not `panic!`: nobody shall read of it.
+        std::panic::resume_unwind(Box::new("a bug that deciding met"));
+    }
     let cell = (task.position.activity.name(), label(event));
     DECIDED.with_borrow_mut(|decided| *decided.entry(cell).or_default() += 1);
     engine::step(pipeline, task, event, now)

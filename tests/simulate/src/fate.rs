@@ -100,6 +100,11 @@ impl Fate {
         self.thread().doom = Some(doom);
     }
 
+    /// Is its end decided already?
+    pub fn is_doomed(&self) -> bool {
+        self.thread().doom.is_some()
+    }
+
     /// Nothing ends this life any more by chance.
     pub fn spare(&self) {
         self.thread().doom = None;

@@ -238,6 +238,8 @@ pub struct Beginning {
     pub fate: Arc<Fate>,
     /// The pipeline that the project's file names.
     pub pipeline: Option<Pipeline>,
+    /// What may go wrong in this seed: where plugins do, a guard is asked.
+    pub weather: Weather,
     /// Does a command stand in for the tester?
     pub tests_by_command: bool,
 }
@@ -245,7 +247,7 @@ pub struct Beginning {
 impl Host {
     /// Starts: store, ports, project, and the jobs of whoever is dead, in the order of the binary.
     pub fn start(beginning: Beginning) -> Result<Self, StoreError> {
-        let Beginning { number, device, world, life, fate, pipeline, tests_by_command } = beginning;
+        let Beginning { number, device, world, life, fate, pipeline, tests_by_command, weather } = beginning;
         fate.perform(Some("start"));
         let store = Arc::new(open(&device, number, life, &fate)?);
         let outlet = Arc::new(Outlet { world: world.clone(), fate: fate.clone(), life, store: OnceLock::new() });
@@ -266,7 +268,6 @@ impl Host {
         };
         let me = incarnation(life);
         let conductor = Conductor::new(outside, me.clone());
-        let weather = look(&world).weather;
         conductor.put_project(settings(weather, tests_by_command), Arc::new(WorldForge(outlet)));
         if let Some(pipeline) = pipeline {
             store.put_project(&people::settled(pipeline), clock.now())?;

@@ -109,7 +109,9 @@ pub fn act(world: &Shared, store: &SqliteStore) {
         Deed::DeleteBranch => delete_branch(world, store),
         Deed::MergeByHand => merge_by_hand(world, store),
         Deed::Wake => {
-            if let Some(task) = any_task(world, store) {
+            let waiting = |task: &Task| matches!(task.position.activity, Activity::Waiting { .. });
+            let waits = store.tasks(true, 20).ok().and_then(|tasks| tasks.into_iter().find(waiting));
+            if let Some(task) = waits.or_else(|| any_task(world, store)) {
                 wake(world, store, task.id);
             }
         }

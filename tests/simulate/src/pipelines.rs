@@ -116,8 +116,19 @@ fn full(is_secured: bool) -> Pipeline {
     checked(if is_secured { "full-with-security" } else { "full" }, stages)
 }
 
+/// `quick` behind a gate that is asked before anybody works, and patience that ends in a way back.
+fn admitted() -> Pipeline {
+    let mut stages = quick(true).stages().iter().filter(|stage| stage.edge.is_some()).cloned().collect::<Vec<_>>();
+    for step in stages.iter_mut().filter_map(|stage| stage.edge.as_mut()).flat_map(|edge| &mut edge.steps) {
+        step.on_patience = OnPatience::Fail;
+    }
+    stages.insert(0, passage("admission", edge("development", "admission", vec![gate("admission")])));
+    checked("admitted", stages)
+}
+
 /// Each of them.
-pub fn all() -> [Pipeline; 4] {
-    static ALL: LazyLock<[Pipeline; 4]> = LazyLock::new(|| [quick(true), full(false), quick(false), full(true)]);
+pub fn all() -> [Pipeline; 5] {
+    static ALL: LazyLock<[Pipeline; 5]> =
+        LazyLock::new(|| [quick(true), full(false), admitted(), quick(false), full(true)]);
     ALL.clone()
 }

@@ -9,7 +9,7 @@ use conductor::ports::store::{Store as _, StoreError};
 use domain::ids::BranchName;
 
 use crate::auditor::Auditor;
-use crate::coverage::{Coverage, EFFECTS};
+use crate::coverage::{self, Coverage, EFFECTS};
 use crate::disk::Illness;
 use crate::fate::{Doom, Fate, Point};
 use crate::host::{Beginning, Host, new_disk, word};
@@ -54,6 +54,8 @@ pub struct Outcome {
 
 /// Rounds until everything that can finish must have.
 const ROUNDS: u64 = 3_000;
+/// Rounds in which only the host dies.
+const DRIZZLE: u64 = 80;
 /// Rounds in which nothing at all happens before that counts as stuck.
 const IDLE: u64 = 30;
 
@@ -65,6 +67,8 @@ pub struct Simulation {
     luck: Luck,
     /// As the seed has it.
     drawn: Weather,
+    /// The step at which it comes up: until then all is calm.
+    storm_at: u64,
     /// As it is now.
     weather: Weather,
     host: Option<Host>,
@@ -99,7 +103,8 @@ enum Happening {
 pub fn play(plan: Plan) -> Outcome {
     let mut simulation = Simulation::new(plan);
     let mut wrongs = Vec::new();
-    while simulation.steps < plan.steps && wrongs.is_empty() {
+    let end = simulation.storm_at + plan.steps;
+    while simulation.steps < end && wrongs.is_empty() {
         wrongs = simulation.step();
     }
     if wrongs.is_empty() {
@@ -116,7 +121,8 @@ impl Simulation {
         let drawn = Weather::of(&mut luck);
         let weather = plan.weather.unwrap_or(drawn);
         let base = BranchName::new("main").expect("a branch");
-        let mut world = World::new(luck.part(), weather, base);
+        let mut world = World::new(luck.part(), Weather::calm(), base);
+        coverage::panic_by(None);
         world.aloud = plan.aloud;
         let device = Device::plug(number, new_disk(luck.part()));
         let auditor = Auditor::new(Arc::clone(&device), number);
@@ -125,7 +131,8 @@ impl Simulation {
             world: Arc::new(std::sync::Mutex::new(world)),
             device,
             drawn: weather,
-            weather,
+            storm_at: luck.below(2) * luck.below(180),
+            weather: Weather::calm(),
             host: None,
             old: Vec::new(),
             lives: 0,
@@ -133,7 +140,7 @@ impl Simulation {
             steps: 0,
             started: false,
             tests_by_command: luck.in_thousand(500),
-            pipeline: luck.below(2) as usize,
+            pipeline: luck.weighted(&[(4, 0), (5, 1), (2, 2)]),
             deaths: BTreeMap::new(),
             luck,
         }
@@ -145,6 +152,9 @@ impl Simulation {
 
     /// One step. What was wrong after it.
     pub fn step(&mut self) -> Vec<String> {
+        if self.steps == self.storm_at {
+            self.break_loose();
+        }
         self.steps += 1;
         match self.choose() {
             Happening::Look => self.look(),
@@ -171,6 +181,13 @@ impl Simulation {
             Happening::LoseRun => self.lose_run(),
         }
         self.after()
+    }
+
+    fn break_loose(&mut self) {
+        self.tell(|| "from here on things go wrong".to_owned());
+        self.weather = self.drawn;
+        look(&self.world).weather = self.drawn;
+        coverage::panic_by(self.weather.has(Trouble::Panics).then(|| self.luck.part()));
     }
 
     fn choose(&mut self) -> Happening {
@@ -259,6 +276,7 @@ impl Simulation {
             fate: fate.clone(),
             pipeline,
             tests_by_command: self.tests_by_command,
+            weather: self.drawn,
         });
         match begun {
             Ok(host) if !fate.is_dead() => {
@@ -323,7 +341,7 @@ impl Simulation {
         let now = world.now;
         let wanted = asked.map(|at| at.0.saturating_add_signed(-world.skew).max(now));
         let next = world.next_event();
-        let to = match world.luck.below(4) {
+        let to = match world.luck.below(6) {
             0 => now + world.luck.below(5_000),
             1 => wanted.unwrap_or(now + 5_000),
             2 => next.unwrap_or(now + 60_000),
@@ -334,7 +352,7 @@ impl Simulation {
 
     /// The host shall die: anywhere, or at a chosen point of a chosen effect.
     fn doom(&mut self) {
-        let Some(host) = &self.host else { return };
+        let Some(host) = self.host.as_ref().filter(|host| !host.fate.is_doomed()) else { return };
         let doom = match self.luck.below(3) {
             0 => Doom { passing: self.luck.below(40) as u32, effect: None, point: None },
             1 => Doom {
@@ -382,11 +400,40 @@ impl Simulation {
         }
     }
 
+    /// Only the host still dies, again and again, while everybody else does what he can: so it dies deep in the way too.
+    fn drizzle(&mut self) -> Vec<String> {
+        self.tell(|| "from here on only the host dies".to_owned());
+        coverage::panic_by(None);
+        self.device.disk().illness = Illness::default();
+        let left = |weather: Weather, trouble| if self.drawn.has(trouble) { weather.with(trouble) } else { weather };
+        self.weather = [Trouble::Kill, Trouble::Power, Trouble::LateLanding].into_iter().fold(Weather::calm(), left);
+        look(&self.world).weather = self.weather;
+        if !self.weather.has(Trouble::Kill) {
+            return Vec::new();
+        }
+        for _ in 0..DRIZZLE {
+            if self.luck.in_thousand(300) {
+                self.doom();
+            }
+            let wrongs = self.round(&mut 0);
+            if !wrongs.is_empty() {
+                return wrongs;
+            }
+            if self.is_at_rest() {
+                break;
+            }
+        }
+        Vec::new()
+    }
+
     /// Nothing goes wrong any more: everything that can finish must.
     fn come_to_rest(&mut self) -> Vec<String> {
+        let wrongs = self.drizzle();
+        if !wrongs.is_empty() {
+            return wrongs;
+        }
         self.tell(|| "from here on nothing goes wrong".to_owned());
         self.weather = Weather::calm();
-        self.device.disk().illness = Illness::default();
         for old in self.old.drain(..) {
             old.fate.end();
             look(&self.world).shims.forget(old.life);

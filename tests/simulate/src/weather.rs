@@ -38,11 +38,13 @@ pub enum Trouble {
     Deliveries,
     /// Something happens while the host waits for an answer.
     Interludes,
+    /// Deciding panics.
+    Panics,
 }
 
 impl Trouble {
     /// Every kind.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Kill,
         Self::Power,
         Self::FullDisk,
@@ -59,6 +61,7 @@ impl Trouble {
         Self::Edits,
         Self::Deliveries,
         Self::Interludes,
+        Self::Panics,
     ];
 
     /// As the command line spells it.
@@ -80,6 +83,7 @@ impl Trouble {
             Self::Edits => "edits",
             Self::Deliveries => "deliveries",
             Self::Interludes => "interludes",
+            Self::Panics => "panics",
         }
     }
 }
@@ -99,9 +103,10 @@ impl Weather {
         Self(0)
     }
 
-    /// A seed's: each kind in three of four.
+    /// A seed's: few kinds, some, or nearly all.
     pub fn of(luck: &mut Luck) -> Self {
-        let met = Trouble::ALL.into_iter().filter(|_| luck.in_thousand(750));
+        let often = *luck.one_of(&[250, 500, 850]);
+        let met = Trouble::ALL.into_iter().filter(|_| luck.in_thousand(often));
         met.fold(Self(0), Self::with)
     }
 
