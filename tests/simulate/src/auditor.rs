@@ -7,7 +7,7 @@ use std::sync::Arc;
 use domain::effect::JobClass;
 use domain::entry::Entry;
 use domain::event::{Answer, Event, Intent, RunOutcome};
-use domain::ids::{Actor, Epoch, FenceToken, LeaseName, RunId, StepName, TaskId, Version};
+use domain::ids::{Actor, Digest, Epoch, FenceToken, LeaseName, RunId, StepName, TaskId, Version};
 use domain::pipeline::{Pipeline, StepKind};
 use domain::task::{Activity, Task, Terminality};
 use rusqlite::{Connection, OpenFlags, params};
@@ -90,11 +90,15 @@ impl Auditor {
     /// Looks at everything that changed. What is wrong, as sentences.
     pub fn audit(&mut self, world: &Shared, living: &[u64]) -> Vec<String> {
         let mut wrongs = std::mem::take(&mut look(world).wrongs);
+        let is_first_look = self.reader.is_none();
         let reader = match self.reader.take() {
             Some(reader) => Ok(reader),
             None => self.open(),
         };
         let done = reader.and_then(|(sql, fate)| {
+            if is_first_look {
+                self.blobs_are_there(&sql, &mut wrongs)?;
+            }
             let done = self.examine(&sql, world, living, &mut wrongs);
             self.reader = Some((sql, fate));
             done
@@ -108,6 +112,7 @@ impl Auditor {
     fn open(&self) -> Result<(Connection, Arc<Fate>), rusqlite::Error> {
         let fate = Arc::new(Fate::default());
         self.device.live(0, &fate);
+        // A new look after somebody died: what the database names must have survived with it.
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let sql = Connection::open_with_flags_and_vfs(Device::path(self.number, 0, DATABASE), flags, vfs::NAME)?;
         sql.set_prepared_statement_cache_capacity(32);
@@ -163,6 +168,20 @@ impl Auditor {
             }
         }
         self.marks = marks;
+        Ok(())
+    }
+
+    /// What the database names is on the disk, as it was written.
+    fn blobs_are_there(&self, sql: &Connection, wrongs: &mut Vec<String>) -> Found {
+        let mut query = sql.prepare_cached("SELECT digest FROM blob WHERE size IS NOT NULL")?;
+        let named = query.query_map([], |row| row.get::<_, String>(0))?.collect::<Result<Vec<_>, _>>()?;
+        let disk = self.device.disk();
+        for digest in named {
+            let bytes = disk.bytes(&format!("blobs/{}/{digest}", &digest[..2]));
+            if !bytes.is_some_and(|bytes| Digest::of(bytes).as_str() == digest) {
+                wrongs.push(format!("the blob {digest} is named and is not on the disk"));
+            }
+        }
         Ok(())
     }
 

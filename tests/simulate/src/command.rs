@@ -11,12 +11,24 @@ use crate::weather::{Trouble, Weather};
 
 /// How it is used.
 pub const USAGE: &str = "\
-simulate --seeds N [--from SEED] [--steps N] [--only TROUBLE,…] [--go-on]   plays seeds
+simulate --seeds N [--from SEED] [--steps N] [--only TROUBLE,…] [--go-on] [--brief]   plays seeds
 simulate --seed SEED [--steps N] [--only TROUBLE,…]                         plays one and tells its whole story
 simulate mutants [--seeds N] [NAME…]                                        applies each kept bug, and looks for it";
 
+/// What the line begins with that says which seed failed.
+pub const FOUND: &str = "first failing seed: ";
+
 /// Steps of a seed before its faults end.
 pub const STEPS: u64 = 250;
+
+/// How seeds are played.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Manner {
+    /// Past a failing seed.
+    pub goes_on: bool,
+    /// A failing seed is only named.
+    pub is_brief: bool,
+}
 
 /// What shall be done.
 #[derive(Debug, PartialEq, Eq)]
@@ -31,8 +43,8 @@ pub enum Command {
         steps: u64,
         /// What may go wrong; none: as each seed says.
         only: Option<u32>,
-        /// Past a failing seed.
-        go_on: bool,
+        /// What is said.
+        manner: Manner,
     },
     /// Play one, aloud.
     One {
@@ -57,7 +69,8 @@ impl Command {
     pub fn parse(words: impl Iterator<Item = String>) -> Result<Self, String> {
         let mut words = words.peekable();
         let is_mutants = words.next_if(|word| word == "mutants").is_some();
-        let (mut seeds, mut from, mut seed, mut steps, mut only, mut go_on) = (None, 0, None, STEPS, None, false);
+        let (mut seeds, mut from, mut seed, mut steps, mut only) = (None, 1, None, STEPS, None);
+        let mut manner = Manner::default();
         let mut names = Vec::new();
         while let Some(word) = words.next() {
             let mut number = || {
@@ -70,7 +83,8 @@ impl Command {
                 "--seed" => seed = Some(number()?),
                 "--steps" => steps = number()?,
                 "--only" => only = Some(Weather::parse(&words.next().unwrap_or_default())?.bits()),
-                "--go-on" => go_on = true,
+                "--go-on" => manner.goes_on = true,
+                "--brief" => manner.is_brief = true,
                 name if is_mutants && !name.starts_with('-') => names.push(name.to_owned()),
                 other => return Err(format!("`{other}` is not known")),
             }
@@ -78,16 +92,16 @@ impl Command {
         Ok(match (is_mutants, seed) {
             (true, _) => Self::Mutants { seeds: seeds.unwrap_or(mutants::SEEDS), names },
             (false, Some(seed)) => Self::One { seed, steps, only },
-            (false, None) => Self::Seeds { seeds: seeds.ok_or("how many seeds?")?, from, steps, only, go_on },
+            (false, None) => Self::Seeds { seeds: seeds.ok_or("how many seeds?")?, from, steps, only, manner },
         })
     }
 
     /// Does it; whether all was well.
     pub fn run(self) -> bool {
         match self {
-            Self::Seeds { seeds, from, steps, only, go_on } => {
+            Self::Seeds { seeds, from, steps, only, manner } => {
                 let plan = Plan { seed: from, steps, weather: only.map(Weather::of_bits), aloud: false };
-                many(plan, seeds, go_on)
+                many(plan, seeds, manner)
             }
             Self::One { seed, steps, only } => {
                 let outcome = play(Plan { seed, steps, weather: only.map(Weather::of_bits), aloud: true });
@@ -99,7 +113,7 @@ impl Command {
     }
 }
 
-fn many(plan: Plan, seeds: u64, go_on: bool) -> bool {
+fn many(plan: Plan, seeds: u64, manner: Manner) -> bool {
     #[expect(clippy::disallowed_methods, reason = "the speed of the simulator itself, which no seed sees")]
     let begun = Instant::now();
     let (mut steps, mut done, mut tasks) = (0, 0, 0);
@@ -119,12 +133,14 @@ fn many(plan: Plan, seeds: u64, go_on: bool) -> bool {
         let kind = crate::report::kind(wrong);
         let known = failures.entry(kind.clone()).or_insert((seed, 0));
         known.1 += 1;
-        if known.1 == 1 {
+        if manner.is_brief {
+            say(&format!("{FOUND}{seed} {wrong}"));
+        } else if known.1 == 1 {
             let failure =
                 Failure { plan: Plan { seed, ..plan }, weather: outcome.weather, kind, wrongs: outcome.wrongs };
             shorten(&failure);
         }
-        if !go_on {
+        if !manner.goes_on {
             break;
         }
     }
