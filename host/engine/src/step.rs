@@ -68,6 +68,11 @@ fn decide(plan: &mut Plan<'_>, event: &Event) -> Result<(), Rejected> {
     match (&plan.task.position.activity.clone(), event) {
         (_, Event::AftermathEnded { note }) => plan.note(Entry::AftermathEnded { note: note.clone() }),
         (Activity::Stopping, Event::CleanedUp { .. }) => plan.settle_cancelled(),
+        // The stop stands: whatever panicked, the clean-up may have been its victim.
+        (Activity::Stopping, Event::Panicked { message }) => {
+            plan.note(Entry::Panicked { message: cut(message) });
+            plan.clean_up_again();
+        }
         (Activity::Stopping, Event::Intent { .. }) => return Err(Rejected::Duplicate),
         (Activity::Stopping, _) => return Err(Rejected::Late),
         (_, Event::CleanedUp { .. }) => return Err(illegal("nothing is being cleaned up")),

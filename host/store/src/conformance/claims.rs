@@ -204,6 +204,18 @@ pub fn what_a_dead_owner_began_is_ended_when_it_is_cancelled(site: &dyn Site) {
     scene.store.close_cancelled(run.job.id, orphans[0].1, None, scene.now()).expect("closed");
 }
 
+/// What its owner gave back did not begin: cancelled later, it holds no place and nobody waits for its end.
+pub fn what_is_given_back_did_not_begin(site: &dyn Site) {
+    let scene = Scene::begin(site);
+    let task = scene.begin_task(1);
+    let run = scene.drive_to("launch-agent");
+    scene.store.attempted(run.job.id, run.token, scene.now()).expect("it is about to begin");
+    scene.store.give_back(run.job.id, run.token, scene.now().plus(Milliseconds(60_000)), "not now").expect("back");
+    stepped(&scene.intend(task, Intent::Stop));
+    assert!(scene.store.claimed_jobs(task).expect("read").is_empty());
+    assert!(scene.store.cancelled_claims(&scene.me).expect("read").is_empty());
+}
+
 /// The run of a dead owner holds its place already, whatever the clock says since: nobody else may take it before.
 pub fn what_a_dead_owner_began_comes_first(site: &dyn Site) {
     let mut scene = Scene::begin(site);
