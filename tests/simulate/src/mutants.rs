@@ -60,30 +60,26 @@ fn git_apply(tree: &Path, arguments: &[&OsStr]) -> Result<(), String> {
 struct Copy {
     tree: PathBuf,
     target: PathBuf,
+    /// Every file as it was at the beginning, so that an edit meanwhile does not mix with a patch.
+    files: Vec<(PathBuf, Vec<u8>)>,
 }
 
 impl Copy {
     fn make() -> io::Result<Self> {
         let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
-        let copy = Self { tree: target.join("mutants/tree"), target: target.join("mutants/build") };
+        let mut files = Vec::new();
+        for part in COPIED {
+            read_all(Path::new(part), &mut files)?;
+        }
+        files.push((PathBuf::from("Cargo.toml"), manifest()?.into_bytes()));
+        let copy = Self { tree: target.join("mutants/tree"), target: target.join("mutants/build"), files };
         copy.restore()?;
         Ok(copy)
     }
 
-    /// Makes the copy what the original is. What is alike is not touched, so that nothing is built twice.
+    /// Makes the copy what the original was. What is alike is not touched, so that nothing is built twice.
     fn restore(&self) -> io::Result<()> {
-        for part in COPIED {
-            mirror(&root().join(part), &self.tree.join(part))?;
-        }
-        let manifest = fs::read_to_string(root().join("Cargo.toml"))?;
-        let members = COPIED[..5].iter().map(|part| format!("\"{part}\"")).collect::<Vec<_>>().join(", ");
-        let lines = manifest.lines().filter_map(|line| {
-            let is_for_the_whole = ["exclude = ", "default-members = "].iter().any(|begin| line.starts_with(begin));
-            let is_members = line.starts_with("members = ");
-            (!is_for_the_whole)
-                .then(|| if is_members { format!("members = [{members}]\n") } else { format!("{line}\n") })
-        });
-        write_if_new(&self.tree.join("Cargo.toml"), lines.collect::<String>().as_bytes())
+        self.files.iter().try_for_each(|(path, bytes)| write_if_new(&self.tree.join(path), bytes))
     }
 
     fn build(&self) -> Result<(), String> {
@@ -108,17 +104,35 @@ impl Copy {
     }
 }
 
-fn mirror(from: &Path, to: &Path) -> io::Result<()> {
-    if from.is_file() {
-        return write_if_new(to, &fs::read(from)?);
+fn read_all(path: &Path, files: &mut Vec<(PathBuf, Vec<u8>)>) -> io::Result<()> {
+    let place = root().join(path);
+    if place.is_file() {
+        files.push((path.to_owned(), fs::read(place)?));
+        return Ok(());
     }
-    for entry in fs::read_dir(from)? {
-        let entry = entry?;
-        if entry.file_name() != "target" {
-            mirror(&entry.path(), &to.join(entry.file_name()))?;
+    for entry in fs::read_dir(place)? {
+        let name = entry?.file_name();
+        if name != "target" {
+            read_all(&path.join(name), files)?;
         }
     }
     Ok(())
+}
+
+/// The workspace of what is copied.
+fn manifest() -> io::Result<String> {
+    let text = fs::read_to_string(root().join("Cargo.toml"))?;
+    let members = COPIED[..5].iter().map(|part| format!("\"{part}\"")).collect::<Vec<_>>().join(", ");
+    let mut lines = String::new();
+    for line in text.lines() {
+        if line.starts_with("members = ") {
+            lines.push_str(&format!("members = [{members}]\n"));
+        } else if !["exclude = ", "default-members = "].iter().any(|begin| line.starts_with(begin)) {
+            lines.push_str(line);
+            lines.push('\n');
+        }
+    }
+    Ok(lines)
 }
 
 fn write_if_new(path: &Path, bytes: &[u8]) -> io::Result<()> {

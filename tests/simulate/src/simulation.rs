@@ -483,6 +483,10 @@ impl Simulation {
         }
         self.steps += 1;
         self.look();
+        let wrongs = self.after();
+        if !wrongs.is_empty() {
+            return wrongs;
+        }
         let found = self.host.as_ref().map_or(0, |host| host.work.len());
         while self.host.as_ref().is_some_and(|host| !host.work.is_empty()) {
             self.steps += 1;
