@@ -13,6 +13,7 @@ use domain::pipeline::Pipeline;
 use domain::task::Task;
 use domain::time::Timestamp;
 use engine::{Rejected, Step};
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, params};
 
 use crate::blobs::{BlobDisk, Blobs, Folder};
@@ -70,10 +71,13 @@ pub(crate) struct Place {
 
 impl Place {
     pub(crate) fn connect(&self, flags: OpenFlags) -> rusqlite::Result<Connection> {
-        match &self.vfs {
-            None => Connection::open_with_flags(&self.path, flags),
-            Some(vfs) => Connection::open_with_flags_and_vfs(&self.path, flags, vfs.as_str()),
-        }
+        let sql = match &self.vfs {
+            None => Connection::open_with_flags(&self.path, flags)?,
+            Some(vfs) => Connection::open_with_flags_and_vfs(&self.path, flags, vfs.as_str())?,
+        };
+        // Plans do not depend on what is bound: else every `LIMIT ?` is parsed anew each time it is asked.
+        sql.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
+        Ok(sql)
     }
 }
 
