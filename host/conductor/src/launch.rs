@@ -145,8 +145,22 @@ impl Conductor {
                 Ok(())
             }
             Ok(_) => self.finish(claim),
-            Err(error @ (LaunchError::ProgramMissing { .. } | LaunchError::Template(_) | LaunchError::Infra(_))) => {
+            Err(error @ (LaunchError::ProgramMissing { .. } | LaunchError::Template(_))) => {
                 self.run_failed_to_start(claim, &mut row, &error.to_string())
+            }
+            Err(error @ LaunchError::Infra(_)) => self.after_a_failed_launch(claim, &mut row, &error),
+        }
+    }
+
+    /// The launch failed, and yet the run may have begun: another one must not meet it in its clone.
+    fn after_a_failed_launch(&self, claim: &Claim, row: &mut RunRow, failure: &LaunchError) -> Result<(), StoreError> {
+        match self.outside.runs.inspect(run_of(claim.job.id)) {
+            Ok(RunState::Absent | RunState::Prepared) => self.run_failed_to_start(claim, row, &failure.to_string()),
+            Ok(RunState::Live { pid }) => self.adopt(claim, pid),
+            Ok(RunState::Ended(_) | RunState::Lost) => self.finish(claim),
+            Err(error) => {
+                self.look_later(Work::Perform(Box::new(claim.clone())), &error);
+                Ok(())
             }
         }
     }

@@ -68,7 +68,7 @@ struct State {
     cancelling: BTreeMap<JobId, FenceToken>,
     /// Jobs that a thread performs at this moment: their run, if any, is not ended before the thread is through.
     busy: BTreeSet<JobId>,
-    /// Claims whose work failed for want of the store (a full disk), and when they are tried again.
+    /// Claims whose work failed for want of the store (a full disk) or of a look at their run, and when they are tried again.
     again: Vec<(Timestamp, Work)>,
     /// Deliveries under way.
     expanding: BTreeSet<DeliveryId>,
@@ -140,6 +140,19 @@ impl Conductor {
         self.prolong_rights();
         self.look_at_forges(&mut tick);
         let failed_before = self.take_again(&mut tick);
+        tick.look_again = failed_before;
+        match self.find_work(&mut tick, limits, capacity) {
+            // What was found is nobody else's any more, whatever failed after it. The next look meets the failure again.
+            Err(error) if tick.work.is_empty() => Err(error),
+            Err(error) => {
+                tracing::error!(%error, "a look for work was cut short");
+                Ok(tick)
+            }
+            Ok(()) => Ok(tick),
+        }
+    }
+
+    fn find_work(&self, tick: &mut Tick, limits: &ClaimLimits, capacity: usize) -> Result<(), StoreError> {
         for (job, token) in self.outside.store.cancelled_claims(&self.me)? {
             let mut state = self.state();
             if !state.busy.contains(&job) && state.cancelling.insert(job, token).is_none() {
@@ -161,11 +174,11 @@ impl Conductor {
             tick.work.push(Work::Perform(Box::new(claim)));
         }
         let next = self.outside.store.next_available(self.now())?;
-        tick.look_again = [next, failed_before].into_iter().flatten().min();
-        Ok(tick)
+        tick.look_again = [next, tick.look_again].into_iter().flatten().min();
+        Ok(())
     }
 
-    /// What is due of the work that failed for want of the store; when the rest is.
+    /// What is due of the work that is tried again; when the rest is.
     fn take_again(&self, tick: &mut Tick) -> Option<Timestamp> {
         let now = self.now();
         let mut state = self.state();

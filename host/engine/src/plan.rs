@@ -15,6 +15,9 @@ const INFRA_BACKOFF: Milliseconds = Milliseconds::from_seconds(1);
 /// No pause between two tries is longer.
 const INFRA_BACKOFF_CEILING: Milliseconds = Milliseconds::from_seconds(3600);
 
+/// Before a clean-up during which something panicked is tried again: what panics each time shall not keep the host busy.
+const AFTER_A_PANIC: Milliseconds = Milliseconds::from_seconds(60);
+
 pub(crate) struct Plan<'a> {
     pub(crate) pipeline: &'a Pipeline,
     pub(crate) task: Task,
@@ -397,6 +400,12 @@ impl<'a> Plan<'a> {
         let left = |step: &&EdgeStep| !self.task.passed.contains(&step.name);
         let ends = self.pipeline.terminal(Terminality::Done).is_some_and(|done| done.name == edge.to);
         self.is_in_main() && ends && edge.steps.iter().filter(left).all(proves)
+    }
+
+    /// A stopped task has nobody who would resume it.
+    pub(crate) fn clean_up_again(&mut self) {
+        self.enter_activity(Activity::Stopping);
+        self.want_at(Effect::CleanUp, self.now.plus(AFTER_A_PANIC), None);
     }
 
     pub(crate) fn settle_cancelled(&mut self) {

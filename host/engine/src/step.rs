@@ -71,6 +71,11 @@ fn decide(plan: &mut Plan<'_>, event: &Event) -> Result<(), Rejected> {
             plan.note(Entry::IntentRefused { intent: *intent, actor: actor.clone(), why: cut(why) });
         }
         (Activity::Stopping, Event::CleanedUp { .. }) => plan.settle_cancelled(),
+        // The stop stands: whatever panicked, the clean-up may have been its victim.
+        (Activity::Stopping, Event::Panicked { message }) => {
+            plan.note(Entry::Panicked { message: cut(message) });
+            plan.clean_up_again();
+        }
         (Activity::Stopping, Event::Intent { .. }) => return Err(Rejected::Duplicate),
         (Activity::Stopping, _) => return Err(Rejected::Late),
         (_, Event::CleanedUp { .. }) => return Err(illegal("nothing is being cleaned up")),
@@ -82,9 +87,11 @@ fn decide(plan: &mut Plan<'_>, event: &Event) -> Result<(), Rejected> {
         (_, Event::Intent { intent, actor, note }) => return intents::decide(plan, *intent, actor, note),
         (_, Event::Observed { observation }) => return intents::observe(plan, observation),
         (_, Event::PipelineChanged { digest, changed }) => runs::pipeline_changed(plan, digest, changed),
-        (Activity::Running { .. }, Event::BranchCut { branch, base, .. }) => {
-            return runs::branch_cut(plan, branch, base);
-        }
+        // A way may begin with a step: whatever needs the branch first cuts it.
+        (
+            Activity::Running { .. } | Activity::Judging { .. } | Activity::Acting { .. },
+            Event::BranchCut { branch, base, .. },
+        ) => return runs::branch_cut(plan, branch, base),
         (Activity::Running { attempt }, Event::RunEnded { run, outcome, spent, .. }) => {
             runs::ended(plan, *attempt, *run, outcome, *spent);
         }

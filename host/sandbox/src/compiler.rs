@@ -112,8 +112,8 @@ impl Place {
         let mut mac = Hmac::<Sha256>::new_from_slice(&key).map_err(io::Error::other)?;
         mac.update(digest.as_str().as_bytes());
         mac.update(&compatibility);
-        let short = compatibility.iter().take(8).map(|byte| format!("{byte:02x}")).collect::<String>();
-        Ok(Self { folder: folder.to_owned(), name: format!("{digest}.{short}"), mac })
+        let short = Digest::of(&compatibility);
+        Ok(Self { folder: folder.to_owned(), name: format!("{digest}.{}", &short.as_str()[..16]), mac })
     }
 
     fn read(&self) -> Option<Vec<u8>> {

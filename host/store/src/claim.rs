@@ -27,14 +27,13 @@ pub(crate) const LEASED: &str = "(j.lease IS NOT NULL
         OR EXISTS (SELECT 1 FROM lease_request r
             WHERE r.project = t.project AND r.name = j.lease AND r.task < t.id)))";
 
-/// No run may be launched. One that a host which is gone has launched is not launched again, it is found.
-pub(crate) const CRAMPED: &str = "(j.slot = 1 AND j.attempted = 0 AND NOT :may_launch)";
+/// No run may be launched. One that a host which is gone has begun (only then is it available since ever) is found instead.
+pub(crate) const CRAMPED: &str = "(j.slot = 1 AND NOT (j.attempted = 1 AND j.available_at = 0) AND NOT :may_launch)";
 
-/// No more runs may be launched. A cancelled run holds its slot until its tree is gone, and one that was launched before its host
-/// died until it is found: that needs no slot of its own.
-pub(crate) const CROWDED: &str =
-    "(j.slot = 1 AND j.attempted = 0 AND :runs <= (SELECT COUNT(*) FROM job o WHERE o.slot = 1 AND o.id <> j.id
-    AND (o.state = 'claimed' OR o.winding = 1 OR (o.state = 'queued' AND o.attempted = 1))))";
+/// No more runs may be launched. A cancelled run holds its slot until its tree is gone. What a dead host began is claimed before
+/// anything new, and has its slot already.
+pub(crate) const CROWDED: &str = "(j.slot = 1 AND NOT (j.attempted = 1 AND j.available_at = 0) AND :runs <=
+    (SELECT COUNT(*) FROM job o WHERE o.slot = 1 AND (o.state = 'claimed' OR o.winding = 1)))";
 
 /// One drive job of a task at a time. A cancelled run may still write into the clone: only the clean-up, which ends it, and
 /// timers, which touch nothing, need not wait for its end.

@@ -92,7 +92,9 @@ pub(crate) fn reap(tx: &Tx<'_>, gone: &[Incarnation]) -> Result<u32> {
         let orphaned = "UPDATE job SET owner = NULL, owner_uuid = NULL, host = NULL, token = token + 1
             WHERE owner_uuid = ?1 AND winding = 1";
         execute(tx.sql, orphaned, params![owner.uuid])?;
-        let statement = format!("UPDATE job SET {REQUEUE} WHERE owner_uuid = ?1 AND state = 'claimed'");
+        // What was begun comes first: its run may live, and holds its place already. See `jobs::cancel_drive`.
+        let statement =
+            format!("UPDATE job SET {REQUEUE}, available_at = 0 WHERE owner_uuid = ?1 AND state = 'claimed'");
         queued += execute(tx.sql, &statement, params![owner.uuid])?;
     }
     Ok(u32::try_from(queued).unwrap_or(u32::MAX))

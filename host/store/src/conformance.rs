@@ -46,6 +46,9 @@ macro_rules! conformance {
                 a_cancelled_claim_is_told_to_its_owner
                 a_new_run_waits_for_the_end_of_the_cancelled_one
                 a_cancelled_claim_of_a_dead_owner_is_anybodys
+                what_a_dead_owner_began_is_ended_when_it_is_cancelled
+                what_a_dead_owner_began_comes_first
+                what_is_given_back_did_not_begin
                 racing_claimers_never_share_a_job
                 aftermath_is_told_in_order
                 a_freeze_admits_no_new_task

@@ -50,9 +50,13 @@ pub(crate) fn insert(sql: &Connection, task: &Task, ordinal: usize, wanted: &Wan
     Ok(())
 }
 
-/// The task left its activity. What is claimed keeps its owner until its run has ended.
+/// The task left its activity. What is claimed keeps its owner until its run has ended. What a dead owner began, and nobody took
+/// up yet (only then is something available since ever), may have a run that lives: it is nobody's, under a token that nobody
+/// has, until somebody ended that.
 pub(crate) fn cancel_drive(sql: &Connection, task: TaskId, now: Timestamp) -> Result<()> {
-    let statement = "UPDATE job SET state = 'cancelled', winding = (state = 'claimed'), closed_at = ?2
+    let statement = "UPDATE job SET state = 'cancelled',
+            winding = (state = 'claimed' OR (attempted = 1 AND available_at = 0)),
+            token = token + (state = 'queued' AND attempted = 1 AND available_at = 0), closed_at = ?2
         WHERE task = ?1 AND class = 'drive' AND state IN ('queued', 'claimed')";
     execute(sql, statement, params![int(task.0), time(now)])?;
     Ok(())

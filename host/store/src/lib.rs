@@ -12,6 +12,9 @@
 //! The invariants stand as SQL constraints too (`schema/001.sql`), so that a bug is refused instead of committed. After an I/O
 //! error of the database every call answers `Fatal`: the process must end.
 //!
+//! **Simulated.** [`SqliteStore::open_on`] opens the same store on a disk of somebody's making ([`Foundation`]: a SQLite VFS and
+//! a [`BlobDisk`]) and without any thread: one request, one commit, on the caller's own thread.
+//!
 //! **Not guaranteed.** One host at a time: a file lock refuses a second one. The folder must lie on a local file system.
 
 mod blobs;
@@ -37,5 +40,6 @@ mod transact;
 mod wakes;
 mod writer;
 
-pub use open::{Decide, StoreConfig};
+pub use blobs::BlobDisk;
+pub use open::{Decide, Foundation, StoreConfig};
 pub use sqlite::SqliteStore;

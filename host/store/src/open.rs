@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use conductor::ports::store::StoreError;
@@ -13,9 +13,10 @@ use domain::pipeline::Pipeline;
 use domain::task::Task;
 use domain::time::Timestamp;
 use engine::{Rejected, Step};
-use rusqlite::{Connection, params};
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags, params};
 
-use crate::blobs::Blobs;
+use crate::blobs::{BlobDisk, Blobs, Folder};
 use crate::failure::{Failure, Result, not_found, of_sql};
 use crate::lock::HostLock;
 use crate::readers::{BUSY, Readers, STATEMENTS};
@@ -44,6 +45,39 @@ impl StoreConfig {
     /// A store in `dir` with four readers, decided by the engine.
     pub fn new(dir: impl Into<PathBuf>, host: impl Into<String>) -> Self {
         Self { dir: dir.into(), host: host.into(), readers: 4, decide: engine::step }
+    }
+}
+
+/// A disk that is not this machine's, and no thread at all: how the simulator opens the store.
+pub struct Foundation {
+    /// The database's path, as the VFS understands it.
+    pub path: PathBuf,
+    /// The name of a registered SQLite VFS.
+    pub vfs: String,
+    /// Where the blobs lie.
+    pub blobs: Arc<dyn BlobDisk>,
+    /// This machine's name.
+    pub host: String,
+    /// Who decides.
+    pub decide: Decide,
+}
+
+/// Where the database lies.
+pub(crate) struct Place {
+    path: PathBuf,
+    /// None: SQLite's own.
+    vfs: Option<String>,
+}
+
+impl Place {
+    pub(crate) fn connect(&self, flags: OpenFlags) -> rusqlite::Result<Connection> {
+        let sql = match &self.vfs {
+            None => Connection::open_with_flags(&self.path, flags)?,
+            Some(vfs) => Connection::open_with_flags_and_vfs(&self.path, flags, vfs.as_str())?,
+        };
+        // Plans do not depend on what is bound: else every `LIMIT ?` is parsed anew each time it is asked.
+        sql.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
+        Ok(sql)
     }
 }
 
@@ -84,24 +118,39 @@ impl SqliteStore {
         // What tickets and agents say is nobody else's business.
         DirBuilder::new().recursive(true).mode(0o700).create(&dir).map_err(io)?;
         let lock = HostLock::take(&dir)?;
-        let path = dir.join("gatewright.db");
-        let sql = connect(&path).map_err(StoreError::from)?;
-        let blobs = Blobs::open(&dir).map_err(StoreError::from)?;
-        let readers = Readers::open(&path, config.readers).map_err(|error| of_sql(&error))?;
+        let place = Place { path: dir.join("gatewright.db"), vfs: None };
+        let sql = connect(&place).map_err(StoreError::from)?;
+        let blobs = Blobs::open(Arc::new(Folder::new(dir.join("blobs")))).map_err(StoreError::from)?;
+        let readers = Readers::open(&place, config.readers).map_err(|error| of_sql(&error))?;
         let core = Arc::new(Core { decide: config.decide, host: config.host, blobs, pipelines: Mutex::default() });
         let news = Arc::new(News::default());
         let writer = Writer::start(sql, Arc::clone(&core), Arc::clone(&news)).map_err(io)?;
-        Ok(Self { writer, readers, core, news, _lock: lock })
+        Ok(Self { writer, readers, core, news, _lock: Some(lock) })
+    }
+
+    /// Opens the store on another disk. Every call runs on its caller's thread, each write in a commit of its own. Nobody keeps
+    /// a second one out: that is the caller's business.
+    pub fn open_on(foundation: Foundation) -> std::result::Result<Self, StoreError> {
+        let Foundation { path, vfs, blobs, host, decide } = foundation;
+        let place = Place { path, vfs: Some(vfs) };
+        let sql = connect(&place).map_err(StoreError::from)?;
+        let blobs = Blobs::open(blobs).map_err(StoreError::from)?;
+        let readers = Readers::open(&place, 1).map_err(|error| of_sql(&error))?;
+        let core = Arc::new(Core { decide, host, blobs, pipelines: Mutex::default() });
+        let news = Arc::new(News::default());
+        let writer = Writer::here(sql, Arc::clone(&core), Arc::clone(&news));
+        Ok(Self { writer, readers, core, news, _lock: None })
     }
 }
 
-fn connect(path: &Path) -> Result<Connection> {
-    let mut sql = Connection::open(path)?;
+fn connect(place: &Place) -> Result<Connection> {
+    let mut sql = place.connect(OpenFlags::default())?;
     sql.busy_timeout(BUSY)?;
     schema::check(&sql)?;
     let mode: String = sql.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
     if mode != "wal" {
-        let why = format!("{} cannot be kept in WAL mode (it says `{mode}`): is it on a local disk?", path.display());
+        let path = place.path.display();
+        let why = format!("{path} cannot be kept in WAL mode (it says `{mode}`): is it on a local disk?");
         return Err(Failure::Told(StoreError::Refused(why)));
     }
     sql.pragma_update(None, "synchronous", "FULL")?;

@@ -1,12 +1,12 @@
 //! A fixed pool of connections that read. In WAL a reader never waits for the writer, nor the writer for it.
 
-use std::path::Path;
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
 
 use crate::failure::Result;
+use crate::open::Place;
 
 /// A stranger's checkpoint may hold a reader for a moment, never for long.
 pub(crate) const BUSY: Duration = Duration::from_secs(5);
@@ -19,11 +19,11 @@ pub(crate) struct Readers {
 }
 
 impl Readers {
-    pub(crate) fn open(path: &Path, count: u32) -> rusqlite::Result<Self> {
+    pub(crate) fn open(place: &Place, count: u32) -> rusqlite::Result<Self> {
         let mut idle = Vec::new();
         for _ in 0..count.max(1) {
             let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-            let sql = Connection::open_with_flags(path, flags)?;
+            let sql = place.connect(flags)?;
             sql.busy_timeout(BUSY)?;
             sql.set_prepared_statement_cache_capacity(STATEMENTS);
             idle.push(sql);

@@ -38,7 +38,7 @@ pub struct SqliteStore {
     pub(crate) writer: Writer,
     pub(crate) core: Arc<Core>,
     pub(crate) news: Arc<News>,
-    pub(crate) _lock: HostLock,
+    pub(crate) _lock: Option<HostLock>,
 }
 
 impl SqliteStore {
@@ -46,6 +46,20 @@ impl SqliteStore {
     /// nor wait for anything.
     pub fn subscribe(&self, listener: Box<dyn Fn() + Send + Sync>) {
         self.news.subscribe(listener);
+    }
+
+    /// Keeps a delivery of somebody outside, raw, as it came. A repeat is kept too: what it says is taken once.
+    pub fn receive(
+        &self,
+        source: &str,
+        project: &ProjectName,
+        work_item: Option<&WorkItemId>,
+        body: &[u8],
+        now: Timestamp,
+    ) -> Result<()> {
+        let (source, body) = (source.to_owned(), body.to_vec());
+        let (project, work_item) = (project.clone(), work_item.cloned());
+        self.write(move |tx| delivery::insert(tx.sql, &source, &project, work_item.as_ref(), &body, now))
     }
 
     pub(crate) fn write<T, F>(&self, work: F) -> Result<T>

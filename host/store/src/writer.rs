@@ -1,5 +1,5 @@
 //! The one thread that writes. It takes what waits, runs each request in a SAVEPOINT of its own, commits once, and only then
-//! answers: an answer means that the fsync is done.
+//! answers: an answer means that the fsync is done. The committer itself knows no thread: the simulator calls it on its own.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -71,18 +71,25 @@ impl News {
     }
 }
 
-/// The line in front of the thread.
-pub(crate) struct Writer {
-    line: Option<SyncSender<Box<dyn Request>>>,
-    thread: Option<JoinHandle<()>>,
+/// The way to the one connection that writes.
+pub(crate) enum Writer {
+    /// The line in front of the thread.
+    Thread { line: Option<SyncSender<Box<dyn Request>>>, thread: Option<JoinHandle<()>> },
+    /// On the caller's own thread, each request a group of its own.
+    Here(Mutex<Committer>),
 }
 
 impl Writer {
     pub(crate) fn start(sql: Connection, core: Arc<Core>, news: Arc<News>) -> std::io::Result<Self> {
         let (line, waiting) = sync_channel(LINE);
-        let body = move || Thread { sql, core, news }.run(&waiting);
+        let body = move || Committer { sql, core, news }.run(&waiting);
         let thread = thread::Builder::new().name("store-writer".to_owned()).spawn(body)?;
-        Ok(Self { line: Some(line), thread: Some(thread) })
+        Ok(Self::Thread { line: Some(line), thread: Some(thread) })
+    }
+
+    /// Without a thread: a write is done when its call returns, by whoever calls.
+    pub(crate) fn here(sql: Connection, core: Arc<Core>, news: Arc<News>) -> Self {
+        Self::Here(Mutex::new(Committer { sql, core, news }))
     }
 
     /// Runs `work` in a transaction. It may run more than once: where the group's commit failed, each is tried alone.
@@ -101,8 +108,11 @@ impl Writer {
         F: FnMut(&Tx<'_>) -> Result<T> + Send + 'static,
     {
         let (reply, answer) = sync_channel(1);
-        let line = self.line.as_ref().ok_or_else(gone)?;
-        line.send(Box::new(Typed { work, outcome: None, reply })).map_err(|_| gone())?;
+        let request = Box::new(Typed { work, outcome: None, reply });
+        match self {
+            Self::Thread { line, .. } => line.as_ref().ok_or_else(gone)?.send(request).map_err(|_| gone())?,
+            Self::Here(committer) => committer.lock().unwrap_or_else(PoisonError::into_inner).serve(vec![request]),
+        }
         Ok(answer)
     }
 }
@@ -113,8 +123,9 @@ fn gone() -> StoreError {
 
 impl Drop for Writer {
     fn drop(&mut self) {
-        drop(self.line.take());
-        let thread = self.thread.take().filter(|thread| thread.thread().id() != thread::current().id());
+        let Self::Thread { line, thread } = self else { return };
+        drop(line.take());
+        let thread = thread.take().filter(|thread| thread.thread().id() != thread::current().id());
         if let Some(thread) = thread {
             // What it panicked of was told to whoever asked.
             let _ = thread.join();
@@ -123,7 +134,7 @@ impl Drop for Writer {
 }
 
 /// Why a whole group cannot be committed.
-enum Trouble {
+pub(crate) enum Trouble {
     Full(String),
     Fatal(String),
     Other(String),
@@ -148,7 +159,7 @@ impl Trouble {
 }
 
 /// One call in the line.
-trait Request: Send {
+pub(crate) trait Request: Send {
     /// Ok: whether its savepoint is to be kept.
     fn run(&mut self, tx: &Tx<'_>) -> std::result::Result<bool, Trouble>;
     fn answer(self: Box<Self>);
@@ -198,13 +209,14 @@ pub(crate) fn words(panic: &(dyn Any + Send)) -> String {
     text.unwrap_or("without a word").to_owned()
 }
 
-struct Thread {
+/// The connection that writes, and what it takes to run a group of requests in one commit.
+pub(crate) struct Committer {
     sql: Connection,
     core: Arc<Core>,
     news: Arc<News>,
 }
 
-impl Thread {
+impl Committer {
     fn run(&self, waiting: &Receiver<Box<dyn Request>>) {
         let mut last = 1;
         while let Ok(first) = waiting.recv() {

@@ -238,7 +238,9 @@ impl Forge for OneCommit {
         Ok(())
     }
     fn take_over(&self, request: &TakeOver) -> Result<Taken, ForgeError> {
-        Ok(Taken { head: request.expected.clone(), changed: Vec::new(), trespasses: Vec::new() })
+        let work = CommitId::new("c".repeat(40)).unwrap();
+        self.branches.lock().unwrap().insert(request.branch.clone(), work.clone());
+        Ok(Taken { head: work, changed: Vec::new(), trespasses: Vec::new() })
     }
     fn collect_documents(&self, _: CloneKey, _: &str, _: CollectLimits) -> Result<Collected, ForgeError> {
         Ok(Collected::default())

@@ -90,6 +90,14 @@ pub(crate) fn quick() -> Pipeline {
     checked("quick", stages)
 }
 
+/// `quick` behind a gate that is asked before anybody works.
+pub(crate) fn admitted() -> Pipeline {
+    let mut stages = quick().stages().iter().filter(|stage| stage.edge.is_some()).cloned().collect::<Vec<_>>();
+    stages.insert(0, passage("admission", edge("development", "admission", vec![gate("admission")])));
+    stages.extend(terminals());
+    checked("admitted", stages)
+}
+
 /// All stages, with staging, a deploy and both consents.
 pub(crate) fn full() -> Pipeline {
     checked("full", full_stages())

@@ -24,6 +24,19 @@ fn stopped_while_deploying() -> World {
 }
 
 #[test]
+fn a_panic_during_the_clean_up_does_not_end_the_stop() {
+    let mut world = World::new(quick());
+    world.intent(Intent::Stop, "enough").unwrap();
+    let stopped_in = world.task.epoch;
+    world.tell(&Event::Panicked { message: "a bug".to_owned() }).unwrap();
+    assert_eq!(world.stands(), "development stopping");
+    assert!(world.task.epoch > stopped_in, "what went before it is late");
+    let (_, again) = world.jobs.first().expect("the clean-up is wanted again");
+    assert_eq!(again.effect, Effect::CleanUp);
+    assert!(again.available_at > world.now, "after a pause");
+}
+
+#[test]
 fn i4_1_a_stop_cancels_the_run_cleans_up_and_tells_once() {
     let mut world = World::new(quick());
     world.intent(Intent::Stop, "enough").unwrap();

@@ -4,10 +4,10 @@ use domain::document::Role;
 use domain::effect::{Effect, Notice};
 use domain::entry::Entry;
 use domain::event::{Answer, Event, Intent, Observation, StepFacts};
-use domain::ids::Digest;
+use domain::ids::{BranchName, Digest};
 use domain::task::{HoldKind, Terminality, Track};
 
-use crate::pipelines::{full, full_with_security, quick};
+use crate::pipelines::{admitted, full, full_with_security, quick};
 use crate::world::{World, commit};
 
 fn stages(world: &World) -> Vec<String> {
@@ -43,6 +43,23 @@ fn b1_1_quick_ends_with_the_tested_commit_in_main() {
     assert_eq!(stages(&world), ["development", "review", "testing", "done"]);
     assert_eq!(world.task.merged, world.task.head);
     assert!(world.told.contains(&Effect::Tidy));
+}
+
+#[test]
+fn a_way_that_begins_with_a_gate_cuts_its_branch_there() {
+    let mut world = World::new(admitted());
+    assert_eq!(world.stands(), "admission judging admission");
+    let branch = BranchName::new("feature/SHOP-7").unwrap();
+    world
+        .tell(&Event::BranchCut {
+            epoch: world.task.epoch,
+            branch: branch.clone(),
+            base: commit(1),
+            documents: Vec::new(),
+        })
+        .unwrap();
+    assert_eq!(world.stands(), "admission judging admission", "and the gate is still asked");
+    assert_eq!(world.task.branch, Some(branch));
 }
 
 #[test]

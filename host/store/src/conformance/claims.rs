@@ -188,6 +188,47 @@ pub fn a_cancelled_claim_of_a_dead_owner_is_anybodys(site: &dyn Site) {
     assert!(scene.store.cancelled_claims(&scene.me).expect("read").is_empty());
 }
 
+/// A dead owner began it, nobody took it up yet, and it is cancelled: its run may live all the same, and somebody must end it.
+pub fn what_a_dead_owner_began_is_ended_when_it_is_cancelled(site: &dyn Site) {
+    let mut scene = Scene::begin(site);
+    let task = scene.begin_task(1);
+    let run = scene.drive_to("launch-agent");
+    scene.store.attempted(run.job.id, run.token, scene.now()).expect("it begins");
+    scene.me = host("another");
+    assert_eq!(scene.store.reap(&|owner| owner.uuid == scene.me.uuid, scene.now()).expect("reaped"), 1);
+    stepped(&scene.intend(task, Intent::Stop));
+    assert_eq!(scene.store.claimed_jobs(task).expect("read"), [run.job.id], "the clean-up waits for it");
+    let orphans = scene.store.cancelled_claims(&scene.me).expect("read");
+    assert_eq!(orphans.iter().map(|(job, _)| *job).collect::<Vec<_>>(), [run.job.id]);
+    is_stale(scene.store.close_cancelled(run.job.id, run.token, None, scene.now()));
+    scene.store.close_cancelled(run.job.id, orphans[0].1, None, scene.now()).expect("closed");
+}
+
+/// What its owner gave back did not begin: cancelled later, it holds no place and nobody waits for its end.
+pub fn what_is_given_back_did_not_begin(site: &dyn Site) {
+    let scene = Scene::begin(site);
+    let task = scene.begin_task(1);
+    let run = scene.drive_to("launch-agent");
+    scene.store.attempted(run.job.id, run.token, scene.now()).expect("it is about to begin");
+    scene.store.give_back(run.job.id, run.token, scene.now().plus(Milliseconds(60_000)), "not now").expect("back");
+    stepped(&scene.intend(task, Intent::Stop));
+    assert!(scene.store.claimed_jobs(task).expect("read").is_empty());
+    assert!(scene.store.cancelled_claims(&scene.me).expect("read").is_empty());
+}
+
+/// The run of a dead owner holds its place already, whatever the clock says since: nobody else may take it before.
+pub fn what_a_dead_owner_began_comes_first(site: &dyn Site) {
+    let mut scene = Scene::begin(site);
+    scene.pass_time(3600);
+    scene.begin_task(1);
+    let begun = scene.drive_to("launch-agent");
+    scene.back_by(1800);
+    scene.begin_task(2);
+    scene.me = host("another");
+    assert_eq!(scene.store.reap(&|owner| owner.uuid == scene.me.uuid, scene.now()).expect("reaped"), 1);
+    assert_eq!(scene.drive_to("launch-agent").job.id, begun.job.id);
+}
+
 /// Four claimers on four threads take each job once.
 pub fn racing_claimers_never_share_a_job(site: &dyn Site) {
     let scene = Scene::begin(site);

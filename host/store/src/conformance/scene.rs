@@ -186,6 +186,10 @@ impl Scene {
         self.clock.set(self.clock.get() + seconds * 1000);
     }
 
+    pub(super) fn back_by(&self, seconds: u64) {
+        self.clock.set(self.clock.get() - seconds * 1000);
+    }
+
     pub(super) fn begin_task(&self, number: u32) -> TaskId {
         self.store.create_task(&new_task(number), self.now()).expect("the task is made").0
     }

@@ -1,0 +1,582 @@
+//! The auditor: after each step it reads what is committed, over a connection of its own that no fault touches, folds each new
+//! entry into its own copy of the task, and compares that, and the records of those outside, with what must never be otherwise.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use domain::effect::JobClass;
+use domain::entry::Entry;
+use domain::event::{Answer, Event, Intent, RunOutcome};
+use domain::ids::{Actor, Digest, Epoch, FenceToken, LeaseName, RunId, StepName, TaskId, Version};
+use domain::pipeline::{Pipeline, StepKind};
+use domain::task::{Activity, Task, Terminality};
+use rusqlite::{Connection, OpenFlags, params};
+
+use crate::fate::Fate;
+use crate::host::{DATABASE, LIMITS};
+use crate::people::{self, STRANGER};
+use crate::shims::{SHIP, STAGE};
+use crate::vfs::{self, Device};
+use crate::world::{Shared, World, look};
+
+/// A task as its entries make it.
+struct Shadow {
+    task: Task,
+    ended_runs: Vec<RunId>,
+    passes: BTreeMap<StepName, u64>,
+    taken: BTreeMap<(Intent, Actor), u32>,
+}
+
+/// A job as it was last seen.
+#[derive(Clone, Copy)]
+struct Claimed {
+    token: u64,
+    attempts: u64,
+}
+
+/// What the auditor remembers.
+pub struct Auditor {
+    device: Arc<Device>,
+    number: u64,
+    reader: Option<(Connection, Arc<Fate>)>,
+    shadows: BTreeMap<TaskId, Shadow>,
+    jobs: BTreeMap<u64, Claimed>,
+    leases: BTreeMap<String, (u64, Option<TaskId>)>,
+    marks: [u64; 4],
+    merges: usize,
+    hooks: usize,
+}
+
+type Found = Result<(), rusqlite::Error>;
+
+fn number(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<u64> {
+    row.get::<_, Option<i64>>(column).map(|number| number.map_or(0, i64::unsigned_abs))
+}
+
+fn json<T: serde::de::DeserializeOwned>(text: &str) -> T {
+    serde_json::from_str(text).unwrap_or_else(|error| panic!("what the store keeps cannot be read: {error}: {text}"))
+}
+
+/// What stands in the rows of a task since it was last looked at.
+struct News {
+    entries: BTreeMap<u64, Vec<Entry>>,
+    events: BTreeMap<u64, Event>,
+}
+
+impl Auditor {
+    /// One that has seen nothing.
+    pub fn new(device: Arc<Device>, number: u64) -> Self {
+        Self {
+            device,
+            number,
+            reader: None,
+            shadows: BTreeMap::new(),
+            jobs: BTreeMap::new(),
+            leases: BTreeMap::new(),
+            marks: [0; 4],
+            merges: 0,
+            hooks: 0,
+        }
+    }
+
+    /// Lets go of the disk: somebody died, and who starts next must find it alone.
+    pub fn close(&mut self) {
+        if let Some((connection, fate)) = self.reader.take() {
+            fate.end();
+            drop(connection);
+        }
+    }
+
+    /// Looks at everything that changed. What is wrong, as sentences.
+    pub fn audit(&mut self, world: &Shared, living: &[u64]) -> Vec<String> {
+        let mut wrongs = std::mem::take(&mut look(world).wrongs);
+        let is_first_look = self.reader.is_none();
+        let reader = match self.reader.take() {
+            Some(reader) => Ok(reader),
+            None => self.open(),
+        };
+        let done = reader.and_then(|(sql, fate)| {
+            if is_first_look {
+                self.blobs_are_there(&sql, &mut wrongs)?;
+            }
+            let done = self.examine(&sql, world, living, &mut wrongs);
+            self.reader = Some((sql, fate));
+            done
+        });
+        if let Err(error) = done {
+            wrongs.push(format!("the database cannot be read: {error}"));
+        }
+        wrongs
+    }
+
+    fn open(&self) -> Result<(Connection, Arc<Fate>), rusqlite::Error> {
+        let fate = Arc::new(Fate::default());
+        self.device.live(0, &fate);
+        // A new look after somebody died: what the database names must have survived with it.
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let sql = Connection::open_with_flags_and_vfs(Device::path(self.number, 0, DATABASE), flags, vfs::NAME)?;
+        sql.set_prepared_statement_cache_capacity(32);
+        Ok((sql, fate))
+    }
+
+    fn examine(&mut self, sql: &Connection, world: &Shared, living: &[u64], wrongs: &mut Vec<String>) -> Found {
+        let moment = sql.unchecked_transaction()?;
+        self.nothing_is_lost(&moment, wrongs)?;
+        // Before the shadows move on: what was done outside was done as things stood then.
+        self.outside_is_fenced(&look(world), wrongs);
+        let pipeline: Option<Pipeline> = moment
+            .prepare_cached("SELECT pipeline FROM project")?
+            .query_map([], |row| row.get::<_, String>(0))?
+            .next()
+            .transpose()?
+            .map(|text| json(&text));
+        let mut changed = Vec::new();
+        let mut versions = moment.prepare_cached("SELECT id, version FROM task ORDER BY id")?;
+        let mut rows = versions.query([])?;
+        while let Some(row) = rows.next()? {
+            let (id, version) = (TaskId(number(row, 0)?), Version(number(row, 1)?));
+            let seen = self.shadows.get(&id).map(|shadow| shadow.task.version);
+            if seen.is_some_and(|seen| seen > version) {
+                wrongs.push(format!(
+                    "task {id} went back from version {seen:?} to {version}: what was acknowledged is lost"
+                ));
+            } else if seen != Some(version) {
+                changed.push(id);
+            }
+        }
+        for id in changed {
+            self.follow(&moment, id, pipeline.as_ref(), world, wrongs)?;
+        }
+        self.leases(&moment, wrongs)?;
+        self.jobs(&moment, living, wrongs)?;
+        self.tasks(&look(world), wrongs);
+        Ok(())
+    }
+
+    /// What only grows never shrinks, whatever crashed.
+    fn nothing_is_lost(&mut self, sql: &Connection, wrongs: &mut Vec<String>) -> Found {
+        let query = "SELECT (SELECT MAX(id) FROM event), (SELECT MAX(id) FROM delivery),
+            (SELECT MAX(id) FROM tracker_activity), (SELECT MAX(id) FROM job)";
+        let marks = sql
+            .prepare_cached(query)?
+            .query_row([], |row| Ok([number(row, 0)?, number(row, 1)?, number(row, 2)?, number(row, 3)?]))?;
+        for (name, (before, after)) in
+            ["events", "deliveries", "activity", "jobs"].iter().zip(self.marks.into_iter().zip(marks))
+        {
+            if after < before {
+                wrongs.push(format!("{name} shrank from {before} to {after}: what was acknowledged is lost"));
+            }
+        }
+        self.marks = marks;
+        Ok(())
+    }
+
+    /// What the database names is on the disk, as it was written.
+    fn blobs_are_there(&self, sql: &Connection, wrongs: &mut Vec<String>) -> Found {
+        let mut query = sql.prepare_cached("SELECT digest FROM blob WHERE size IS NOT NULL")?;
+        let named = query.query_map([], |row| row.get::<_, String>(0))?.collect::<Result<Vec<_>, _>>()?;
+        let disk = self.device.disk();
+        for digest in named {
+            let bytes = disk.bytes(&format!("blobs/{}/{digest}", &digest[..2]));
+            if !bytes.is_some_and(|bytes| Digest::of(bytes).as_str() == digest) {
+                wrongs.push(format!("the blob {digest} is named and is not on the disk"));
+            }
+        }
+        Ok(())
+    }
+
+    fn outside_is_fenced(&mut self, world: &World, wrongs: &mut Vec<String>) {
+        for merge in &world.forge.merges[self.merges..] {
+            let Some(mark) = merge.mark else { continue };
+            let task = self.shadows.get(&mark.task).map(|shadow| &shadow.task);
+            if !task.is_some_and(|task| task.validated.as_ref() == Some(&merge.commit)) {
+                wrongs.push(format!("{mark} merged {}, which was not validated", merge.commit));
+            }
+            if !self.leases.values().any(|(_, holder)| *holder == Some(mark.task)) {
+                wrongs.push(format!("{mark} merged without the lease"));
+            }
+        }
+        self.merges = world.forge.merges.len();
+        for hook in &world.shims.hooks[self.hooks..] {
+            if hook.program == SHIP && !self.leases.values().any(|(_, holder)| *holder == Some(hook.task)) {
+                wrongs.push(format!("run {} of task {} deployed without the lease", hook.run, hook.task));
+            }
+        }
+        self.hooks = world.shims.hooks.len();
+        for (run, times) in &world.shims.launches {
+            if *times > 1 {
+                wrongs.push(format!("run {run} was launched {times} times"));
+            }
+        }
+    }
+
+    fn news(sql: &Connection, id: TaskId, since: Version) -> Result<News, rusqlite::Error> {
+        let mut entries: BTreeMap<u64, Vec<Entry>> = BTreeMap::new();
+        let key = params![id.0.cast_signed(), since.0.cast_signed()];
+        let mut query = sql.prepare_cached(
+            "SELECT version, body FROM entry WHERE task = ?1 AND version > ?2 ORDER BY version, ordinal",
+        )?;
+        let mut rows = query.query(key)?;
+        while let Some(row) = rows.next()? {
+            entries.entry(number(row, 0)?).or_default().push(json(&row.get::<_, String>(1)?));
+        }
+        let mut events = BTreeMap::new();
+        let mut query =
+            sql.prepare_cached("SELECT version, body FROM event WHERE task = ?1 AND version > ?2 ORDER BY id")?;
+        let mut rows = query.query(key)?;
+        while let Some(row) = rows.next()? {
+            events.insert(number(row, 0)?, json(&row.get::<_, String>(1)?));
+        }
+        Ok(News { entries, events })
+    }
+
+    /// Folds what is new of a task, step by step.
+    fn follow(
+        &mut self,
+        sql: &Connection,
+        id: TaskId,
+        pipeline: Option<&Pipeline>,
+        world: &Shared,
+        wrongs: &mut Vec<String>,
+    ) -> Found {
+        let (seed, body) = sql
+            .prepare_cached("SELECT seed, body FROM task WHERE id = ?1")?
+            .query_row(params![id.0.cast_signed()], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))?;
+        let body: Task = json(&body);
+        let shadow = self.shadows.entry(id).or_insert_with(|| Shadow {
+            task: json(&seed),
+            ended_runs: Vec::new(),
+            passes: BTreeMap::new(),
+            taken: BTreeMap::new(),
+        });
+        let mut news = Self::news(sql, id, shadow.task.version)?;
+        for version in shadow.task.version.0 + 1..=body.version.0 {
+            let entries = news.entries.remove(&version).unwrap_or_default();
+            let event = news.events.remove(&version);
+            let before = shadow.task.clone();
+            for entry in &entries {
+                shadow.task.fold(entry);
+            }
+            shadow.task.version = Version(version);
+            if event.is_none() && version > 1 {
+                wrongs.push(format!("version {version} of task {id} has no event"));
+            }
+            let mut look_at = |wrong: Option<String>| wrongs.extend(wrong.map(|wrong| format!("task {id}: {wrong}")));
+            look_at(left_its_end(&before, &shadow.task));
+            if let Some(event) = &event {
+                look_at(moved_by_the_late(&before, event, &entries));
+                look_at(cost_the_developer(&before, &shadow.task, event, &entries));
+            }
+            let mut world = look(world);
+            world.tell(|| {
+                let told = event
+                    .as_ref()
+                    .map_or("begins".to_owned(), |event| serde_json::to_string(event).unwrap_or_default());
+                let place = &shadow.task.position;
+                format!(
+                    "task {id} v{version} {}#{} {}: {}",
+                    place.stage,
+                    place.visit,
+                    place.activity.name(),
+                    cut(&told)
+                )
+            });
+            for wrong in tally(shadow, &entries, pipeline, &world) {
+                look_at(Some(wrong));
+            }
+        }
+        if shadow.task != body {
+            wrongs.push(format!("task {id} is not what its entries make of it"));
+        }
+        Ok(())
+    }
+
+    fn leases(&mut self, sql: &Connection, wrongs: &mut Vec<String>) -> Found {
+        let mut query = sql.prepare_cached("SELECT name, holder, token FROM lease")?;
+        let mut rows = query.query([])?;
+        let mut held = Vec::new();
+        while let Some(row) = rows.next()? {
+            let name: String = row.get(0)?;
+            let holder = row.get::<_, Option<i64>>(1)?.map(|id| TaskId(id.unsigned_abs()));
+            let token = number(row, 2)?;
+            let (before, holder_before) = self.leases.get(&name).copied().unwrap_or_default();
+            if token < before {
+                wrongs.push(format!("the token of the lease {name} went back from {before} to {token}"));
+            }
+            if holder.is_some() && holder != holder_before && token == before {
+                wrongs.push(format!("the lease {name} passed on under the token {token}"));
+            }
+            if let Some(task) = holder {
+                held.push((task, name.clone(), FenceToken(token)));
+            }
+            self.leases.insert(name, (token, holder));
+        }
+        for (id, shadow) in &self.shadows {
+            for (name, token) in &shadow.task.leases {
+                if !held.iter().any(|(task, held, fence)| task == id && held == name.as_str() && fence == token) {
+                    wrongs.push(format!("task {id} believes that it has the lease {name} under {token}, and has not"));
+                }
+            }
+        }
+        for (task, name, _) in held {
+            let lease = LeaseName::new(name.clone()).ok();
+            let knows =
+                self.shadows.get(&task).zip(lease).is_some_and(|(shadow, name)| shadow.task.leases.contains_key(&name));
+            if !knows {
+                wrongs.push(format!("task {task} has the lease {name} and does not know it"));
+            }
+        }
+        Ok(())
+    }
+
+    fn jobs(&mut self, sql: &Connection, living: &[u64], wrongs: &mut Vec<String>) -> Found {
+        let mut query = sql.prepare_cached(
+            "SELECT id, task, epoch, class, effect, state, winding, attempts, token, owner_uuid, pid, started_at,
+                claimed_at, slot FROM job WHERE state IN ('queued', 'claimed') OR winding = 1",
+        )?;
+        let mut rows = query.query([])?;
+        let mut driven: BTreeMap<TaskId, (u32, u32)> = BTreeMap::new();
+        let mut slots = 0;
+        while let Some(row) = rows.next()? {
+            let (id, task) = (number(row, 0)?, TaskId(number(row, 1)?));
+            let epoch = Epoch(number(row, 2)?);
+            let is_drive = row.get::<_, String>(3)? == "drive";
+            let (state, winding) = (row.get::<_, String>(5)?, number(row, 6)? == 1);
+            let now = Claimed { attempts: number(row, 7)?, token: number(row, 8)? };
+            let owner: Option<String> = row.get(9)?;
+            let (pid, started, claimed) =
+                (row.get::<_, Option<i64>>(10)?, row.get::<_, Option<i64>>(11)?, row.get::<_, Option<i64>>(12)?);
+            let is_claimed = state == "claimed";
+            if state == "queued" && (owner.is_some() || pid.is_some() || started.is_some() || claimed.is_some()) {
+                wrongs.push(format!("job {id} is queued and has an owner, a pid or a start"));
+            }
+            if let Some(owner) = &owner
+                && !living.iter().any(|life| format!("{life:032x}") == *owner)
+            {
+                wrongs.push(format!("job {id} belongs to the dead host {owner} while another lives"));
+            }
+            slots += u32::from(number(row, 13)? == 1 && (is_claimed || winding));
+            let counts = driven.entry(task).or_default();
+            counts.0 += u32::from(is_drive && is_claimed);
+            let shadow = self.shadows.get(&task).map(|shadow| shadow.task.epoch);
+            counts.1 += u32::from(is_drive && !winding && shadow == Some(epoch));
+            let before = self.jobs.insert(id, now).unwrap_or(Claimed { token: 0, attempts: 0 });
+            if now.token < before.token || now.attempts < before.attempts {
+                wrongs.push(format!("the token or the attempts of job {id} went back"));
+            }
+            if now.attempts > before.attempts && now.attempts - before.attempts > now.token - before.token {
+                wrongs.push(format!("an attempt of job {id} was counted twice"));
+            }
+        }
+        if slots > LIMITS.runs {
+            wrongs.push(format!("{slots} jobs hold a run's slot, {} may", LIMITS.runs));
+        }
+        for (id, shadow) in &self.shadows {
+            let (claimed, live) = driven.get(id).copied().unwrap_or_default();
+            if claimed > 1 {
+                wrongs.push(format!("task {id} is driven by {claimed} jobs at once"));
+            }
+            let needs = !matches!(
+                shadow.task.position.activity,
+                Activity::AwaitingPerson { .. } | Activity::Held { .. } | Activity::Settled { .. }
+            );
+            if needs && live == 0 {
+                let stands = shadow.task.position.activity.name();
+                wrongs.push(format!("task {id} is {stands} and no {:?} job will ever move it", JobClass::Drive));
+            }
+        }
+        Ok(())
+    }
+
+    fn tasks(&self, world: &World, wrongs: &mut Vec<String>) {
+        let mut deploying = 0;
+        let mut clones = Vec::new();
+        let mut live = 0;
+        for (run, shim) in world.shims.live() {
+            live += 1;
+            deploying += u32::from([STAGE, SHIP].contains(&shim.program.as_str()));
+            if clones.contains(&shim.clone) {
+                wrongs.push(format!("run {run} shares the clone {} with another live run", shim.clone));
+            }
+            clones.push(shim.clone);
+        }
+        if live > LIMITS.runs {
+            wrongs.push(format!("{live} runs live, {} may", LIMITS.runs));
+        }
+        if deploying > 1 {
+            wrongs.push("two hooks that need the merge lease run at once".to_owned());
+        }
+        for (id, shadow) in &self.shadows {
+            match shadow.task.end() {
+                Some(Terminality::Done) => wrongs.extend(is_in_main(&shadow.task, world)),
+                Some(Terminality::Cancelled) => {
+                    if let Some((run, _)) = world.shims.live().find(|(_, shim)| shim.clone.task == *id) {
+                        wrongs.push(format!("task {id} was stopped, and its run {run} lives"));
+                    }
+                    if world.forge.clones.keys().any(|key| key.task == *id) {
+                        wrongs.push(format!("task {id} was stopped, and its clone is there"));
+                    }
+                    if !shadow.task.leases.is_empty() || !shadow.task.requested.is_empty() {
+                        wrongs.push(format!("task {id} was stopped, and has a lease"));
+                    }
+                }
+                None => wrongs.extend(sleeps_over(&shadow.task, world)),
+            }
+        }
+    }
+
+    /// The tasks as they stand.
+    pub fn standing(&self) -> impl Iterator<Item = &Task> {
+        self.shadows.values().map(|shadow| &shadow.task)
+    }
+
+    /// At the end: every comment that the host says it wrote is there once, and no other.
+    pub fn settle_accounts(&mut self, world: &Shared) -> Vec<String> {
+        let reader = match self.reader.take() {
+            Some(reader) => Ok(reader),
+            None => self.open(),
+        };
+        match reader.and_then(|(sql, _)| comments(&sql, &look(world))) {
+            Ok(wrongs) => wrongs,
+            Err(error) => vec![format!("the database cannot be read: {error}")],
+        }
+    }
+}
+
+fn comments(sql: &Connection, world: &World) -> Result<Vec<String>, rusqlite::Error> {
+    let mut wrongs = Vec::new();
+    let mut query = sql
+        .prepare("SELECT t.work_item, j.id FROM job j JOIN task t ON t.id = j.task WHERE j.effect = 'post-comment'")?;
+    let jobs = query.query_map([], |row| Ok((row.get::<_, String>(0)?, number(row, 1)?)))?;
+    let jobs = jobs.collect::<Result<Vec<_>, _>>()?;
+    for ((item, key), times) in &world.cards.comments {
+        let is_job = jobs.iter().any(|(of, id)| of == item.as_str() && *key == format!("gatewright-job-{id}"));
+        if !is_job && !key.starts_with("gatewright-refusal-") {
+            wrongs.push(format!("the comment {key} at {item} belongs to no job"));
+        }
+        if *times != 1 {
+            wrongs.push(format!("the comment {key} at {item} is there {times} times"));
+        }
+    }
+    let told = "SELECT j.id, t.work_item FROM event e JOIN job j ON j.id = e.job JOIN task t ON t.id = e.task
+        WHERE e.kind = 'aftermath-ended' AND j.effect = 'post-comment' AND e.body LIKE '%\"note\":\"commented:%'";
+    let mut query = sql.prepare(told)?;
+    let rows = query.query_map([], |row| Ok((number(row, 0)?, row.get::<_, String>(1)?)))?;
+    for row in rows {
+        let (job, item) = row?;
+        let key = format!("gatewright-job-{job}");
+        if !world.cards.comments.keys().any(|(of, external)| of.as_str() == item && *external == key) {
+            wrongs.push(format!("the host says that it wrote the comment {key}, and it is not there"));
+        }
+    }
+    Ok(wrongs)
+}
+
+fn cut(text: &str) -> String {
+    text.chars().take(220).collect()
+}
+
+fn left_its_end(before: &Task, after: &Task) -> Option<String> {
+    (before.end().is_some() && before.position != after.position)
+        .then(|| format!("it left its end for {} {}", after.position.stage, after.position.activity.name()))
+}
+
+/// What belongs to an activity that was left moves nothing; a late run only tells what it cost.
+fn moved_by_the_late(before: &Task, event: &Event, entries: &[Entry]) -> Option<String> {
+    let epoch = event.epoch()?;
+    let only_costs = entries.iter().all(|entry| matches!(entry, Entry::RunEnded { .. }));
+    (epoch != before.epoch && !only_costs)
+        .then(|| format!("a {} of epoch {epoch} moved it in epoch {}", event.name(), before.epoch))
+}
+
+fn cost_the_developer(before: &Task, after: &Task, event: &Event, entries: &[Entry]) -> Option<String> {
+    let is_infra = matches!(
+        event,
+        Event::StepAnswered { answer: Answer::Infra { .. }, .. }
+            | Event::RunEnded { outcome: RunOutcome::Undelivered { .. } | RunOutcome::OverBudget { .. }, .. }
+            | Event::Panicked { .. }
+            | Event::TimerFired { .. }
+            | Event::LeaseGranted { .. }
+            | Event::Woken { .. }
+    );
+    if !is_infra {
+        return None;
+    }
+    if entries.iter().any(|entry| matches!(entry, Entry::DeveloperRetrySpent)) {
+        return Some(format!("a {} of the infrastructure's cost the developer a retry", event.name()));
+    }
+    let is_answer = !matches!(event, Event::TimerFired { .. } | Event::Woken { .. });
+    let is_back = after.position.stage != before.position.stage && after.end().is_none() && !before.stop_requested;
+    (is_answer && is_back)
+        .then(|| format!("a {} of the infrastructure's moved it to {}", event.name(), after.position.stage))
+}
+
+/// What is counted over all of a task's steps.
+fn tally(shadow: &mut Shadow, entries: &[Entry], pipeline: Option<&Pipeline>, world: &World) -> Vec<String> {
+    let mut wrongs = Vec::new();
+    for entry in entries {
+        match entry {
+            Entry::RunEnded { run, .. } => {
+                if shadow.ended_runs.contains(run) {
+                    wrongs.push(format!("the end of run {run} was counted twice"));
+                }
+                shadow.ended_runs.push(*run);
+            }
+            Entry::StepAnswered { step, answer, .. } if answer == "pass" || answer == "not-applicable" => {
+                let stage = &shadow.task.position.stage;
+                let is_gate = pipeline
+                    .and_then(|pipeline| {
+                        pipeline
+                            .stages()
+                            .iter()
+                            .filter_map(|stage| stage.edge.as_ref())
+                            .find_map(|edge| edge.steps.iter().find(|candidate| candidate.name == *step))
+                    })
+                    .is_some_and(|found| matches!(found.kind, StepKind::Gate { .. }));
+                let passes = shadow.passes.entry(step.clone()).or_default();
+                *passes += 1;
+                let said = world.judges.passed.get(&(shadow.task.id, step.clone())).copied().unwrap_or(0);
+                if is_gate && *passes > said {
+                    wrongs.push(format!(
+                        "{step} (now in {stage}) passed {passes} times, and its gate said so {said} times"
+                    ));
+                }
+            }
+            Entry::IntentTaken { intent, actor, .. } => {
+                let taken = shadow.taken.entry((*intent, actor.clone())).or_default();
+                *taken += 1;
+                let key = (shadow.task.work_item.clone(), *intent, actor.clone());
+                let wanted = world.people.wanted.get(&key).copied().unwrap_or(0);
+                if *taken > wanted {
+                    wrongs.push(format!("{intent:?} of {actor} was taken {taken} times, and wanted {wanted} times"));
+                }
+                let decides = matches!(intent, Intent::Approve | Intent::Reject | Intent::ConfirmDeploy);
+                if decides && *actor == Actor::Person(STRANGER.to_owned()) {
+                    wrongs.push(format!("{intent:?} was taken from {actor}, who may not decide"));
+                }
+            }
+            _ => {}
+        }
+    }
+    wrongs
+}
+
+fn is_in_main(task: &Task, world: &World) -> Option<String> {
+    let Some(validated) = &task.validated else {
+        return Some(format!("task {} is done, and no commit of it was validated", task.id));
+    };
+    let inside = world.forge.is_ancestor(validated, &world.forge.base_head()).unwrap_or(false);
+    (!inside).then(|| format!("task {} is done, and {validated} is not in main", task.id))
+}
+
+/// A fact that was acknowledged after the gate was last asked, and that the task says it waits for.
+fn sleeps_over(task: &Task, world: &World) -> Option<String> {
+    let Activity::Waiting { step: Some(step), wake, .. } = &task.position.activity else { return None };
+    let asked = world.judges.asked.get(&task.id).filter(|asked| asked.step == *step && asked.head == task.head)?;
+    let slept = wake.iter().find(|kind| {
+        let Some(subject) = people::subject(task, *kind) else { return false };
+        let key = (subject, *kind);
+        world.cards.wakes.get(&key).copied().unwrap_or(0) > asked.wakes.get(&key).copied().unwrap_or(0)
+    })?;
+    Some(format!("task {} sleeps at {step} over a fact of {slept} that arrived after it was asked", task.id))
+}

@@ -1,0 +1,21 @@
+//! The simulator.
+
+pub mod auditor;
+pub mod command;
+pub mod coverage;
+pub mod disk;
+pub mod fate;
+pub mod host;
+pub mod judges;
+pub mod luck;
+pub mod mutants;
+pub mod people;
+pub mod pipelines;
+pub mod ports;
+pub mod report;
+pub mod repository;
+pub mod shims;
+pub mod simulation;
+pub mod vfs;
+pub mod weather;
+pub mod world;

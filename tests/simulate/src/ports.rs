@@ -1,0 +1,342 @@
+//! The host's ports onto the world: the forge, the runs, the tracker, the probe. Each asks the [`Outlet`] of its life first, which
+//! may lose the question, the answer, or the host.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use conductor::board::Board;
+use conductor::ports::forge::{
+    CloneKey, CloneRequest, CollectLimits, Collected, Forge, ForgeError, Mark, Merged, PreparedClone, Rebased, Sight,
+    TakeOver, Taken,
+};
+use conductor::ports::probe::{Point as ProbePoint, Probe};
+use conductor::ports::runs::{Launch, LaunchError, RunState, Runs, Usage};
+use conductor::ports::tracker::{Tracker, TrackerError};
+use conductor::project::UsageReader;
+use domain::effect::Claim;
+use domain::ids::{BranchName, CommitId, ProjectName, RunId, TaskId, WorkItemId};
+use domain::plugin::{BoardStatus, ChangedFile, Comment, CommitInfo, WorkItemView};
+use domain::time::Timestamp;
+
+use crate::fate::Point;
+use crate::weather::Trouble;
+use crate::world::{Outlet, Silence, look};
+
+/// A life's forge.
+pub struct WorldForge(pub Arc<Outlet>);
+
+fn infra(silence: Silence) -> ForgeError {
+    ForgeError::Infra(silence.to_string())
+}
+
+impl WorldForge {
+    fn see<T>(&self, body: impl FnOnce(&mut crate::repository::Repository) -> T) -> Result<T, ForgeError> {
+        self.0.see(|world| body(&mut world.forge)).map_err(infra)
+    }
+
+    fn act<T: Send + 'static>(
+        &self,
+        what: &str,
+        body: impl FnOnce(&mut crate::world::World) -> Result<T, ForgeError> + Send + 'static,
+    ) -> Result<T, ForgeError> {
+        self.0.act(what, body).map_err(infra)?
+    }
+}
+
+impl Sight for WorldForge {
+    fn branch_head(&self, branch: &BranchName) -> Result<Option<CommitId>, ForgeError> {
+        self.see(|forge| forge.head(branch))
+    }
+
+    fn is_ancestor(&self, ancestor: &CommitId, descendant: &CommitId) -> Result<bool, ForgeError> {
+        self.see(|forge| forge.is_ancestor(ancestor, descendant))?
+    }
+
+    fn merge_base(&self, one: &CommitId, other: &CommitId) -> Result<Option<CommitId>, ForgeError> {
+        self.see(|forge| forge.merge_base(one, other))?
+    }
+
+    fn tree_of(&self, commit: &CommitId) -> Result<String, ForgeError> {
+        Ok(commit.to_string())
+    }
+
+    fn read(&self, _at: &CommitId, path: &str) -> Result<Vec<u8>, ForgeError> {
+        Err(ForgeError::NotFound(path.to_owned()))
+    }
+
+    fn list(&self, _at: &CommitId, _glob: &str) -> Result<Vec<String>, ForgeError> {
+        Ok(Vec::new())
+    }
+
+    fn changes(&self, _from: &CommitId, _to: &CommitId) -> Result<Vec<ChangedFile>, ForgeError> {
+        Ok(Vec::new())
+    }
+
+    fn diff(&self, _from: &CommitId, _to: &CommitId, _path: &str) -> Result<Vec<u8>, ForgeError> {
+        Ok(Vec::new())
+    }
+
+    fn commits(&self, _from: &CommitId, _to: &CommitId) -> Result<Vec<CommitInfo>, ForgeError> {
+        Ok(Vec::new())
+    }
+
+    fn last_change(&self, _at: &CommitId, _path: &str) -> Result<Option<CommitInfo>, ForgeError> {
+        Ok(None)
+    }
+}
+
+impl Forge for WorldForge {
+    fn base_head(&self, _branch: &BranchName) -> Result<CommitId, ForgeError> {
+        self.see(|forge| forge.base_head())
+    }
+
+    fn cut_branch(&self, mark: &Mark, branch: &BranchName, from: &CommitId) -> Result<CommitId, ForgeError> {
+        let (mark, name, from) = (*mark, branch.clone(), from.clone());
+        self.act(&format!("{mark} cuts {branch}"), move |world| world.forge.cut(&mark, &name, &from))
+    }
+
+    fn moved_by(&self, mark: &Mark, branch: &BranchName, from: &CommitId) -> Result<Option<CommitId>, ForgeError> {
+        self.see(|forge| forge.moved_by(mark, branch, from))
+    }
+
+    fn task_branches(&self) -> Result<Vec<(BranchName, CommitId)>, ForgeError> {
+        self.see(|forge| forge.task_branches())
+    }
+
+    fn discard_branch(
+        &self,
+        task: TaskId,
+        branch: &BranchName,
+        from: &CommitId,
+    ) -> Result<Option<CommitId>, ForgeError> {
+        let (name, from) = (branch.clone(), from.clone());
+        self.act(&format!("the host discards {branch}"), move |world| world.forge.discard(task, &name, &from))
+    }
+
+    fn prepare_clone(&self, request: &CloneRequest) -> Result<PreparedClone, ForgeError> {
+        let (key, asked) = (request.key, request.clone());
+        self.act(&format!("the clone {key} is made ready"), move |world| {
+            if let Some((run, _)) = world.shims.live().find(|(_, shim)| shim.clone == key) {
+                world.wrongs.push(format!("the clone {key} is made ready while run {run} lives in it"));
+            }
+            world.forge.prepare_clone(&asked)
+        })?;
+        let path = PathBuf::from(format!("/clones/{key}"));
+        Ok(PreparedClone { key, path, readable: PathBuf::from("/objects"), head: request.head.clone() })
+    }
+
+    fn clones(&self) -> Result<Vec<CloneKey>, ForgeError> {
+        self.see(|forge| forge.clones.keys().copied().collect())
+    }
+
+    fn remove_clone(&self, key: CloneKey) -> Result<(), ForgeError> {
+        self.act(&format!("the clone {key} is removed"), move |world| {
+            world.forge.clones.remove(&key);
+            Ok(())
+        })
+    }
+
+    fn remove_clones(&self, task: TaskId) -> Result<(), ForgeError> {
+        self.act(&format!("the clones of task {task} are removed"), move |world| {
+            if let Some((run, _)) = world.shims.live().find(|(_, shim)| shim.clone.task == task) {
+                world.wrongs.push(format!("the clones of task {task} are removed while its run {run} lives"));
+            }
+            world.forge.remove_clones(task);
+            Ok(())
+        })
+    }
+
+    fn take_over(&self, request: &TakeOver) -> Result<Taken, ForgeError> {
+        let asked = request.clone();
+        let what = format!("{} takes over the clone {}", request.mark, request.clone);
+        self.act(&what, move |world| {
+            if let Some((run, _)) = world.shims.live().find(|(_, shim)| shim.clone == asked.clone) {
+                world.wrongs.push(format!("the clone {} is taken over while run {run} lives in it", asked.clone));
+            }
+            world.forge.take_over(&asked)
+        })
+    }
+
+    fn collect_documents(
+        &self,
+        clone: CloneKey,
+        _folder: &str,
+        _limits: CollectLimits,
+    ) -> Result<Collected, ForgeError> {
+        self.see(|forge| {
+            let files = forge.clones.get(&clone).map(|work| work.documents.clone()).unwrap_or_default();
+            Collected { files, trespasses: Vec::new() }
+        })
+    }
+
+    fn rebase(
+        &self,
+        mark: &Mark,
+        branch: &BranchName,
+        expected: &CommitId,
+        onto: &CommitId,
+    ) -> Result<Rebased, ForgeError> {
+        let (mark, name, expected, onto) = (*mark, branch.clone(), expected.clone(), onto.clone());
+        let what = format!("{mark} rebases {branch}");
+        self.act(&what, move |world| world.forge.rebase(&mark, &name, &expected, &onto))
+    }
+
+    fn merge_fast_forward(
+        &self,
+        mark: &Mark,
+        branch: &BranchName,
+        head: &CommitId,
+        _base: &BranchName,
+        expected_base: &CommitId,
+    ) -> Result<Merged, ForgeError> {
+        let (mark, name, head, expected) = (*mark, branch.clone(), head.clone(), expected_base.clone());
+        let what = format!("{mark} merges {branch}");
+        self.act(&what, move |world| world.forge.merge(&mark, &name, &head, &expected))
+    }
+}
+
+/// A life's runs.
+pub struct WorldRuns(pub Arc<Outlet>);
+
+fn machine(silence: Silence) -> LaunchError {
+    LaunchError::Infra(silence.to_string())
+}
+
+impl Runs for WorldRuns {
+    fn inspect(&self, run: RunId) -> Result<RunState, LaunchError> {
+        self.0.see(|world| world.shims.state(run)).map_err(machine)
+    }
+
+    fn launch(&self, launch: &Launch) -> Result<RunState, LaunchError> {
+        let asked = launch.clone();
+        self.0
+            .act(&format!("run {} is launched in {}", launch.run, launch.workdir.display()), move |world| {
+                let mild = !world.weather.has(Trouble::Runs);
+                if !mild && world.luck.in_thousand(15) {
+                    return Err(LaunchError::ProgramMissing { program: "agent".to_owned() });
+                }
+                let seen = world.clock();
+                Ok(world.shims.launch(&asked, world.now, seen, &mut world.luck, mild))
+            })
+            .map_err(machine)?
+    }
+
+    fn cancel(&self, run: RunId) -> Result<(), LaunchError> {
+        let what = format!("run {run} is told to end");
+        self.0.act(&what, move |world| world.shims.cancel(run, world.now, &mut world.luck)).map_err(machine)
+    }
+
+    fn prolong(&self, run: RunId, _until: Timestamp) -> Result<(), LaunchError> {
+        self.0.see(|world| drop(world.shims.state(run))).map_err(machine)
+    }
+
+    fn watch(&self, run: RunId) {
+        if !self.0.fate.is_dead() {
+            look(&self.0.world).shims.watch(run, self.0.life);
+        }
+    }
+
+    fn log_tail(&self, _run: RunId, _bytes: u64) -> Vec<u8> {
+        b"the end of a log\n".to_vec()
+    }
+
+    fn usage(&self, run: RunId, _reader: &UsageReader) -> Option<Usage> {
+        (!run.0.is_multiple_of(3)).then_some(Usage { input_tokens: 10, output_tokens: 5, cost_microusd: 700 })
+    }
+
+    fn report(&self, _run: RunId) -> Option<String> {
+        None
+    }
+
+    fn remove(&self, _run: RunId) {}
+}
+
+/// A life's tracker: the built-in board, with a record of its own of the comments that were made visible.
+pub struct WorldTracker {
+    /// What answers.
+    pub outlet: Arc<Outlet>,
+    /// The board in the store.
+    pub board: Board,
+}
+
+fn unavailable(silence: Silence) -> TrackerError {
+    match silence {
+        Silence::Refused(text) => TrackerError::Refused(text),
+        Silence::Dead | Silence::Lost(_) => TrackerError::Unavailable(silence.to_string()),
+    }
+}
+
+impl Tracker for WorldTracker {
+    fn statuses(&self, project: &ProjectName) -> Result<Vec<BoardStatus>, TrackerError> {
+        self.outlet.see(|_| ()).map_err(unavailable)?;
+        self.board.statuses(project)
+    }
+
+    fn item(&self, project: &ProjectName, work_item: &WorkItemId) -> Result<WorkItemView, TrackerError> {
+        self.outlet.see(|_| ()).map_err(unavailable)?;
+        self.board.item(project, work_item)
+    }
+
+    fn gone_by(&self, project: &ProjectName, work_item: &WorkItemId) -> String {
+        self.board.gone_by(project, work_item)
+    }
+
+    fn comments(
+        &self,
+        project: &ProjectName,
+        work_item: &WorkItemId,
+        limit: u32,
+    ) -> Result<Vec<Comment>, TrackerError> {
+        self.outlet.see(|_| ()).map_err(unavailable)?;
+        self.board.comments(project, work_item, limit)
+    }
+
+    fn set_status(
+        &self,
+        project: &ProjectName,
+        work_item: &WorkItemId,
+        status: &str,
+        now: Timestamp,
+    ) -> Result<(), TrackerError> {
+        let what = format!("{work_item} shows {status}");
+        self.outlet.act(&what, |_| ()).map_err(unavailable)?;
+        self.board.set_status(project, work_item, status, now)
+    }
+
+    fn comment(
+        &self,
+        project: &ProjectName,
+        work_item: &WorkItemId,
+        external_id: &str,
+        text: &str,
+        now: Timestamp,
+    ) -> Result<(), TrackerError> {
+        self.board.item(project, work_item)?;
+        let key = (work_item.clone(), external_id.to_owned());
+        let what = format!("{external_id} is written at {work_item}");
+        self.outlet
+            .act(&what, move |world| {
+                // It refuses a second one of the same key, as the real ones do where they are asked to look.
+                world.cards.comments.entry(key).or_insert(1);
+            })
+            .map_err(unavailable)?;
+        self.board.comment(project, work_item, external_id, text, now)
+    }
+}
+
+/// Tells the fate of a life which effect is performed, and that a point of it is passed.
+pub struct FateProbe(pub Arc<Outlet>);
+
+impl Probe for FateProbe {
+    fn at(&self, point: ProbePoint, claim: &Claim) {
+        let name = claim.job.effect.name();
+        self.0.fate.perform(Some(name));
+        let point = match point {
+            ProbePoint::Claimed => Point::Claimed,
+            ProbePoint::Done => Point::Done,
+        };
+        if self.0.fate.pass(point) {
+            look(&self.0.world).tell(|| format!("the host is dead at {} of {name}", point.as_str()));
+        }
+    }
+}

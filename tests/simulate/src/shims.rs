@@ -1,0 +1,259 @@
+//! The machine's side: runs under their shims, and a record of its own of what they did.
+//!
+//! A shim outlives its host, not the machine. What a run does it does at its end: an agent commits and writes documents, a hook
+//! deploys. A run that is lost may have done it or not.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use conductor::ports::forge::CloneKey;
+use conductor::ports::runs::{Ending, ExitRecord, Launch, RunState};
+use domain::document::{DocumentKind, Role, documents_folder};
+use domain::ids::{CommitId, JobId, RunId, TaskId, WorkItemId};
+use domain::time::Timestamp;
+
+use crate::luck::Luck;
+use crate::repository::Repository;
+
+/// The names of the project's commands.
+pub const SUITE: &str = "suite";
+/// The staging hook.
+pub const STAGE: &str = "stage";
+/// The deploy hook.
+pub const SHIP: &str = "ship";
+
+/// One run.
+pub struct Shim {
+    /// In which clone it works.
+    pub clone: CloneKey,
+    /// What was started: an agent, or the name of a command.
+    pub program: String,
+    role: Role,
+    work_item: Option<WorkItemId>,
+    commit: Option<CommitId>,
+    started_at: u64,
+    ends_at: u64,
+    budget: u64,
+    ending: Ending,
+    state: State,
+    pid: u32,
+}
+
+#[derive(Clone, PartialEq, Eq)]
+enum State {
+    Live,
+    Ended(ExitRecord),
+    Lost,
+}
+
+/// A hook that did what it is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HookRecord {
+    /// In which run.
+    pub run: RunId,
+    /// Whose.
+    pub task: TaskId,
+    /// `stage` or `ship`.
+    pub program: String,
+    /// Which commit.
+    pub commit: Option<CommitId>,
+}
+
+/// Who wants to hear of a run's end: the list of a host's conductor.
+type Listener = (u64, Arc<Mutex<Vec<RunId>>>);
+
+/// All runs of the machine.
+#[derive(Default)]
+pub struct Shims {
+    runs: BTreeMap<RunId, Shim>,
+    watched: Vec<(RunId, u64)>,
+    listeners: Vec<Listener>,
+    /// What the hooks did.
+    pub hooks: Vec<HookRecord>,
+    /// How often each run was begun: never more than once.
+    pub launches: BTreeMap<RunId, u32>,
+    pids: u32,
+}
+
+/// The clone that a path names.
+fn clone_of(path: &std::path::Path) -> CloneKey {
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let (task, job) = name.split_once('-').map_or((name, None), |(task, job)| (task, Some(job)));
+    let task = TaskId(task.parse().unwrap_or(0));
+    CloneKey { task, job: job.and_then(|job| job.parse().ok()).map(JobId) }
+}
+
+impl Shims {
+    /// A host's conductor listens.
+    pub fn listen(&mut self, life: u64, list: Arc<Mutex<Vec<RunId>>>) {
+        self.listeners.push((life, list));
+    }
+
+    /// A host that is dead hears nothing.
+    pub fn forget(&mut self, life: u64) {
+        self.listeners.retain(|(listening, _)| *listening != life);
+        self.watched.retain(|(_, watching)| *watching != life);
+    }
+
+    /// How a run stands.
+    pub fn state(&self, run: RunId) -> RunState {
+        match self.runs.get(&run) {
+            None => RunState::Absent,
+            Some(shim) => match &shim.state {
+                State::Live => RunState::Live { pid: shim.pid },
+                State::Ended(record) => RunState::Ended(record.clone()),
+                State::Lost => RunState::Lost,
+            },
+        }
+    }
+
+    /// The runs that live.
+    pub fn live(&self) -> impl Iterator<Item = (RunId, &Shim)> {
+        self.runs.iter().filter(|(_, shim)| shim.state == State::Live).map(|(run, shim)| (*run, shim))
+    }
+
+    /// Begins a run, once.
+    pub fn launch(&mut self, launch: &Launch, now: u64, seen: Timestamp, luck: &mut Luck, mild: bool) -> RunState {
+        if self.runs.contains_key(&launch.run) {
+            return self.state(launch.run);
+        }
+        self.pids += 1;
+        *self.launches.entry(launch.run).or_default() += 1;
+        let named = |name: &str| launch.environment.get(name).cloned();
+        let role = Role::ALL.into_iter().find(|role| Some(role.to_string()) == named("GATEWRIGHT_ROLE"));
+        let lasts = if mild { 1000 + luck.below(30_000) } else { 100 + luck.below(2_400_000) };
+        let ending = match luck.below(if mild { 20 } else { 12 }) {
+            0 => Ending::Exited(1),
+            1 if !mild => Ending::Exited(2),
+            2 if !mild => Ending::Signaled(9),
+            3 if !mild && luck.in_thousand(300) => Ending::LogFull,
+            4 if !mild && luck.in_thousand(300) => Ending::NotStarted("no memory".to_owned()),
+            _ => Ending::Exited(0),
+        };
+        let shim = Shim {
+            clone: clone_of(&launch.workdir),
+            program: launch.argv.first().cloned().unwrap_or_default(),
+            role: role.unwrap_or(Role::Developer),
+            work_item: named("GATEWRIGHT_WORK_ITEM").and_then(|id| WorkItemId::new(id).ok()),
+            commit: named("GATEWRIGHT_COMMIT").and_then(|id| CommitId::new(id).ok()),
+            started_at: seen.0,
+            ends_at: now + lasts.min(launch.budget.0),
+            budget: launch.budget.0,
+            ending: if lasts > launch.budget.0 { Ending::TimedOut } else { ending },
+            state: State::Live,
+            pid: self.pids,
+        };
+        self.runs.insert(launch.run, shim);
+        self.state(launch.run)
+    }
+
+    /// Asks a run to end.
+    pub fn cancel(&mut self, run: RunId, now: u64, luck: &mut Luck) {
+        if let Some(shim) = self.runs.get_mut(&run).filter(|shim| shim.state == State::Live) {
+            shim.ends_at = shim.ends_at.min(now + luck.below(5_000));
+            shim.ending = Ending::Cancelled;
+        }
+    }
+
+    /// Tells the life once the run is over; at once where it is.
+    pub fn watch(&mut self, run: RunId, life: u64) {
+        self.watched.push((run, life));
+        if !matches!(self.state(run), RunState::Live { .. }) {
+            self.tell(run);
+        }
+    }
+
+    fn tell(&mut self, run: RunId) {
+        let (told, rest) = std::mem::take(&mut self.watched).into_iter().partition(|(watched, _)| *watched == run);
+        self.watched = rest;
+        let told: Vec<(RunId, u64)> = told;
+        for (_, life) in told {
+            if let Some((_, list)) = self.listeners.iter().find(|(listening, _)| *listening == life) {
+                list.lock().unwrap_or_else(PoisonError::into_inner).push(run);
+            }
+        }
+    }
+
+    /// When the next run ends.
+    pub fn next_end(&self) -> Option<u64> {
+        self.live().map(|(_, shim)| shim.ends_at).min()
+    }
+
+    /// Ends what is due. The runs that ended.
+    pub fn pass_time(&mut self, now: u64, repository: &mut Repository, luck: &mut Luck, mild: bool) -> Vec<RunId> {
+        let due: Vec<RunId> = self.live().filter(|(_, shim)| shim.ends_at <= now).map(|(run, _)| run).collect();
+        for run in &due {
+            self.deeds(*run, repository, luck, mild);
+            let Some(shim) = self.runs.get_mut(run) else { continue };
+            let ended_at = Timestamp(shim.started_at + (shim.ends_at.min(now)).min(shim.budget));
+            let started_at = Timestamp(shim.started_at);
+            shim.state = State::Ended(ExitRecord { ending: shim.ending.clone(), started_at, ended_at });
+            self.tell(*run);
+        }
+        due
+    }
+
+    /// The shim of a run is killed, its tree with it.
+    pub fn lose(&mut self, run: RunId, repository: &mut Repository, luck: &mut Luck) {
+        if luck.in_thousand(400) {
+            self.deeds(run, repository, luck, false);
+        }
+        if let Some(shim) = self.runs.get_mut(&run) {
+            shim.state = State::Lost;
+        }
+        self.tell(run);
+    }
+
+    /// The machine goes down, and every run with it.
+    pub fn reboot(&mut self, repository: &mut Repository, luck: &mut Luck) {
+        let live: Vec<RunId> = self.live().map(|(run, _)| run).collect();
+        for run in live {
+            self.lose(run, repository, luck);
+        }
+    }
+
+    fn deeds(&mut self, run: RunId, repository: &mut Repository, luck: &mut Luck, mild: bool) {
+        let Some(shim) = self.runs.get(&run) else { return };
+        match shim.program.as_str() {
+            SUITE => {}
+            STAGE | SHIP => {
+                if matches!(shim.ending, Ending::Exited(0)) {
+                    let (task, program, commit) = (shim.clone.task, shim.program.clone(), shim.commit.clone());
+                    self.hooks.push(HookRecord { run, task, program, commit });
+                }
+            }
+            _ => work(shim, repository, luck, mild),
+        }
+    }
+}
+
+/// What an agent leaves in its clone, half of it where it was ended before its time.
+fn work(shim: &Shim, repository: &mut Repository, luck: &mut Luck, mild: bool) {
+    let Some(clone) = repository.clones.get(&shim.clone) else { return };
+    let Some(head) = clone.head.clone() else { return };
+    let mut head = head;
+    if !shim.role.judges() {
+        for _ in 0..luck.below(3) {
+            head = repository.change(&head, luck.below(24) as u8);
+        }
+    }
+    let folder_of_another = !mild && luck.in_thousand(60);
+    let mut documents = Vec::new();
+    if let Some(kind) = shim.role.required_kinds().first().filter(|_| mild || luck.in_thousand(900)) {
+        let name = match kind {
+            DocumentKind::Adr => "06-adr/ADR-1.md".to_owned(),
+            other => other.file_name().to_owned(),
+        };
+        let is_malformed = !mild && luck.in_thousand(60);
+        let text = if is_malformed { "" } else { "---\nresult: PASS\n---\nIt is so.\n" };
+        documents.push((name, text.as_bytes().to_vec()));
+    }
+    if folder_of_another && !shim.role.judges() {
+        documents.push((DocumentKind::Review.file_name().to_owned(), b"---\nresult: PASS\n---\n".to_vec()));
+    }
+    debug_assert!(shim.work_item.as_ref().is_none_or(|item| !documents_folder(item).is_empty()));
+    if let Some(clone) = repository.clones.get_mut(&shim.clone) {
+        clone.head = Some(head);
+        clone.documents = documents;
+    }
+}

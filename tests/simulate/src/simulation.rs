@@ -1,0 +1,539 @@
+//! A simulation: one seed, one thread. Each step something happens by chance; after each step the auditor looks. At the end
+//! nothing goes wrong any more, and everything that can finish must.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use conductor::ports::store::{Store as _, StoreError};
+use domain::ids::BranchName;
+
+use crate::auditor::Auditor;
+use crate::coverage::{self, Coverage, EFFECTS};
+use crate::disk::Illness;
+use crate::fate::{Doom, Fate, Point};
+use crate::host::{Beginning, Host, new_disk, word};
+use crate::luck::Luck;
+use crate::people;
+use crate::pipelines;
+use crate::vfs::Device;
+use crate::weather::{Trouble, Weather};
+use crate::world::{Shared, World, look};
+
+/// What one seed shall be.
+#[derive(Clone, Copy, Debug)]
+pub struct Plan {
+    /// Where its chance comes from.
+    pub seed: u64,
+    /// Steps before the faults end.
+    pub steps: u64,
+    /// What may go wrong; none: as the seed says.
+    pub weather: Option<Weather>,
+    /// Is the story printed as it goes?
+    pub aloud: bool,
+}
+
+/// What came of one seed.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// Steps that were made.
+    pub steps: u64,
+    /// What was wrong, if anything was.
+    pub wrongs: Vec<String>,
+    /// The end of the story.
+    pub story: Vec<String>,
+    /// What may go wrong in it.
+    pub weather: Weather,
+    /// What was met.
+    pub coverage: Coverage,
+    /// Tasks that ended as done, and in all.
+    pub done: (u64, u64),
+    /// Why tasks were given up at the end, and how many.
+    pub given_up: BTreeMap<String, u64>,
+}
+
+/// Rounds until everything that can finish must have.
+const ROUNDS: u64 = 3_000;
+/// Rounds in which only the host dies.
+const DRIZZLE: u64 = 80;
+/// Rounds in which nothing at all happens before that counts as stuck.
+const IDLE: u64 = 30;
+
+/// A simulation under way.
+pub struct Simulation {
+    number: u64,
+    world: Shared,
+    device: Arc<Device>,
+    luck: Luck,
+    /// As the seed has it.
+    drawn: Weather,
+    /// The step at which it comes up: until then all is calm.
+    storm_at: u64,
+    /// As it is now.
+    weather: Weather,
+    host: Option<Host>,
+    /// Hosts that believe they live: somebody took over from them.
+    old: Vec<Host>,
+    lives: u64,
+    auditor: Auditor,
+    steps: u64,
+    started: bool,
+    tests_by_command: bool,
+    pipeline: usize,
+    deaths: BTreeMap<(&'static str, Point), u64>,
+}
+
+/// What happens in a step.
+#[derive(Clone, Copy)]
+enum Happening {
+    Look,
+    Work,
+    OldWork,
+    Time,
+    Person,
+    Start,
+    Doom,
+    TakeOver,
+    Disk,
+    Clock,
+    LoseRun,
+}
+
+/// Plays a seed to its end.
+pub fn play(plan: Plan) -> Outcome {
+    let mut simulation = Simulation::new(plan);
+    let mut wrongs = Vec::new();
+    let end = simulation.storm_at + plan.steps;
+    while simulation.steps < end && wrongs.is_empty() {
+        wrongs = simulation.step();
+    }
+    if wrongs.is_empty() {
+        wrongs = simulation.come_to_rest();
+    }
+    simulation.end(wrongs)
+}
+
+impl Simulation {
+    fn new(plan: Plan) -> Self {
+        static NUMBERS: AtomicU64 = AtomicU64::new(1);
+        let number = NUMBERS.fetch_add(1, Ordering::Relaxed);
+        let mut luck = Luck::new(plan.seed);
+        let drawn = Weather::of(&mut luck);
+        let weather = plan.weather.unwrap_or(drawn);
+        let base = BranchName::new("main").expect("a branch");
+        let mut world = World::new(luck.part(), Weather::calm(), base);
+        coverage::panic_by(None);
+        world.aloud = plan.aloud;
+        let device = Device::plug(number, new_disk(luck.part()));
+        let auditor = Auditor::new(Arc::clone(&device), number);
+        Self {
+            number,
+            world: Arc::new(std::sync::Mutex::new(world)),
+            device,
+            drawn: weather,
+            storm_at: luck.below(2) * luck.below(180),
+            weather: Weather::calm(),
+            host: None,
+            old: Vec::new(),
+            lives: 0,
+            auditor,
+            steps: 0,
+            started: false,
+            tests_by_command: luck.in_thousand(500),
+            pipeline: luck.weighted(&[(4, 0), (5, 1), (2, 2)]),
+            deaths: BTreeMap::new(),
+            luck,
+        }
+    }
+
+    fn tell(&self, line: impl FnOnce() -> String) {
+        look(&self.world).tell(line);
+    }
+
+    /// One step. What was wrong after it.
+    pub fn step(&mut self) -> Vec<String> {
+        if self.steps == self.storm_at {
+            self.break_loose();
+        }
+        self.steps += 1;
+        match self.choose() {
+            Happening::Look => self.look(),
+            Happening::Work => self.work(),
+            Happening::OldWork => self.old_work(),
+            Happening::Time => self.pass_time(),
+            Happening::Person => {
+                if let Some(host) = &self.host {
+                    host.fate.perform(Some("person"));
+                    people::act(&self.world, &host.store);
+                    host.fate.perform(None);
+                }
+            }
+            Happening::Start => self.start(),
+            Happening::Doom => self.doom(),
+            Happening::TakeOver => self.take_over(),
+            Happening::Disk => self.sicken(),
+            Happening::Clock => {
+                let mut world = look(&self.world);
+                let jump = world.luck.below(3_600_000).cast_signed() - 1_800_000;
+                world.skew += jump;
+                world.tell(|| format!("the clock jumps by {jump} ms"));
+            }
+            Happening::LoseRun => self.lose_run(),
+        }
+        self.after()
+    }
+
+    fn break_loose(&mut self) {
+        self.tell(|| "from here on things go wrong".to_owned());
+        self.weather = self.drawn;
+        look(&self.world).weather = self.drawn;
+        coverage::panic_by(self.weather.has(Trouble::Panics).then(|| self.luck.part()));
+    }
+
+    fn choose(&mut self) -> Happening {
+        let met = |trouble, weight| if self.weather.has(trouble) { weight } else { 0 };
+        let Some(host) = &self.host else {
+            return self.luck.weighted(&[
+                (60, Happening::Start),
+                (20, Happening::Time),
+                (20 * u64::from(!self.old.is_empty()), Happening::OldWork),
+            ]);
+        };
+        let waiting = host.work.len().min(4) as u64;
+        let late = self.old.iter().map(|host| host.work.len()).sum::<usize>().min(3) as u64;
+        let choices = [
+            (if waiting == 0 { 300 } else { 80 }, Happening::Look),
+            (260 * waiting, Happening::Work),
+            (150 * late, Happening::OldWork),
+            (if waiting == 0 { 160 } else { 40 }, Happening::Time),
+            (90, Happening::Person),
+            (met(Trouble::Kill, 22), Happening::Doom),
+            (met(Trouble::Overlap, 5), Happening::TakeOver),
+            (met(Trouble::FullDisk, 4) + met(Trouble::BrokenDisk, 2), Happening::Disk),
+            (met(Trouble::Clock, 4), Happening::Clock),
+            (met(Trouble::Runs, 4), Happening::LoseRun),
+        ];
+        self.luck.weighted(&choices)
+    }
+
+    /// Who died is buried; then the auditor looks at what is there.
+    fn after(&mut self) -> Vec<String> {
+        if self.host.as_ref().is_some_and(|host| host.fate.is_dead()) {
+            self.bury();
+        }
+        let Some(host) = &self.host else {
+            return std::mem::take(&mut look(&self.world).wrongs);
+        };
+        let living: Vec<u64> = self.old.iter().map(|host| host.life).chain([host.life]).collect();
+        self.auditor.audit(&self.world, &living)
+    }
+
+    fn bury(&mut self) {
+        let Some(host) = self.host.take() else { return };
+        self.note_death(&host.fate);
+        let is_power = self.weather.has(Trouble::Power) && self.luck.in_thousand(400);
+        self.auditor.close();
+        look(&self.world).shims.forget(host.life);
+        drop(host);
+        if is_power {
+            self.tell(|| "the power is cut".to_owned());
+            for old in self.old.drain(..) {
+                old.fate.end();
+                look(&self.world).shims.forget(old.life);
+            }
+            self.device.disk().lose_power();
+            let mut world = look(&self.world);
+            let world = &mut *world;
+            world.shims.reboot(&mut world.forge, &mut world.luck);
+        } else {
+            self.tell(|| "the host is dead".to_owned());
+        }
+    }
+
+    fn note_death(&mut self, fate: &Fate) {
+        if let Some((Some(effect), point)) = fate.died_at() {
+            *self.deaths.entry((effect, point)).or_default() += 1;
+        }
+    }
+
+    fn start(&mut self) {
+        self.lives += 1;
+        let fate = Arc::new(Fate::default());
+        if self.weather.has(Trouble::Kill) && self.luck.in_thousand(100) {
+            fate.doom(Doom { passing: self.luck.below(12) as u32, effect: None, point: None });
+        }
+        let edited = self.weather.has(Trouble::Edits) && self.luck.in_thousand(200);
+        let pipeline = (!self.started || edited).then(|| {
+            let all = pipelines::all();
+            if edited { self.luck.one_of(&all).clone() } else { all[self.pipeline].clone() }
+        });
+        self.tell(|| format!("life {} begins", self.lives));
+        let begun = Host::start(Beginning {
+            number: self.number,
+            device: Arc::clone(&self.device),
+            world: self.world.clone(),
+            life: self.lives,
+            fate: fate.clone(),
+            pipeline,
+            tests_by_command: self.tests_by_command,
+            weather: self.drawn,
+        });
+        match begun {
+            Ok(host) if !fate.is_dead() => {
+                self.started = true;
+                self.host = Some(host);
+            }
+            Ok(host) => drop(host),
+            Err(error) => self.tell(|| format!("the start fails: {error}")),
+        }
+        if self.host.is_none() {
+            fate.end();
+            self.note_death(&fate);
+            self.auditor.close();
+            look(&self.world).shims.forget(self.lives);
+        }
+    }
+
+    fn heard(&mut self, error: &StoreError) {
+        self.tell(|| format!("the store says: {error}"));
+        if matches!(error, StoreError::Fatal(_))
+            && let Some(host) = &self.host
+        {
+            host.fate.end();
+        }
+    }
+
+    fn look(&mut self) {
+        let Some(host) = &mut self.host else { return };
+        let capacity = 1 + self.luck.below(4) as usize;
+        if let Err(error) = host.look(capacity) {
+            self.heard(&error);
+        }
+    }
+
+    fn work(&mut self) {
+        let Some(host) = &mut self.host else { return };
+        let piece = self.luck.below(host.work.len() as u64) as usize;
+        let Some(chosen) = host.work.get(piece) else { return };
+        let what = word(chosen);
+        look(&self.world).tell(|| what);
+        if let Err(error) = host.perform(piece) {
+            self.heard(&error);
+        }
+    }
+
+    fn old_work(&mut self) {
+        let Some(host) = self.old.iter_mut().find(|host| !host.work.is_empty()) else { return };
+        let what = word(&host.work[0]);
+        look(&self.world).tell(|| format!("the old host goes on: {what}"));
+        if let Err(error) = host.perform(0) {
+            self.tell(|| format!("the store says to the old host: {error}"));
+        }
+        for old in self.old.extract_if(.., |host| host.work.is_empty()) {
+            old.fate.end();
+            look(&self.world).shims.forget(old.life);
+        }
+    }
+
+    fn pass_time(&mut self) {
+        let asked = self.host.as_ref().and_then(|host| host.look_again);
+        let mut world = look(&self.world);
+        let now = world.now;
+        let wanted = asked.map(|at| at.0.saturating_add_signed(-world.skew).max(now));
+        let next = world.next_event();
+        let to = match world.luck.below(6) {
+            0 => now + world.luck.below(5_000),
+            1 => wanted.unwrap_or(now + 5_000),
+            2 => next.unwrap_or(now + 60_000),
+            _ => [next, wanted].into_iter().flatten().min().unwrap_or(now + 1_000),
+        };
+        world.pass_time(to);
+    }
+
+    /// The host shall die: anywhere, or at a chosen point of a chosen effect.
+    fn doom(&mut self) {
+        let Some(host) = self.host.as_ref().filter(|host| !host.fate.is_doomed()) else { return };
+        let doom = match self.luck.below(3) {
+            0 => Doom { passing: self.luck.below(40) as u32, effect: None, point: None },
+            1 => Doom {
+                passing: 0,
+                effect: Some(*self.luck.one_of(&EFFECTS)),
+                point: Some(*self.luck.one_of(&Point::ALL)),
+            },
+            _ => Doom { passing: self.luck.below(3) as u32, effect: Some(*self.luck.one_of(&EFFECTS)), point: None },
+        };
+        host.fate.doom(doom);
+    }
+
+    fn take_over(&mut self) {
+        if let Some(host) = self.host.take().filter(|host| !host.fate.is_dead()) {
+            self.tell(|| "another host takes over, and the old one does not know".to_owned());
+            host.fate.spare();
+            self.old.push(host);
+            self.start();
+            self.old.retain(|old| !old.work.is_empty());
+        }
+    }
+
+    fn sicken(&mut self) {
+        let is_full = self.weather.has(Trouble::FullDisk) && self.luck.in_thousand(700);
+        let failing = if self.weather.has(Trouble::BrokenDisk) && !is_full { self.luck.below(3_000) } else { 0 };
+        let mut disk = self.device.disk();
+        disk.illness = if disk.illness.is_full || disk.illness.failing > 0 {
+            Illness::default()
+        } else {
+            Illness { is_full, failing }
+        };
+        let illness = disk.illness;
+        drop(disk);
+        self.tell(|| format!("the disk: {illness:?}"));
+    }
+
+    fn lose_run(&self) {
+        let mut world = look(&self.world);
+        let world = &mut *world;
+        let live: Vec<_> = world.shims.live().map(|(run, _)| run).collect();
+        if !live.is_empty() {
+            let run = *world.luck.one_of(&live);
+            world.tell(|| format!("the shim of run {run} is killed"));
+            world.shims.lose(run, &mut world.forge, &mut world.luck);
+        }
+    }
+
+    /// Only the host still dies, again and again, while everybody else does what he can: so it dies deep in the way too.
+    fn drizzle(&mut self) -> Vec<String> {
+        self.tell(|| "from here on only the host dies".to_owned());
+        coverage::panic_by(None);
+        self.device.disk().illness = Illness::default();
+        let left = |weather: Weather, trouble| if self.drawn.has(trouble) { weather.with(trouble) } else { weather };
+        self.weather = [Trouble::Kill, Trouble::Power, Trouble::LateLanding].into_iter().fold(Weather::calm(), left);
+        look(&self.world).weather = self.weather;
+        if !self.weather.has(Trouble::Kill) {
+            return Vec::new();
+        }
+        for _ in 0..DRIZZLE {
+            if self.luck.in_thousand(300) {
+                self.doom();
+            }
+            let wrongs = self.round(&mut 0);
+            if !wrongs.is_empty() {
+                return wrongs;
+            }
+            if self.is_at_rest() {
+                break;
+            }
+        }
+        Vec::new()
+    }
+
+    /// Nothing goes wrong any more: everything that can finish must.
+    fn come_to_rest(&mut self) -> Vec<String> {
+        let wrongs = self.drizzle();
+        if !wrongs.is_empty() {
+            return wrongs;
+        }
+        self.tell(|| "from here on nothing goes wrong".to_owned());
+        self.weather = Weather::calm();
+        for old in self.old.drain(..) {
+            old.fate.end();
+            look(&self.world).shims.forget(old.life);
+        }
+        {
+            let mut world = look(&self.world);
+            world.weather = Weather::calm();
+            world.forge.conflicts = false;
+            world.land(true);
+        }
+        if let Some(host) = &self.host {
+            host.fate.spare();
+        }
+        let mut idle = 0;
+        for _ in 0..ROUNDS {
+            let wrongs = self.round(&mut idle);
+            if !wrongs.is_empty() {
+                return wrongs;
+            }
+            if self.is_at_rest() {
+                return self.auditor.settle_accounts(&self.world);
+            }
+            if idle > IDLE {
+                break;
+            }
+        }
+        let tasks = self.auditor.standing().filter(|task| task.end().is_none());
+        let stands =
+            tasks.map(|task| format!("task {} at {} {:?}", task.id, task.position.stage, task.position.activity));
+        vec![format!("it does not come to an end: {}", stands.collect::<Vec<_>>().join("; "))]
+    }
+
+    fn is_at_rest(&self) -> bool {
+        let Some(host) = &self.host else { return false };
+        let settled = self.auditor.standing().all(|task| task.end().is_some());
+        let nothing_waits = host.store.pending_deliveries(1).is_ok_and(|waiting| waiting.is_empty());
+        let jobs = host.store.jobs(&crate::host::LIMITS, look(&self.world).clock(), 1);
+        let all_closed = jobs.is_ok_and(|jobs| jobs.iter().all(|job| job.state == "done" || job.state == "cancelled"));
+        settled && nothing_waits && all_closed && host.work.is_empty()
+    }
+
+    fn round(&mut self, idle: &mut u64) -> Vec<String> {
+        if self.host.is_none() {
+            self.steps += 1;
+            self.start();
+            return self.after();
+        }
+        self.steps += 1;
+        self.look();
+        let wrongs = self.after();
+        if !wrongs.is_empty() {
+            return wrongs;
+        }
+        let found = self.host.as_ref().map_or(0, |host| host.work.len());
+        while self.host.as_ref().is_some_and(|host| !host.work.is_empty()) {
+            self.steps += 1;
+            self.work();
+            let wrongs = self.after();
+            if !wrongs.is_empty() {
+                return wrongs;
+            }
+        }
+        if found == 0 {
+            let before = look(&self.world).now;
+            if let Some(host) = &self.host {
+                people::help(&self.world, &host.store);
+            }
+            let asked = self.host.as_ref().and_then(|host| host.look_again);
+            let mut world = look(&self.world);
+            let wanted = asked.map(|at| at.0.saturating_add_signed(-world.skew)).filter(|at| *at > world.now);
+            let next = world.next_event();
+            let to = [next, wanted].into_iter().flatten().min();
+            world.pass_time(to.unwrap_or(before + 1));
+            *idle = if to.is_some() { 0 } else { *idle + 1 };
+        } else {
+            *idle = 0;
+        }
+        self.after()
+    }
+
+    fn end(mut self, wrongs: Vec<String>) -> Outcome {
+        if let Some(host) = &self.host {
+            host.fate.end();
+        }
+        self.auditor.close();
+        self.host = None;
+        self.old.clear();
+        Device::unplug(self.number);
+        let ended = self.auditor.standing().filter(|task| task.end() == Some(domain::task::Terminality::Done)).count();
+        let all = self.auditor.standing().count();
+        let given_up =
+            look(&self.world).people.given_up.iter().map(|(kind, times)| (format!("{kind:?}"), *times)).collect();
+        Outcome {
+            steps: self.steps,
+            wrongs,
+            story: look(&self.world).story(),
+            weather: self.drawn,
+            coverage: Coverage::take(std::mem::take(&mut self.deaths)),
+            done: (ended as u64, all as u64),
+            given_up,
+        }
+    }
+}
