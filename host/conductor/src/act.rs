@@ -28,7 +28,10 @@ impl Conductor {
             Ok(RunState::Live { pid }) => return self.adopt(claim, pid),
             Ok(RunState::Ended(_) | RunState::Lost) => return self.finish(claim),
             Ok(RunState::Absent | RunState::Prepared) => {}
-            Err(error) => return self.look_later(Work::Perform(Box::new(claim.clone())), &error),
+            Err(error) => {
+                self.look_later(Work::Perform(Box::new(claim.clone())), &error);
+                return Ok(());
+            }
         }
         let Some(forge) = self.forge(&claim.task.project) else {
             return self.answer_infra(claim, step, "the project is not configured on this host any more");

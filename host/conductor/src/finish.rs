@@ -32,7 +32,10 @@ impl Conductor {
                 return Ok(());
             }
             Ok(RunState::Lost | RunState::Absent | RunState::Prepared) => None,
-            Err(error) => return self.look_later(Work::Finish(Box::new(claim.clone())), &error),
+            Err(error) => {
+                self.look_later(Work::Finish(Box::new(claim.clone())), &error);
+                return Ok(());
+            }
         };
         let mut row = self.outside.store.run(run)?;
         if let Some(record) = &record {

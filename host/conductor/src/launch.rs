@@ -27,7 +27,10 @@ impl Conductor {
         let run = run_of(claim.job.id);
         let found = match self.outside.runs.inspect(run) {
             Ok(found) => found,
-            Err(error) => return self.look_later(Work::Perform(Box::new(claim.clone())), &error),
+            Err(error) => {
+                self.look_later(Work::Perform(Box::new(claim.clone())), &error);
+                return Ok(());
+            }
         };
         match found {
             RunState::Live { pid } => self.adopt(claim, pid),
@@ -156,15 +159,17 @@ impl Conductor {
             Ok(RunState::Absent | RunState::Prepared) => self.run_failed_to_start(claim, &failure.to_string()),
             Ok(RunState::Live { pid }) => self.adopt(claim, pid),
             Ok(RunState::Ended(_) | RunState::Lost) => self.finish(claim),
-            Err(error) => self.look_later(Work::Perform(Box::new(claim.clone())), &error),
+            Err(error) => {
+                self.look_later(Work::Perform(Box::new(claim.clone())), &error);
+                Ok(())
+            }
         }
     }
 
     /// How the run stands is not known: it may live, so the claim is kept and nothing is decided.
-    pub(crate) fn look_later(&self, work: Work, error: &LaunchError) -> Result<(), StoreError> {
+    pub(crate) fn look_later(&self, work: Work, error: &LaunchError) {
         tracing::warn!(%error, ?work, "a run cannot be looked at");
         self.try_later(work);
-        Ok(())
     }
 
     /// B8: nothing is launched for an item that is gone. True: the task was told.

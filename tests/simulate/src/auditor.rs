@@ -39,6 +39,8 @@ pub struct Auditor {
     device: Arc<Device>,
     number: u64,
     reader: Option<(Connection, Arc<Fate>)>,
+    /// The project's pipeline, with its digest.
+    pipeline: Option<(String, Pipeline)>,
     shadows: BTreeMap<TaskId, Shadow>,
     jobs: BTreeMap<u64, Claimed>,
     leases: BTreeMap<String, (u64, Option<TaskId>)>,
@@ -70,6 +72,7 @@ impl Auditor {
             device,
             number,
             reader: None,
+            pipeline: None,
             shadows: BTreeMap::new(),
             jobs: BTreeMap::new(),
             leases: BTreeMap::new(),
@@ -124,12 +127,7 @@ impl Auditor {
         self.nothing_is_lost(&moment, wrongs)?;
         // Before the shadows move on: what was done outside was done as things stood then.
         self.outside_is_fenced(&look(world), wrongs);
-        let pipeline: Option<Pipeline> = moment
-            .prepare_cached("SELECT pipeline FROM project")?
-            .query_map([], |row| row.get::<_, String>(0))?
-            .next()
-            .transpose()?
-            .map(|text| json(&text));
+        self.read_pipeline(&moment)?;
         let mut changed = Vec::new();
         let mut versions = moment.prepare_cached("SELECT id, version FROM task ORDER BY id")?;
         let mut rows = versions.query([])?;
@@ -145,11 +143,21 @@ impl Auditor {
             }
         }
         for id in changed {
-            self.follow(&moment, id, pipeline.as_ref(), world, wrongs)?;
+            self.follow(&moment, id, world, wrongs)?;
         }
         self.leases(&moment, wrongs)?;
         self.jobs(&moment, living, wrongs)?;
         self.tasks(&look(world), wrongs);
+        Ok(())
+    }
+
+    fn read_pipeline(&mut self, sql: &Connection) -> Found {
+        let mut query = sql.prepare_cached("SELECT digest FROM project")?;
+        let digest = query.query_map([], |row| row.get::<_, String>(0))?.next().transpose()?;
+        if let Some(digest) = digest.filter(|digest| self.pipeline.as_ref().is_none_or(|(known, _)| known != digest)) {
+            let text = sql.query_row("SELECT pipeline FROM project", [], |row| row.get::<_, String>(0))?;
+            self.pipeline = Some((digest, json(&text)));
+        }
         Ok(())
     }
 
@@ -178,7 +186,7 @@ impl Auditor {
         let disk = self.device.disk();
         for digest in named {
             let bytes = disk.bytes(&format!("blobs/{}/{digest}", &digest[..2]));
-            if !bytes.is_some_and(|bytes| Digest::of(bytes).as_str() == digest) {
+            if bytes.is_none_or(|bytes| Digest::of(bytes).as_str() != digest) {
                 wrongs.push(format!("the blob {digest} is named and is not on the disk"));
             }
         }
@@ -189,7 +197,7 @@ impl Auditor {
         for merge in &world.forge.merges[self.merges..] {
             let Some(mark) = merge.mark else { continue };
             let task = self.shadows.get(&mark.task).map(|shadow| &shadow.task);
-            if !task.is_some_and(|task| task.validated.as_ref() == Some(&merge.commit)) {
+            if task.is_none_or(|task| task.validated.as_ref() != Some(&merge.commit)) {
                 wrongs.push(format!("{mark} merged {}, which was not validated", merge.commit));
             }
             if !self.leases.values().any(|(_, holder)| *holder == Some(mark.task)) {
@@ -231,14 +239,7 @@ impl Auditor {
     }
 
     /// Folds what is new of a task, step by step.
-    fn follow(
-        &mut self,
-        sql: &Connection,
-        id: TaskId,
-        pipeline: Option<&Pipeline>,
-        world: &Shared,
-        wrongs: &mut Vec<String>,
-    ) -> Found {
+    fn follow(&mut self, sql: &Connection, id: TaskId, world: &Shared, wrongs: &mut Vec<String>) -> Found {
         let (seed, body) = sql
             .prepare_cached("SELECT seed, body FROM task WHERE id = ?1")?
             .query_row(params![id.0.cast_signed()], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))?;
@@ -281,7 +282,7 @@ impl Auditor {
                     cut(&told)
                 )
             });
-            for wrong in tally(shadow, &entries, pipeline, &world) {
+            for wrong in tally(shadow, &entries, self.pipeline.as_ref().map(|(_, pipeline)| pipeline), &world) {
                 look_at(Some(wrong));
             }
         }
