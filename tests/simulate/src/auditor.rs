@@ -6,18 +6,20 @@ use std::sync::Arc;
 
 use domain::effect::JobClass;
 use domain::entry::Entry;
-use domain::event::{Answer, Event, Intent, RunOutcome};
+use domain::event::{Event, Intent};
 use domain::ids::{Actor, Digest, Epoch, FenceToken, LeaseName, RunId, StepName, TaskId, Version};
-use domain::pipeline::{Pipeline, StepKind};
+use domain::pipeline::Pipeline;
 use domain::task::{Activity, Task, Terminality};
 use rusqlite::{Connection, OpenFlags, params};
 
+use self::rules::{comments, cost_the_developer, cut, is_in_main, left_its_end, moved_by_the_late, sleeps_over, tally};
 use crate::fate::Fate;
 use crate::host::{DATABASE, LIMITS};
-use crate::people::{self, STRANGER};
 use crate::shims::{SHIP, STAGE};
 use crate::vfs::{self, Device};
 use crate::world::{Shared, World, look};
+
+mod rules;
 
 /// A task as its entries make it.
 struct Shadow {
@@ -39,6 +41,8 @@ pub struct Auditor {
     device: Arc<Device>,
     number: u64,
     reader: Option<(Connection, Arc<Fate>)>,
+    /// The project's pipeline, with its digest.
+    pipeline: Option<(String, Pipeline)>,
     shadows: BTreeMap<TaskId, Shadow>,
     jobs: BTreeMap<u64, Claimed>,
     leases: BTreeMap<String, (u64, Option<TaskId>)>,
@@ -70,6 +74,7 @@ impl Auditor {
             device,
             number,
             reader: None,
+            pipeline: None,
             shadows: BTreeMap::new(),
             jobs: BTreeMap::new(),
             leases: BTreeMap::new(),
@@ -124,12 +129,7 @@ impl Auditor {
         self.nothing_is_lost(&moment, wrongs)?;
         // Before the shadows move on: what was done outside was done as things stood then.
         self.outside_is_fenced(&look(world), wrongs);
-        let pipeline: Option<Pipeline> = moment
-            .prepare_cached("SELECT pipeline FROM project")?
-            .query_map([], |row| row.get::<_, String>(0))?
-            .next()
-            .transpose()?
-            .map(|text| json(&text));
+        self.read_pipeline(&moment)?;
         let mut changed = Vec::new();
         let mut versions = moment.prepare_cached("SELECT id, version FROM task ORDER BY id")?;
         let mut rows = versions.query([])?;
@@ -145,11 +145,21 @@ impl Auditor {
             }
         }
         for id in changed {
-            self.follow(&moment, id, pipeline.as_ref(), world, wrongs)?;
+            self.follow(&moment, id, world, wrongs)?;
         }
         self.leases(&moment, wrongs)?;
         self.jobs(&moment, living, wrongs)?;
         self.tasks(&look(world), wrongs);
+        Ok(())
+    }
+
+    fn read_pipeline(&mut self, sql: &Connection) -> Found {
+        let mut query = sql.prepare_cached("SELECT digest FROM project")?;
+        let digest = query.query_map([], |row| row.get::<_, String>(0))?.next().transpose()?;
+        if let Some(digest) = digest.filter(|digest| self.pipeline.as_ref().is_none_or(|(known, _)| known != digest)) {
+            let text = sql.query_row("SELECT pipeline FROM project", [], |row| row.get::<_, String>(0))?;
+            self.pipeline = Some((digest, json(&text)));
+        }
         Ok(())
     }
 
@@ -178,7 +188,7 @@ impl Auditor {
         let disk = self.device.disk();
         for digest in named {
             let bytes = disk.bytes(&format!("blobs/{}/{digest}", &digest[..2]));
-            if !bytes.is_some_and(|bytes| Digest::of(bytes).as_str() == digest) {
+            if bytes.is_none_or(|bytes| Digest::of(bytes).as_str() != digest) {
                 wrongs.push(format!("the blob {digest} is named and is not on the disk"));
             }
         }
@@ -189,7 +199,7 @@ impl Auditor {
         for merge in &world.forge.merges[self.merges..] {
             let Some(mark) = merge.mark else { continue };
             let task = self.shadows.get(&mark.task).map(|shadow| &shadow.task);
-            if !task.is_some_and(|task| task.validated.as_ref() == Some(&merge.commit)) {
+            if task.is_none_or(|task| task.validated.as_ref() != Some(&merge.commit)) {
                 wrongs.push(format!("{mark} merged {}, which was not validated", merge.commit));
             }
             if !self.leases.values().any(|(_, holder)| *holder == Some(mark.task)) {
@@ -231,14 +241,7 @@ impl Auditor {
     }
 
     /// Folds what is new of a task, step by step.
-    fn follow(
-        &mut self,
-        sql: &Connection,
-        id: TaskId,
-        pipeline: Option<&Pipeline>,
-        world: &Shared,
-        wrongs: &mut Vec<String>,
-    ) -> Found {
+    fn follow(&mut self, sql: &Connection, id: TaskId, world: &Shared, wrongs: &mut Vec<String>) -> Found {
         let (seed, body) = sql
             .prepare_cached("SELECT seed, body FROM task WHERE id = ?1")?
             .query_row(params![id.0.cast_signed()], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))?;
@@ -281,7 +284,7 @@ impl Auditor {
                     cut(&told)
                 )
             });
-            for wrong in tally(shadow, &entries, pipeline, &world) {
+            for wrong in tally(shadow, &entries, self.pipeline.as_ref().map(|(_, pipeline)| pipeline), &world) {
                 look_at(Some(wrong));
             }
         }
@@ -441,142 +444,4 @@ impl Auditor {
             Err(error) => vec![format!("the database cannot be read: {error}")],
         }
     }
-}
-
-fn comments(sql: &Connection, world: &World) -> Result<Vec<String>, rusqlite::Error> {
-    let mut wrongs = Vec::new();
-    let mut query = sql
-        .prepare("SELECT t.work_item, j.id FROM job j JOIN task t ON t.id = j.task WHERE j.effect = 'post-comment'")?;
-    let jobs = query.query_map([], |row| Ok((row.get::<_, String>(0)?, number(row, 1)?)))?;
-    let jobs = jobs.collect::<Result<Vec<_>, _>>()?;
-    for ((item, key), times) in &world.cards.comments {
-        let is_job = jobs.iter().any(|(of, id)| of == item.as_str() && *key == format!("gatewright-job-{id}"));
-        if !is_job && !key.starts_with("gatewright-refusal-") {
-            wrongs.push(format!("the comment {key} at {item} belongs to no job"));
-        }
-        if *times != 1 {
-            wrongs.push(format!("the comment {key} at {item} is there {times} times"));
-        }
-    }
-    let told = "SELECT j.id, t.work_item FROM event e JOIN job j ON j.id = e.job JOIN task t ON t.id = e.task
-        WHERE e.kind = 'aftermath-ended' AND j.effect = 'post-comment' AND e.body LIKE '%\"note\":\"commented:%'";
-    let mut query = sql.prepare(told)?;
-    let rows = query.query_map([], |row| Ok((number(row, 0)?, row.get::<_, String>(1)?)))?;
-    for row in rows {
-        let (job, item) = row?;
-        let key = format!("gatewright-job-{job}");
-        if !world.cards.comments.keys().any(|(of, external)| of.as_str() == item && *external == key) {
-            wrongs.push(format!("the host says that it wrote the comment {key}, and it is not there"));
-        }
-    }
-    Ok(wrongs)
-}
-
-fn cut(text: &str) -> String {
-    text.chars().take(220).collect()
-}
-
-fn left_its_end(before: &Task, after: &Task) -> Option<String> {
-    (before.end().is_some() && before.position != after.position)
-        .then(|| format!("it left its end for {} {}", after.position.stage, after.position.activity.name()))
-}
-
-/// What belongs to an activity that was left moves nothing; a late run only tells what it cost.
-fn moved_by_the_late(before: &Task, event: &Event, entries: &[Entry]) -> Option<String> {
-    let epoch = event.epoch()?;
-    let only_costs = entries.iter().all(|entry| matches!(entry, Entry::RunEnded { .. }));
-    (epoch != before.epoch && !only_costs)
-        .then(|| format!("a {} of epoch {epoch} moved it in epoch {}", event.name(), before.epoch))
-}
-
-fn cost_the_developer(before: &Task, after: &Task, event: &Event, entries: &[Entry]) -> Option<String> {
-    let is_infra = matches!(
-        event,
-        Event::StepAnswered { answer: Answer::Infra { .. }, .. }
-            | Event::RunEnded { outcome: RunOutcome::Undelivered { .. } | RunOutcome::OverBudget { .. }, .. }
-            | Event::Panicked { .. }
-            | Event::TimerFired { .. }
-            | Event::LeaseGranted { .. }
-            | Event::Woken { .. }
-    );
-    if !is_infra {
-        return None;
-    }
-    if entries.iter().any(|entry| matches!(entry, Entry::DeveloperRetrySpent)) {
-        return Some(format!("a {} of the infrastructure's cost the developer a retry", event.name()));
-    }
-    let is_answer = !matches!(event, Event::TimerFired { .. } | Event::Woken { .. });
-    let is_back = after.position.stage != before.position.stage && after.end().is_none() && !before.stop_requested;
-    (is_answer && is_back)
-        .then(|| format!("a {} of the infrastructure's moved it to {}", event.name(), after.position.stage))
-}
-
-/// What is counted over all of a task's steps.
-fn tally(shadow: &mut Shadow, entries: &[Entry], pipeline: Option<&Pipeline>, world: &World) -> Vec<String> {
-    let mut wrongs = Vec::new();
-    for entry in entries {
-        match entry {
-            Entry::RunEnded { run, .. } => {
-                if shadow.ended_runs.contains(run) {
-                    wrongs.push(format!("the end of run {run} was counted twice"));
-                }
-                shadow.ended_runs.push(*run);
-            }
-            Entry::StepAnswered { step, answer, .. } if answer == "pass" || answer == "not-applicable" => {
-                let stage = &shadow.task.position.stage;
-                let is_gate = pipeline
-                    .and_then(|pipeline| {
-                        pipeline
-                            .stages()
-                            .iter()
-                            .filter_map(|stage| stage.edge.as_ref())
-                            .find_map(|edge| edge.steps.iter().find(|candidate| candidate.name == *step))
-                    })
-                    .is_some_and(|found| matches!(found.kind, StepKind::Gate { .. }));
-                let passes = shadow.passes.entry(step.clone()).or_default();
-                *passes += 1;
-                let said = world.judges.passed.get(&(shadow.task.id, step.clone())).copied().unwrap_or(0);
-                if is_gate && *passes > said {
-                    wrongs.push(format!(
-                        "{step} (now in {stage}) passed {passes} times, and its gate said so {said} times"
-                    ));
-                }
-            }
-            Entry::IntentTaken { intent, actor, .. } => {
-                let taken = shadow.taken.entry((*intent, actor.clone())).or_default();
-                *taken += 1;
-                let key = (shadow.task.work_item.clone(), *intent, actor.clone());
-                let wanted = world.people.wanted.get(&key).copied().unwrap_or(0);
-                if *taken > wanted {
-                    wrongs.push(format!("{intent:?} of {actor} was taken {taken} times, and wanted {wanted} times"));
-                }
-                let decides = matches!(intent, Intent::Approve | Intent::Reject | Intent::ConfirmDeploy);
-                if decides && *actor == Actor::Person(STRANGER.to_owned()) {
-                    wrongs.push(format!("{intent:?} was taken from {actor}, who may not decide"));
-                }
-            }
-            _ => {}
-        }
-    }
-    wrongs
-}
-
-fn is_in_main(task: &Task, world: &World) -> Option<String> {
-    let Some(validated) = &task.validated else {
-        return Some(format!("task {} is done, and no commit of it was validated", task.id));
-    };
-    let inside = world.forge.is_ancestor(validated, &world.forge.base_head()).unwrap_or(false);
-    (!inside).then(|| format!("task {} is done, and {validated} is not in main", task.id))
-}
-
-/// A fact that was acknowledged after the gate was last asked, and that the task says it waits for.
-fn sleeps_over(task: &Task, world: &World) -> Option<String> {
-    let Activity::Waiting { step: Some(step), wake, .. } = &task.position.activity else { return None };
-    let asked = world.judges.asked.get(&task.id).filter(|asked| asked.step == *step && asked.head == task.head)?;
-    let slept = wake.iter().find(|kind| {
-        let Some(subject) = people::subject(task, *kind) else { return false };
-        let key = (subject, *kind);
-        world.cards.wakes.get(&key).copied().unwrap_or(0) > asked.wakes.get(&key).copied().unwrap_or(0)
-    })?;
-    Some(format!("task {} sleeps at {step} over a fact of {slept} that arrived after it was asked", task.id))
 }

@@ -105,7 +105,9 @@ impl Command {
             }
             Self::One { seed, steps, only } => {
                 let outcome = play(Plan { seed, steps, weather: only.map(Weather::of_bits), aloud: true });
-                outcome.wrongs.iter().for_each(|wrong| say(&format!("WRONG: {wrong}")));
+                for wrong in &outcome.wrongs {
+                    say(&format!("WRONG: {wrong}"));
+                }
                 outcome.wrongs.is_empty()
             }
             Self::Mutants { seeds, names } => mutants::run(seeds, &names),
@@ -114,7 +116,7 @@ impl Command {
 }
 
 fn many(plan: Plan, seeds: u64, manner: Manner) -> bool {
-    #[expect(clippy::disallowed_methods, reason = "the speed of the simulator itself, which no seed sees")]
+    // The speed of the simulator itself: no seed sees it.
     let begun = Instant::now();
     let (mut steps, mut done, mut tasks) = (0, 0, 0);
     let mut coverage = Coverage::default();
@@ -147,7 +149,9 @@ fn many(plan: Plan, seeds: u64, manner: Manner) -> bool {
     let seconds = begun.elapsed().as_secs_f64();
     let speed = steps as f64 / seconds;
     say(&format!("{steps} steps in {seconds:.1} s: {speed:.0} a second; {done} of {tasks} tasks done"));
-    given_up.iter().for_each(|(why, times)| say(&format!("given up at the end, {why}: {times}")));
+    for (why, times) in &given_up {
+        say(&format!("given up at the end, {why}: {times}"));
+    }
     for (kind, (first, times)) in &failures {
         say(&format!("FAILED {times} times, first by seed {first}: {kind}"));
     }

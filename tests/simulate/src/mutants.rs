@@ -149,7 +149,9 @@ fn write_if_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
 pub fn run(seeds: u64, names: &[String]) -> bool {
     match look_for_all(seeds, names) {
         Ok(missed) => {
-            missed.iter().for_each(|name| say(&format!("NOT FOUND: {name}")));
+            for name in &missed {
+                say(&format!("NOT FOUND: {name}"));
+            }
             missed.is_empty()
         }
         Err(why) => {

@@ -68,7 +68,9 @@ pub fn shorten(failure: &Failure) {
             .for_each(|line| say(&format!("  {}", line.chars().take(200).collect::<String>())));
     }
     let wrongs = shortest.as_ref().map_or(&failure.wrongs, |outcome| &outcome.wrongs);
-    wrongs.iter().for_each(|wrong| say(&format!("WRONG: {wrong}")));
+    for wrong in wrongs {
+        say(&format!("WRONG: {wrong}"));
+    }
     let count = if steps == STEPS { String::new() } else { format!(" --steps {steps}") };
     let only = if weather == Weather::calm() { "nothing".to_owned() } else { troubles(weather) };
     say(&format!("again: cargo run --release -p simulate -- --seed {seed}{count} --only {only}\n"));

@@ -7,16 +7,15 @@
 
 #![expect(unsafe_code, reason = "SQLite's VFS is a table of C functions")]
 
-use std::collections::BTreeMap;
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError};
+use std::sync::{Arc, Once};
 
 use rusqlite::ffi;
 
+pub use self::device::Device;
+use self::device::{find, lock};
 use crate::disk::{Disk, Trouble};
 use crate::fate::{Fate, Point};
-use crate::luck::Luck;
 
 /// The name under which SQLite knows the VFS.
 pub const NAME: &str = "simulated";
@@ -24,85 +23,7 @@ pub const NAME: &str = "simulated";
 /// As SQLite's own VFS for Unix says.
 const SECTOR: c_int = 4096;
 
-/// What connections to one disk share.
-pub struct Device {
-    /// The files.
-    pub disk: Mutex<Disk>,
-    lives: Mutex<BTreeMap<u64, Arc<Fate>>>,
-    locks: Mutex<Locks>,
-}
-
-/// Who locks what. A handle is known by its number.
-#[derive(Default)]
-struct Locks {
-    handles: u64,
-    /// Level of each handle's lock, by file.
-    files: BTreeMap<String, Vec<(u64, c_int, Arc<Fate>)>>,
-    indexes: BTreeMap<String, Index>,
-}
-
-/// A WAL's index.
-#[derive(Default)]
-struct Index {
-    regions: Vec<Box<[u8]>>,
-    /// Regions that dead connections may still point at.
-    abandoned: Vec<Box<[u8]>>,
-    users: Vec<(u64, Arc<Fate>)>,
-    /// Slot, handle, exclusive?
-    slots: Vec<(c_int, u64, bool, Arc<Fate>)>,
-}
-
-static DEVICES: Mutex<BTreeMap<u64, Arc<Device>>> = Mutex::new(BTreeMap::new());
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-impl Device {
-    /// A device of this disk, known to SQLite until it is unplugged.
-    pub fn plug(number: u64, disk: Disk) -> Arc<Self> {
-        register();
-        let device = Arc::new(Self { disk: Mutex::new(disk), lives: Mutex::default(), locks: Mutex::default() });
-        lock(&DEVICES).insert(number, Arc::clone(&device));
-        device
-    }
-
-    /// Forgets it. Connections to it must be closed before.
-    pub fn unplug(number: u64) {
-        lock(&DEVICES).remove(&number);
-    }
-
-    /// Whose writes go by which fate.
-    pub fn live(&self, life: u64, fate: &Arc<Fate>) {
-        lock(&self.lives).insert(life, Arc::clone(fate));
-    }
-
-    /// The disk.
-    pub fn disk(&self) -> MutexGuard<'_, Disk> {
-        lock(&self.disk)
-    }
-
-    /// Where a life finds a file.
-    pub fn path(number: u64, life: u64, file: &str) -> String {
-        format!("/{number}/{life}/{file}")
-    }
-}
-
-/// Where SQLite's nameless temporary files lie: no life's, and on no disk that anybody loses.
-const SCRATCH: u64 = 0;
-
-fn find(path: &str) -> Option<(Arc<Device>, Arc<Fate>, String)> {
-    if path.is_empty() {
-        static NAMES: AtomicU64 = AtomicU64::new(1);
-        let device = lock(&DEVICES).get(&SCRATCH).cloned()?;
-        let fate = lock(&device.lives).get(&0).cloned()?;
-        return Some((device, fate, format!("temporary-{}", NAMES.fetch_add(1, Ordering::Relaxed))));
-    }
-    let mut parts = path.trim_start_matches('/').splitn(3, '/');
-    let device = lock(&DEVICES).get(&parts.next()?.parse().ok()?).cloned()?;
-    let fate = lock(&device.lives).get(&parts.next()?.parse().ok()?).cloned()?;
-    Some((device, fate, parts.next()?.to_owned()))
-}
+mod device;
 
 /// An open file.
 struct Open {
@@ -368,7 +289,7 @@ unsafe extern "C" fn lock_index(file: *mut ffi::sqlite3_file, first: c_int, coun
 }
 
 unsafe extern "C" fn barrier(_file: *mut ffi::sqlite3_file) {
-    std::sync::atomic::fence(Ordering::SeqCst);
+    std::sync::atomic::fence(std::sync::atomic::Ordering::SeqCst);
 }
 
 unsafe extern "C" fn unmap_index(file: *mut ffi::sqlite3_file, _delete: c_int) -> c_int {
@@ -527,9 +448,6 @@ fn register() {
         };
         // Known for the whole life of the process, as SQLite wants it.
         unsafe { ffi::sqlite3_vfs_register(Box::into_raw(Box::new(vfs)), 0) };
-        let locks = Mutex::default();
-        let scratch = Device { disk: Mutex::new(Disk::new(Luck::new(0))), lives: Mutex::default(), locks };
-        scratch.live(0, &Arc::default());
-        lock(&DEVICES).insert(SCRATCH, Arc::new(scratch));
+        device::scratch();
     });
 }
