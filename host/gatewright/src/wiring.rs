@@ -171,7 +171,7 @@ fn check_settings(sandbox: &Sandbox, file: &ProjectFile, flaws: &mut PluginFlaws
                 flaws.failed.push(format!("{source}: {what} cannot be checked: {cause}: {message}"));
             }
             Err(Failure::GiveUp { message }) => {
-                flaws.failed.push(format!("{source}: {what} cannot be checked: {message}"))
+                flaws.failed.push(format!("{source}: {what} cannot be checked: {message}"));
             }
         }
     }

@@ -43,6 +43,16 @@ impl WorldForge {
     }
 }
 
+impl WorldForge {
+    fn act_here<T>(
+        &self,
+        what: &str,
+        body: impl FnOnce(&mut crate::world::World) -> Result<T, ForgeError>,
+    ) -> Result<T, ForgeError> {
+        self.0.act_here(what, body).map_err(infra)?
+    }
+}
+
 impl Sight for WorldForge {
     fn branch_head(&self, branch: &BranchName) -> Result<Option<CommitId>, ForgeError> {
         self.see(|forge| forge.head(branch))
@@ -115,7 +125,7 @@ impl Forge for WorldForge {
 
     fn prepare_clone(&self, request: &CloneRequest) -> Result<PreparedClone, ForgeError> {
         let (key, asked) = (request.key, request.clone());
-        self.act(&format!("the clone {key} is made ready"), move |world| {
+        self.act_here(&format!("the clone {key} is made ready"), move |world| {
             if let Some((run, _)) = world.shims.live().find(|(_, shim)| shim.clone == key) {
                 world.wrongs.push(format!("the clone {key} is made ready while run {run} lives in it"));
             }
@@ -130,14 +140,14 @@ impl Forge for WorldForge {
     }
 
     fn remove_clone(&self, key: CloneKey) -> Result<(), ForgeError> {
-        self.act(&format!("the clone {key} is removed"), move |world| {
+        self.act_here(&format!("the clone {key} is removed"), move |world| {
             world.forge.clones.remove(&key);
             Ok(())
         })
     }
 
     fn remove_clones(&self, task: TaskId) -> Result<(), ForgeError> {
-        self.act(&format!("the clones of task {task} are removed"), move |world| {
+        self.act_here(&format!("the clones of task {task} are removed"), move |world| {
             if let Some((run, _)) = world.shims.live().find(|(_, shim)| shim.clone.task == task) {
                 world.wrongs.push(format!("the clones of task {task} are removed while its run {run} lives"));
             }

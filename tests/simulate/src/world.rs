@@ -225,6 +225,27 @@ impl Outlet {
             self.send_off(what, deed);
             return Err(Silence::Dead);
         }
+        self.carry_out(what, deed)
+    }
+
+    /// As [`Self::act`], on this machine's own disk: what a dead host's last child does there ends before another host begins,
+    /// which waits for it at the host's lock.
+    pub fn act_here<T>(&self, what: &str, deed: impl FnOnce(&mut World) -> T) -> Result<T, Silence> {
+        if self.fate.is_dead() {
+            return Err(Silence::Dead);
+        }
+        if self.fate.pass(Point::BeforeOutside) {
+            let mut world = look(&self.world);
+            if world.luck.in_thousand(500) {
+                world.tell(|| format!("{what}, by the last child of a dead host"));
+                drop(deed(&mut world));
+            }
+            return Err(Silence::Dead);
+        }
+        self.carry_out(what, deed)
+    }
+
+    fn carry_out<T>(&self, what: &str, deed: impl FnOnce(&mut World) -> T) -> Result<T, Silence> {
         let done = {
             let mut world = look(&self.world);
             let is_bad = world.weather.has(Trouble::Outside);
