@@ -1,16 +1,23 @@
 //! People do things at the forge while a task waits for them: the host sees it without being asked.
 
+use std::path::PathBuf;
+
 use crate::fixture::{DEVELOPER, Place, REVIEWER, git, said};
 
-/// A commit of somebody else's on top of `start`, pushed to `branch` of the forge.
-fn push_a_commit(place: &Place, name: &str, start: &str, branch: &str) -> String {
+/// A commit of somebody else's on top of `start`, in a clone of the forge.
+fn commit_on(place: &Place, name: &str, start: &str) -> PathBuf {
     let clone = place.path(name);
-    let (forge, at) = (place.forge(), clone.to_str().unwrap());
-    git(&place.repository(), &["clone", "--quiet", forge.to_str().unwrap(), at]);
+    git(&place.repository(), &["clone", "--quiet", place.forge().to_str().unwrap(), clone.to_str().unwrap()]);
     git(&clone, &["checkout", "--quiet", "--detach", start]);
     std::fs::write(clone.join("theirs.txt"), "by another hand\n").unwrap();
     git(&clone, &["add", "--all"]);
     git(&clone, &["-c", "user.name=O", "-c", "user.email=o@localhost", "commit", "--quiet", "--message", "theirs"]);
+    clone
+}
+
+/// Pushed to a branch of the forge; the commit.
+fn push_a_commit(place: &Place, name: &str, start: &str, branch: &str) -> String {
+    let clone = commit_on(place, name, start);
     git(&clone, &["push", "--quiet", "origin", &format!("HEAD:refs/heads/{branch}")]);
     git(&clone, &["rev-parse", "HEAD"])
 }
@@ -75,15 +82,10 @@ fn what_a_person_merged_untested_holds_and_freezes() {
     let shown = place.until_phase(&key, "in-review");
     let branch = shown["task"]["branch"].as_str().unwrap();
     // Pushed to the branch and merged in one go: what is in main was never tested.
-    let clone = place.path("other");
-    git(&place.repository(), &["clone", "--quiet", place.forge().to_str().unwrap(), clone.to_str().unwrap()]);
-    git(&clone, &["checkout", "--quiet", "--detach", &format!("origin/{branch}")]);
-    let commit = ["-c", "user.name=O", "-c", "user.email=o@localhost", "commit", "--quiet", "--allow-empty"];
-    git(&clone, &[&commit[..], &["--message", "theirs"]].concat());
-    git(
-        &clone,
-        &["push", "--quiet", "--atomic", "origin", &format!("HEAD:refs/heads/{branch}"), "HEAD:refs/heads/main"],
-    );
+    let theirs = commit_on(&place, "other", &format!("origin/{branch}"));
+    let both = ["push", "--quiet", "--atomic", "origin"];
+    let refs = [format!("HEAD:refs/heads/{branch}"), "HEAD:refs/heads/main".to_owned()];
+    git(&theirs, &[&both[..], &[&refs[0], &refs[1]]].concat());
     let held = place.until_phase(&key, "blocked");
     assert_eq!(held["task"]["position"]["activity"]["hold"]["kind"], "merged-untested", "{}", held["task"]);
     let (status, frozen) = host.get("/api/v1/projects/repository/freeze");
