@@ -7,5 +7,6 @@ mod hostile;
 mod other_hands;
 mod own_repository;
 mod restarts;
+mod sound_start;
 mod strangers;
 mod the_demo;
