@@ -20,7 +20,7 @@ use domain::time::Timestamp;
 
 use crate::fate::Point;
 use crate::weather::Trouble;
-use crate::world::{Outlet, Silence, look};
+use crate::world::{Outlet, Silence, World, look};
 
 /// A life's forge.
 pub struct WorldForge(pub Arc<Outlet>);
@@ -37,9 +37,13 @@ impl WorldForge {
     fn act<T: Send + 'static>(
         &self,
         what: &str,
-        body: impl FnOnce(&mut crate::world::World) -> Result<T, ForgeError> + Send + 'static,
+        body: impl FnOnce(&mut World) -> Result<T, ForgeError> + Send + 'static,
     ) -> Result<T, ForgeError> {
         self.0.act(what, body).map_err(infra)?
+    }
+
+    fn act_here<T>(&self, what: &str, body: impl FnOnce(&mut World) -> Result<T, ForgeError>) -> Result<T, ForgeError> {
+        self.0.act_here(what, body).map_err(infra)?
     }
 }
 
@@ -110,7 +114,7 @@ impl Forge for WorldForge {
 
     fn prepare_clone(&self, request: &CloneRequest) -> Result<PreparedClone, ForgeError> {
         let (key, asked) = (request.key, request.clone());
-        self.act(&format!("the clone {key} is made ready"), move |world| {
+        self.act_here(&format!("the clone {key} is made ready"), move |world| {
             if let Some((run, _)) = world.shims.live().find(|(_, shim)| shim.clone == key) {
                 world.wrongs.push(format!("the clone {key} is made ready while run {run} lives in it"));
             }
@@ -125,14 +129,14 @@ impl Forge for WorldForge {
     }
 
     fn remove_clone(&self, key: CloneKey) -> Result<(), ForgeError> {
-        self.act(&format!("the clone {key} is removed"), move |world| {
+        self.act_here(&format!("the clone {key} is removed"), move |world| {
             world.forge.clones.remove(&key);
             Ok(())
         })
     }
 
     fn remove_clones(&self, task: TaskId) -> Result<(), ForgeError> {
-        self.act(&format!("the clones of task {task} are removed"), move |world| {
+        self.act_here(&format!("the clones of task {task} are removed"), move |world| {
             if let Some((run, _)) = world.shims.live().find(|(_, shim)| shim.clone.task == task) {
                 world.wrongs.push(format!("the clones of task {task} are removed while its run {run} lives"));
             }
@@ -144,7 +148,7 @@ impl Forge for WorldForge {
     fn take_over(&self, request: &TakeOver) -> Result<Taken, ForgeError> {
         let asked = request.clone();
         let what = format!("{} takes over the clone {}", request.mark, request.clone);
-        self.act(&what, move |world| {
+        self.act_here(&what, move |world| {
             if let Some((run, _)) = world.shims.live().find(|(_, shim)| shim.clone == asked.clone) {
                 world.wrongs.push(format!("the clone {} is taken over while run {run} lives in it", asked.clone));
             }
@@ -205,7 +209,7 @@ impl Runs for WorldRuns {
     fn launch(&self, launch: &Launch) -> Result<RunState, LaunchError> {
         let asked = launch.clone();
         self.0
-            .act(&format!("run {} is launched in {}", launch.run, launch.workdir.display()), move |world| {
+            .act_here(&format!("run {} is launched in {}", launch.run, launch.workdir.display()), move |world| {
                 let mild = !world.weather.has(Trouble::Runs);
                 if !mild && world.luck.in_thousand(15) {
                     return Err(LaunchError::ProgramMissing { program: "agent".to_owned() });
@@ -218,7 +222,7 @@ impl Runs for WorldRuns {
 
     fn cancel(&self, run: RunId) -> Result<(), LaunchError> {
         let what = format!("run {run} is told to end");
-        self.0.act(&what, move |world| world.shims.cancel(run, world.now, &mut world.luck)).map_err(machine)
+        self.0.act_here(&what, move |world| world.shims.cancel(run, world.now, &mut world.luck)).map_err(machine)
     }
 
     fn watch(&self, run: RunId) {

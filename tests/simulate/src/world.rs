@@ -225,6 +225,16 @@ impl Outlet {
             self.send_off(what, deed);
             return Err(Silence::Dead);
         }
+        self.perform(what, deed)
+    }
+
+    /// Does something on this very machine: what its host did not do before it died is not done after. (A child that outlives
+    /// its host holds the store's lock, so the next host waits for it.)
+    pub fn act_here<T>(&self, what: &str, deed: impl FnOnce(&mut World) -> T) -> Result<T, Silence> {
+        if self.fate.pass(Point::BeforeOutside) { Err(Silence::Dead) } else { self.perform(what, deed) }
+    }
+
+    fn perform<T>(&self, what: &str, deed: impl FnOnce(&mut World) -> T) -> Result<T, Silence> {
         let done = {
             let mut world = look(&self.world);
             let is_bad = world.weather.has(Trouble::Outside);
