@@ -304,7 +304,9 @@ impl Simulation {
     fn look(&mut self) {
         let Some(host) = &mut self.host else { return };
         let capacity = 1 + self.luck.below(4) as usize;
-        if let Err(error) = host.look(capacity) {
+        // Below the floor of free space nothing launches; the floor is somewhere above a full disk.
+        let may_launch = !self.device.disk().illness.is_full || self.luck.in_thousand(300);
+        if let Err(error) = host.look(capacity, may_launch) {
             self.heard(&error);
         }
     }
