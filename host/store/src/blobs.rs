@@ -136,6 +136,8 @@ impl Blobs {
         written().inspect_err(|_| {
             // It is swept at the next start if it cannot be removed now.
             let _ = self.disk.remove(&unfinished);
+            // What bears its name and may lose it again must not be taken for kept.
+            let _ = self.disk.remove(name);
         })
     }
 

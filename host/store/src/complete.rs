@@ -93,8 +93,10 @@ pub(crate) fn reap(tx: &Tx<'_>, gone: &[Incarnation]) -> Result<u32> {
             WHERE owner_uuid = ?1 AND winding = 1";
         execute(tx.sql, orphaned, params![owner.uuid])?;
         // What was begun comes first: its run may live, and holds its place already. See `jobs::cancel_drive`.
-        let statement =
-            format!("UPDATE job SET {REQUEUE}, available_at = 0 WHERE owner_uuid = ?1 AND state = 'claimed'");
+        let statement = format!(
+            "UPDATE job SET {REQUEUE}, available_at = CASE attempted WHEN 1 THEN 0 ELSE available_at END
+            WHERE owner_uuid = ?1 AND state = 'claimed'"
+        );
         queued += execute(tx.sql, &statement, params![owner.uuid])?;
     }
     Ok(u32::try_from(queued).unwrap_or(u32::MAX))

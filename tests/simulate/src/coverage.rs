@@ -12,6 +12,7 @@ use engine::{Rejected, Step};
 
 use crate::fate::Point;
 use crate::luck::Luck;
+use crate::report::say;
 
 /// How often a cell must be hit in a long run.
 pub const ENOUGH: u64 = 10;
@@ -34,7 +35,7 @@ pub fn decide(pipeline: &Pipeline, task: &Task, event: &Event, now: Timestamp) -
         // Not `panic!`: nobody shall read of it.
         std::panic::resume_unwind(Box::new("a bug that deciding met"));
     }
-    let cell = (task.position.activity.name(), label(event));
+    let cell = (task.position.activity.name(), label(task, event));
     DECIDED.with_borrow_mut(|decided| *decided.entry(cell).or_default() += 1);
     engine::step(pipeline, task, event, now)
 }
@@ -44,7 +45,7 @@ pub const POSITIONS: [&str; 8] =
     ["running", "judging", "acting", "waiting", "awaiting-person", "held", "stopping", "settled"];
 
 /// The events, with what matters of them.
-pub const EVENTS: [&str; 36] = [
+pub const EVENTS: [&str; 40] = [
     "start",
     "approve",
     "reject",
@@ -81,9 +82,31 @@ pub const EVENTS: [&str; 36] = [
     "cleaned-up",
     "aftermath-ended",
     "panicked",
+    LATE_RUN,
+    LATE_ANSWER,
+    LATE_TIMER,
+    LATE_CUT,
 ];
 
-fn label(event: &Event) -> &'static str {
+/// A run whose activity the task has left.
+const LATE_RUN: &str = "late run-ended";
+/// The answer of a step that the task has left.
+const LATE_ANSWER: &str = "late step-answered";
+/// The timer of a wait that is over.
+const LATE_TIMER: &str = "late timer-fired";
+/// A branch that was cut for an activity that the task has left.
+const LATE_CUT: &str = "late branch-cut";
+
+fn label(task: &Task, event: &Event) -> &'static str {
+    if event.epoch().is_some_and(|epoch| epoch != task.epoch) {
+        match event {
+            Event::RunEnded { .. } => return LATE_RUN,
+            Event::StepAnswered { .. } => return LATE_ANSWER,
+            Event::TimerFired { .. } => return LATE_TIMER,
+            Event::BranchCut { .. } => return LATE_CUT,
+            _ => {}
+        }
+    }
     match event {
         Event::Intent { intent, .. } => match intent {
             Intent::Start => "start",
@@ -192,15 +215,141 @@ fn table(corner: &str, rows: &[&str], columns: &[&str], cell: impl Fn(usize, usi
     text
 }
 
-/// Says what was met. False: a long run met something too seldom, or what cannot be.
+/// What a cell is, beside met or not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Cell {
+    /// A long run meets it.
+    Wanted,
+    /// It can be met, and it needs so much at once that a long run need not.
+    Rare,
+    /// It is never met: else it is an error.
+    Impossible,
+}
+
+/// Events that only one kind of position is told of in time, and why.
+const ONLY: [(&str, &[&str], &str); 26] = [
+    ("run-delivered", &["running"], "a run is the answer to a launch"),
+    ("run-trespassed", &["running"], "a run is the answer to a launch"),
+    ("run-undelivered", &["running"], "a run is the answer to a launch"),
+    ("run-over-budget", &["running"], "a run is the answer to a launch"),
+    ("pass", &["judging", "acting"], "an answer is a step's"),
+    ("fail", &["judging", "acting"], "an answer is a step's"),
+    ("infra", &["judging", "acting"], "an answer is a step's"),
+    ("wait", &["judging"], "an action does not wait"),
+    ("hold", &["judging"], "only a gate says this; an action is stuck"),
+    ("not-applicable", &["judging"], "an action always applies"),
+    ("stuck", &["acting"], "only the host itself says this, of an action"),
+    ("base-moved", &["acting"], "an action reads the base"),
+    ("head-moved", &["acting"], "an action reads the head"),
+    ("lease-granted", &["acting"], "the claim of an action's job grants it"),
+    ("timer-fired", &["waiting"], "a timer belongs to a wait"),
+    ("woken", &["waiting"], "the store tells only who waits"),
+    ("branch-cut", &["running", "judging"], "no way of ours begins with an action"),
+    ("cleaned-up", &["stopping"], "the clean-up is the stop's"),
+    ("pipeline-changed", NOT_SETTLED, "only live tasks are told"),
+    ("gone-from-board", NOT_SETTLED, "the item of a task that ended is looked after by nobody"),
+    (LATE_RUN, &["running", "held", "stopping"], ""),
+    (LATE_ANSWER, &["running", "held", "stopping"], ""),
+    (LATE_TIMER, &["judging"], ""),
+    (LATE_CUT, &["held"], ""),
+    ("refused-at-forge", NOT_STOPPING, ""),
+    ("merged-elsewhere", &["running", "judging", "acting", "awaiting-person", "held"], ""),
+];
+
+const NOT_SETTLED: &[&str] = &["running", "judging", "acting", "waiting", "awaiting-person", "held", "stopping"];
+const NOT_STOPPING: &[&str] = &["running", "judging", "acting", "waiting", "awaiting-person", "held", "settled"];
+
+/// What the cell of a position and an event is. A rule without a reason says only that other cells need too much at once.
+fn of_decision(position: &str, event: &str) -> Cell {
+    match ONLY.iter().find(|(listed, ..)| *listed == event) {
+        Some((_, positions, _)) if positions.contains(&position) => Cell::Wanted,
+        Some((_, _, "")) => Cell::Rare,
+        Some(("gone-from-board", ..)) => Cell::Rare,
+        Some(_) => Cell::Impossible,
+        None => Cell::Wanted,
+    }
+}
+
+/// Points that an effect does not have, and why.
+const WITHOUT: [(&str, &[Point], &str); 6] = [
+    ("timer", OUTSIDE, "it touches nothing outside"),
+    ("prove-merged", OUTSIDE, "it only looks"),
+    ("expand", PROBED, "it is no job"),
+    ("cancel", PROBED, "it is no job's performing"),
+    ("look", &[Point::Claimed, Point::Done, Point::BeforeOutside, Point::AfterOutside], "it asks only the store"),
+    ("start", &[Point::Claimed, Point::Done, Point::BeforeOutside, Point::AfterOutside], "it asks only the store"),
+];
+
+const OUTSIDE: &[Point] = &[Point::BeforeOutside, Point::AfterOutside];
+const PROBED: &[Point] = &[Point::Claimed, Point::Done];
+
+fn of_death(effect: &str, point: Point) -> Cell {
+    let is_without = WITHOUT.iter().any(|(listed, points, _)| *listed == effect && points.contains(&point));
+    if is_without { Cell::Impossible } else { Cell::Wanted }
+}
+
+/// Has the effect this point at all?
+pub fn can_die(effect: &str, point: Point) -> bool {
+    of_death(effect, point) == Cell::Wanted
+}
+
+/// Says what was met. False: a long run met something too seldom, or any run what cannot be.
 pub fn report(coverage: &Coverage, seeds: u64) -> bool {
     let decided =
         |row: usize, column: usize| coverage.decided.get(&(POSITIONS[column], EVENTS[row])).copied().unwrap_or(0);
-    crate::report::say(&table("event", &EVENTS, &POSITIONS, |row, column| decided(row, column).to_string()));
-    let points = Point::ALL.map(Point::as_str);
     let deaths =
         |row: usize, column: usize| coverage.deaths.get(&(EFFECTS[row], Point::ALL[column])).copied().unwrap_or(0);
-    crate::report::say(&table("death in", &EFFECTS, &points, |row, column| deaths(row, column).to_string()));
-    let _ = (seeds, ENOUGH, LONG);
-    true
+    let points = Point::ALL.map(Point::as_str);
+    let decisions = |row: usize, column: usize| of_decision(POSITIONS[column], EVENTS[row]);
+    let ends = |row: usize, column: usize| of_death(EFFECTS[row], Point::ALL[column]);
+    say(&table("event", &EVENTS, &POSITIONS, |row, column| shown(decided(row, column), decisions(row, column))));
+    say(&table("death in", &EFFECTS, &points, |row, column| shown(deaths(row, column), ends(row, column))));
+    let mut holes = Vec::new();
+    for row in 0..EVENTS.len() {
+        for column in 0..POSITIONS.len() {
+            let name = || format!("{} while {}", EVENTS[row], POSITIONS[column]);
+            holes.extend(hole(decided(row, column), decisions(row, column), seeds, name));
+        }
+    }
+    for row in 0..EFFECTS.len() {
+        for (column, point) in points.iter().enumerate() {
+            let name = || format!("death at {point} of {}", EFFECTS[row]);
+            holes.extend(hole(deaths(row, column), ends(row, column), seeds, name));
+        }
+    }
+    for hole in &holes {
+        say(hole);
+    }
+    holes.is_empty()
+}
+
+/// `-` is impossible, brackets are rare.
+fn shown(count: u64, cell: Cell) -> String {
+    match (cell, count) {
+        (Cell::Impossible, 0) => "-".to_owned(),
+        (Cell::Rare, count) => format!("({count})"),
+        _ => count.to_string(),
+    }
+}
+
+fn hole(count: u64, cell: Cell, seeds: u64, name: impl Fn() -> String) -> Option<String> {
+    match cell {
+        Cell::Wanted if seeds >= LONG && count < ENOUGH => Some(format!("NOT MET: {}: {count} times", name())),
+        Cell::Impossible if count > 0 => Some(format!("MET, AND IMPOSSIBLE: {}: {count} times", name())),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_rule_names_what_there_is() {
+        for (event, positions, _) in ONLY {
+            assert!(EVENTS.contains(&event), "{event}");
+            assert!(positions.iter().all(|position| POSITIONS.contains(position)), "{event}");
+        }
+        assert!(WITHOUT.iter().all(|(effect, ..)| EFFECTS.contains(effect)));
+    }
 }

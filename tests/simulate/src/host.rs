@@ -282,9 +282,9 @@ impl Host {
     }
 
     /// Looks for work.
-    pub fn look(&mut self, capacity: usize) -> Result<usize, StoreError> {
+    pub fn look(&mut self, capacity: usize, may_launch: bool) -> Result<usize, StoreError> {
         self.fate.perform(Some("look"));
-        let tick = self.conductor.tick(&LIMITS, capacity);
+        let tick = self.conductor.tick(&ClaimLimits { may_launch, ..LIMITS }, capacity);
         self.fate.perform(None);
         let tick = tick?;
         let found = tick.work.len();

@@ -85,7 +85,7 @@ pub fn act(world: &Shared, store: &SqliteStore) {
             (25 * pushes, Deed::Push),
             (25 * pushes, Deed::PushToBase),
             (5 * pushes, Deed::DeleteBranch),
-            (8 * pushes, Deed::MergeByHand),
+            (18 * pushes, Deed::MergeByHand),
             (30, Deed::Wake),
             (8 * edits, Deed::Edit),
             (30 * deliveries, Deed::Again),
@@ -211,7 +211,7 @@ fn operate(world: &Shared, store: &SqliteStore) {
         (8, Intent::Reject),
         (8, Intent::ConfirmDeploy),
         (4, Intent::Start),
-        (2, Intent::Estimate),
+        (10, Intent::Estimate),
     ];
     let intent = look(world).luck.weighted(&intents);
     intend(world, store, &task, intent);

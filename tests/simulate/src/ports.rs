@@ -20,7 +20,7 @@ use domain::time::Timestamp;
 
 use crate::fate::Point;
 use crate::weather::Trouble;
-use crate::world::{Outlet, Silence, look};
+use crate::world::{Outlet, Silence, World, look};
 
 /// A life's forge.
 pub struct WorldForge(pub Arc<Outlet>);
@@ -37,18 +37,12 @@ impl WorldForge {
     fn act<T: Send + 'static>(
         &self,
         what: &str,
-        body: impl FnOnce(&mut crate::world::World) -> Result<T, ForgeError> + Send + 'static,
+        body: impl FnOnce(&mut World) -> Result<T, ForgeError> + Send + 'static,
     ) -> Result<T, ForgeError> {
         self.0.act(what, body).map_err(infra)?
     }
-}
 
-impl WorldForge {
-    fn act_here<T>(
-        &self,
-        what: &str,
-        body: impl FnOnce(&mut crate::world::World) -> Result<T, ForgeError>,
-    ) -> Result<T, ForgeError> {
+    fn act_here<T>(&self, what: &str, body: impl FnOnce(&mut World) -> Result<T, ForgeError>) -> Result<T, ForgeError> {
         self.0.act_here(what, body).map_err(infra)?
     }
 }
@@ -159,7 +153,7 @@ impl Forge for WorldForge {
     fn take_over(&self, request: &TakeOver) -> Result<Taken, ForgeError> {
         let asked = request.clone();
         let what = format!("{} takes over the clone {}", request.mark, request.clone);
-        self.act(&what, move |world| {
+        self.act_here(&what, move |world| {
             if let Some((run, _)) = world.shims.live().find(|(_, shim)| shim.clone == asked.clone) {
                 world.wrongs.push(format!("the clone {} is taken over while run {run} lives in it", asked.clone));
             }
@@ -220,7 +214,7 @@ impl Runs for WorldRuns {
     fn launch(&self, launch: &Launch) -> Result<RunState, LaunchError> {
         let asked = launch.clone();
         self.0
-            .act(&format!("run {} is launched in {}", launch.run, launch.workdir.display()), move |world| {
+            .act_here(&format!("run {} is launched in {}", launch.run, launch.workdir.display()), move |world| {
                 let mild = !world.weather.has(Trouble::Runs);
                 if !mild && world.luck.in_thousand(15) {
                     return Err(LaunchError::ProgramMissing { program: "agent".to_owned() });
@@ -233,7 +227,7 @@ impl Runs for WorldRuns {
 
     fn cancel(&self, run: RunId) -> Result<(), LaunchError> {
         let what = format!("run {run} is told to end");
-        self.0.act(&what, move |world| world.shims.cancel(run, world.now, &mut world.luck)).map_err(machine)
+        self.0.act_here(&what, move |world| world.shims.cancel(run, world.now, &mut world.luck)).map_err(machine)
     }
 
     fn prolong(&self, run: RunId, _until: Timestamp) -> Result<(), LaunchError> {

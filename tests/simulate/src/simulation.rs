@@ -54,6 +54,9 @@ pub struct Outcome {
 
 mod rest;
 
+/// Effects that are met seldom: a host shall die in them too.
+const SELDOM: [&str; 5] = ["staging", "deploy", "cancel", "clean-up", "tidy"];
+
 /// A simulation under way.
 pub struct Simulation {
     number: u64,
@@ -301,7 +304,9 @@ impl Simulation {
     fn look(&mut self) {
         let Some(host) = &mut self.host else { return };
         let capacity = 1 + self.luck.below(4) as usize;
-        if let Err(error) = host.look(capacity) {
+        // Below the floor of free space nothing launches; the floor is somewhere above a full disk.
+        let may_launch = !self.device.disk().illness.is_full || self.luck.in_thousand(300);
+        if let Err(error) = host.look(capacity, may_launch) {
             self.heard(&error);
         }
     }
@@ -345,19 +350,21 @@ impl Simulation {
         world.pass_time(to);
     }
 
-    /// The host shall die: anywhere, or at a chosen point of a chosen effect.
+    /// The host shall die: anywhere, or at a chosen point of a chosen effect, and if that does not come soon, elsewhere.
     fn doom(&mut self) {
-        let Some(host) = self.host.as_ref().filter(|host| !host.fate.is_doomed()) else { return };
-        let doom = match self.luck.below(3) {
+        let chosen = self.luck.below(3);
+        let effect = *self.luck.one_of(if chosen == 1 { &SELDOM[..] } else { &EFFECTS });
+        let point = *self.luck.one_of(&Point::ALL);
+        let changes_it = self.luck.in_thousand(200);
+        let Some(host) = self.host.as_ref().filter(|host| changes_it || !host.fate.is_doomed()) else { return };
+        if effect == "start" || !coverage::can_die(effect, point) {
+            return;
+        }
+        host.fate.doom(match chosen {
             0 => Doom { passing: self.luck.below(40) as u32, effect: None, point: None },
-            1 => Doom {
-                passing: 0,
-                effect: Some(*self.luck.one_of(&EFFECTS)),
-                point: Some(*self.luck.one_of(&Point::ALL)),
-            },
-            _ => Doom { passing: self.luck.below(3) as u32, effect: Some(*self.luck.one_of(&EFFECTS)), point: None },
-        };
-        host.fate.doom(doom);
+            1 => Doom { passing: 0, effect: Some(effect), point: Some(point) },
+            _ => Doom { passing: 0, effect: Some(effect), point: Some(point).filter(|_| self.luck.in_thousand(500)) },
+        });
     }
 
     fn take_over(&mut self) {

@@ -222,6 +222,7 @@ pub fn what_a_dead_owner_began_comes_first(site: &dyn Site) {
     scene.pass_time(3600);
     scene.begin_task(1);
     let begun = scene.drive_to("launch-agent");
+    scene.store.attempted(begun.job.id, begun.token, scene.now()).expect("it begins");
     scene.back_by(1800);
     scene.begin_task(2);
     scene.me = host("another");
