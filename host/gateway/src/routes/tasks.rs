@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use conductor::ports::store::{BoardItem, EntryRow, EvaluationRow, RunRow};
+use conductor::ports::store::{EntryRow, EvaluationRow, RunRow};
 use domain::document::Document;
 use domain::ids::DocumentId;
 use serde::Deserialize;
@@ -68,12 +68,10 @@ pub(crate) async fn create(
             Some(name) => find::project(&*state.store, name.as_str())?,
             None => find::only_project(&*state.store)?,
         };
-        let card = NewCard { title: body.title, description: body.description, labels: body.labels, status: None };
-        let made = items::make(state, &project, card, actor.clone())?;
-        // Made first and moved then: what starts a task is a person's move, here as on any board.
-        let start = state.desk.start_status(&project.name);
-        state.store.move_item(&project.name, &made.work_item, &start, &actor, state.now())?;
-        Ok(BoardItem { status: start, ..made })
+        // Made where a task starts (B5): in one transaction, so that no crash leaves a card that nobody starts.
+        let status = Some(state.desk.start_status(&project.name));
+        let card = NewCard { title: body.title, description: body.description, labels: body.labels, status };
+        items::make(state, &project, card, actor)
     });
     let mut view = CardView { card: card.await?, task: None };
     if wait.wait {
