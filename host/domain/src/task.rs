@@ -244,6 +244,9 @@ pub struct Task {
     pub spent: Spent,
     /// Runs so far.
     pub runs: u32,
+    /// Entries so far: one that is missing is noticed, whatever it said.
+    #[serde(default)]
+    pub entries: u64,
 }
 
 /// How often a step was asked.
@@ -269,6 +272,7 @@ impl Task {
     /// The task after an entry. Total: every entry can be folded into every task.
     pub fn fold(&mut self, entry: &Entry) {
         crate::entry::fold(self, entry);
+        self.entries += 1;
     }
 
     /// How the task stands, for people: the word of the WIT's `phase`.

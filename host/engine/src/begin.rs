@@ -72,6 +72,7 @@ pub fn begin(pipeline: &Pipeline, seed: Seed, now: Timestamp) -> (Task, Step) {
         paused: false,
         spent: Spent::default(),
         runs: 0,
+        entries: 0,
     };
     let mut plan = Plan::new(pipeline, &task, now);
     plan.note(Entry::Created { actor: seed.actor });

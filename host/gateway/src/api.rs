@@ -4,11 +4,12 @@
 //! that the store's port or `domain` gives it: `EntryRow`, `RunRow`, `Document`, `EvaluationRow`, `JobRow`, `Check`,
 //! `BoardItem`, `BoardActivity`, `BoardComment`.
 
-use conductor::ports::store::{BoardItem, EvaluationRow, JobRow};
+use conductor::ports::store::{BoardItem, EvaluationRow, EventRow, JobRow};
 use domain::event::Intent;
 use domain::ids::{BranchName, FenceToken, LeaseName, ProjectName, StageName, TaskId, Version, WorkItemId};
 use domain::plugin::CheckState;
 use domain::task::Task;
+use domain::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub use crate::desk::Health;
@@ -106,6 +107,42 @@ pub struct Freeze {
     pub project: ProjectName,
     /// Why it is frozen; none: it is not.
     pub frozen: Option<String>,
+}
+
+/// `GET /api/v1/tasks/{task}/why`: why it stands where it stands, now or at a time.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Why {
+    /// Which task.
+    pub task: TaskId,
+    /// Of which ticket.
+    pub work_item: WorkItemId,
+    /// The stage and the visit.
+    pub stage: String,
+    /// Since when the activity goes on.
+    pub since: Timestamp,
+    /// What arrived; none: the task was made.
+    pub event: Option<EventRow>,
+    /// What was decided about it, a line each.
+    pub decision: Vec<String>,
+    /// The evaluation that judged, where it was a judgement.
+    pub evidence: Option<EvaluationRow>,
+    /// What has arrived since and did nothing, the newest 20.
+    pub refused: Vec<EventRow>,
+    /// What it waits for. Of a time that is over: what went on.
+    pub waits_for: String,
+    /// Commands that would move it. Of a time that is over: none.
+    pub moved_by: Vec<String>,
+}
+
+/// `GET /api/v1/tasks/{task}/rebuild`: its entries, folded anew and compared with its row.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rebuilt {
+    /// Which task.
+    pub task: TaskId,
+    /// Entries that the row counts.
+    pub entries: u64,
+    /// Where the two differ; empty: nowhere.
+    pub differences: Vec<String>,
 }
 
 /// A part of a listing.

@@ -12,7 +12,7 @@ use crate::body::{LARGEST_BODY, Optional, Segments};
 use crate::door::{self, Operator};
 use crate::pages;
 use crate::problem::Problem;
-use crate::routes::{checks, evaluations, events, intents, items, probes, projects, queue, runs, tasks};
+use crate::routes::{checks, evaluations, events, intents, items, probes, projects, queue, runs, tasks, why};
 
 /// The intents that a token may give, and the last word of their paths.
 const INTENTS: [(&str, Intent); 7] = [
@@ -48,6 +48,8 @@ fn table() -> Vec<(&'static str, MethodRouter<App>)> {
         ("/api/v1/tasks", get(tasks::list).post(tasks::create)),
         ("/api/v1/tasks/{task}", get(tasks::show)),
         ("/api/v1/tasks/{task}/entries", get(tasks::entries)),
+        ("/api/v1/tasks/{task}/why", get(why::why)),
+        ("/api/v1/tasks/{task}/rebuild", get(why::rebuild)),
         ("/api/v1/tasks/{task}/runs", get(tasks::runs)),
         ("/api/v1/tasks/{task}/documents", get(tasks::documents)),
         ("/api/v1/tasks/{task}/documents/{document}", get(tasks::document)),

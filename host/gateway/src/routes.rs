@@ -10,6 +10,7 @@ pub(crate) mod projects;
 pub(crate) mod queue;
 pub(crate) mod runs;
 pub(crate) mod tasks;
+pub(crate) mod why;
 
 use axum::Json;
 use serde::Deserialize;

@@ -131,6 +131,19 @@ pub(crate) enum Task {
         /// The task's number, or the work item's key.
         task: String,
     },
+    /// Why it stands where it stands: what arrived, what was decided and on what evidence, what would move it.
+    Why {
+        /// The task's number, or the work item's key.
+        task: String,
+        /// At that time: `2026-01-31T12:00:00Z`, or milliseconds since 1970.
+        #[arg(long, value_name = "TIME")]
+        at: Option<String>,
+    },
+    /// Fold its entries anew and compare with its row. Exit 1: they differ.
+    Rebuild {
+        /// The task's number, or the work item's key.
+        task: String,
+    },
     /// Let it go on.
     Approve(Decision),
     /// Send it back, with a reason.

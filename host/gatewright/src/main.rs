@@ -55,7 +55,7 @@ fn run(cli: Cli) -> anyhow::Result<bool> {
         Command::Demo(options) => demo::run(cli.dir.clone(), &options, &out),
         Command::Serve(options) => serve::run(&state::find(given)?, &options, &out).map(|()| true),
         Command::Check => check(&state::find(given)?, &out),
-        Command::Task(command) => task::run(&Client::find(&state::find(given)?)?, command, &out).map(|()| true),
+        Command::Task(command) => task::run(&Client::find(&state::find(given)?)?, command, &out),
         Command::Queue => {
             let client = Client::find(&state::find(given)?)?;
             task::queue(&client, &out, clock::SystemClock.now()).map(|()| true)

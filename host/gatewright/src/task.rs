@@ -6,14 +6,17 @@ use anyhow::Context as _;
 use conductor::ports::store::{BoardItem, EntryRow, JobRow, RunRow};
 use domain::ids::ProjectName;
 use domain::time::Timestamp;
-use gateway::api::{CardView, IntentNote, Listing, NewCard, NewTaskCard, ProjectView, Taken, TaskView};
+use gateway::api::{CardView, IntentNote, Listing, NewCard, NewTaskCard, ProjectView, Rebuilt, Taken, TaskView, Why};
 
 use crate::cli::{Decision, Task};
 use crate::client::Client;
 use crate::output::{Output, ago};
 
 /// Runs the command.
-pub(crate) fn run(client: &Client, command: Task, out: &Output) -> anyhow::Result<()> {
+pub(crate) fn run(client: &Client, command: Task, out: &Output) -> anyhow::Result<bool> {
+    if let Task::Rebuild { task } = &command {
+        return rebuild(client, out, task);
+    }
     match command {
         Task::Create { title, description, label, project, backlog } => {
             create(client, out, title, description, label, project.as_deref(), backlog)
@@ -27,7 +30,66 @@ pub(crate) fn run(client: &Client, command: Task, out: &Output) -> anyhow::Resul
         Task::Resume(decision) => decide(client, out, "resume", &decision),
         Task::Pause(decision) => decide(client, out, "pause", &decision),
         Task::Waive(decision) => decide(client, out, "waive", &decision),
+        Task::Why { task, at } => why(client, out, &task, at.as_deref()),
+        Task::Rebuild { .. } => Ok(()),
+    }?;
+    Ok(true)
+}
+
+fn why(client: &Client, out: &Output, task: &str, at: Option<&str>) -> anyhow::Result<()> {
+    let at = at.map(moment_of).transpose()?.map_or_else(String::new, |at| format!("?at={at}"));
+    let why: Why = client.get(&format!("/api/v1/tasks/{task}/why{at}"))?;
+    out.value(&why, || {
+        let mut text = format!("{} stands in {}, since {}\n", why.work_item, why.stage, moment(why.since));
+        match &why.event {
+            Some(row) => {
+                text.push_str(&format!("  what arrived: {} (event {}, {})\n", row.event.name(), row.id, moment(row.at)))
+            }
+            None => text.push_str("  what arrived: it was made\n"),
+        }
+        for line in &why.decision {
+            text.push_str(&format!("  decided: {}\n", visible(line)));
+        }
+        if let Some(row) = &why.evidence {
+            let kept = &row.evaluation;
+            let see = out.command(&format!("gatewright verdict show {}", row.id));
+            text.push_str(&format!("  on the word of {}: {} ({see})\n", kept.plugin, visible(&kept.summary)));
+        }
+        for row in &why.refused {
+            let reason = row.why.as_deref().map(|why| format!(": {}", visible(why))).unwrap_or_default();
+            text.push_str(&format!(
+                "  without effect: {} at {}, {}{reason}\n",
+                row.event.name(),
+                moment(row.at),
+                row.outcome
+            ));
+        }
+        text.push_str(&format!("  now: {}\n", visible(&why.waits_for)));
+        for command in &why.moved_by {
+            text.push_str(&format!("  → {}\n", out.command(command)));
+        }
+        text.trim_end().to_owned()
+    })
+}
+
+/// A time as a person writes it.
+fn moment_of(text: &str) -> anyhow::Result<i64> {
+    if let Ok(milliseconds) = text.parse::<i64>() {
+        return Ok(milliseconds);
     }
+    let time: jiff::Timestamp = text
+        .parse()
+        .with_context(|| format!("`{text}` is no time: write 2026-01-31T12:00:00Z, or milliseconds since 1970"))?;
+    Ok(time.as_millisecond())
+}
+
+fn rebuild(client: &Client, out: &Output, task: &str) -> anyhow::Result<bool> {
+    let rebuilt: Rebuilt = client.get(&format!("/api/v1/tasks/{task}/rebuild"))?;
+    out.value(&rebuilt, || match rebuilt.differences.as_slice() {
+        [] => format!("task {}: its {} entries make exactly what its row says", rebuilt.task, rebuilt.entries),
+        differences => differences.join("\n"),
+    })?;
+    Ok(rebuilt.differences.is_empty())
 }
 
 fn create(

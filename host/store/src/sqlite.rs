@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use conductor::ports::store::{
     Applied, BoardActivity, BoardComment, BoardItem, ClaimLimits, Completion, Delivery, EntryRow, EvaluationRow,
-    Expansion, Incarnation, JobRow, LeaseRow, NewEvaluation, NewItem, NewTask, Project, RunRow, Store, StoreError,
+    EventRow, Expansion, Incarnation, JobRow, LeaseRow, NewEvaluation, NewItem, NewTask, Project, RunRow, Store,
+    StoreError,
 };
 use domain::document::{Document, NewDocument};
 use domain::effect::Claim;
@@ -117,6 +118,10 @@ impl Store for SqliteStore {
 
     fn entries(&self, task: TaskId) -> Result<Vec<EntryRow>> {
         self.read(|sql| tasks::entries(sql, task))
+    }
+
+    fn events(&self, task: TaskId, limit: u32) -> Result<Vec<EventRow>> {
+        self.read(|sql| tasks::events(sql, task, limit))
     }
 
     fn rebuild(&self, task: TaskId) -> Result<Vec<String>> {

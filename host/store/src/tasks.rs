@@ -1,7 +1,7 @@
 //! Tasks and projects as rows, and the one statement that writes a task's position.
 
-use conductor::ports::store::{EntryRow, Project, StoreError};
-use domain::ids::{BranchName, CommitId, ProjectName, TaskId, Version, WorkItemId};
+use conductor::ports::store::{EntryRow, EventRow, Project, StoreError};
+use domain::ids::{BranchName, CommitId, JobId, ProjectName, TaskId, Version, WorkItemId};
 use domain::task::Task;
 use domain::time::Timestamp;
 use rusqlite::{Connection, params};
@@ -98,6 +98,24 @@ pub(crate) fn entries(sql: &Connection, id: TaskId) -> Result<Vec<EntryRow>> {
             ordinal: row.get("ordinal")?,
             at: get_time(row, "at")?,
             entry: get_json(row, "entry", "body")?,
+        })
+    })
+}
+
+/// What the task was told, as its rows say.
+pub(crate) fn events(sql: &Connection, id: TaskId, limit: u32) -> Result<Vec<EventRow>> {
+    let query = "SELECT * FROM (SELECT * FROM event WHERE task = ?1 ORDER BY id DESC LIMIT ?2) ORDER BY id";
+    all(sql, query, params![int(id.0), limit], |row| {
+        let number =
+            |name: &str| -> Result<Option<u64>> { Ok(row.get::<_, Option<i64>>(name)?.map(i64::unsigned_abs)) };
+        Ok(EventRow {
+            id: get_u64(row, "id")?,
+            at: get_time(row, "at")?,
+            event: get_json(row, "event", "body")?,
+            outcome: row.get("outcome")?,
+            why: row.get("why")?,
+            version: number("version")?.map(Version),
+            job: number("job")?.map(JobId),
         })
     })
 }

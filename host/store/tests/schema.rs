@@ -238,3 +238,23 @@ fn search(folder: &Path, found: &mut Vec<String>) {
         }
     }
 }
+
+/// Each entry counts, also one that changes nothing else of its task.
+#[test]
+fn an_entry_that_is_missing_is_noticed_whatever_it_said() {
+    for (kind, place) in [("aftermath-ended", "the last of its step"), ("stage-entered", "within its step")] {
+        let dir = tempfile::tempdir().unwrap();
+        let store = open(dir.path()).unwrap();
+        fill(&store);
+        drop(store);
+        let sql = raw(dir.path());
+        sql.execute_batch("DROP TRIGGER entry_is_kept").unwrap();
+        let lost = "DELETE FROM entry WHERE rowid = (SELECT MAX(rowid) FROM entry WHERE task = 2 AND kind = ?1)";
+        assert_eq!(sql.execute(lost, [kind]).unwrap(), 1, "{place}");
+        drop(sql);
+        let store = open(dir.path()).unwrap();
+        let differences = store.rebuild(TaskId(2)).unwrap();
+        assert!(differences.iter().any(|line| line.starts_with("entries: ")), "{place}: {differences:?}");
+        assert_eq!(store.rebuild(TaskId(3)).unwrap(), Vec::<String>::new());
+    }
+}

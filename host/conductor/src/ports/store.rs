@@ -17,7 +17,9 @@ use serde::{Deserialize, Serialize};
 
 mod rows;
 
-pub use self::rows::{BoardActivity, BoardComment, BoardItem, EntryRow, EvaluationRow, JobRow, NewEvaluation, RunRow};
+pub use self::rows::{
+    BoardActivity, BoardComment, BoardItem, EntryRow, EvaluationRow, EventRow, JobRow, NewEvaluation, RunRow,
+};
 
 /// What the store can say no to.
 #[derive(Debug, thiserror::Error)]
@@ -195,6 +197,8 @@ pub trait Store: Send + Sync {
     fn tasks(&self, live: bool, limit: u32) -> Result<Vec<Task>, StoreError>;
     /// The entries of a task, oldest first.
     fn entries(&self, task: TaskId) -> Result<Vec<EntryRow>, StoreError>;
+    /// The events of a task, oldest first, the newest so many.
+    fn events(&self, task: TaskId, limit: u32) -> Result<Vec<EventRow>, StoreError>;
     /// Folds the entries and compares with the row; the differences as text, empty: none.
     fn rebuild(&self, task: TaskId) -> Result<Vec<String>, StoreError>;
 

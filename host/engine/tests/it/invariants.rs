@@ -144,6 +144,7 @@ pub(crate) fn an_event_of_another_epoch_records_at_most_a_cost(it: &Transition<'
         expected.version = it.after.version;
         expected.spent = it.after.spent;
         expected.runs = it.after.runs;
+        expected.entries = it.after.entries;
         assert_eq!(*it.after, expected);
         assert!(it.step.effects.is_empty() && it.step.changes.is_empty());
     }

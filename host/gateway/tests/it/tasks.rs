@@ -1,4 +1,4 @@
-//! Tasks: made by a card and a move, moved on by intents, and refused with the engine's reason.
+//! Tasks: made by a card, moved on by intents, and refused with the engine's reason.
 
 use axum::http::StatusCode;
 use conductor::ports::store::{ClaimLimits, EntryRow, Expansion, Incarnation, NewTask};
@@ -6,7 +6,7 @@ use domain::entry::Entry;
 use domain::event::{Event, Intent, Observation};
 use domain::ids::Actor;
 use domain::task::Track;
-use gateway::api::{CardView, Listing, Problem, State, Taken, TaskView};
+use gateway::api::{CardView, Listing, Problem, Rebuilt, State, Taken, TaskView, Why};
 
 use crate::world::{NOW, World, name, project};
 
@@ -31,6 +31,31 @@ async fn an_intent_steps_the_task_and_shows_its_new_standing() {
         |row| row.entry == Entry::IntentTaken { intent: Intent::Approve, actor: actor.clone(), note: note.clone() }
     ));
     assert_eq!(world.wakes(), 1);
+}
+
+#[tokio::test]
+async fn a_task_says_why_it_stands_where_it_stands_now_and_then() {
+    let world = World::new();
+    let id = world.task("DEMO-001", "Say hello");
+    let made: Why = world.get("/api/v1/tasks/DEMO-001/why").await.parse();
+    assert_eq!((made.event, made.waits_for.as_str()), (None, "approve the work, or reject it (`approve`)"));
+    assert_eq!(made.moved_by[0], "gatewright task approve DEMO-001");
+    world.post(&format!("/api/v1/tasks/{id}/resume"), "").await;
+    let refused: Why = world.get("/api/v1/tasks/DEMO-001/why").await.parse();
+    assert_eq!(refused.refused.len(), 1, "what did nothing is told too");
+    assert_eq!(refused.refused[0].outcome, "illegal");
+    world.post(&format!("/api/v1/tasks/{id}/approve"), r#"{"note":"fine"}"#).await;
+    let now: Why = world.get("/api/v1/tasks/DEMO-001/why").await.parse();
+    assert_eq!(now.event.unwrap().event.name(), "intent");
+    assert!(now.decision.iter().any(|line| line.contains("fine")), "{:?}", now.decision);
+    assert!(now.stage.starts_with("development"), "{}", now.stage);
+    let then: Why = world.get(&format!("/api/v1/tasks/DEMO-001/why?at={}", NOW.0)).await.parse();
+    assert_eq!((then.stage, then.waits_for.as_str()), (now.stage, "running"));
+    assert_eq!(then.moved_by, Vec::<String>::new());
+    let never = world.get("/api/v1/tasks/DEMO-001/why?at=1").await;
+    assert_eq!(never.status, StatusCode::NOT_FOUND);
+    let rebuilt: Rebuilt = world.get("/api/v1/tasks/DEMO-001/rebuild").await.parse();
+    assert!(rebuilt.differences.is_empty() && rebuilt.entries > 3, "{rebuilt:?}");
 }
 
 #[tokio::test]
@@ -108,14 +133,14 @@ async fn a_task_is_paused_and_stopped() {
 }
 
 #[tokio::test]
-async fn a_task_is_made_by_a_card_and_a_move() {
+async fn a_task_is_made_by_a_card_where_tasks_start() {
     let world = World::new();
     let reply = world.post("/api/v1/tasks", r#"{"title":"Say hello"}"#).await;
     assert_eq!(reply.status, StatusCode::CREATED);
     let made: CardView = reply.parse();
     assert_eq!((made.card.status.as_str(), made.task), ("To Analyse", None));
     let log = world.store.activity(&name("demo"), &made.card.work_item).unwrap();
-    assert_eq!(log.iter().map(|row| row.to.as_str()).collect::<Vec<_>>(), ["Backlog", "To Analyse"]);
+    assert_eq!(log.iter().map(|row| row.to.as_str()).collect::<Vec<_>>(), ["To Analyse"]);
 }
 
 #[tokio::test]

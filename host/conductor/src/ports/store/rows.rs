@@ -128,6 +128,25 @@ pub struct EntryRow {
     pub entry: domain::entry::Entry,
 }
 
+/// An event that a task was told of, and what became of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EventRow {
+    /// Its number.
+    pub id: u64,
+    /// When.
+    pub at: Timestamp,
+    /// What.
+    pub event: domain::event::Event,
+    /// `stepped`, `late`, `duplicate`, `illegal`, `terminal`, `panicked`.
+    pub outcome: String,
+    /// Why it did nothing, if it did nothing.
+    pub why: Option<String>,
+    /// The version that it made, if it made one.
+    pub version: Option<Version>,
+    /// The job whose end it was.
+    pub job: Option<JobId>,
+}
+
 /// A card on the built-in board.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BoardItem {

@@ -1,0 +1,128 @@
+//! Why a task stands where it stands: what arrived, what was decided, on what evidence, and what would move it.
+
+use axum::Json;
+use axum::extract::State;
+use conductor::ports::store::{EntryRow, EventRow, Store, StoreError};
+use domain::entry::Entry;
+use domain::event::Event;
+use domain::ids::{TaskId, Version};
+use domain::time::Timestamp;
+use serde::Deserialize;
+
+use crate::api::{Rebuilt, Why};
+use crate::app::App;
+use crate::body::{Parameters, Segments};
+use crate::find;
+use crate::problem::Problem;
+use crate::routes::Answer;
+use crate::standing::Scene;
+use crate::timeline::words;
+
+/// Events that are looked through: a task that was told more is explained by its newest ones.
+const EVENTS: u32 = 10_000;
+/// Events without effect that are shown.
+const REFUSED: usize = 20;
+
+/// Of which moment.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct At {
+    #[serde(default)]
+    at: Option<u64>,
+}
+
+pub(crate) async fn why(
+    State(app): State<App>,
+    Segments(reference): Segments<String>,
+    Parameters(At { at }): Parameters<At>,
+) -> Answer<Why> {
+    let answer = app.ask(move |state| {
+        let task = find::task(&*state.store, &reference)?;
+        let seen = Seen::read(&*state.store, task.id, at.map(Timestamp))?
+            .ok_or_else(|| Problem::not_found("the task was not there at that time"))?;
+        let view = Scene::read(state)?.view(task);
+        let (waits_for, moved_by) = match at {
+            None => (view.standing.sentence, view.standing.commands),
+            Some(_) => (seen.activity_in_words(), Vec::new()),
+        };
+        let evidence = seen.evidence(&*state.store)?;
+        let decision = seen.decision.iter().filter_map(|row| words(&row.entry)).collect();
+        Ok(Why {
+            task: view.task.id,
+            work_item: view.task.work_item,
+            stage: seen.stage,
+            since: seen.since,
+            event: seen.event,
+            decision,
+            evidence,
+            refused: seen.refused,
+            waits_for,
+            moved_by,
+        })
+    });
+    answer.await.map(Json)
+}
+
+/// What explains one moment.
+struct Seen {
+    stage: String,
+    since: Timestamp,
+    event: Option<EventRow>,
+    decision: Vec<EntryRow>,
+    refused: Vec<EventRow>,
+}
+
+impl Seen {
+    /// `None`: there was no task yet.
+    fn read(store: &dyn Store, task: TaskId, at: Option<Timestamp>) -> Result<Option<Self>, StoreError> {
+        let then = |moment: Timestamp| at.is_none_or(|at| moment <= at);
+        let mut entries = store.entries(task)?;
+        entries.retain(|row| then(row.at));
+        let entered = entries.iter().rfind(|row| matches!(row.entry, Entry::ActivityEntered { .. }));
+        let Some((version, since)) = entered.map(|row| (row.version, row.at)) else { return Ok(None) };
+        let stage = entries.iter().rev().find_map(|row| match &row.entry {
+            Entry::StageEntered { stage, visit, .. } => Some(format!("{stage}, visit {visit}")),
+            _ => None,
+        });
+        let mut events = store.events(task, EVENTS)?;
+        events.retain(|row| then(row.at));
+        let event = events.iter().find(|row| row.version == Some(version)).cloned();
+        let after = event.as_ref().map_or(0, |event| event.id);
+        let mut refused = events.into_iter().filter(|row| row.id > after && row.version.is_none()).collect::<Vec<_>>();
+        refused.drain(..refused.len().saturating_sub(REFUSED));
+        let decision = of_version(entries, version);
+        Ok(Some(Self { stage: stage.unwrap_or_default(), since, event, decision, refused }))
+    }
+
+    /// The evaluation that judged, where the event was a judgement.
+    fn evidence(&self, store: &dyn Store) -> Result<Option<conductor::ports::store::EvaluationRow>, StoreError> {
+        match self.event.as_ref().map(|row| &row.event) {
+            Some(Event::StepAnswered { facts, .. }) => facts.evaluation.map(|id| store.evaluation(id)).transpose(),
+            _ => Ok(None),
+        }
+    }
+
+    fn activity_in_words(&self) -> String {
+        let activity = self.decision.iter().rev().find_map(|row| match &row.entry {
+            Entry::ActivityEntered { activity, .. } => Some(activity),
+            _ => None,
+        });
+        let Some(activity) = activity else { return String::new() };
+        match activity.step() {
+            Some(step) => format!("{} at {step}", activity.name()),
+            None => activity.name().to_owned(),
+        }
+    }
+}
+
+fn of_version(entries: Vec<EntryRow>, version: Version) -> Vec<EntryRow> {
+    entries.into_iter().filter(|row| row.version == version).collect()
+}
+
+pub(crate) async fn rebuild(State(app): State<App>, Segments(reference): Segments<String>) -> Answer<Rebuilt> {
+    let answer = app.ask(move |state| {
+        let task = find::task(&*state.store, &reference)?;
+        Ok(Rebuilt { task: task.id, entries: task.entries, differences: state.store.rebuild(task.id)? })
+    });
+    answer.await.map(Json)
+}
