@@ -33,6 +33,8 @@ pub(crate) enum Command {
     /// Tickets and their tasks.
     #[command(subcommand)]
     Task(Task),
+    /// Stop every live task: processes, jobs, clones and branches.
+    Stop(StopAll),
     /// What is queued, what runs, and why the rest waits.
     Queue,
     /// What plugins answered.
@@ -167,6 +169,22 @@ pub(crate) struct Decision {
     /// Why, or the answer to a question.
     #[arg(long, short, default_value = "", alias = "reason")]
     pub(crate) note: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StopAll {
+    /// All of them; a single one is stopped by `task stop`.
+    #[arg(long, required = true)]
+    pub(crate) all: bool,
+    /// Of this project alone.
+    #[arg(long)]
+    pub(crate) project: Option<String>,
+    /// Why; each task's timeline keeps it.
+    #[arg(long, short, default_value = "")]
+    pub(crate) note: String,
+    /// Do not ask.
+    #[arg(long, short)]
+    pub(crate) yes: bool,
 }
 
 #[derive(Debug, Subcommand)]

@@ -56,6 +56,7 @@ fn run(cli: Cli) -> anyhow::Result<bool> {
         Command::Serve(options) => serve::run(&state::find(given)?, &options, &out).map(|()| true),
         Command::Check => check(&state::find(given)?, &out),
         Command::Task(command) => task::run(&Client::find(&state::find(given)?)?, command, &out),
+        Command::Stop(options) => task::stop_all(&Client::find(&state::find(given)?)?, &options, &out),
         Command::Queue => {
             let client = Client::find(&state::find(given)?)?;
             task::queue(&client, &out, clock::SystemClock.now()).map(|()| true)
@@ -121,7 +122,7 @@ fn exit_code(error: &anyhow::Error) -> u8 {
     if error.downcast_ref::<NotFoundOut>().is_some() {
         return UNKNOWN;
     }
-    if error.downcast_ref::<plugin::NobodyToAsk>().is_some() {
+    if error.downcast_ref::<plugin::NobodyToAsk>().is_some() || error.downcast_ref::<task::NobodyToAsk>().is_some() {
         return WRONG_USE;
     }
     match error.downcast_ref::<ClientError>() {

@@ -8,9 +8,9 @@ use domain::ids::ProjectName;
 use domain::time::Timestamp;
 use gateway::api::{CardView, IntentNote, Listing, NewCard, NewTaskCard, ProjectView, Rebuilt, Taken, TaskView, Why};
 
-use crate::cli::{Decision, Task};
-use crate::client::Client;
-use crate::output::{Output, ago};
+use crate::cli::{Decision, StopAll, Task};
+use crate::client::{Client, ClientError};
+use crate::output::{Output, ago, say};
 
 /// Runs the command.
 pub(crate) fn run(client: &Client, command: Task, out: &Output) -> anyhow::Result<bool> {
@@ -35,6 +35,60 @@ pub(crate) fn run(client: &Client, command: Task, out: &Output) -> anyhow::Resul
     }?;
     Ok(true)
 }
+
+/// `gatewright stop --all`: each task is stopped as by `task stop`. False: some could not be.
+pub(crate) fn stop_all(client: &Client, options: &StopAll, out: &Output) -> anyhow::Result<bool> {
+    let tasks: Listing<TaskView> = client.get("/api/v1/tasks?live=true&limit=1000")?;
+    let meant = |view: &&TaskView| options.project.as_deref().is_none_or(|name| view.task.project.as_str() == name);
+    let live = tasks.items.iter().filter(meant).collect::<Vec<_>>();
+    if !options.yes && !live.is_empty() {
+        confirm(&format!("Stop {} live tasks? Their processes end, their clones and branches go.", live.len()))?;
+    }
+    let mut stopped = Vec::new();
+    let mut refused = Vec::new();
+    for view in &live {
+        let note = IntentNote { note: options.note.clone(), version: None };
+        match client.post::<_, Taken>(&format!("/api/v1/tasks/{}/stop", view.task.id), &note) {
+            Ok(taken) => stopped.push(taken.task),
+            // It ended by itself meanwhile, or is stopping already.
+            Err(ClientError::No(problem)) if problem.rejected.is_some() => {
+                refused.push((&view.task.work_item, problem.detail))
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    let value = serde_json::json!({
+        "stopped": stopped,
+        "refused": refused.iter().map(|(item, why)| serde_json::json!({"work_item": item, "why": why})).collect::<Vec<_>>(),
+        "more": tasks.more,
+    });
+    out.value(&value, || {
+        let mut lines = stopped
+            .iter()
+            .map(|view| format!("{}: {}", view.task.work_item, view.standing.sentence))
+            .collect::<Vec<_>>();
+        lines.extend(refused.iter().map(|(item, why)| format!("{item}: {}", visible(why))));
+        if lines.is_empty() { "No task is live.".to_owned() } else { lines.join("\n") }
+    })?;
+    Ok(refused.is_empty() && !tasks.more)
+}
+
+fn confirm(question: &str) -> anyhow::Result<()> {
+    use std::io::IsTerminal as _;
+    if !std::io::stdin().is_terminal() {
+        return Err(NobodyToAsk.into());
+    }
+    say(&format!("{question} [y/N]"));
+    let mut answer = String::new();
+    std::io::stdin().read_line(&mut answer)?;
+    anyhow::ensure!(answer.trim().eq_ignore_ascii_case("y"), "nothing was stopped");
+    Ok(())
+}
+
+/// Stopping everything needs a yes.
+#[derive(Debug, thiserror::Error)]
+#[error("nobody is here to be asked: repeat it with --yes")]
+pub(crate) struct NobodyToAsk;
 
 fn why(client: &Client, out: &Output, task: &str, at: Option<&str>) -> anyhow::Result<()> {
     let at = at.map(moment_of).transpose()?.map_or_else(String::new, |at| format!("?at={at}"));

@@ -8,5 +8,6 @@ mod other_hands;
 mod own_repository;
 mod restarts;
 mod sound_start;
+mod stopping;
 mod strangers;
 mod the_demo;

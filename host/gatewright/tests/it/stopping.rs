@@ -1,0 +1,51 @@
+//! STOP for the whole house, and a task that says why (catalogue I4).
+
+use crate::fixture::{DEVELOPER, Place, REVIEWER, said};
+
+/// A developer that works until it is ended.
+const ENDLESS: &str = "#!/bin/sh\nexec tail -f /dev/null\n";
+
+#[test]
+fn i4_1_stop_all_ends_every_task_its_processes_its_clone_and_its_branch() {
+    let place = Place::new(ENDLESS, REVIEWER);
+    place.init();
+    let _host = place.serve();
+    let keys = [place.ticket("One thing"), place.ticket("Another thing")];
+    for key in &keys {
+        place.until(key, "running", |shown| shown["runs"].as_array().is_some_and(|runs| !runs.is_empty()));
+    }
+    let unasked = place.gatewright(&["stop", "--all"]);
+    assert_eq!(unasked.status.code(), Some(2), "{}", said(&unasked));
+    let stopped = place.gatewright(&["stop", "--all", "--yes", "--note", "the house is closed"]);
+    assert!(stopped.status.success(), "{}", said(&stopped));
+    for key in &keys {
+        let shown = place.until_phase(key, "cancelled");
+        let run = &shown["runs"].as_array().unwrap()[0];
+        assert_eq!(run["outcome"], "cancelled", "{run}");
+        assert!(run["ended_at"].is_u64(), "{run}");
+    }
+    assert_eq!(place.forge_git(&["for-each-ref", "--format=%(refname)", "refs/heads/feature"]), "");
+    let clones = place.state().join("clones/repository");
+    assert_eq!(std::fs::read_dir(&clones).map_or(0, Iterator::count), 0, "no clone is left");
+    let again = place.gatewright(&["stop", "--all"]);
+    assert!(again.status.success() && said(&again).contains("No task is live"), "{}", said(&again));
+}
+
+#[test]
+fn a_task_says_why_it_waits_and_that_its_entries_make_it_so() {
+    let place = Place::new(DEVELOPER, REVIEWER);
+    place.init();
+    let _host = place.serve();
+    let key = place.ticket("Greet once more");
+    place.until_phase(&key, "in-review");
+    let why = place.gatewright(&["task", "why", &key]);
+    assert!(why.status.success(), "{}", said(&why));
+    let told = said(&why);
+    assert!(told.contains("approve the work") && told.contains("task approve REP-001"), "{told}");
+    assert!(told.contains("tests-passed: pass") && told.contains("verdict show"), "the evidence is named: {told}");
+    let rebuilt = place.gatewright(&["task", "rebuild", &key]);
+    assert!(rebuilt.status.success(), "{}", said(&rebuilt));
+    let wrong = place.gatewright(&["task", "why", &key, "--at", "yesterday"]);
+    assert_eq!(wrong.status.code(), Some(1));
+    assert!(said(&wrong).contains("2026-01-31T12:00:00Z"), "{}", said(&wrong));
+}
