@@ -55,7 +55,16 @@ fn the_map_names_every_part() {
     for folder in folders.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned()) {
         assert!(named.contains(format!("host/{folder}").as_str()), "host/{folder}");
     }
-    for part in ["wit/", "sdk", "plugins/", "tests/guests", "tests/artifacts", "tests/databases", "tests/house", "tests/simulate"] {
+    for part in [
+        "wit/",
+        "sdk",
+        "plugins/",
+        "tests/guests",
+        "tests/artifacts",
+        "tests/databases",
+        "tests/house",
+        "tests/simulate",
+    ] {
         assert!(named.contains(part), "{part}");
     }
 }
