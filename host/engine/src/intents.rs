@@ -149,14 +149,16 @@ fn resume(plan: &mut Plan<'_>, hold: &Hold, actor: &Actor, note: &str) {
         HoldKind::NeedsInput => again_with_answers(plan, actor, note),
         HoldKind::DeployedNotInMain if hold.step.is_some() => go_on_from_the_rebase(plan),
         HoldKind::MergedUntested if hold.step.is_some() && rebase_of(plan).is_some() => go_on_from_the_rebase(plan),
-        HoldKind::NotProven if proof_passed(plan, hold) && rebase_of(plan).is_some() => go_on_from_the_rebase(plan),
+        HoldKind::NotProven if asks_in_vain(plan, hold) && rebase_of(plan).is_some() => go_on_from_the_rebase(plan),
         _ => plan.ask_again(hold.step.as_ref()),
     }
 }
 
-/// The step that proves said yes, and yet it is not the tested commit that is in main: asking again would say the same.
-fn proof_passed(plan: &Plan<'_>, hold: &Hold) -> bool {
-    hold.step.as_ref().is_some_and(|step| plan.task.passed.contains(step))
+/// The step that proves said yes, and yet it is not the tested commit that is in main; or nobody tested what stands there:
+/// asking again would say the same.
+fn asks_in_vain(plan: &Plan<'_>, hold: &Hold) -> bool {
+    let has_passed = hold.step.as_ref().is_some_and(|step| plan.task.passed.contains(step));
+    has_passed || plan.task.validated.is_none() || plan.task.validated != plan.task.head
 }
 
 fn again_with_answers(plan: &mut Plan<'_>, actor: &Actor, note: &str) {

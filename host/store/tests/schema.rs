@@ -249,7 +249,8 @@ fn an_entry_that_is_missing_is_noticed_whatever_it_said() {
         drop(store);
         let sql = raw(dir.path());
         sql.execute_batch("DROP TRIGGER entry_is_kept").unwrap();
-        let lost = "DELETE FROM entry WHERE rowid = (SELECT MAX(rowid) FROM entry WHERE task = 2 AND kind = ?1)";
+        let lost = "DELETE FROM entry WHERE task = 2 AND (version, ordinal) = (SELECT version, ordinal FROM entry
+            WHERE task = 2 AND kind = ?1 ORDER BY version DESC, ordinal DESC LIMIT 1)";
         assert_eq!(sql.execute(lost, [kind]).unwrap(), 1, "{place}");
         drop(sql);
         let store = open(dir.path()).unwrap();

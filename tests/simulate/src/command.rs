@@ -129,9 +129,6 @@ fn many(plan: Plan, seeds: u64, manner: Manner) -> bool {
         tasks += outcome.done.1;
         coverage.add(outcome.coverage);
         for (why, times) in outcome.given_up {
-            if !manner.is_brief && !["GoneFromBoard", "RefusedAtForge", "PipelineChanged"].contains(&why.as_str()) {
-                say(&format!("seed {seed} gives up a task: {why}"));
-            }
             *given_up.entry(why).or_default() += times;
         }
         let Some(wrong) = outcome.wrongs.first() else { continue };

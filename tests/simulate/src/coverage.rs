@@ -305,15 +305,15 @@ pub fn report(coverage: &Coverage, seeds: u64) -> bool {
     say(&table("event", &EVENTS, &POSITIONS, |row, column| shown(decided(row, column), decisions(row, column))));
     say(&table("death in", &EFFECTS, &points, |row, column| shown(deaths(row, column), ends(row, column))));
     let mut holes = Vec::new();
-    for row in 0..EVENTS.len() {
-        for column in 0..POSITIONS.len() {
-            let name = || format!("{} while {}", EVENTS[row], POSITIONS[column]);
+    for (row, event) in EVENTS.iter().enumerate() {
+        for (column, position) in POSITIONS.iter().enumerate() {
+            let name = || format!("{event} while {position}");
             holes.extend(hole(decided(row, column), decisions(row, column), seeds, name));
         }
     }
-    for row in 0..EFFECTS.len() {
+    for (row, effect) in EFFECTS.iter().enumerate() {
         for (column, point) in points.iter().enumerate() {
-            let name = || format!("death at {point} of {}", EFFECTS[row]);
+            let name = || format!("death at {point} of {effect}");
             holes.extend(hole(deaths(row, column), ends(row, column), seeds, name));
         }
     }

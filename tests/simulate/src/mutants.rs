@@ -169,8 +169,9 @@ fn look_for_all(seeds: u64, names: &[String]) -> Result<Vec<String>, String> {
         return Err(format!("the code without any patch fails already, by seed {seed}: {wrong}"));
     }
     let mut missed = Vec::new();
-    for (name, patch) in patches.into_iter().filter(|(name, _)| names.is_empty() || names.contains(name)) {
+    for (name, _) in patches.into_iter().filter(|(name, _)| names.is_empty() || names.contains(name)) {
         copy.restore().map_err(|error| error.to_string())?;
+        let patch = Path::new("tests/simulate/mutants").join(format!("{name}.patch"));
         git_apply(&copy.tree, &[patch.as_os_str()]).map_err(|why| format!("{name} does not apply: {why}"))?;
         copy.build().map_err(|why| format!("{name} does not build: {why}"))?;
         match copy.play(seeds)? {

@@ -412,6 +412,9 @@ fn look_after(world: &Shared, store: &SqliteStore, task: &Task, kind: HoldKind, 
         let tries = world.people.let_on.entry(task.id).or_default();
         *tries += u32::from(calm);
         let gives_up = *tries > PATIENT || is_lost && (calm || world.luck.in_thousand(300));
+        if gives_up && calm && !is_lost {
+            world.wrongs.push(format!("task {} was let on {PATIENT} times and is held again: {kind:?}", task.id));
+        }
         if gives_up && calm {
             *world.people.given_up.entry(kind).or_default() += 1;
         }

@@ -279,6 +279,10 @@ impl Simulation {
         match begun {
             Ok(host) if !fate.is_dead() => {
                 self.started = true;
+                // What people do before the host has taken its work up again is the worst time for it.
+                if self.weather.has(Trouble::People) && self.luck.in_thousand(300) {
+                    people::act(&self.world, &host.store);
+                }
                 self.host = Some(host);
             }
             Ok(host) => drop(host),

@@ -8,8 +8,8 @@ use domain::task::HoldKind;
 use domain::verdict::{GateHold, InfraCause};
 use engine::Rejected;
 
-use crate::pipelines::{full, full_with_security, quick};
-use crate::world::World;
+use crate::pipelines::{full, full_with_security, quick, unreviewed};
+use crate::world::{World, commit};
 
 fn blocked() -> Answer {
     Answer::Hold { kind: GateHold::Blocked, reason: "look".to_owned() }
@@ -286,4 +286,19 @@ fn each_hold_says_so_once_to_people_and_to_the_board() {
     let told = step.effects.iter().map(|wanted| wanted.effect.name()).collect::<Vec<_>>();
     assert_eq!(told, ["notify", "post-comment", "set-status"]);
     assert!(step.effects.iter().any(|wanted| wanted.effect == Effect::SetStatus { phase: "blocked".to_owned() }));
+}
+
+#[test]
+fn resume_tests_what_nobody_tested_instead_of_asking_the_merge_again() {
+    let mut world = World::new(unreviewed());
+    world.walk_to("testing acting merge");
+    world.answer(Answer::HeadMoved { head: commit(9) });
+    assert_eq!(world.hold_kind(), Some(HoldKind::Blocked));
+    world.intent(Intent::Resume, "").unwrap();
+    world.go_on();
+    world.answer(Answer::Stuck { kind: HoldKind::NotProven, reason: "it was not tested".to_owned() });
+    assert_eq!(world.hold_kind(), Some(HoldKind::NotProven));
+    world.intent(Intent::Resume, "").unwrap();
+    assert_eq!(world.stands(), "testing acting rebase");
+    world.walk_to("done settled");
 }

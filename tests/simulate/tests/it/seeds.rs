@@ -5,7 +5,7 @@ use simulate::simulation::{Plan, play};
 use simulate::weather::{Trouble, Weather};
 
 /// So many that this test takes a few seconds without optimisation.
-const SEEDS: u64 = 30;
+const SEEDS: u64 = 15;
 
 fn plan(seed: u64) -> Plan {
     Plan { seed, steps: STEPS, weather: None, aloud: false }
