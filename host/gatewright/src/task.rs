@@ -52,7 +52,7 @@ pub(crate) fn stop_all(client: &Client, options: &StopAll, out: &Output) -> anyh
             Ok(taken) => stopped.push(taken.task),
             // It ended by itself meanwhile, or is stopping already.
             Err(ClientError::No(problem)) if problem.rejected.is_some() => {
-                refused.push((&view.task.work_item, problem.detail))
+                refused.push((&view.task.work_item, problem.detail));
             }
             Err(error) => return Err(error.into()),
         }
@@ -97,7 +97,12 @@ fn why(client: &Client, out: &Output, task: &str, at: Option<&str>) -> anyhow::R
         let mut text = format!("{} stands in {}, since {}\n", why.work_item, why.stage, moment(why.since));
         match &why.event {
             Some(row) => {
-                text.push_str(&format!("  what arrived: {} (event {}, {})\n", row.event.name(), row.id, moment(row.at)))
+                text.push_str(&format!(
+                    "  what arrived: {} (event {}, {})\n",
+                    row.event.name(),
+                    row.id,
+                    moment(row.at)
+                ));
             }
             None => text.push_str("  what arrived: it was made\n"),
         }
