@@ -19,6 +19,8 @@ use crate::{Conductor, Work};
 
 /// The exit code by which a hook says that it could not try: the system's fault, nobody's work (catalogue G9, the third outcome).
 const HOOK_COULD_NOT_TRY: i32 = 2;
+/// The newest runs of a task, among which the one that tested a commit is looked for.
+const RUNS_LOOKED_AT: u32 = 200;
 
 impl Conductor {
     pub(crate) fn act(&self, claim: &Claim, step: &StepName, action: Action) -> Result<(), StoreError> {
@@ -56,7 +58,7 @@ impl Conductor {
             Action::Rebase => self.rebase(claim, step, &task, forge.as_ref()),
             Action::Merge => self.merge(claim, step, &task, forge.as_ref()),
             Action::ProveMerged => self.prove_merged(claim, step, &task, forge.as_ref()),
-            Action::Retest if task.validated.is_some() && task.validated == task.head => {
+            Action::Retest if self.has_passed_the_suite(&task)? => {
                 let note = "the suite already passed on this very commit".to_owned();
                 self.answer(claim, step, Answer::Pass { note }, StepFacts::default(), None, None)
             }
@@ -64,6 +66,20 @@ impl Conductor {
             Action::Staging => self.hook(claim, step, &task, HookName::Staging, forge.as_ref()),
             Action::Deploy => self.deploy(claim, step, &task, forge.as_ref()),
         }
+    }
+
+    /// The project's suite, as it is written now, passed on this very commit.
+    fn has_passed_the_suite(&self, task: &Task) -> Result<bool, StoreError> {
+        if task.validated.is_none() || task.validated != task.head {
+            return Ok(false);
+        }
+        let settings = self.settings(&task.project);
+        let Some(suite) = settings.as_ref().and_then(|settings| settings.hooks.get(&HookName::Test)) else {
+            return Ok(false);
+        };
+        let runs = self.outside.store.runs(task.id, RUNS_LOOKED_AT)?;
+        let command = suite.argv.join(" ");
+        Ok(runs.iter().any(|run| run.exit_code == Some(0) && run.head_before == task.head && run.command == command))
     }
 
     fn rebase(&self, claim: &Claim, step: &StepName, task: &Task, forge: &dyn Forge) -> Result<(), StoreError> {

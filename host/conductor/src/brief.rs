@@ -62,9 +62,12 @@ pub fn write(material: &Material<'_>) -> String {
     let description =
         if material.description.trim().is_empty() { "(no description was given)" } else { material.description };
     let _ = writeln!(text, "{}", fenced(description));
-    if !material.documents.is_empty() {
+    // What judges wrote, and what the host writes, lies in the store alone: nobody could open it in a clone.
+    let in_the_clone = |document: &&Document| document.kind.owner().is_some_and(|owner| !owner.judges());
+    let documents = material.documents.iter().filter(in_the_clone).collect::<Vec<_>>();
+    if !documents.is_empty() {
         text.push_str("\n## Documents so far\n\n");
-        for document in material.documents {
+        for document in documents {
             let _ = writeln!(text, "- `{}` ({}, visit {})", document.name, document.stage, document.visit);
         }
     }

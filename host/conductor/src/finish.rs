@@ -92,11 +92,11 @@ impl Conductor {
         row.report = self.outside.runs.report(row.id);
         let outcome = match (worker, record) {
             (_, None) => undelivered("the run was lost: its shim is gone and left no record"),
-            (Some(Worker::Command(command)), Some(record)) => {
+            (Some(Worker::Command(_)), Some(record)) => {
                 let hooks = settings.as_ref().map(|settings| &settings.hooks);
                 let suite = hooks.and_then(|hooks| hooks.get(&HookName::Test));
                 // A stage may run anything; only the project's own suite says that a commit was tested.
-                let is_suite = suite.is_some_and(|suite| suite.argv == command.argv);
+                let is_suite = suite.is_some_and(|suite| suite.argv.join(" ") == row.command);
                 self.command_outcome(&task, role, record, &row, is_suite)?
             }
             (_, Some(record)) => match complaint(record) {

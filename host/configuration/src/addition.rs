@@ -29,6 +29,8 @@ pub struct PluginAddition {
     pub grants: Vec<Capability>,
     /// What it asked for and was refused.
     pub refused: Vec<Capability>,
+    /// A gate's settings as an inline table of TOML: `{ required = ["build"] }`. None: what the file has, or none.
+    pub settings: Option<String>,
 }
 
 /// What a plugin is and where it stands.
@@ -108,6 +110,12 @@ pub enum AddError {
         /// The name.
         step: StepName,
     },
+    /// The settings are no inline table.
+    #[error("the settings are no inline table of TOML: {why}; write e.g. {{ required = [\"build\"] }}")]
+    Settings {
+        /// What the reader says.
+        why: String,
+    },
     /// A gate must stand somewhere.
     #[error("a gate stands on an edge: name one with --gate STAGE:STAGE; edges: {known}")]
     Nowhere {
@@ -162,7 +170,11 @@ pub fn add_plugin(text: &str, addition: &PluginAddition) -> Result<String, AddEr
         PluginPlace::Gate(None) if there.is_none() => return Err(AddError::Nowhere { known: known_edges(&sketch) }),
         _ => None,
     };
+    let step = edge.as_ref().map(|edge| edge.step.to_string());
     write_entry(&mut document, addition, there, edge);
+    if let (Some(step), Some(settings)) = (step, &addition.settings) {
+        write_settings(&mut document, &step, settings)?;
+    }
     if there.is_none() {
         document.set_trailing("");
         write_binding(&mut document, addition);
@@ -257,6 +269,23 @@ fn entry_of(document: &DocumentMut, id: &PluginId) -> Option<usize> {
 
 fn list<T: fmt::Display>(items: &[T]) -> Item {
     value(items.iter().map(T::to_string).collect::<Array>())
+}
+
+/// `[gates.STEP]`, with these settings in the place of what it had.
+fn write_settings(document: &mut DocumentMut, step: &str, settings: &str) -> Result<(), AddError> {
+    let wrong = |why: &str| AddError::Settings { why: why.to_owned() };
+    let given: Value = settings.trim().parse().map_err(|error: toml_edit::TomlError| wrong(error.message()))?;
+    if !given.is_inline_table() {
+        return Err(wrong("it is another kind of value"));
+    }
+    let mut gates = Table::new();
+    gates.set_implicit(true);
+    let gates = document.entry("gates").or_insert(Item::Table(gates));
+    let gates = gates.as_table_mut().ok_or_else(|| wrong("`gates` is no table in the file"))?;
+    let gate = gates.entry(step).or_insert(Item::Table(Table::new()));
+    let gate = gate.as_table_mut().ok_or_else(|| wrong("the gate's entry is no table in the file"))?;
+    put(gate, "settings", Item::Value(given));
+    Ok(())
 }
 
 /// The entry's table, new or the one that is there.

@@ -62,7 +62,8 @@ fn run(cli: Cli) -> anyhow::Result<bool> {
             task::queue(&client, &out, clock::SystemClock.now()).map(|()| true)
         }
         Command::Verdict(command) => {
-            verdict::run(&state::find(given)?, command, &out).map_err(|error| error.context(NotFoundOut))
+            let answered = state::find(given).and_then(|dir| verdict::run(&dir, command, &out));
+            answered.map_err(|error| error.context(NotFoundOut))
         }
         Command::CompileComponent => {
             sandbox::compile_for_parent(&mut std::io::stdin().lock(), &mut std::io::stdout().lock())

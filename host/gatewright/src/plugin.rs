@@ -5,7 +5,7 @@ use std::io::{IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow, bail};
-use configuration::{Anchor, PluginAddition, PluginPlace, add_plugin};
+use configuration::{Anchor, Loaded, PluginAddition, PluginPlace, add_plugin};
 use domain::ids::{Digest, PluginId, StageName, StepName};
 use domain::plugin::{Capability, Ceiling, PluginInfo, PluginKind};
 use sandbox::{Sandbox, SandboxConfig};
@@ -13,7 +13,7 @@ use sandbox::{Sandbox, SandboxConfig};
 use crate::cli::Plugin;
 use crate::output::{Output, say};
 use crate::task::visible;
-use crate::wiring::{load, surroundings};
+use crate::wiring::{check_plugins, load, surroundings};
 
 /// The command was understood, and cannot be taken without a word from a person.
 #[derive(Debug, thiserror::Error)]
@@ -29,7 +29,7 @@ pub(crate) fn run(dir: &Path, command: Plugin, out: &Output) -> anyhow::Result<(
             let (_, info) = inspect(&file)?;
             out.value(&info, || shown(&file, &info))
         }
-        Plugin::Add { file, gate, before, step, project, deny, yes } => {
+        Plugin::Add { file, gate, before, step, project, settings, deny, yes } => {
             let project = only_project(dir, project)?;
             let (bytes, info) = inspect(&file)?;
             say(&shown(&file, &info));
@@ -45,7 +45,7 @@ pub(crate) fn run(dir: &Path, command: Plugin, out: &Output) -> anyhow::Result<(
             }
             let id = plugin_id(&file, step.as_deref())?;
             let place = anchor(&gate, before.as_deref(), step.as_deref())?;
-            let added = add(dir, &project, &bytes, &info, id, place, deny)?;
+            let added = add(dir, &project, &bytes, &info, id, place, (deny, settings))?;
             let value = serde_json::json!({"project": project, "file": added, "sha256": info.digest, "granted": !deny});
             out.value(&value, || format!("added to {}; a living host takes it up by itself", added.display()))
         }
@@ -150,7 +150,7 @@ fn add(
     info: &PluginInfo,
     id: PluginId,
     anchor: Anchor,
-    deny: bool,
+    (deny, settings): (bool, Option<String>),
 ) -> anyhow::Result<PathBuf> {
     let source = dir.join("projects").join(format!("{project}.toml"));
     let text = std::fs::read_to_string(&source).with_context(|| format!("{} cannot be read", source.display()))?;
@@ -168,10 +168,15 @@ fn add(
         sha256: info.digest.clone(),
         grants,
         refused,
+        settings,
     };
     let edited = add_plugin(&text, &addition).map_err(|error| anyhow!("{error}"))?;
-    configuration::load_project(dir, &source, &edited, &surroundings())
+    let file = configuration::load_project(dir, &source, &edited, &surroundings())
         .map_err(|diagnostics| anyhow!(configuration::render(&diagnostics, false)))?;
+    let flaws = check_plugins(dir, &Loaded { host: load(dir)?.host, projects: vec![file] });
+    if !flaws.told.is_empty() {
+        bail!("{}\nnothing was added; give it what it needs with --settings '{{ … }}'", flaws.told.join("\n"));
+    }
     replace(&source, &edited)?;
     Ok(source)
 }
@@ -208,7 +213,7 @@ fn replace(file: &Path, text: &str) -> anyhow::Result<()> {
 /// Adds a component as a gate and grants it nothing: for the demonstration's stranger.
 pub(crate) fn add_denied(dir: &Path, project: &str, file: &Path, gate: &str, step: &str) -> anyhow::Result<()> {
     let (bytes, info) = inspect(file)?;
-    add(dir, project, &bytes, &info, PluginId::new(step)?, anchor(gate, None, Some(step))?, true).map(|_| ())
+    add(dir, project, &bytes, &info, PluginId::new(step)?, anchor(gate, None, Some(step))?, (true, None)).map(|_| ())
 }
 
 /// Does the project's file name this plugin?

@@ -205,7 +205,9 @@ fn list(client: &Client, out: &Output, all: bool) -> anyhow::Result<()> {
     let tasks: Listing<TaskView> = client.get(if all { "/api/v1/tasks" } else { "/api/v1/tasks?live=true" })?;
     out.value(&tasks.items, || {
         if tasks.items.is_empty() {
-            return "No tasks. Make one: gatewright task create \"what shall change\"".to_owned();
+            let ended = if all { "" } else { " is live; `gatewright task list --all` shows those that have ended" };
+            let make = out.command("gatewright task create \"what shall change\"");
+            return format!("No task{ended}. Make one: {make}");
         }
         tasks.items.iter().map(line).collect::<Vec<_>>().join("\n")
     })

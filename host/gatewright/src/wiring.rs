@@ -19,7 +19,7 @@ use conductor::{Conductor, Outside};
 use configuration::{Loaded, PluginBinding, ProjectFile, SandboxMode, Surroundings};
 use domain::ids::{BranchName, Digest, PluginId, ProjectName, RunId};
 use domain::pipeline::{EdgeStep, StepKind};
-use domain::plugin::{Failure, Grant, PluginKind};
+use domain::plugin::{Failure, Flaw, Grant, PluginKind};
 use sandbox::{Compiler, PluginSpec, Sandbox, SandboxConfig};
 use store::{SqliteStore, StoreConfig};
 
@@ -163,9 +163,7 @@ fn check_settings(sandbox: &Sandbox, file: &ProjectFile, flaws: &mut PluginFlaws
             Asking { project: file.project.name.clone(), plugin: plugin.clone(), at: SystemClock.now(), seed: 0 };
         match sandbox.validate(ValidateCall { asking, settings }).answer {
             Ok(told) => {
-                flaws
-                    .told
-                    .extend(told.iter().map(|flaw| format!("{source}: {what}: {}: {}", flaw.pointer, flaw.message)));
+                flaws.told.extend(told.iter().map(|flaw| format!("{source}: {what}: {}", told_of(flaw))));
             }
             Err(Failure::Retry { cause, message, .. }) => {
                 flaws.failed.push(format!("{source}: {what} cannot be checked: {cause}: {message}"));
@@ -175,6 +173,10 @@ fn check_settings(sandbox: &Sandbox, file: &ProjectFile, flaws: &mut PluginFlaws
             }
         }
     }
+}
+
+fn told_of(flaw: &Flaw) -> String {
+    if flaw.pointer.is_empty() { flaw.message.clone() } else { format!("{}: {}", flaw.pointer, flaw.message) }
 }
 
 fn load_own(sandbox: &Sandbox, file: &ProjectFile, loaded: &Loaded, plugin: embedded::Embedded) -> anyhow::Result<()> {

@@ -10,6 +10,8 @@ use conductor::ports::store::StoreError;
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 
+/// How long the kernel may take to end a process that was killed, with all its memory.
+const ENDING: Duration = Duration::from_secs(2);
 /// How long a dead host's last child may keep the lock.
 const DYING: Duration = Duration::from_secs(10);
 
@@ -43,17 +45,12 @@ impl HostLock {
     }
 }
 
-/// A host that was killed while it started a process leaves the lock with that child until its exec closes it: a moment. Only
-/// where the named holder is gone is that moment awaited; a living host is told of at once.
+/// A host that was killed keeps the lock until the kernel has taken it apart, and one that was killed while it started a process
+/// leaves the lock with that child until its exec closes it: both are moments. A living host is told of after the first.
 fn await_dying(dir: &Path, mut file: File) -> Result<File, StoreError> {
     let mut pid = String::new();
-    let named = file.rewind().and_then(|()| file.read_to_string(&mut pid));
-    let alive = named.is_err() || Path::new("/proc").join(pid.trim()).exists();
-    if alive {
-        return file.rewind().map_or_else(
-            |_| Err(StoreError::Refused("the lock cannot be read".into())),
-            |()| Err(held(dir, &mut file)),
-        );
+    if file.rewind().and_then(|()| file.read_to_string(&mut pid)).is_err() {
+        return Err(StoreError::Refused("the lock cannot be read".into()));
     }
     let (sender, receiver) = mpsc::channel();
     let waiting = std::thread::Builder::new().name("host-lock".into()).spawn(move || {
@@ -61,8 +58,16 @@ fn await_dying(dir: &Path, mut file: File) -> Result<File, StoreError> {
         // Nobody waits any more when the time was over.
         let _ = sender.send(locked.then_some(file));
     });
-    let locked = waiting.ok().and_then(|_| receiver.recv_timeout(DYING).ok()).flatten();
-    locked.ok_or_else(|| {
+    if waiting.is_err() {
+        return Err(held(dir, &pid));
+    }
+    if let Ok(Some(locked)) = receiver.recv_timeout(ENDING) {
+        return Ok(locked);
+    }
+    if Path::new("/proc").join(pid.trim()).exists() {
+        return Err(held(dir, &pid));
+    }
+    receiver.recv_timeout(DYING).ok().flatten().ok_or_else(|| {
         StoreError::Refused(format!(
             "a process that the dead host {} left has the store in {} open",
             pid.trim(),
@@ -72,9 +77,8 @@ fn await_dying(dir: &Path, mut file: File) -> Result<File, StoreError> {
 }
 
 /// The pid is for the message only: the lock itself is the kernel's word.
-fn held(dir: &Path, file: &mut File) -> StoreError {
-    let mut pid = String::new();
-    let named = file.read_to_string(&mut pid).is_ok() && !pid.trim().is_empty();
+fn held(dir: &Path, pid: &str) -> StoreError {
+    let named = !pid.trim().is_empty();
     let holder = if named { format!("the process {}", pid.trim()) } else { "another process".to_owned() };
     StoreError::Refused(format!(
         "{holder} has the store in {} open; one host at a time: stop it, or ask it through its API",

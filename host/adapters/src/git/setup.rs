@@ -27,6 +27,8 @@ const STALE_PACK: Duration = Duration::from_hours(24);
 /// More packs than this are made into one by [`EmbeddedForge::tidy`].
 const PACKS: usize = 50;
 
+/// Where the documents of tasks lie in a repository (catalogue F).
+const DOCUMENTS: &str = "docs/work-items";
 /// The name under which the user's repository knows ours.
 const REMOTE: &str = "gatewright";
 
@@ -339,6 +341,13 @@ impl<'a> UserRepository<'a> {
         }
         if self.call().args(["config", "--get", "extensions.partialclone"]).answer()?.code == 0 {
             return Err(ForgeError::Refused(format!("{shown} is a partial clone: make a full one and name that")));
+        }
+        let folders = self.call().args(["ls-tree", &refs::full(base), "--", "docs", DOCUMENTS]).text()?;
+        if let Some(other) = folders.lines().find(|line| line.split(' ').nth(1) != Some("tree")) {
+            let name = other.split_once('\t').map_or(DOCUMENTS, |(_, name)| name);
+            return Err(ForgeError::Refused(format!(
+                "`{name}` is no folder in the branch `{base}` of {shown}: the documents of tasks lie in {DOCUMENTS}, so make it one first"
+            )));
         }
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! Taking over what a run did in its clone.
 
 use std::os::fd::OwnedFd;
+use std::path::Path;
 
 use conductor::ports::forge::{ForgeError, TakeOver, Taken, Trespass, TrespassKind};
 use domain::ids::CommitId;
@@ -42,6 +43,12 @@ pub(super) fn take_over(forge: &EmbeddedForge, request: &TakeOver) -> Result<Tak
         // Not `found.head`: this commit may have put something back.
         head = request.expected.clone();
     }
+    if head != request.expected
+        && let Some(trespass) = blocked_folder(forge, request, &head)?
+    {
+        trespasses.push(trespass);
+        head = request.expected.clone();
+    }
     let head = match standing {
         Standing::Written(ours) => ours,
         Standing::Ready => refs::advance(forge, &request.mark, &request.branch, &request.expected, &head, "take over")?,
@@ -51,6 +58,35 @@ pub(super) fn take_over(forge: &EmbeddedForge, request: &TakeOver) -> Result<Tak
     trespasses.truncate(TOLD);
     forge.trash()?.empty()?;
     Ok(Taken { changed: changed(forge, &request.expected, &head)?, head, trespasses })
+}
+
+/// A file or a link in the place of a folder that other rules speak of: with it no later clone could hold any document.
+fn blocked_folder(forge: &EmbeddedForge, request: &TakeOver, head: &CommitId) -> Result<Option<Trespass>, ForgeError> {
+    let rules = request.paths.excluded.iter().chain(request.paths.allowed.iter().flatten());
+    let folders = rules.flat_map(|rule| Path::new(rule).ancestors().skip(1)).chain(
+        // An excluded path is a folder itself.
+        request.paths.excluded.iter().map(Path::new),
+    );
+    let mut names = folders.filter_map(Path::to_str).filter(|name| !name.is_empty()).collect::<Vec<_>>();
+    names.sort_unstable();
+    names.dedup();
+    let at = |commit: &CommitId| -> Result<Vec<String>, ForgeError> {
+        let listed =
+            forge.call().args(["ls-tree", "-z", commit.as_str(), "--"]).args(names.iter().copied()).long().answer()?;
+        let entries = nul_separated(&listed.stdout).map(|entry| String::from_utf8_lossy(entry).into_owned());
+        let blocked = entries.filter_map(|entry| {
+            let (about, path) = entry.split_once('\t')?;
+            (about.split(' ').nth(1)? != "tree").then(|| path.to_owned())
+        });
+        Ok(blocked.collect())
+    };
+    let before = at(&request.expected)?;
+    let blocked = at(head)?.into_iter().find(|path| !before.contains(path));
+    Ok(blocked.map(|path| Trespass {
+        kind: TrespassKind::OutsideOwned,
+        note: format!("`{path}` must stay a folder, for documents lie below it; no commit of this run was taken"),
+        path,
+    }))
 }
 
 /// The commits that a clone offers.

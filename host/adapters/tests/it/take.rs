@@ -325,3 +325,26 @@ fn documents_are_read_by_name_and_size() {
     let gone = world.forge.collect_documents(crate::world::key(99), folder, CollectLimits::default());
     assert!(matches!(gone, Err(ForgeError::NotFound(_))));
 }
+
+/// With a link in its place no later clone could hold a document, and the developer would never be launched again to mend it.
+#[test]
+fn a_folder_of_documents_that_becomes_a_link_or_a_file_is_a_finding_and_not_taken() {
+    for (number, committed) in [(7, true), (8, false)] {
+        let world = World::new();
+        let mut work = world.start(number);
+        let before = work.head();
+        let _ = std::fs::remove_dir_all(work.path().join("docs"));
+        std::os::unix::fs::symlink("/x", work.path().join("docs")).unwrap();
+        if committed {
+            work.git(&["add", "--all", "--force"]);
+            work.git(&["commit", "-q", "-m", "a link"]);
+        }
+        let mut request = work.take_request(2);
+        request.paths.excluded = vec!["docs/work-items".to_owned()];
+        let taken = world.forge.take_over(&request).unwrap();
+        assert!(taken.trespasses.iter().any(|trespass| trespass.note.contains("must stay a folder")), "{taken:?}");
+        assert_eq!(work.head(), before);
+        work.prepare();
+        assert!(work.path().join("docs").is_dir() || !work.path().join("docs").exists());
+    }
+}

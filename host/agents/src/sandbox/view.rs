@@ -93,6 +93,15 @@ pub(super) fn system() -> Vec<String> {
         }
     }
     arguments.extend(words(&["--proc", "/proc", "--dev", "/dev", "--dir", "/run"]));
+    // Where the host is root's, a run is root's user too, and the kernel asks who owns a setting, not what rights are left: a
+    // name written into `core_pattern` would be run by the kernel itself, outside every sandbox.
+    for switches in
+        ["/proc/sys", "/proc/sysrq-trigger", "/proc/irq", "/proc/bus", "/proc/fs", "/proc/acpi", "/proc/scsi"]
+    {
+        if Path::new(switches).exists() {
+            arguments.extend(words(&["--ro-bind", switches, switches]));
+        }
+    }
     for folder in ["/tmp", "/var/tmp"] {
         arguments.extend(words(&["--perms", "1777", "--tmpfs", folder]));
     }

@@ -24,6 +24,7 @@ fn gate(anchor: Option<Anchor>) -> PluginAddition {
         sha256: Digest::of(b"a component"),
         grants: vec![Capability::Documents, Capability::Repo(Some("src/**".to_owned()))],
         refused: Vec::new(),
+        settings: None,
     }
 }
 

@@ -106,6 +106,7 @@ proptest! {
             sha256: domain::ids::Digest::of(b""),
             grants: Vec::new(),
             refused: Vec::new(),
+            settings: None,
         };
         if let Ok(new) = add_plugin(&text, &addition) {
             prop_assert!(new.contains("no-todo"));

@@ -220,6 +220,11 @@ impl Serving {
         self.child.wait().unwrap();
     }
 
+    /// SIGKILL, and nobody asks after it.
+    pub(crate) fn kill_and_leave(&mut self) {
+        self.child.kill().unwrap();
+    }
+
     pub(crate) fn is_up(&mut self) -> bool {
         self.child.try_wait().unwrap().is_none()
     }

@@ -94,3 +94,16 @@ fn i4_1_a_stop_ends_the_tree_the_jobs_the_clone_and_the_branch() {
     let again = place.gatewright(&["task", "approve", &key]);
     assert_eq!(again.status.code(), Some(1));
 }
+
+/// The kernel takes a moment to take a killed host apart, and its parent may not have asked after it yet.
+#[test]
+fn a_host_begins_right_after_another_was_killed() {
+    let place = Place::new(DEVELOPER, REVIEWER);
+    place.init();
+    for _ in 0..5 {
+        let mut killed = place.serve();
+        killed.kill_and_leave();
+        let next = place.serve();
+        assert_eq!(next.get("/healthz").0, 200);
+    }
+}

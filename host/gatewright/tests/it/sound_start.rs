@@ -76,6 +76,18 @@ fn an_init_that_fails_leaves_nothing_and_can_be_repeated() {
     assert!(named.status.success(), "{}", said(&named));
 }
 
+#[test]
+fn a_repository_whose_documents_would_lie_behind_a_link_is_told_at_once() {
+    let place = Place::new(DEVELOPER, REVIEWER);
+    std::os::unix::fs::symlink("site", place.repository().join("docs")).unwrap();
+    place.git(&["add", "--all"]);
+    place.git(&["-c", "user.name=U", "-c", "user.email=u@localhost", "commit", "--quiet", "--message", "a link"]);
+    let done = place.gatewright(&["init", "--agent", "true", "--test", "true"]);
+    assert_eq!(done.status.code(), Some(1));
+    assert!(said(&done).contains("`docs` is no folder"), "{}", said(&done));
+    assert!(!place.state().exists());
+}
+
 /// A stage may run whatever command it likes: only the project's own suite says that a commit was tested.
 #[test]
 fn another_command_of_the_tester_is_not_the_suite() {
@@ -98,6 +110,27 @@ fn another_command_of_the_tester_is_not_the_suite() {
     });
     assert_ne!(shown["phase"], "done");
     assert_eq!(place.forge_git(&["rev-parse", "main"]), before, "nothing lands that the suite fails on");
+}
+
+/// The suite that was edited meanwhile has not passed on anything yet.
+#[test]
+fn a_suite_that_was_edited_since_runs_again_before_anything_lands() {
+    let place = Place::new(DEVELOPER, REVIEWER);
+    place.init();
+    let host = place.serve();
+    let key = place.ticket("Greet once more");
+    place.until_phase(&key, "in-review");
+    drop(host);
+    edit(&place, |text| text.replace("run = [\"sh\", \"check.sh\"]", "run = [\"false\"]"));
+    let _host = place.serve();
+    let before = place.forge_git(&["rev-parse", "main"]);
+    let approved = place.gatewright(&["task", "approve", &key]);
+    assert!(approved.status.success(), "{}", said(&approved));
+    place.until(&key, "sent back by the suite", |shown| {
+        let rows = shown["entries"].as_array().cloned().unwrap_or_default();
+        rows.iter().any(|row| row["entry"]["step"] == "retest" && row["entry"]["answer"] == "fail")
+    });
+    assert_eq!(place.forge_git(&["rev-parse", "main"]), before);
 }
 
 #[test]

@@ -37,6 +37,28 @@ fn what_is_no_component_is_told_by_name_and_changes_nothing() {
     assert_eq!(fs::read_to_string(place.project_file()).unwrap(), before);
 }
 
+/// What refuses its own settings would keep the next host from starting.
+#[test]
+fn a_gate_that_refuses_its_settings_is_added_only_with_others() {
+    let place = Place::new(DEVELOPER, REVIEWER);
+    place.init();
+    let before = fs::read_to_string(place.project_file()).unwrap();
+    let file = test_artifacts::plugin("checks-green");
+    let arguments = ["plugin", "add", file.to_str().unwrap(), "--gate", "review:testing", "--step", "mine", "--yes"];
+    let wrong = place.gatewright(&[&arguments[..], &["--settings", "{ requird = [\"build\"] }"]].concat());
+    assert_eq!(wrong.status.code(), Some(1), "{}", said(&wrong));
+    assert!(said(&wrong).contains("requird") && said(&wrong).contains("--settings"), "{}", said(&wrong));
+    let none = place.gatewright(&[&arguments[..], &["--settings", "7"]].concat());
+    assert!(said(&none).contains("inline table"), "{}", said(&none));
+    assert_eq!(fs::read_to_string(place.project_file()).unwrap(), before);
+    let right = place.gatewright(&[&arguments[..], &["--settings", "{ required = [\"build\"] }"]].concat());
+    assert!(right.status.success(), "{}", said(&right));
+    let text = fs::read_to_string(place.project_file()).unwrap();
+    assert!(text.contains("[gates.mine]") && text.contains("settings = { required = [\"build\"] }"), "{text}");
+    let checked = place.gatewright(&["check"]);
+    assert!(checked.status.success(), "{}", said(&checked));
+}
+
 /// Each is `infra` with its cause, the host lives and answers, and another task's verdict comes meanwhile.
 #[test]
 fn hostile_gates_are_infra_and_hold_nobody_else() {

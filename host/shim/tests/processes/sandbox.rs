@@ -59,6 +59,18 @@ fn a_run_sees_neither_state_nor_home_nor_other_clones() {
     assert_eq!(run(&runner, &spec), format!("mine{}\nmine\n", spec.cwd.display()));
 }
 
+/// Where the tests are root's, the run is root's user too, and only a read-only mount keeps it from the kernel's own settings.
+#[test]
+fn no_setting_of_the_kernel_can_be_opened_for_writing() {
+    let world = World::new();
+    let runner = world.runner(SandboxMode::Bubblewrap);
+    let script = "for file in /proc/sys/kernel/core_pattern /proc/sys/vm/overcommit_memory /proc/sys/kernel/hostname \
+        /proc/sysrq-trigger /proc/sys/net/ipv4/ip_forward; do
+        if [ -e $file ] && (exec 3>>$file) 2>/dev/null; then echo \"$file can be written\"; fi
+    done; cat /proc/sys/kernel/ostype";
+    assert_eq!(run(&runner, &world.script(script)), "Linux\n");
+}
+
 #[test]
 fn what_is_hidden_stays_hidden_inside_what_is_shown() {
     let world = World::new();
