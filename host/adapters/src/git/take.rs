@@ -70,6 +70,10 @@ fn blocked_folder(forge: &EmbeddedForge, request: &TakeOver, head: &CommitId) ->
     let mut names = folders.filter_map(Path::to_str).filter(|name| !name.is_empty()).collect::<Vec<_>>();
     names.sort_unstable();
     names.dedup();
+    // Without a name git would list everything.
+    if names.is_empty() {
+        return Ok(None);
+    }
     let at = |commit: &CommitId| -> Result<Vec<String>, ForgeError> {
         let listed =
             forge.call().args(["ls-tree", "-z", commit.as_str(), "--"]).args(names.iter().copied()).long().answer()?;
