@@ -232,7 +232,7 @@ pub(crate) enum Plugin {
         /// In which project [default: the only one].
         #[arg(long)]
         project: Option<String>,
-        /// The gate's settings, as an inline table of TOML: '{ required = ["build"] }'.
+        /// The gate's settings, as an inline table of TOML, e.g. `{ required = ["build"] }`.
         #[arg(long, value_name = "TABLE")]
         settings: Option<String>,
         /// Grant nothing of what it asks for.
