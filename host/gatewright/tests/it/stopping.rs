@@ -19,7 +19,9 @@ fn i4_1_stop_all_ends_every_task_its_processes_its_clone_and_its_branch() {
     let stopped = place.gatewright(&["stop", "--all", "--yes", "--note", "the house is closed"]);
     assert!(stopped.status.success(), "{}", said(&stopped));
     for key in &keys {
-        let shown = place.until_phase(key, "cancelled");
+        let activity = |shown: &serde_json::Value| shown["task"]["position"]["activity"]["activity"].clone();
+        let shown = place.until(key, "settled", |shown| activity(shown) == "settled");
+        assert_eq!(shown["phase"], "cancelled");
         let run = &shown["runs"].as_array().unwrap()[0];
         assert_eq!(run["outcome"], "cancelled", "{run}");
         assert!(run["ended_at"].is_u64(), "{run}");
