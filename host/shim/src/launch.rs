@@ -9,6 +9,7 @@ use std::process::{Command, ExitCode, Stdio};
 
 use rustix::fs::{Mode, OFlags};
 use rustix::io::FdFlags;
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Pid, Signal, getppid, set_parent_process_death_signal, setsid};
 
@@ -51,6 +52,16 @@ pub(crate) struct Started {
     pub(crate) pid: Pid,
     /// Where bubblewrap says what became of the command.
     pub(crate) status: Option<OwnedFd>,
+    /// Where the sandbox hands over its proxy's listener, and says why the command could not begin.
+    pub(crate) handover: Option<OwnedFd>,
+}
+
+/// What the command's processes inherit: our ends of it, and theirs.
+#[derive(Default)]
+struct Lines {
+    status: Option<OwnedFd>,
+    handover: Option<OwnedFd>,
+    theirs: Vec<OwnedFd>,
 }
 
 /// Starts the command through the third life. An error means that the command itself never ran.
@@ -60,16 +71,12 @@ pub(crate) fn spawn(spec: &Spec, log: &std::fs::File, cgroup: Option<&Cgroup>) -
     let mut command = Command::new(OURSELVES);
     command.arg0(NAME).arg("exec").arg(std::process::id().to_string());
     command.arg(cgroup.map_or_else(|| OsString::from("-"), |group| group.members_file().into_os_string()));
-    let status = compose(&mut command, spec).map_err(before)?;
+    let Lines { status, handover, theirs } = compose(&mut command, spec).map_err(before)?;
     command.env_clear().envs(&spec.env).current_dir(&spec.cwd).stdin(Stdio::from(failed));
     command.stdout(log.try_clone().map_err(before)?).stderr(log.try_clone().map_err(before)?);
     let child = command.spawn().map_err(|error| format!("in {}: {error}", spec.cwd.display()))?;
     // Our copies of both pipes' far ends: the command's own must be the last ones.
-    drop(command);
-    let status = status.map(|(ours, theirs)| {
-        drop(theirs);
-        ours
-    });
+    drop((command, theirs));
     let mut complaint = Vec::new();
     // A pipe that cannot be read has brought no complaint: then the command counts as begun.
     let _ = std::fs::File::from(failure).take(4096).read_to_end(&mut complaint);
@@ -78,21 +85,37 @@ pub(crate) fn spawn(spec: &Spec, log: &std::fs::File, cgroup: Option<&Cgroup>) -
         return Err(String::from_utf8_lossy(&complaint).into_owned());
     }
     let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
-    pid.map(|pid| Started { pid, status }).ok_or_else(|| "its number is none".to_owned())
+    pid.map(|pid| Started { pid, status, handover }).ok_or_else(|| "its number is none".to_owned())
 }
 
 /// Adds the program and its arguments, inside the sandbox where there is one.
-fn compose(command: &mut Command, spec: &Spec) -> io::Result<Option<(OwnedFd, OwnedFd)>> {
-    let Sandbox::Bubblewrap { program, args } = &spec.sandbox else {
+fn compose(command: &mut Command, spec: &Spec) -> io::Result<Lines> {
+    let Sandbox::Bubblewrap { program, args, proxy } = &spec.sandbox else {
         command.args(&spec.argv);
-        return Ok(None);
+        return Ok(Lines::default());
     };
+    let mut lines = Lines::default();
     let (ours, theirs) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
-    // The one descriptor that bubblewrap inherits; it closes it before the command starts.
+    // bubblewrap closes this one before the command starts.
     rustix::io::fcntl_setfd(theirs.as_fd(), FdFlags::empty())?;
     command.arg(program).args(args);
-    command.arg("--json-status-fd").arg(theirs.as_raw_fd().to_string()).arg("--").args(&spec.argv);
-    Ok(Some((ours, theirs)))
+    command.arg("--json-status-fd").arg(theirs.as_raw_fd().to_string()).arg("--");
+    lines.status = Some(ours);
+    lines.theirs.push(theirs);
+    if proxy.is_some() {
+        let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
+        // The sandbox shows no path of ours, so this program goes in as an open file. The fourth life closes both.
+        let program = rustix::fs::open(OURSELVES, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+        for inherited in [&theirs, &program] {
+            rustix::io::fcntl_setfd(inherited, FdFlags::empty())?;
+        }
+        let number = program.as_raw_fd().to_string();
+        command.arg(format!("/proc/self/fd/{number}")).arg("enter").arg(number).arg(theirs.as_raw_fd().to_string());
+        lines.handover = Some(ours);
+        lines.theirs.extend([theirs, program]);
+    }
+    command.args(&spec.argv);
+    Ok(lines)
 }
 
 /// Third life: binds itself to the shim's life, joins the control group, and becomes the command.
