@@ -14,7 +14,7 @@ use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Pid, Signal, getppid, set_parent_process_death_signal, setsid};
 
 use crate::cgroup::Cgroup;
-use crate::protocol::{Sandbox, Spec};
+use crate::protocol::{Allowed, Sandbox, Spec};
 use crate::sys;
 
 /// This program, even where its file was removed meanwhile.
@@ -23,6 +23,8 @@ const OURSELVES: &str = "/proc/self/exe";
 const NAME: &str = "gatewright-shim";
 /// How ready the kernel is to end the command, rather than the host, when memory runs out (0 to 1000).
 const OOM_SCORE: &str = "500";
+/// Loopback addresses that have a door of their own inside; further ones are only behind the proxy.
+const DOORS: usize = 16;
 
 /// First life: starts the second and ends, so that the second belongs to nobody. It inherits the lock (standard input)
 /// and the pipe on which the host waits for its word (standard output).
@@ -102,7 +104,7 @@ fn compose(command: &mut Command, spec: &Spec) -> io::Result<Lines> {
     command.arg("--json-status-fd").arg(theirs.as_raw_fd().to_string()).arg("--");
     lines.status = Some(ours);
     lines.theirs.push(theirs);
-    if proxy.is_some() {
+    if let Some(proxy) = proxy {
         let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
         // The sandbox shows no path of ours, so this program goes in as an open file. The fourth life closes both.
         let program = rustix::fs::open(OURSELVES, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
@@ -111,11 +113,21 @@ fn compose(command: &mut Command, spec: &Spec) -> io::Result<Lines> {
         }
         let number = program.as_raw_fd().to_string();
         command.arg(format!("/proc/self/fd/{number}")).arg("enter").arg(number).arg(theirs.as_raw_fd().to_string());
+        command.arg(doors(&proxy.allowed));
         lines.handover = Some(ours);
         lines.theirs.extend([theirs, program]);
     }
     command.args(&spec.argv);
     Ok(lines)
+}
+
+/// The loopback addresses that were named, as the fourth life is told of them.
+fn doors(allowed: &[Allowed]) -> String {
+    let doors = allowed.iter().filter_map(|allowed| match allowed {
+        Allowed::Address { address } if address.ip().is_loopback() => Some(address.to_string()),
+        _ => None,
+    });
+    doors.take(DOORS).collect::<Vec<_>>().join(",")
 }
 
 /// Third life: binds itself to the shim's life, joins the control group, and becomes the command.

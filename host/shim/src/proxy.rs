@@ -1,5 +1,6 @@
 //! The only way out of a sandbox that has a network of its own: an HTTP proxy in the shim, which lies outside of it and
-//! outlives the host. It opens what the operator named and nothing else, and says what is missing.
+//! outlives the host. It opens what the operator named and nothing else, and says what is missing. A loopback address that
+//! was named has a door of its own at the same place inside, for no program asks a proxy for what seems so near.
 //!
 //! Everything that comes in counts as hostile: a head has a length and a time, connections have a number, a name is
 //! resolved here, and the address that was checked is the one that is connected to.
@@ -13,22 +14,22 @@ mod rules;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
 use rustix::event::poll;
 
 use crate::clock::{span, steady_ms};
-use crate::enter;
+use crate::enter::{self, Handed};
 use crate::protocol;
 
 pub(crate) use log::Log;
 use request::{Flaw, Kind, Request};
 use rules::{Refusal, Rules};
 
-/// Connections at one time. One more is told so and closed.
+/// Connections at one time. One more waits until a place is free: heads have their time, and whoever holds all of them with
+/// tunnels keeps nobody waiting but himself.
 const CONNECTIONS: usize = 64;
 /// Enough for a resolver's modules.
 const STACK_BYTES: usize = 512 * 1024;
@@ -46,11 +47,13 @@ const PAUSE_MS: u64 = 100;
 /// Serves the sandbox on the other side of `line` until this process ends.
 pub(crate) fn serve(line: &OwnedFd, allowed: &protocol::Proxy, log: Arc<Log>) -> io::Result<()> {
     let line = line.try_clone()?;
-    let gate = Arc::new(Gate { rules: Rules::new(allowed), log, open: AtomicUsize::new(0) });
+    let gate = Arc::new(Gate { rules: Rules::new(allowed), log, open: Mutex::new(0), freed: Condvar::new() });
     let waits = move || {
-        if let Some(listener) = enter::receive(line.as_fd()) {
-            drop(line);
-            accept(&listener, &gate);
+        for Handed { listener, door } in enter::receive(line.as_fd()) {
+            let gate = Arc::clone(&gate);
+            let thread = thread::Builder::new().name("listener".to_owned()).stack_size(STACK_BYTES);
+            // Where there is no thread, nobody answers there.
+            let _ = thread.spawn(move || accept(&listener, door, &gate));
         }
     };
     thread::Builder::new().name("proxy".to_owned()).stack_size(STACK_BYTES).spawn(waits).map(drop)
@@ -60,27 +63,31 @@ pub(crate) fn serve(line: &OwnedFd, allowed: &protocol::Proxy, log: Arc<Log>) ->
 struct Gate {
     rules: Rules,
     log: Arc<Log>,
-    open: AtomicUsize,
+    open: Mutex<usize>,
+    freed: Condvar,
 }
 
 /// One of the places that connections take.
 struct Place(Arc<Gate>);
 
 impl Place {
-    fn take(gate: &Arc<Gate>) -> Option<Self> {
-        let more = |open: usize| (open < CONNECTIONS).then_some(open + 1);
-        gate.open.fetch_update(Ordering::SeqCst, Ordering::SeqCst, more).ok()?;
-        Some(Self(Arc::clone(gate)))
+    /// Waits until one is free.
+    fn take(gate: &Arc<Gate>) -> Self {
+        let open = gate.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let full = |open: &mut usize| *open >= CONNECTIONS;
+        *gate.freed.wait_while(open, full).unwrap_or_else(PoisonError::into_inner) += 1;
+        Self(Arc::clone(gate))
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.0.open.fetch_sub(1, Ordering::SeqCst);
+        *self.0.open.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
+        self.0.freed.notify_one();
     }
 }
 
-fn accept(listener: &TcpListener, gate: &Arc<Gate>) {
+fn accept(listener: &TcpListener, door: Option<SocketAddr>, gate: &Arc<Gate>) {
     loop {
         let client = match listener.accept() {
             Ok((client, _)) => client,
@@ -90,20 +97,30 @@ fn accept(listener: &TcpListener, gate: &Arc<Gate>) {
                 continue;
             }
         };
-        let Some(place) = Place::take(gate) else {
-            // Such a short answer fits into the socket's own buffer: nothing waits here.
-            let _ = client.set_nonblocking(true);
-            let _ = write_answer(&client, "503 Too many connections", "this run has 64 connections open already");
-            continue;
-        };
+        let place = Place::take(gate);
         let connection = thread::Builder::new().name("connection".to_owned()).stack_size(STACK_BYTES);
         // Where there is no thread, the connection is closed and its place is free again.
-        let _ = connection.spawn(move || place.0.attend(&client));
+        let _ = connection.spawn(move || match door {
+            Some(address) => place.0.lead(&client, address),
+            None => place.0.attend(&client),
+        });
     }
 }
 
 impl Gate {
-    /// One connection, from its head to its end.
+    /// One connection through a door.
+    fn lead(&self, client: &TcpStream, address: SocketAddr) {
+        match self.rules.judge(address, false) {
+            Ok(()) => {
+                if let Ok(server) = TcpStream::connect_timeout(&address, CONNECT) {
+                    let _ = relay::both_ways(client, &server);
+                }
+            }
+            Err(refusal) => self.log.refused(&address.to_string(), refusal),
+        }
+    }
+
+    /// One connection to the proxy, from its head to its end.
     fn attend(&self, client: &TcpStream) {
         let request = match request::read(client) {
             Ok(request) => request,
@@ -117,7 +134,7 @@ impl Gate {
             Ok(addresses) => addresses,
             Err(refusal @ Refusal::Unresolved) => return refuse(client, "502 Name not found", &refusal.told(&target)),
             Err(refusal) => {
-                self.log.refused(&target, &refusal);
+                self.log.refused(&target, refusal);
                 return refuse(client, "403 Not among the names that this run may reach", &refusal.told(&target));
             }
         };

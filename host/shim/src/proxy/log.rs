@@ -27,7 +27,7 @@ impl Log {
     }
 
     /// Tells a refusal, once for its destination.
-    pub(super) fn refused(&self, target: &str, refusal: &Refusal) {
+    pub(super) fn refused(&self, target: &str, refusal: Refusal) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if state.told.len() > TOLD || !state.told.insert(target.to_owned()) {
             return;

@@ -76,7 +76,8 @@ impl Rules {
         if kept.is_empty() { Err(refused) } else { Ok(kept) }
     }
 
-    fn judge(&self, address: SocketAddr, is_named: bool) -> Result<(), Refusal> {
+    /// Whether an address may be connected to: one to which a name led, or one that was asked for itself.
+    pub(super) fn judge(&self, address: SocketAddr, is_named: bool) -> Result<(), Refusal> {
         if self.never.iter().any(|never| leads_to(address, *never)) {
             return Err(Refusal::Operator);
         }
