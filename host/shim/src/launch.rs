@@ -11,7 +11,7 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::FdFlags;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use rustix::pipe::{PipeFlags, pipe_with};
-use rustix::process::{Pid, Signal, getppid, set_parent_process_death_signal, setsid};
+use rustix::process::{Pid, Resource, Rlimit, Signal, getppid, set_parent_process_death_signal, setrlimit, setsid};
 
 use crate::cgroup::Cgroup;
 use crate::protocol::{Allowed, Sandbox, Spec};
@@ -162,6 +162,8 @@ fn prepare(parent: &std::ffi::OsStr, group: &std::ffi::OsStr) -> io::Result<()> 
     if group != "-" {
         std::fs::write(group, "0")?;
     }
+    // A core would fill the disk with what nobody looks at, and hold what the command had in memory.
+    setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?;
     // Raising it is always allowed; where there is no such file there is nothing to say.
     let _ = std::fs::write("/proc/self/oom_score_adj", OOM_SCORE);
     Ok(())

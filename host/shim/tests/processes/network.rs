@@ -164,7 +164,8 @@ fn what_nobody_named_is_refused_with_a_sentence_and_told_once_in_the_log() {
         "CONNECT [::1]:443",
         "GET http://blocked.example/",
     ];
-    let script: String = asks.iter().map(|ask| format!("ask '{ask} HTTP/1.1\\r\\n\\r\\n' >> answers\n")).collect();
+    let lines = asks.iter().map(|ask| format!("ask '{ask} HTTP/1.1\\r\\n\\r\\n' >> answers"));
+    let script = lines.collect::<Vec<_>>().join("\n");
     let world = World::new();
     let said = run(&world.runner(SandboxMode::Bubblewrap), &bash(&world, &script, &named));
     let answers = world.read("clone/answers");
