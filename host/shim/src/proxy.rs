@@ -78,6 +78,14 @@ impl Place {
         *gate.freed.wait_while(open, full).unwrap_or_else(PoisonError::into_inner) += 1;
         Self(Arc::clone(gate))
     }
+
+    /// Keeps it as long as the connection is open.
+    fn serve(self, client: &TcpStream, door: Option<SocketAddr>) {
+        match door {
+            Some(address) => self.0.lead(client, address),
+            None => self.0.attend(client),
+        }
+    }
 }
 
 impl Drop for Place {
@@ -100,10 +108,7 @@ fn accept(listener: &TcpListener, door: Option<SocketAddr>, gate: &Arc<Gate>) {
         let place = Place::take(gate);
         let connection = thread::Builder::new().name("connection".to_owned()).stack_size(STACK_BYTES);
         // Where there is no thread, the connection is closed and its place is free again.
-        let _ = connection.spawn(move || match door {
-            Some(address) => place.0.lead(&client, address),
-            None => place.0.attend(&client),
-        });
+        let _ = connection.spawn(move || place.serve(&client, door));
     }
 }
 
