@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use domain::network::Network;
+
 /// Whether runs are confined.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SandboxMode {
@@ -102,14 +104,14 @@ pub struct LaunchSpec {
     pub grace: Duration,
     /// A log that grows beyond this ends the run.
     pub log_limit_bytes: u64,
-    /// Whether the network is there.
-    pub network: bool,
+    /// What it may reach; outside the sandbox it reaches all.
+    pub network: Network,
     /// Inside the sandbox or not.
     pub confinement: Confinement,
 }
 
 impl LaunchSpec {
-    /// A launch with half an hour, twenty seconds of grace, 64 MiB of log, the network on.
+    /// A launch with half an hour, twenty seconds of grace, 64 MiB of log, no network.
     pub fn new(argv: Vec<String>, cwd: impl Into<PathBuf>) -> Self {
         Self {
             argv,
@@ -121,7 +123,7 @@ impl LaunchSpec {
             budget: Duration::from_mins(30),
             grace: Duration::from_secs(20),
             log_limit_bytes: 64 * 1024 * 1024,
-            network: true,
+            network: Network::default(),
             confinement: Confinement::Sandboxed,
         }
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use shim::protocol::MARKER;
+use shim::protocol::{MARKER, PROXY_PORT};
 
 /// The brief's file; absolute.
 pub const BRIEF: &str = "GATEWRIGHT_BRIEF";
@@ -73,6 +73,15 @@ pub fn contract(role: &str, work_item: &str, documents: &Path) -> BTreeMap<Strin
         (WORK_ITEM.to_owned(), work_item.to_owned()),
         (DOCUMENTS.to_owned(), documents.to_string_lossy().into_owned()),
     ])
+}
+
+/// Where the way out is, in every spelling that programs look for.
+pub fn proxied() -> BTreeMap<String, String> {
+    let proxy = format!("http://127.0.0.1:{PROXY_PORT}");
+    let past = "localhost,127.0.0.1,::1".to_owned();
+    let names = ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"].map(|name| (name, proxy.clone()));
+    let both = |(name, value): (&str, String)| [(name.to_lowercase(), value.clone()), (name.to_owned(), value)];
+    names.into_iter().chain([("NO_PROXY", past)]).flat_map(both).collect()
 }
 
 /// Refuses what could not be set or would reach the sandbox's own program.

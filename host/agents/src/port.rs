@@ -70,6 +70,7 @@ impl ShimRuns {
             brief: launch.brief.clone(),
             readable: [launch.readable.clone(), named_files(&argv, launch)].concat(),
             writable: launch.writable.clone(),
+            network: launch.network.clone(),
             budget: span(launch.budget),
             grace: span(launch.grace),
             confinement: if launch.sandboxed { Confinement::Sandboxed } else { Confinement::Trusted },

@@ -3,6 +3,7 @@
 
 use std::fs::OpenOptions;
 use std::io::{Read, Seek, SeekFrom};
+use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
@@ -48,6 +49,8 @@ pub struct Runner {
     bubblewrap: OnceLock<Result<Bubblewrap, String>>,
     /// Within this process only one asks for a lock at a time: asking holds it for a moment.
     gate: Mutex<()>,
+    /// What no run's proxy connects to.
+    never_reached: Mutex<Vec<SocketAddr>>,
 }
 
 impl Runner {
@@ -59,7 +62,8 @@ impl Runner {
             std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
             builder.recursive(true).create(folder).map_err(io)?;
         }
-        let runner = Self { config, bubblewrap: OnceLock::new(), gate: Mutex::new(()) };
+        let runner =
+            Self { config, bubblewrap: OnceLock::new(), gate: Mutex::default(), never_reached: Mutex::default() };
         for name in runner.names()?.iter().filter(|name| name.starts_with(REMOVED)) {
             // It is out of sight already; the next start tries again.
             let _ = std::fs::remove_dir_all(runner.config.runs_dir.join(name));
@@ -100,6 +104,15 @@ impl Runner {
             }
             _ => self.bubblewrap.get().and_then(|probed| probed.clone().err()),
         }
+    }
+
+    /// From now on no run in the sandbox is led there, whatever its network names: where the operator is listened to.
+    pub fn never_reach(&self, address: SocketAddr) {
+        self.never_reached.lock().unwrap_or_else(PoisonError::into_inner).push(address);
+    }
+
+    fn never_reached(&self) -> Vec<SocketAddr> {
+        self.never_reached.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn folder(&self, job: u64) -> Folder {

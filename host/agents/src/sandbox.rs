@@ -3,8 +3,12 @@
 
 mod view;
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+
+use domain::network::{Destination, Network, WEB_PORTS};
+use shim::protocol::{Allowed, Proxy};
 
 pub use view::View;
 
@@ -42,7 +46,8 @@ impl Bubblewrap {
     }
 
     fn try_once(&self) -> Result<(), String> {
-        let mut arguments = self.namespaces(true);
+        // With a network of its own: whoever may not make one would run every agent without any.
+        let mut arguments = self.namespaces(false);
         arguments.extend(view::system());
         let tried = Command::new(&self.program)
             .args(arguments)
@@ -66,18 +71,30 @@ impl Bubblewrap {
     }
 
     /// The options before the file system's.
-    pub(crate) fn namespaces(&self, network: bool) -> Vec<String> {
+    pub(crate) fn namespaces(&self, shares_network: bool) -> Vec<String> {
         let mut options = Vec::new();
         if self.user_namespace {
             options.push("--unshare-user");
         }
         options.extend(["--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try"]);
-        if !network {
+        if !shares_network {
             options.push("--unshare-net");
         }
         options.extend(["--die-with-parent", "--new-session", "--cap-drop", "ALL", "--hostname", "localhost"]);
         options.into_iter().map(str::to_owned).collect()
     }
+}
+
+/// The way out of a sandbox, which never leads to `never`; `None` where it shares the host's network.
+pub(crate) fn proxy(network: &Network, never: Vec<SocketAddr>) -> Option<Proxy> {
+    let Network::Only(destinations) = network else { return None };
+    let ports = |port: &Option<u16>| port.map_or_else(|| WEB_PORTS.to_vec(), |port| vec![port]);
+    let allowed = destinations.iter().map(|destination| match destination {
+        Destination::Name { name, port } => Allowed::Name { name: name.clone(), ports: ports(port) },
+        Destination::Below { name, port } => Allowed::Below { name: name.clone(), ports: ports(port) },
+        Destination::Address(address) => Allowed::Address { address: *address },
+    });
+    Some(Proxy { allowed: allowed.collect(), never })
 }
 
 /// `~` and `~/…` are the home.

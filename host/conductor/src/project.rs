@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use domain::document::Role;
 use domain::ids::{PluginId, ProjectName, StepName};
+use domain::network::Network;
 use domain::time::Milliseconds;
 use serde_json::Value;
 
@@ -70,6 +71,8 @@ pub struct AgentSpec {
     pub readable: Vec<PathBuf>,
     /// Paths outside its clone that it may write.
     pub writable: Vec<PathBuf>,
+    /// What it may reach.
+    pub network: Network,
 }
 
 /// A command.
@@ -87,6 +90,8 @@ pub struct CommandSpec {
     pub readable: Vec<PathBuf>,
     /// Paths outside its clone that it may write: a deploy hook's target.
     pub writable: Vec<PathBuf>,
+    /// What it may reach, if it is in the sandbox.
+    pub network: Network,
     /// A hook of the operator's may need the whole machine; it is his word.
     pub sandboxed: bool,
 }

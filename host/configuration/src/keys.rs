@@ -55,13 +55,14 @@ pub(crate) const ROLE: Shape = Shape {
         "pass-environment",
         "readable",
         "writable",
+        "network",
         "sandboxed",
     ],
 };
 pub(crate) const USAGE: Shape = Shape { name: "usage", keys: &["format", "cost-usd", "input-tokens", "output-tokens"] };
 pub(crate) const COMMAND: Shape = Shape {
     name: "[commands.NAME]",
-    keys: &["run", "timeout", "grace", "pass-environment", "readable", "writable", "sandboxed"],
+    keys: &["run", "timeout", "grace", "pass-environment", "readable", "writable", "network", "sandboxed"],
 };
 pub(crate) const GATE: Shape = Shape { name: "[gates.NAME]", keys: &["settings"] };
 pub(crate) const PLUGIN: Shape = Shape {

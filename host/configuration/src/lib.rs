@@ -14,6 +14,7 @@ mod host;
 mod init;
 mod keys;
 mod load;
+mod network;
 mod paths;
 mod pipeline;
 mod project;

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use conductor::ports::store::Project;
 use conductor::project::ProjectSettings;
 use domain::ids::PluginId;
-use domain::plugin::{Ceiling, PluginKind};
+use domain::plugin::PluginKind;
 use toml::de::DeTable;
 
 use crate::binding::PluginBinding;
@@ -66,14 +66,13 @@ pub fn load(dir: &Path, surroundings: &Surroundings) -> Result<Loaded, Vec<Diagn
     let paths = Paths::new(dir, surroundings.home.as_deref());
     let mut diagnostics = Vec::new();
     let host = read_host(dir, &paths, &mut diagnostics);
-    let ceiling = host.as_ref().map(|host| &host.plugins.ceiling);
     let mut projects = Vec::new();
     let mut prefixes: BTreeMap<String, String> = BTreeMap::new();
     for source in project_files(dir, &mut diagnostics) {
         let shown = shown(dir, &source);
         let Some(text) = read_text(&source, &shown, &mut diagnostics) else { continue };
         let report = Report::new(shown.clone(), text);
-        if let Some(read) = parse_project(&report, &source, &paths, ceiling, surroundings) {
+        if let Some(read) = parse_project(&report, &source, &paths, host.as_ref(), surroundings) {
             let At { value: prefix, span } = read.prefix;
             match prefixes.get(&prefix) {
                 Some(owner) => {
@@ -105,7 +104,7 @@ pub fn load_project(
     let paths = Paths::new(dir, surroundings.home.as_deref());
     let host = read_host(dir, &paths, &mut diagnostics);
     let report = Report::new(shown(dir, source), text);
-    let read = parse_project(&report, source, &paths, host.as_ref().map(|host| &host.plugins.ceiling), surroundings);
+    let read = parse_project(&report, source, &paths, host.as_ref(), surroundings);
     diagnostics.extend(report.finish());
     match read {
         Some(read) if diagnostics.is_empty() => Ok(read.file),
@@ -117,12 +116,12 @@ fn parse_project(
     report: &Report,
     source: &Path,
     paths: &Paths,
-    ceiling: Option<&Ceiling>,
+    host: Option<&HostConfig>,
     surroundings: &Surroundings,
 ) -> Option<project::Read> {
     let table = parse(report)?;
     let file = Section::of_file(report, &table, &keys::PROJECT);
-    project::read(&file, source, paths, ceiling, surroundings)
+    project::read(&file, source, paths, host, surroundings)
 }
 
 /// The host's file; none: something in it is wrong.

@@ -7,11 +7,12 @@ use conductor::ports::store::Project;
 use conductor::project::ProjectSettings;
 use domain::event::Intent;
 use domain::ids::{BranchName, ProjectName};
-use domain::plugin::{Ceiling, PluginKind};
+use domain::plugin::PluginKind;
 
 use crate::binding::{self, Kinds};
 use crate::check;
 use crate::diagnostic::{Problem, quoted};
+use crate::host::HostConfig;
 use crate::keys;
 use crate::load::{ProjectFile, Surroundings};
 use crate::paths::{Paths, overlap};
@@ -33,7 +34,7 @@ pub(crate) fn read(
     file: &Section<'_>,
     path: &Path,
     paths: &Paths,
-    ceiling: Option<&Ceiling>,
+    host: Option<&HostConfig>,
     surroundings: &Surroundings,
 ) -> Option<Read> {
     let report = file.report;
@@ -43,8 +44,8 @@ pub(crate) fn read(
     let repository = repository(file, paths);
     let base_branch = file.need("base-branch", "base-branch = \"main\"").and_then(|node| node.parsed::<BranchName>());
     mode(file);
-    let crew = worker::read(file, paths, repository.as_deref());
-    let plugins = binding::plugins(file, paths, ceiling);
+    let crew = worker::read(file, paths, repository.as_deref(), host.map(|host| host.operator));
+    let plugins = binding::plugins(file, paths, host.map(|host| &host.plugins.ceiling));
     check::plugin_ids(report, &plugins, &surroundings.plugins);
     let mut kinds: Kinds = surroundings.plugins.clone();
     kinds.extend(

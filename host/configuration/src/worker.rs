@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::Read;
+use std::net::SocketAddr;
 use std::path::Path;
 
 use conductor::project::{AgentSpec, CommandSpec, HookName, UsageReader, Worker};
@@ -11,6 +12,7 @@ use domain::time::Milliseconds;
 
 use crate::diagnostic::{Problem, nearest, quoted};
 use crate::keys;
+use crate::network;
 use crate::paths::Paths;
 use crate::reader::{At, Node, Section, list_of_words};
 
@@ -64,7 +66,7 @@ pub(crate) const fn hook_word(hook: HookName) -> &'static str {
 }
 
 /// Reads both tables.
-pub(crate) fn read(file: &Section<'_>, paths: &Paths, repository: Option<&Path>) -> Crew {
+pub(crate) fn read(file: &Section<'_>, paths: &Paths, repository: Option<&Path>, listener: Option<SocketAddr>) -> Crew {
     let mut crew = Crew::default();
     if let Some(roles) = file.section("roles", &keys::ROLES) {
         crew.named_roles.extend(Role::ALL.into_iter().filter(|role| roles.has_slip_of(role.as_str())));
@@ -73,7 +75,7 @@ pub(crate) fn read(file: &Section<'_>, paths: &Paths, repository: Option<&Path>)
             crew.named_roles.insert(role);
             let worker = node
                 .table(&format!("[roles.{role}]"), &keys::ROLE)
-                .and_then(|section| worker(&section, role, paths, repository));
+                .and_then(|section| worker(&section, role, paths, repository, listener));
             crew.workers.extend(worker.map(|worker| (role, worker)));
         }
     }
@@ -87,7 +89,7 @@ pub(crate) fn read(file: &Section<'_>, paths: &Paths, repository: Option<&Path>)
             let budget = Milliseconds::from_seconds(30 * 60);
             let spec = node
                 .table(&format!("[commands.{word}]"), &keys::COMMAND)
-                .and_then(|section| command(&section, budget, paths, repository));
+                .and_then(|section| command(&section, budget, paths, repository, listener));
             crew.hooks.extend(spec.map(|spec| (hook, spec)));
         }
     }
@@ -103,10 +105,16 @@ const fn budget_of(role: Role) -> Milliseconds {
     }
 }
 
-fn worker(section: &Section<'_>, role: Role, paths: &Paths, repository: Option<&Path>) -> Option<Worker> {
+fn worker(
+    section: &Section<'_>,
+    role: Role,
+    paths: &Paths,
+    repository: Option<&Path>,
+    listener: Option<SocketAddr>,
+) -> Option<Worker> {
     let report = section.report;
     match (section.get("command"), section.get("run")) {
-        (Some(_), None) => agent(section, role, paths, repository).map(Worker::Agent),
+        (Some(_), None) => agent(section, role, paths, repository, listener).map(Worker::Agent),
         (None, Some(node)) => {
             for key in ["prompt", "usage"] {
                 if let Some(foreign) = section.get(key) {
@@ -125,7 +133,7 @@ fn worker(section: &Section<'_>, role: Role, paths: &Paths, repository: Option<&
                 );
                 return None;
             }
-            command(section, budget_of(role), paths, repository).map(Worker::Command)
+            command(section, budget_of(role), paths, repository, listener).map(Worker::Command)
         }
         (Some(_), Some(node)) => {
             let problem = Problem::at(node.span, format!("{} has `command` and `run`", section.name));
@@ -146,7 +154,13 @@ fn worker(section: &Section<'_>, role: Role, paths: &Paths, repository: Option<&
     }
 }
 
-fn agent(section: &Section<'_>, role: Role, paths: &Paths, repository: Option<&Path>) -> Option<AgentSpec> {
+fn agent(
+    section: &Section<'_>,
+    role: Role,
+    paths: &Paths,
+    repository: Option<&Path>,
+    listener: Option<SocketAddr>,
+) -> Option<AgentSpec> {
     let argv = section.get("command").and_then(|node| argv(&node));
     for token in argv.iter().flatten() {
         tell_unknown_placeholders(section, token);
@@ -166,6 +180,7 @@ fn agent(section: &Section<'_>, role: Role, paths: &Paths, repository: Option<&P
         pass_environment: environment(section),
         readable: paths.readable(section),
         writable: paths.writable(section, repository),
+        network: network::read(section, listener),
     };
     Some(spec)
 }
@@ -175,6 +190,7 @@ fn command(
     budget: Milliseconds,
     paths: &Paths,
     repository: Option<&Path>,
+    listener: Option<SocketAddr>,
 ) -> Option<CommandSpec> {
     let argv = section.need("run", "run = [\"cargo\", \"test\"]").and_then(|node| argv(&node));
     for token in argv.iter().flatten() {
@@ -185,7 +201,7 @@ fn command(
         }
     }
     let sandboxed = section.flag("sandboxed", true);
-    for key in ["readable", "writable"] {
+    for key in ["readable", "writable", "network"] {
         if let Some(node) = section.get(key).filter(|_| !sandboxed) {
             let problem = Problem::at(node.span, format!("`{key}` says nothing beside `sandboxed = false`"));
             section
@@ -200,6 +216,7 @@ fn command(
         pass_environment: environment(section),
         readable: paths.readable(section),
         writable: paths.writable(section, repository),
+        network: network::read(section, listener),
         sandboxed,
     };
     Some(spec)

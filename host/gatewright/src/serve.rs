@@ -54,7 +54,9 @@ pub(crate) fn run(dir: &Path, options: &Serve, out: &Output) -> anyhow::Result<(
     let listener = runtime
         .block_on(tokio::net::TcpListener::bind(loaded.host.operator))
         .with_context(|| format!("{} cannot be listened on", loaded.host.operator))?;
-    let address = format!("http://{}", listener.local_addr()?);
+    let bound = listener.local_addr()?;
+    host.runner.never_reach(bound);
+    let address = format!("http://{bound}");
     let failing = host.clone();
     let scheduler = Scheduler::start(
         host.conductor.clone(),

@@ -7,6 +7,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::{Mode, OFlags, inotify};
@@ -18,7 +19,8 @@ use crate::clock::{span, steady_ms, wall_ms};
 use crate::files::Reserved;
 use crate::launch::{Started, say, spawn};
 use crate::protocol::{self, Exit, ExitRecord, Right, Sandbox, ShimInfo, Spec};
-use crate::{processes, record, sys, tree};
+use crate::proxy::{self, Log};
+use crate::{enter, processes, record, sys, tree};
 
 /// Everything is looked at at least this often, for a wall clock that jumped makes no event.
 const LOOK_MS: u64 = 60_000;
@@ -145,6 +147,7 @@ impl Ready {
                 .map_err(|error| Exit::NotStarted { error: record::cut(&error) })
         };
         let mut holder = Holder::new(self, started);
+        holder.open_proxy();
         // The host need not wait for the end. Where nothing began it gets the record with the word.
         let began = holder.command.is_some();
         if began {
@@ -195,6 +198,8 @@ struct Holder {
     right_until: u64,
     calm_until: u64,
     last_blow: Option<u64>,
+    /// What the proxy writes of the log, where there is one.
+    proxy_log: Option<Arc<Log>>,
 }
 
 impl Holder {
@@ -219,7 +224,20 @@ impl Holder {
             right_until,
             calm_until: 0,
             last_blow: None,
+            proxy_log: None,
         }
+    }
+
+    /// Lets the command out to what its host named, where it has a network of its own.
+    fn open_proxy(&mut self) {
+        let Sandbox::Bubblewrap { proxy: Some(proxy), .. } = &self.ready.spec.sandbox else { return };
+        let Some(line) = self.command.as_ref().and_then(|command| command.handover.as_ref()) else { return };
+        let served = self.ready.log.try_clone().and_then(|file| {
+            let log = Arc::new(Log::new(file));
+            proxy::serve(line, proxy, Arc::clone(&log)).map(|()| log)
+        });
+        // Where it failed there is no way out, and the command finds none.
+        self.proxy_log = served.ok();
     }
 
     /// Until the tree is empty.
@@ -390,7 +408,8 @@ impl Holder {
 
     /// The tree is empty: says how it ended. Nothing is written after this.
     fn publish(self) -> io::Result<()> {
-        let Self { ready, command, status, reason, forced, .. } = self;
+        let Self { ready, command, status, reason, forced, proxy_log, .. } = self;
+        proxy_log.inspect(|log| log.close());
         if let Some(group) = &ready.cgroup {
             group.remove();
         }
@@ -398,6 +417,10 @@ impl Holder {
         let log_truncated = size > ready.spec.log_limit_bytes;
         // Read before the log is cut: what bubblewrap says of its failure stands at the end.
         let exit = reason.unwrap_or_else(|| {
+            let line = command.as_ref().and_then(|command| command.handover.as_ref());
+            if let Some(error) = line.and_then(|line| enter::complaint(line.as_fd())) {
+                return Exit::NotStarted { error: record::cut(&error) };
+            }
             let said = command.and_then(|command| command.status).map(|status| {
                 let mut said = Vec::new();
                 drain(status.as_fd(), |bytes| said.extend_from_slice(bytes));

@@ -9,11 +9,12 @@ use std::process::{Command, ExitCode, Stdio};
 
 use rustix::fs::{Mode, OFlags};
 use rustix::io::FdFlags;
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use rustix::pipe::{PipeFlags, pipe_with};
-use rustix::process::{Pid, Signal, getppid, set_parent_process_death_signal, setsid};
+use rustix::process::{Pid, Resource, Rlimit, Signal, getppid, set_parent_process_death_signal, setrlimit, setsid};
 
 use crate::cgroup::Cgroup;
-use crate::protocol::{Sandbox, Spec};
+use crate::protocol::{Allowed, Sandbox, Spec};
 use crate::sys;
 
 /// This program, even where its file was removed meanwhile.
@@ -22,6 +23,8 @@ const OURSELVES: &str = "/proc/self/exe";
 const NAME: &str = "gatewright-shim";
 /// How ready the kernel is to end the command, rather than the host, when memory runs out (0 to 1000).
 const OOM_SCORE: &str = "500";
+/// Loopback addresses that have a door of their own inside; further ones are only behind the proxy.
+const DOORS: usize = 16;
 
 /// First life: starts the second and ends, so that the second belongs to nobody. It inherits the lock (standard input)
 /// and the pipe on which the host waits for its word (standard output).
@@ -51,6 +54,16 @@ pub(crate) struct Started {
     pub(crate) pid: Pid,
     /// Where bubblewrap says what became of the command.
     pub(crate) status: Option<OwnedFd>,
+    /// Where the sandbox hands over its proxy's listener, and says why the command could not begin.
+    pub(crate) handover: Option<OwnedFd>,
+}
+
+/// What the command's processes inherit: our ends of it, and theirs.
+#[derive(Default)]
+struct Lines {
+    status: Option<OwnedFd>,
+    handover: Option<OwnedFd>,
+    theirs: Vec<OwnedFd>,
 }
 
 /// Starts the command through the third life. An error means that the command itself never ran.
@@ -60,16 +73,12 @@ pub(crate) fn spawn(spec: &Spec, log: &std::fs::File, cgroup: Option<&Cgroup>) -
     let mut command = Command::new(OURSELVES);
     command.arg0(NAME).arg("exec").arg(std::process::id().to_string());
     command.arg(cgroup.map_or_else(|| OsString::from("-"), |group| group.members_file().into_os_string()));
-    let status = compose(&mut command, spec).map_err(before)?;
+    let Lines { status, handover, theirs } = compose(&mut command, spec).map_err(before)?;
     command.env_clear().envs(&spec.env).current_dir(&spec.cwd).stdin(Stdio::from(failed));
     command.stdout(log.try_clone().map_err(before)?).stderr(log.try_clone().map_err(before)?);
     let child = command.spawn().map_err(|error| format!("in {}: {error}", spec.cwd.display()))?;
     // Our copies of both pipes' far ends: the command's own must be the last ones.
-    drop(command);
-    let status = status.map(|(ours, theirs)| {
-        drop(theirs);
-        ours
-    });
+    drop((command, theirs));
     let mut complaint = Vec::new();
     // A pipe that cannot be read has brought no complaint: then the command counts as begun.
     let _ = std::fs::File::from(failure).take(4096).read_to_end(&mut complaint);
@@ -78,21 +87,47 @@ pub(crate) fn spawn(spec: &Spec, log: &std::fs::File, cgroup: Option<&Cgroup>) -
         return Err(String::from_utf8_lossy(&complaint).into_owned());
     }
     let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
-    pid.map(|pid| Started { pid, status }).ok_or_else(|| "its number is none".to_owned())
+    pid.map(|pid| Started { pid, status, handover }).ok_or_else(|| "its number is none".to_owned())
 }
 
 /// Adds the program and its arguments, inside the sandbox where there is one.
-fn compose(command: &mut Command, spec: &Spec) -> io::Result<Option<(OwnedFd, OwnedFd)>> {
-    let Sandbox::Bubblewrap { program, args } = &spec.sandbox else {
+fn compose(command: &mut Command, spec: &Spec) -> io::Result<Lines> {
+    let Sandbox::Bubblewrap { program, args, proxy } = &spec.sandbox else {
         command.args(&spec.argv);
-        return Ok(None);
+        return Ok(Lines::default());
     };
+    let mut lines = Lines::default();
     let (ours, theirs) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
-    // The one descriptor that bubblewrap inherits; it closes it before the command starts.
+    // bubblewrap closes this one before the command starts.
     rustix::io::fcntl_setfd(theirs.as_fd(), FdFlags::empty())?;
     command.arg(program).args(args);
-    command.arg("--json-status-fd").arg(theirs.as_raw_fd().to_string()).arg("--").args(&spec.argv);
-    Ok(Some((ours, theirs)))
+    command.arg("--json-status-fd").arg(theirs.as_raw_fd().to_string()).arg("--");
+    lines.status = Some(ours);
+    lines.theirs.push(theirs);
+    if let Some(proxy) = proxy {
+        let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
+        // The sandbox shows no path of ours, so this program goes in as an open file. The fourth life closes both.
+        let program = rustix::fs::open(OURSELVES, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+        for inherited in [&theirs, &program] {
+            rustix::io::fcntl_setfd(inherited, FdFlags::empty())?;
+        }
+        let number = program.as_raw_fd().to_string();
+        command.arg(format!("/proc/self/fd/{number}")).arg("enter").arg(number).arg(theirs.as_raw_fd().to_string());
+        command.arg(doors(&proxy.allowed));
+        lines.handover = Some(ours);
+        lines.theirs.extend([theirs, program]);
+    }
+    command.args(&spec.argv);
+    Ok(lines)
+}
+
+/// The loopback addresses that were named, as the fourth life is told of them.
+fn doors(allowed: &[Allowed]) -> String {
+    let doors = allowed.iter().filter_map(|allowed| match allowed {
+        Allowed::Address { address } if address.ip().is_loopback() => Some(address.to_string()),
+        _ => None,
+    });
+    doors.take(DOORS).collect::<Vec<_>>().join(",")
 }
 
 /// Third life: binds itself to the shim's life, joins the control group, and becomes the command.
@@ -127,6 +162,8 @@ fn prepare(parent: &std::ffi::OsStr, group: &std::ffi::OsStr) -> io::Result<()> 
     if group != "-" {
         std::fs::write(group, "0")?;
     }
+    // A core would fill the disk with what nobody looks at, and hold what the command had in memory.
+    setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?;
     // Raising it is always allowed; where there is no such file there is nothing to say.
     let _ = std::fs::write("/proc/self/oom_score_adj", OOM_SCORE);
     Ok(())

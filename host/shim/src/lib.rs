@@ -5,17 +5,21 @@
 //!
 //! 1. `start FOLDER`: started by the host; starts the second and ends, so that the second is nobody's child;
 //! 2. `hold FOLDER`: the shim proper: own session, subreaper, waits for events until the tree is empty ([`hold`]);
-//! 3. `exec …`: becomes the command, after it has bound its life to the shim's ([`launch`]).
+//! 3. `exec …`: becomes the command, after it has bound its life to the shim's ([`launch`]);
+//! 4. `enter …`, inside a sandbox that has a network of its own: opens a listener there, hands it out to the shim, and
+//!    becomes the command ([`enter`]). Whoever connects to the listener speaks to the shim's [`proxy`].
 //!
 //! The run folder is never shown to the command.
 
 pub mod cgroup;
 mod clock;
+pub mod enter;
 pub mod files;
 pub mod hold;
 pub mod launch;
 pub mod processes;
 pub mod protocol;
+pub mod proxy;
 mod record;
 mod sys;
 mod tree;
@@ -39,6 +43,7 @@ pub fn main(mut arguments: impl Iterator<Item = OsString>) -> ExitCode {
             None => ExitCode::from(2),
         },
         Some("exec") => launch::exec(arguments),
+        Some("enter") => enter::enter(arguments),
         _ => ExitCode::from(2),
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
@@ -9,8 +10,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::files;
 
-/// The version of every file that is written here.
+/// The version of every file that a host reads, whichever shim wrote it.
 pub const VERSION: u32 = 1;
+/// The version of [`SPEC`], which only the shim reads that its writer starts: runs that live are not touched by a change.
+pub const SPEC_VERSION: u32 = 2;
 
 /// What is to be run. Written by the host, 0600; removed by the shim once it has read it, for it may hold secrets.
 pub const SPEC: &str = "spec.json";
@@ -34,12 +37,19 @@ pub const EXIT_BYTES: u64 = 4096;
 pub const ERROR_BYTES: usize = 500;
 /// Set in the command's environment: by it a tree is found again whose shim was killed.
 pub const MARKER: &str = "GATEWRIGHT_RUN";
+/// Where the proxy of a sandboxed run listens, on the loopback of the sandbox. No system takes this port by itself.
+pub const PROXY_PORT: u16 = 17080;
+
+/// The version that a file of the protocol has.
+fn version_of(name: &str) -> u32 {
+    if name == SPEC { SPEC_VERSION } else { VERSION }
+}
 
 /// What shall be run (`spec.json`).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Spec {
-    /// [`VERSION`].
+    /// [`SPEC_VERSION`].
     pub version: u32,
     /// Program and arguments; no shell.
     pub argv: Vec<String>,
@@ -73,6 +83,43 @@ pub enum Sandbox {
         program: PathBuf,
         /// All its options, without the final `--`.
         args: Vec<String>,
+        /// Its network is one of its own, and this is the only way out of it. None: the network is the host's.
+        proxy: Option<Proxy>,
+    },
+}
+
+/// The way out of a sandbox that has a network of its own.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Proxy {
+    /// What may be reached.
+    pub allowed: Vec<Allowed>,
+    /// What is refused whatever `allowed` says: where the operator is listened to.
+    pub never: Vec<SocketAddr>,
+}
+
+/// A destination that may be reached. Names are in lower case.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Allowed {
+    /// A name, as long as it leads to the public network.
+    Name {
+        /// Which.
+        name: String,
+        /// On these ports.
+        ports: Vec<u16>,
+    },
+    /// All names below one, likewise.
+    Below {
+        /// Which.
+        name: String,
+        /// On these ports.
+        ports: Vec<u16>,
+    },
+    /// An address, whatever network it belongs to.
+    Address {
+        /// Which.
+        address: SocketAddr,
     },
 }
 
@@ -178,12 +225,14 @@ pub enum ProtocolError {
         detail: String,
     },
     /// Another version of gatewright wrote it.
-    #[error("{}: its version is {found}; this program reads version {VERSION}", path.display())]
+    #[error("{}: its version is {found}; this program reads version {expected}", path.display())]
     Version {
         /// Which file.
         path: PathBuf,
         /// What it says.
         found: u64,
+        /// What this program reads.
+        expected: u32,
     },
 }
 
@@ -198,9 +247,10 @@ pub fn read<T: DeserializeOwned>(folder: &Path, name: &str) -> Result<Option<T>,
     let malformed =
         |error: serde_json::Error| ProtocolError::Malformed { path: path.clone(), detail: error.to_string() };
     let value: serde_json::Value = serde_json::from_slice(&bytes).map_err(malformed)?;
+    let expected = version_of(name);
     match value.get("version").and_then(serde_json::Value::as_u64) {
-        Some(found) if found == u64::from(VERSION) => serde_json::from_value(value).map(Some).map_err(malformed),
-        Some(found) => Err(ProtocolError::Version { path, found }),
+        Some(found) if found == u64::from(expected) => serde_json::from_value(value).map(Some).map_err(malformed),
+        Some(found) => Err(ProtocolError::Version { path, found, expected }),
         None => Err(ProtocolError::Malformed { path, detail: "it names no version".to_owned() }),
     }
 }

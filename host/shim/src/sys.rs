@@ -1,8 +1,8 @@
-//! The four system calls for which there is no safe wrapper.
+//! The five system calls for which there is no safe wrapper.
 
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::ptr;
 use std::sync::atomic::{AtomicI32, Ordering};
 
@@ -82,4 +82,17 @@ pub(crate) fn peak_rss_bytes() -> Option<u64> {
         usage.assume_init()
     };
     u64::try_from(usage.ru_maxrss).ok().filter(|kib| *kib > 0).map(|kib| kib * 1024)
+}
+
+/// Takes over a descriptor that this program was started with, and keeps it from the next one.
+pub(crate) fn adopt(number: i32) -> Option<OwnedFd> {
+    if number <= 2 {
+        return None;
+    }
+    #[expect(unsafe_code, reason = "whoever starts this program says by a number which descriptor it inherits")]
+    // SAFETY: called once, by the main thread, before anything else in this process was opened; fcntl below tells whether
+    // the number is open at all, and only then it is owned.
+    unsafe {
+        (libc::fcntl(number, libc::F_SETFD, libc::FD_CLOEXEC) == 0).then(|| OwnedFd::from_raw_fd(number))
+    }
 }

@@ -13,6 +13,7 @@ use conductor::{Conductor, Outside, Work};
 use domain::document::Role;
 use domain::event::Intent;
 use domain::ids::PluginId;
+use domain::network::Network;
 use domain::pipeline::Pipeline;
 use domain::time::{Milliseconds, Timestamp};
 use serde_json::Value;
@@ -174,6 +175,7 @@ fn command(name: &str) -> CommandSpec {
         pass_environment: Vec::new(),
         readable: Vec::new(),
         writable: Vec::new(),
+        network: Network::default(),
         sandboxed: true,
     }
 }
@@ -188,6 +190,7 @@ fn agent() -> AgentSpec {
         pass_environment: Vec::new(),
         readable: Vec::new(),
         writable: Vec::new(),
+        network: Network::default(),
     }
 }
 

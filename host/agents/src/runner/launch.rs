@@ -15,7 +15,7 @@ use crate::environment;
 use crate::error::{LaunchError, RunError};
 use crate::folder::{Folder, Lock, RunState};
 use crate::preflight;
-use crate::sandbox::View;
+use crate::sandbox::{self, View};
 
 /// How long a shim may take to say that the command has begun.
 const WORD: Duration = Duration::from_secs(30);
@@ -93,15 +93,22 @@ impl Runner {
         let searched = env.get("PATH").map_or("", String::as_str);
         preflight::check(command, &spec.cwd, searched, outside, view.as_ref())?;
         let sandbox = match (bubblewrap, &view) {
-            (Some(bubblewrap), Some(view)) => Sandbox::Bubblewrap {
-                program: bubblewrap.program.clone(),
-                args: view.arguments(bubblewrap, spec.network)?,
-            },
+            (Some(bubblewrap), Some(view)) => {
+                let proxy = sandbox::proxy(&spec.network, self.never_reached());
+                if proxy.is_some() {
+                    env.extend(environment::proxied());
+                }
+                Sandbox::Bubblewrap {
+                    program: bubblewrap.program.clone(),
+                    args: view.arguments(bubblewrap, proxy.is_none())?,
+                    proxy,
+                }
+            }
             _ => Sandbox::None,
         };
         let milliseconds = |span: Duration| u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
         let spec_file = Spec {
-            version: protocol::VERSION,
+            version: protocol::SPEC_VERSION,
             argv: spec.argv.clone(),
             cwd: spec.cwd.clone(),
             env,

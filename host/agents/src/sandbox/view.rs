@@ -249,8 +249,8 @@ impl View {
     }
 
     /// All options for bubblewrap. What comes later covers what came before.
-    pub fn arguments(&self, bubblewrap: &Bubblewrap, network: bool) -> Result<Vec<String>, SandboxError> {
-        let mut arguments = bubblewrap.namespaces(network);
+    pub fn arguments(&self, bubblewrap: &Bubblewrap, shares_network: bool) -> Result<Vec<String>, SandboxError> {
+        let mut arguments = bubblewrap.namespaces(shares_network);
         arguments.extend(system());
         arguments.extend(words(&["--perms", "0700", "--tmpfs", &text(&self.home)?]));
         bind(&mut arguments, "--ro-bind", &self.readable)?;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use domain::ids::RunId;
+use domain::network::Network;
 use domain::time::{Milliseconds, Timestamp};
 
 use crate::project::UsageReader;
@@ -27,6 +28,8 @@ pub struct Launch {
     pub readable: Vec<PathBuf>,
     /// Paths that it may write beside the clone.
     pub writable: Vec<PathBuf>,
+    /// What it may reach. Without a sandbox it reaches all.
+    pub network: Network,
     /// From launch to TERM.
     pub budget: Milliseconds,
     /// From TERM to KILL.

@@ -14,6 +14,7 @@ use domain::document::Role;
 use domain::entry::Entry;
 use domain::event::Intent;
 use domain::ids::{Actor, BranchName, PluginId, ProjectName, RunId, StageName, StepName, WorkItemId};
+use domain::network::Network;
 use domain::pipeline::{Consent, Edge, EdgeStep, OnPatience, Pipeline, PipelineDraft, Stage, StageKind, StepKind};
 use domain::task::{Activity, Task, Terminality};
 use domain::time::{Milliseconds, Timestamp};
@@ -98,6 +99,7 @@ fn settings() -> ProjectSettings {
         pass_environment: Vec::new(),
         readable: Vec::new(),
         writable: Vec::new(),
+        network: Network::default(),
     };
     ProjectSettings {
         name: project(),

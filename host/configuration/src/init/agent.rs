@@ -29,6 +29,7 @@ pub(crate) struct Profile {
     pub(crate) output_tokens: Option<&'static str>,
     pub(crate) pass_environment: &'static [&'static str],
     pub(crate) writable: &'static [&'static str],
+    pub(crate) network: &'static [&'static str],
 }
 
 impl AgentProgram {
@@ -64,6 +65,7 @@ impl AgentProgram {
                 output_tokens: Some("/usage/output_tokens"),
                 pass_environment: &["ANTHROPIC_API_KEY"],
                 writable: &["~/.claude"],
+                network: &["api.anthropic.com", "claude.ai", "platform.claude.com"],
             },
             // Its own sandbox fails without a word inside ours, so ours alone holds it.
             Self::Codex => Profile {
@@ -80,6 +82,7 @@ impl AgentProgram {
                 output_tokens: Some("/usage/output_tokens"),
                 pass_environment: &["CODEX_API_KEY", "OPENAI_API_KEY"],
                 writable: &["~/.codex"],
+                network: &["api.openai.com", "chatgpt.com", "auth.openai.com"],
             },
         }
     }
@@ -122,6 +125,7 @@ impl AgentChoice {
             output_tokens: None,
             pass_environment: known.map_or(&[], |program| program.profile().pass_environment),
             writable: known.map_or(&[], |program| program.profile().writable),
+            network: known.map_or(&[], |program| program.profile().network),
         });
         profile.argv = argv.to_vec();
         profile
@@ -140,6 +144,7 @@ mod tests {
         let profile = own.profile();
         assert_eq!(profile.argv, ["/opt/bin/claude", "-p", "{brief}"]);
         assert_eq!((profile.cost_usd, profile.writable), (None, &["~/.claude"][..]));
+        assert_eq!(profile.network, AgentProgram::Claude.profile().network);
         let script = AgentChoice::of_words(words(&["./agent.sh"])).profile();
         assert_eq!((script.argv.len(), script.writable.len(), script.pass_environment.len()), (1, 0, 0));
     }

@@ -2,6 +2,7 @@
 
 use conductor::project::{HookName, UsageReader, Worker};
 use domain::document::Role;
+use domain::network::Network;
 use domain::time::Milliseconds;
 
 use crate::tests::world::{PROJECT, World, edits};
@@ -45,6 +46,21 @@ fn everything_that_a_role_may_say_is_taken_over() {
 }
 
 #[test]
+fn a_worker_reaches_what_is_named_and_without_a_word_nothing() {
+    let world = World::new();
+    let named = "network = [\"API.example.com\", \"*.example.org\", \"127.0.0.1:9000\"]\n\n[roles.reviewer]";
+    let text = PROJECT.replace("[roles.reviewer]", named) + "network = \"open\"\n";
+    world.write("projects/app.toml", text);
+    let settings = &world.load().unwrap().projects[0].settings;
+    let Worker::Agent(developer) = &settings.workers[&Role::Developer] else { panic!() };
+    let Worker::Agent(reviewer) = &settings.workers[&Role::Reviewer] else { panic!() };
+    let expected = ["api.example.com", "*.example.org", "127.0.0.1:9000"].map(|text| text.parse().unwrap());
+    assert_eq!(developer.network, Network::Only(expected.to_vec()));
+    assert_eq!(reviewer.network, Network::Only(Vec::new()));
+    assert_eq!(settings.hooks[&HookName::Test].network, Network::Open);
+}
+
+#[test]
 fn what_is_wrong_with_a_role_is_told() {
     let said = edits(
         PROJECT,
@@ -72,6 +88,18 @@ fn what_is_wrong_with_a_role_is_told() {
                 "usage by no pointer",
                 "timeout = \"60m\"",
                 "usage = { format = \"json\", cost-usd = \"total_cost_usd\" }",
+            ),
+            (
+                "names that are none",
+                "timeout = \"60m\"",
+                "network = [\"https://api.example.com/v1\", \"*\", \"127.0.0.1\", \"a.example:0\", \"b\u{fc}cher.example\", 7]",
+            ),
+            ("a name without a list", "timeout = \"60m\"", "network = \"api.example.com\""),
+            ("a word that is none", "timeout = \"60m\"", "network = \"opne\""),
+            (
+                "the operator's listener",
+                "timeout = \"60m\"",
+                "network = [\"127.0.0.1:8500\", \"localhost:8500\", \"127.0.0.1:8501\"]",
             ),
             ("an agent outside the sandbox", "timeout = \"60m\"", "sandboxed = false"),
             ("a command with a prompt", "[roles.tester]", "[roles.tester]\nprompt = \"prompts/tester.md\""),
@@ -105,7 +133,7 @@ fn what_is_wrong_with_a_command_is_told() {
                 "[commands.test]\nrun = [\"make\", \"test\"]",
                 "[commands.test]\nrun = [\"./test.sh\", \"{workdir}\"]",
             ),
-            ("paths without a sandbox", "", "sandboxed = false\nwritable = [\"/srv/app\"]\n"),
+            ("paths without a sandbox", "", "sandboxed = false\nwritable = [\"/srv/app\"]\nnetwork = []\n"),
             (
                 "an entry that is no text",
                 "[commands.test]\nrun = [\"make\", \"test\"]",

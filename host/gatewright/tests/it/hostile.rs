@@ -101,6 +101,8 @@ echo more >> greeting.txt
     let entries = shown["entries"].to_string();
     assert!(!entries.contains("intent-taken") || !entries.contains("\"approve\""), "{entries}");
     assert_eq!(shown["task"]["position"]["stage"], "review");
+    let heard = fs::read_to_string(place.notes().join("posted")).unwrap();
+    assert_eq!(heard, "", "the listener is not even reached");
 }
 
 #[test]

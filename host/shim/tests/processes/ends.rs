@@ -39,6 +39,17 @@ fn a_death_by_signal_is_told_from_a_code() {
 }
 
 #[test]
+fn a_death_leaves_no_core() {
+    for mode in BOTH {
+        let world = World::new();
+        let runner = world.runner(mode);
+        runner.launch(1, &world.script("ulimit -c; ulimit -Hc")).unwrap();
+        record(&runner, 1);
+        assert_eq!(log(&runner, 1), "0\n0\n", "{mode:?}");
+    }
+}
+
+#[test]
 fn what_a_command_leaves_behind_dies_with_its_end() {
     for mode in BOTH {
         let world = World::new();

@@ -8,6 +8,7 @@ use agents::{SandboxMode, environment};
 use conductor::ports::runs::{Ending, Launch, LaunchError, RunState, Runs, Usage};
 use conductor::project::UsageReader;
 use domain::ids::RunId;
+use domain::network::Network;
 use domain::time::Milliseconds;
 use rustix::process::Signal;
 
@@ -23,6 +24,7 @@ fn launch(world: &World, run: u64, argv: &[&str]) -> Launch {
         brief: Some("the brief".into()),
         readable: Vec::new(),
         writable: Vec::new(),
+        network: Network::default(),
         budget: Milliseconds::from_seconds(60),
         grace: Milliseconds::from_seconds(60),
         sandboxed: true,

@@ -116,6 +116,8 @@ fn the_environment_is_what_the_contract_says_and_nothing_of_the_host() {
     let contract =
         ["GATEWRIGHT_BRIEF", "GATEWRIGHT_DOCUMENTS", "GATEWRIGHT_ROLE", "GATEWRIGHT_RUN", "GATEWRIGHT_WORK_ITEM"];
     let expected = ["ANTHROPIC_API_KEY", "HOME", "LANG", "PATH", "PWD", "TERM"].into_iter().chain(contract);
+    let proxied = agents::environment::proxied();
+    let expected = expected.chain(proxied.keys().map(String::as_str));
     let own = ["_", "OLDPWD", "SHLVL"];
     assert_eq!(names.into_iter().filter(|name| !own.contains(name)).collect::<BTreeSet<_>>(), expected.collect());
     assert!(said.contains(&format!("HOME={}\n", world.path("home").display())), "{said}");
@@ -162,8 +164,7 @@ fn only_the_clone_and_what_was_lent_can_be_written() {
 fn the_network_can_be_taken_away() {
     let world = World::new();
     let runner = world.runner(SandboxMode::Bubblewrap);
-    let mut spec = world.script("tail -n +3 /proc/net/dev | cut -d: -f1 | tr -d ' '");
-    spec.network = false;
+    let spec = world.script("tail -n +3 /proc/net/dev | cut -d: -f1 | tr -d ' '");
     assert_eq!(run(&runner, &spec), "lo\n");
 }
 

@@ -1,0 +1,51 @@
+//! Bytes from one side to the other, until both have said all.
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+/// Once one side has said all, the other may be silent for this long.
+const LAST_WORDS: Duration = Duration::from_mins(1);
+const BUFFER_BYTES: usize = 16 * 1024;
+/// For a buffer and little more.
+const STACK_BYTES: usize = 128 * 1024;
+
+/// Returns when both directions are over.
+pub(super) fn both_ways(client: &TcpStream, server: &TcpStream) -> io::Result<()> {
+    for stream in [client, server] {
+        stream.set_read_timeout(Some(LAST_WORDS))?;
+    }
+    let over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let back = thread::Builder::new().stack_size(STACK_BYTES);
+        back.spawn_scoped(scope, || pour(server, client, &over))?;
+        pour(client, server, &over);
+        Ok(())
+    })
+}
+
+/// One direction. An end is handed on; an error ends both.
+fn pour(mut from: &TcpStream, mut to: &TcpStream, over: &AtomicBool) {
+    let mut buffer = [0_u8; BUFFER_BYTES];
+    loop {
+        match from.read(&mut buffer) {
+            Ok(0) => {
+                let _ = to.shutdown(Shutdown::Write);
+                break;
+            }
+            Ok(read) if to.write_all(&buffer[..read]).is_ok() => {}
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == ErrorKind::WouldBlock && !over.load(Ordering::SeqCst) => {}
+            Ok(_) | Err(_) => {
+                for stream in [from, to] {
+                    // It is closed in a moment; this only wakes the other direction.
+                    let _ = stream.shutdown(Shutdown::Both);
+                }
+                break;
+            }
+        }
+    }
+    over.store(true, Ordering::SeqCst);
+}
