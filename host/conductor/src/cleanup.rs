@@ -10,6 +10,7 @@ use crate::ports::forge::ForgeError;
 use crate::ports::runs::RunState;
 use crate::ports::store::StoreError;
 use crate::project::UsageReader;
+use crate::schedule::Work;
 
 /// How long a clean-up waits for the task's runs before it looks again.
 const LOOK_AGAIN: Milliseconds = Milliseconds(500);
@@ -22,6 +23,8 @@ impl Conductor {
             Ok(RunState::Live { .. }) => {
                 if let Err(error) = self.outside.runs.cancel(run) {
                     tracing::error!(%error, %job, "the run of a cancelled job could not be ended");
+                    // Left alone it would go on to the end of its time, and a stop would wait for it.
+                    self.try_later(Work::Cancel(job, token));
                 }
                 self.outside.runs.watch(run);
                 return Ok(());
