@@ -341,7 +341,7 @@ impl Simulation {
             self.tell(|| format!("the store says to the old host: {error}"));
         }
         let after = right.and_then(|(job, token)| self.auditor.passed_on(job, token));
-        if before.is_some() && before != after {
+        if before.is_some() && after.is_some() && before != after {
             let wrong = format!("a right that had passed on changed its job: {before:?} became {after:?}");
             look(&self.world).wrongs.push(wrong);
         }
