@@ -7,7 +7,7 @@ use std::sync::Arc;
 use domain::effect::JobClass;
 use domain::entry::Entry;
 use domain::event::{Event, Intent};
-use domain::ids::{Actor, Digest, Epoch, FenceToken, LeaseName, RunId, StepName, TaskId, Version};
+use domain::ids::{Actor, Digest, Epoch, FenceToken, JobId, LeaseName, RunId, StepName, TaskId, Version};
 use domain::pipeline::Pipeline;
 use domain::task::{Activity, Task, Terminality};
 use rusqlite::{Connection, OpenFlags, params};
@@ -426,6 +426,17 @@ impl Auditor {
                 None => wrongs.extend(sleeps_over(&shadow.task, world)),
             }
         }
+    }
+
+    /// A job that somebody else has by now, as its row is: who had it before must not change it. None: the right still counts.
+    pub fn passed_on(&self, job: JobId, token: FenceToken) -> Option<String> {
+        let (sql, _) = self.reader.as_ref()?;
+        let query = "SELECT token, state || ' ' || attempted || ' ' || winding || ' ' || available_at ||
+            (SELECT ' events: ' || COUNT(*) FROM event WHERE job = ?1) FROM job WHERE id = ?1";
+        let found = sql.query_row(query, params![job.0.cast_signed()], |row| Ok((number(row, 0)?, row.get(1)?)));
+        // What anybody saw outside is told without any right, and may cancel the job.
+        let counts = |(fence, row): &(u64, String)| *fence > token.0 && !row.starts_with("cancelled");
+        found.ok().filter(counts).map(|(_, row)| row)
     }
 
     /// The tasks as they stand.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use conductor::Work;
 use conductor::ports::store::StoreError;
 use domain::ids::BranchName;
 
@@ -138,7 +139,7 @@ impl Simulation {
             steps: 0,
             started: false,
             tests_by_command: luck.in_thousand(500),
-            pipeline: luck.weighted(&[(4, 0), (5, 1), (2, 2)]),
+            pipeline: luck.weighted(&[(4, 0), (5, 1), (2, 2), (4, 3)]),
             deaths: BTreeMap::new(),
             luck,
         }
@@ -330,8 +331,19 @@ impl Simulation {
         let Some(host) = self.old.iter_mut().find(|host| !host.work.is_empty()) else { return };
         let what = word(&host.work[0]);
         look(&self.world).tell(|| format!("the old host goes on: {what}"));
+        let right = match &host.work[0] {
+            Work::Perform(claim) | Work::Finish(claim) => Some((claim.job.id, claim.token)),
+            Work::Cancel(job, token) => Some((*job, *token)),
+            Work::Expand(_) => None,
+        };
+        let before = right.and_then(|(job, token)| self.auditor.passed_on(job, token));
         if let Err(error) = host.perform(0) {
             self.tell(|| format!("the store says to the old host: {error}"));
+        }
+        let after = right.and_then(|(job, token)| self.auditor.passed_on(job, token));
+        if before.is_some() && after.is_some() && before != after {
+            let wrong = format!("a right that had passed on changed its job: {before:?} became {after:?}");
+            look(&self.world).wrongs.push(wrong);
         }
         for old in self.old.extract_if(.., |host| host.work.is_empty()) {
             old.fate.end();
