@@ -28,7 +28,11 @@ fn i4_1_stop_all_ends_every_task_its_processes_its_clone_and_its_branch() {
     }
     assert_eq!(place.forge_git(&["for-each-ref", "--format=%(refname)", "refs/heads/feature"]), "");
     let clones = place.state().join("clones/repository");
-    assert_eq!(std::fs::read_dir(&clones).map_or(0, Iterator::count), 0, "no clone is left");
+    let names = |folder: &std::path::Path| {
+        std::fs::read_dir(folder).into_iter().flatten().map(|entry| entry.unwrap().file_name()).collect::<Vec<_>>()
+    };
+    assert_eq!(names(&clones), [".trash"], "no clone is left");
+    assert!(names(&clones.join(".trash")).is_empty(), "no part of a clone is left");
     let again = place.gatewright(&["stop", "--all"]);
     assert!(again.status.success() && said(&again).contains("No task is live"), "{}", said(&again));
 }
