@@ -150,7 +150,7 @@ pub enum IfThere {
 pub fn init(request: &InitRequest) -> Result<InitPlan, Vec<InitError>> {
     let mut errors = flaws(request);
     let test = match &request.test {
-        Some(argv) => Some(TestCommand { argv: argv.clone(), readable: &[], network: &[] }),
+        Some(argv) => Some(TestCommand { argv: argv.clone(), readable: &[] }),
         None => listing::detect(&request.root),
     };
     if test.is_none() {

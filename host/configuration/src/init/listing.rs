@@ -8,12 +8,6 @@ use serde_json::Value;
 /// Texts of the root are read up to this size.
 const TEXT_BYTES: u64 = 256 * 1024;
 
-/// Where each toolchain gets its packages from unless it was told otherwise.
-const CRATES: [&str; 2] = ["static.crates.io", "index.crates.io"];
-const NPM: [&str; 1] = ["registry.npmjs.org"];
-const PYPI: [&str; 2] = ["pypi.org", "files.pythonhosted.org"];
-const GO: [&str; 2] = ["proxy.golang.org", "sum.golang.org"];
-
 /// What lies in a repository's root.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RootListing {
@@ -30,8 +24,6 @@ pub struct RootListing {
 pub(crate) struct TestCommand {
     pub(crate) argv: Vec<String>,
     pub(crate) readable: &'static [&'static str],
-    /// Where its packages come from, as far as that is usual.
-    pub(crate) network: &'static [&'static str],
 }
 
 impl RootListing {
@@ -74,11 +66,11 @@ pub fn test_command(root: &RootListing) -> Option<Vec<String>> {
 
 /// The first that fits: a build tool's own file says more than a Makefile, which often only calls it.
 pub(crate) fn detect(root: &RootListing) -> Option<TestCommand> {
-    let command = |words: &[&str], readable, network| {
-        Some(TestCommand { argv: words.iter().map(|word| (*word).to_owned()).collect(), readable, network })
+    let command = |words: &[&str], readable| {
+        Some(TestCommand { argv: words.iter().map(|word| (*word).to_owned()).collect(), readable })
     };
     if root.has("Cargo.toml") {
-        return command(&["cargo", "test"], &["~/.rustup", "~/.cargo/registry", "~/.cargo/git"], &CRATES);
+        return command(&["cargo", "test"], &["~/.rustup", "~/.cargo/registry", "~/.cargo/git"]);
     }
     if root.package_json.as_deref().is_some_and(has_test_script) {
         let manager = [("pnpm-lock.yaml", "pnpm"), ("yarn.lock", "yarn"), ("bun.lock", "bun")]
@@ -86,16 +78,16 @@ pub(crate) fn detect(root: &RootListing) -> Option<TestCommand> {
             .find(|(lock, _)| root.has(lock))
             .map_or("npm", |(_, manager)| manager);
         let words: &[&str] = if manager == "bun" { &["bun", "run", "test"] } else { &[manager, "test"] };
-        return command(words, &[], &NPM);
+        return command(words, &[]);
     }
     if root.has("go.mod") {
-        return command(&["go", "test", "./..."], &["~/go/pkg/mod"], &GO);
+        return command(&["go", "test", "./..."], &["~/go/pkg/mod"]);
     }
     if root.is_python() {
-        return command(&["python3", "-m", "pytest"], &[], &PYPI);
+        return command(&["python3", "-m", "pytest"], &[]);
     }
     if root.makefile.as_deref().is_some_and(has_test_target) {
-        return command(&["make", "test"], &[], &[]);
+        return command(&["make", "test"], &[]);
     }
     None
 }

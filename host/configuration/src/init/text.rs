@@ -32,13 +32,17 @@ pub(crate) fn project(
         }
     }
     text.push_str("# The project's own test suite: the step `retest` runs it on what will land.\n");
-    command(&mut text, "test", &test.argv, test.readable, test.network)?;
+    command(&mut text, "test", &test.argv, test.readable)?;
     if request.preset == Preset::Full {
         hooks(&mut text, request)?;
     }
     text.push_str(TAIL);
     Ok(text)
 }
+
+/// Said beside an empty `network`.
+const REACHED: &str =
+    "Names that it may reach, as \"registry.example.com\" for its packages; \"open\": your whole network.";
 
 const TAIL: &str = "# Settings of a gate, by the name of its step.
 # [gates.checks-green]
@@ -107,11 +111,10 @@ fn worker(
     let _ = writeln!(text, "pass-environment = {}", list_of(profile.pass_environment));
     comment(text, "Paths beside its clone that it may read, and that it may write.");
     // A developer who cannot run the suite hands in what does not pass it.
-    let runs_suite = matches!(role, Role::Developer | Role::Tester);
-    let (readable, packages) = if runs_suite { (test.readable, test.network) } else { Default::default() };
+    let readable = if matches!(role, Role::Developer | Role::Tester) { test.readable } else { &[] };
     let _ = writeln!(text, "readable = {}\nwritable = {}", list_of(readable), list_of(profile.writable));
     comment(text, "Names that it may reach, through a proxy and no other way; \"open\" gives it your whole network.");
-    let _ = writeln!(text, "network = {}\n", list_of(&[profile.network, packages].concat()));
+    let _ = writeln!(text, "network = {}\n", list_of(profile.network));
     Ok(())
 }
 
@@ -122,7 +125,8 @@ fn tester(text: &mut String, agent: Option<&AgentChoice>, test: &TestCommand) ->
     );
     let _ = writeln!(text, "run = {}", list("the test command", &test.argv)?);
     let _ = writeln!(text, "timeout = \"{}\"\ngrace = \"20s\"", timeout(Role::Tester));
-    let _ = writeln!(text, "readable = {}\nnetwork = {}", list_of(test.readable), list_of(test.network));
+    let _ = writeln!(text, "readable = {}", list_of(test.readable));
+    let _ = writeln!(text, "# {REACHED}\nnetwork = []");
     if let Some(agent) = agent {
         text.push_str("# An agent that also tries what the ticket asks for, in its place:\n");
         let command = list("the agent's command", &agent.profile().argv)?;
@@ -146,21 +150,15 @@ fn hooks(text: &mut String, request: &InitRequest) -> Result<(), InitError> {
             text,
             "# {what}\n# In its sandbox it writes only what `writable` names and reaches only what `network` names;\n# `sandboxed = false` gives it the whole machine."
         );
-        command(text, word, argv.as_deref().unwrap_or_default(), &[], &[])?;
+        command(text, word, argv.as_deref().unwrap_or_default(), &[])?;
     }
     Ok(())
 }
 
-fn command(
-    text: &mut String,
-    word: &str,
-    argv: &[String],
-    readable: &[&str],
-    network: &[&str],
-) -> Result<(), InitError> {
+fn command(text: &mut String, word: &str, argv: &[String], readable: &[&str]) -> Result<(), InitError> {
     let _ = writeln!(text, "[commands.{word}]\nrun = {}", list("a command", argv)?);
     let _ = writeln!(text, "timeout = \"30m\"\nsandboxed = true\nreadable = {}\nwritable = []", list_of(readable));
-    let _ = writeln!(text, "network = {}\n", list_of(network));
+    let _ = writeln!(text, "# {REACHED}\nnetwork = []\n");
     Ok(())
 }
 
