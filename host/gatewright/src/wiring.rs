@@ -316,6 +316,24 @@ impl Host {
             project.pipeline = project.pipeline.bound(|step| binding(file, step));
             self.store.put_project(&project, self.clock.now())?;
         }
+        self.warn_of_orphans(loaded)
+    }
+
+    /// A project whose file was removed has tasks that nobody will work on: it is said, for they would wait without a word.
+    fn warn_of_orphans(&self, loaded: &Loaded) -> anyhow::Result<()> {
+        let mut orphans = BTreeMap::<ProjectName, Vec<String>>::new();
+        for task in self.store.tasks(true, u32::MAX)? {
+            if !loaded.projects.iter().any(|file| file.project.name == task.project) {
+                orphans.entry(task.project).or_default().push(task.work_item.to_string());
+            }
+        }
+        for (project, waiting) in orphans {
+            let (count, first) = (waiting.len(), waiting.iter().take(5).cloned().collect::<Vec<_>>().join(", "));
+            tracing::warn!(
+                "projects/{project}.toml is gone, and {count} live tasks are of that project ({first}): put the file back, or stop \
+                 them with `gatewright task stop`"
+            );
+        }
         Ok(())
     }
 
