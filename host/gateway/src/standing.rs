@@ -77,7 +77,7 @@ impl Scene {
 
     pub(crate) fn of(projects: Vec<Project>, jobs: &[JobRow]) -> Self {
         let driving = jobs.iter().filter(|job| job.class == JobClass::Drive && job.effect != "timer");
-        let waits = driving.filter_map(|job| job.reason.map(|reason| (job.task, reason))).collect();
+        let waits = driving.filter_map(|job| job.reason.clone().map(|reason| (job.task, reason))).collect();
         Self { projects, waits }
     }
 
@@ -143,13 +143,7 @@ impl Scene {
     }
 
     fn queued(&self, task: &Task) -> Option<(State, String)> {
-        let why = match self.waits.get(&task.id)? {
-            WaitReason::Freeze => "the repository is frozen",
-            WaitReason::Lease => "another task holds the lease that it needs",
-            WaitReason::Space => "too little of the disk is free to launch anything",
-            WaitReason::Slot => "all slots are taken",
-            WaitReason::Time => "its time has not come",
-        };
+        let why = self.waits.get(&task.id)?;
         Some((State::Queued, format!("it waits: {why}")))
     }
 

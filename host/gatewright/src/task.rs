@@ -317,7 +317,7 @@ pub(crate) fn queue(client: &Client, out: &Output, now: Timestamp) -> anyhow::Re
         let live = jobs.items.iter().filter(|job| job.state == "queued" || job.state == "claimed");
         let lines = live
             .map(|job| {
-                let why = job.reason.map_or_else(String::new, |reason| format!("waits: {reason:?}").to_lowercase());
+                let why = job.reason.as_ref().map_or_else(String::new, |reason| format!("waits: {reason}"));
                 format!(
                     "{:<6} task {:<5} {:<14} {:<8} {:<10} {why}",
                     job.id,

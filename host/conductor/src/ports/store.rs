@@ -16,10 +16,12 @@ use engine::Rejected;
 use serde::{Deserialize, Serialize};
 
 mod rows;
+mod wait;
 
 pub use self::rows::{
     BoardActivity, BoardComment, BoardItem, EntryRow, EvaluationRow, EventRow, JobRow, NewEvaluation, RunRow,
 };
+pub use self::wait::{Predecessor, Unmet, WaitReason};
 
 /// What the store can say no to.
 #[derive(Debug, thiserror::Error)]
@@ -117,22 +119,6 @@ pub struct ClaimLimits {
     pub runs: u32,
     /// Below the floor of free space nothing launches.
     pub may_launch: bool,
-}
-
-/// Why a job is not claimed yet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum WaitReason {
-    /// The repository is frozen.
-    Freeze,
-    /// Another task holds or awaits the lease before this one.
-    Lease,
-    /// Too little of the disk is free to launch anything.
-    Space,
-    /// No slot is free.
-    Slot,
-    /// Its time has not come.
-    Time,
 }
 
 /// A delivery that waits to be expanded.

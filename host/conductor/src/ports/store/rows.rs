@@ -30,7 +30,8 @@ pub struct JobRow {
     pub available_at: Timestamp,
     /// When it was claimed.
     pub claimed_at: Option<Timestamp>,
-    /// Why it waits, if it does.
+    /// Why it waits, if it does: its words stand among the others of this row.
+    #[serde(flatten)]
     pub reason: Option<WaitReason>,
 }
 
