@@ -116,6 +116,17 @@ pub struct EvaluationRow {
     pub evaluation: NewEvaluation,
 }
 
+/// A freeze or a thaw.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FreezeRow {
+    /// When.
+    pub at: Timestamp,
+    /// Who; of a freeze that the engine wanted: the host.
+    pub actor: Actor,
+    /// Why it was frozen; none: it was thawed.
+    pub reason: Option<String>,
+}
+
 /// An entry with its place.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EntryRow {

@@ -55,6 +55,15 @@ pub enum Unmet {
     Cancelled,
 }
 
+/// What a task needs, and how that stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Prerequisite {
+    /// Which, as it was named.
+    pub needs: Predecessor,
+    /// Why it does not count as done; none: it does.
+    pub unmet: Option<Unmet>,
+}
+
 impl WaitReason {
     /// As rows, listings and labels of metrics spell it.
     pub const fn word(&self) -> &'static str {
