@@ -76,6 +76,8 @@ struct State {
     observing: BTreeSet<ProjectName>,
     /// When the forges are looked at next.
     next_look: Timestamp,
+    /// When tasks that need each other are looked for next.
+    next_cycle_look: Timestamp,
 }
 
 /// One piece of work. Pieces are independent of each other: any thread may take any.
@@ -164,6 +166,7 @@ impl Conductor {
                 tick.work.push(Work::Expand(Box::new(delivery)));
             }
         }
+        self.look_for_cycles()?;
         let mut claimed = 0;
         while claimed < capacity {
             let Some(claim) = self.outside.store.claim(&self.me, limits, self.now())? else {
@@ -238,6 +241,20 @@ impl Conductor {
                 tick.work.push(Work::Observe(project));
             }
         }
+    }
+
+    /// No door of ours lets tasks need each other; where the rows say so all the same, none of them would ever go on.
+    fn look_for_cycles(&self) -> Result<(), StoreError> {
+        let now = self.now();
+        if self.state().next_cycle_look > now {
+            return Ok(());
+        }
+        let held = self.outside.store.hold_cycles(now)?;
+        if held > 0 {
+            tracing::error!(held, "tasks need each other: they are held");
+        }
+        self.state().next_cycle_look = now.plus(LOOK_INTERVAL);
+        Ok(())
     }
 
     pub(crate) fn keep_live(&self, claim: &Claim) {

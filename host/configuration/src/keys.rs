@@ -23,6 +23,7 @@ pub(crate) const PROJECT: Shape = Shape {
         "repository",
         "base-branch",
         "mode",
+        "serial",
         "pipeline",
         "stage",
         "roles",

@@ -44,6 +44,7 @@ pub(crate) fn read(
     let repository = repository(file, paths);
     let base_branch = file.need("base-branch", "base-branch = \"main\"").and_then(|node| node.parsed::<BranchName>());
     mode(file);
+    let serial = file.flag("serial", false);
     let crew = worker::read(file, paths, repository.as_deref(), host.map(|host| host.operator));
     let plugins = binding::plugins(file, paths, host.map(|host| &host.plugins.ceiling));
     check::plugin_ids(report, &plugins, &surroundings.plugins);
@@ -86,7 +87,7 @@ pub(crate) fn read(
         deciders,
         observe: false,
     };
-    let project = Project { name, prefix: prefix.value.clone(), base_branch, pipeline };
+    let project = Project { name, prefix: prefix.value.clone(), base_branch, pipeline, serial };
     let plugins = plugins.into_iter().filter_map(|entry| entry.binding).collect();
     let file = ProjectFile { project, settings, plugins, repository: repository?, source: path.to_path_buf() };
     Some(Read { file, prefix })

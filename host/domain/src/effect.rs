@@ -182,6 +182,16 @@ pub enum Change {
         /// Which.
         name: LeaseName,
     },
+    /// The task's jobs wait until that one is done.
+    AddDependency {
+        /// Which.
+        needs: TaskId,
+    },
+    /// They do not wait for it any more.
+    RemoveDependency {
+        /// Which.
+        needs: TaskId,
+    },
     /// The repository admits no new task.
     Freeze {
         /// For people.

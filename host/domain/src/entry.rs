@@ -6,6 +6,7 @@ use crate::effect::Feedback;
 use crate::event::{Intent, Observation, Spent};
 use crate::ids::{
     Actor, BranchName, CommitId, Digest, Epoch, EvaluationId, FenceToken, LeaseName, RunId, StageName, StepName,
+    TaskId, WorkItemId,
 };
 use crate::task::{Activity, Asked, Task, Track};
 use crate::time::{Milliseconds, Timestamp};
@@ -128,6 +129,31 @@ pub enum Entry {
     PauseSet {
         /// Asked for?
         on: bool,
+    },
+    /// The task goes on only when that one is done.
+    DependencyAdded {
+        /// Which.
+        needs: TaskId,
+        /// The tracker's key of it.
+        on: WorkItemId,
+        /// By whom.
+        actor: Actor,
+    },
+    /// It goes on without that one.
+    DependencyRemoved {
+        /// Which.
+        needs: TaskId,
+        /// The tracker's key of it.
+        on: WorkItemId,
+        /// By whom.
+        actor: Actor,
+    },
+    /// A task that this one needs was stopped.
+    PrerequisiteCancelled {
+        /// Which.
+        needs: TaskId,
+        /// The tracker's key of it.
+        on: WorkItemId,
     },
     /// Something for the next run to read.
     FeedbackAdded {
@@ -256,6 +282,12 @@ pub(crate) fn fold(task: &mut Task, entry: &Entry) {
         Entry::PassDropped { step } => task.passed.retain(|passed| passed != step),
         Entry::StopDeferred => task.stop_requested = true,
         Entry::PauseSet { on } => task.paused = *on,
+        Entry::DependencyAdded { needs, .. } => {
+            task.needs.insert(*needs);
+        }
+        Entry::DependencyRemoved { needs, .. } => {
+            task.needs.remove(needs);
+        }
         Entry::LeaseRequested { name } => {
             task.requested.insert(name.clone());
         }
@@ -278,6 +310,7 @@ pub(crate) fn fold(task: &mut Task, entry: &Entry) {
         | Entry::IntentRefused { .. }
         | Entry::Observed { .. }
         | Entry::PipelineChanged { .. }
+        | Entry::PrerequisiteCancelled { .. }
         | Entry::AftermathEnded { .. }
         | Entry::Panicked { .. } => {}
     }

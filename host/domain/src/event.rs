@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::document::NewDocument;
 use crate::ids::{
     Actor, BranchName, CommitId, Digest, Epoch, EvaluationId, FenceToken, LeaseName, RunId, StageName, StepName,
+    TaskId, WorkItemId,
 };
 use crate::time::{Milliseconds, Timestamp};
 use crate::verdict::{GateHold, InfraCause, WakeKind, WakeSet};
@@ -312,6 +313,38 @@ pub enum Event {
         /// For people.
         why: String,
     },
+    /// A person wants that the task goes on only when that one is done.
+    DependencyAdded {
+        /// Which.
+        needs: TaskId,
+        /// The tracker's key of it.
+        on: WorkItemId,
+        /// By whom.
+        actor: Actor,
+    },
+    /// A person wants that it goes on without that one.
+    DependencyRemoved {
+        /// Which.
+        needs: TaskId,
+        /// The tracker's key of it.
+        on: WorkItemId,
+        /// By whom.
+        actor: Actor,
+    },
+    /// A task that this one needs was stopped: it will not be done.
+    PrerequisiteCancelled {
+        /// Which.
+        needs: TaskId,
+        /// The tracker's key of it.
+        on: WorkItemId,
+    },
+    /// The task needs one that needs it, and so none of them can go on.
+    DependencyCycle {
+        /// All of them, each needs the next, and the last one the first.
+        cycle: Vec<WorkItemId>,
+        /// One of them raises the alarm for all.
+        alerts: bool,
+    },
     /// Deciding about this task panicked; it is held instead of the host.
     Panicked {
         /// What the panic said.
@@ -336,6 +369,10 @@ impl Event {
             Self::AftermathEnded { .. } => "aftermath-ended",
             Self::Withheld { .. } => "withheld",
             Self::IntentRefused { .. } => "intent-refused",
+            Self::DependencyAdded { .. } => "dependency-added",
+            Self::DependencyRemoved { .. } => "dependency-removed",
+            Self::PrerequisiteCancelled { .. } => "prerequisite-cancelled",
+            Self::DependencyCycle { .. } => "dependency-cycle",
             Self::Panicked { .. } => "panicked",
         }
     }

@@ -169,6 +169,8 @@ pub enum HoldKind {
     FateUnknown,
     /// The proof of the merge failed.
     NotProven,
+    /// It needs a task that needs it.
+    DependencyCycle,
     /// Deciding about it panicked.
     Panicked,
 }
@@ -240,6 +242,9 @@ pub struct Task {
     pub stop_requested: bool,
     /// A pause that takes hold before the next step or run.
     pub paused: bool,
+    /// Tasks that must be done before this one goes on.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub needs: BTreeSet<TaskId>,
     /// What its runs cost together.
     pub spent: Spent,
     /// Runs so far.
@@ -267,6 +272,12 @@ impl Task {
             Activity::Settled { end } => Some(end),
             _ => None,
         }
+    }
+
+    /// Does nothing new begin for it, because a person wants so? From the wish on: what is under way may still end.
+    pub const fn is_paused(&self) -> bool {
+        let held = matches!(self.position.activity, Activity::Held { hold: Hold { kind: HoldKind::Paused, .. } });
+        self.paused || held
     }
 
     /// The task after an entry. Total: every entry can be folded into every task.

@@ -70,6 +70,7 @@ pub fn begin(pipeline: &Pipeline, seed: Seed, now: Timestamp) -> (Task, Step) {
         passed: Vec::new(),
         stop_requested: false,
         paused: false,
+        needs: BTreeSet::new(),
         spent: Spent::default(),
         runs: 0,
         entries: 0,

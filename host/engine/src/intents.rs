@@ -53,8 +53,8 @@ fn check(plan: &Plan<'_>, intent: Intent, activity: &Activity) -> Result<(), Rej
         (Intent::Reject, Activity::AwaitingPerson { .. } | Activity::Held { .. }) => true,
         (Intent::Start, Activity::Held { hold }) if hold.kind == HoldKind::NeedsInput => true,
         (Intent::Start, _) => return Err(Rejected::Duplicate),
-        (Intent::Pause, Activity::Held { .. }) => false,
-        (Intent::Pause, _) if plan.task.paused => return Err(Rejected::Duplicate),
+        // A held task stands still, and yet it may stand in others' way: paused, it does not.
+        (Intent::Pause, _) if plan.task.is_paused() => return Err(Rejected::Duplicate),
         (Intent::Pause, _) | (Intent::Resume, Activity::Held { .. }) => true,
         (Intent::Resume, _) if plan.task.paused => true,
         (Intent::Waive, Activity::Held { hold }) => return check_waive(plan, hold),
@@ -78,9 +78,8 @@ fn expected(intent: Intent, activity: &Activity) -> String {
         Intent::Resume | Intent::Waive => {
             format!("only a held task can be let on; this one is {stands}")
         }
-        Intent::Pause => "a held task stands still already".to_owned(),
         Intent::Estimate => "an estimate changes no task".to_owned(),
-        Intent::Start | Intent::Stop => format!("the task is {stands}"),
+        Intent::Start | Intent::Stop | Intent::Pause => format!("the task is {stands}"),
     }
 }
 

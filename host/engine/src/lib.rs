@@ -6,6 +6,7 @@
 
 mod answers;
 mod begin;
+pub mod dependencies;
 mod intents;
 mod plan;
 mod runs;

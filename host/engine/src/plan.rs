@@ -63,7 +63,11 @@ impl<'a> Plan<'a> {
     }
 
     pub(crate) fn freeze(&mut self, reason: &str) {
-        self.step.changes.push(Change::Freeze { reason: reason.to_owned() });
+        self.change(Change::Freeze { reason: reason.to_owned() });
+    }
+
+    pub(crate) fn change(&mut self, change: Change) {
+        self.step.changes.push(change);
     }
 
     /// Leaving an activity ends its jobs and timers, also those that this very plan wanted for one that it passed through.
@@ -345,6 +349,15 @@ impl<'a> Plan<'a> {
     }
 
     fn hold_with(&mut self, kind: HoldKind, reason: &str, notice: Notice) {
+        let text = self.hold_silently(kind, reason);
+        self.tell(notice, &text);
+        if kind != HoldKind::GoneFromBoard {
+            self.comment(text);
+        }
+    }
+
+    /// Holds without a word; what would be said.
+    pub(crate) fn hold_silently(&mut self, kind: HoldKind, reason: &str) -> String {
         let reason = cut(reason);
         let step = self.task.position.activity.step().cloned();
         let in_flight = matches!(kind, HoldKind::GoneFromBoard | HoldKind::RefusedAtForge) && self.in_critical_window();
@@ -355,10 +368,7 @@ impl<'a> Plan<'a> {
         }
         let text = format!("{} is held: {reason}", self.task.work_item);
         self.enter_activity(Activity::Held { hold: Hold { kind, reason, step } });
-        self.tell(notice, &text);
-        if kind != HoldKind::GoneFromBoard {
-            self.comment(text);
-        }
+        text
     }
 
     /// Between the start of an irreversible action and its answer: a stop only takes note, and no lease is passed on.

@@ -9,7 +9,7 @@ use domain::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::plan::{Plan, cut};
-use crate::{answers, intents, runs};
+use crate::{answers, dependencies, intents, runs};
 
 /// What an event leads to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -38,6 +38,18 @@ pub enum Rejected {
     /// The task has ended.
     #[error("terminal: the task has ended")]
     Terminal,
+}
+
+impl Rejected {
+    /// As rows and answers spell it.
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::Late => "late",
+            Self::Duplicate => "duplicate",
+            Self::Illegal(_) => "illegal",
+            Self::Terminal => "terminal",
+        }
+    }
 }
 
 /// Decides. `task` is not changed: folding the entries into it is the caller's.
@@ -86,6 +98,10 @@ fn decide(plan: &mut Plan<'_>, event: &Event) -> Result<(), Rejected> {
         }
         (_, Event::Intent { intent, actor, note }) => return intents::decide(plan, *intent, actor, note),
         (_, Event::Observed { observation }) => return intents::observe(plan, observation),
+        (_, Event::DependencyAdded { needs, on, actor }) => return dependencies::add(plan, *needs, on, actor),
+        (_, Event::DependencyRemoved { needs, on, actor }) => return dependencies::remove(plan, *needs, on, actor),
+        (_, Event::PrerequisiteCancelled { needs, on }) => return dependencies::cancelled(plan, *needs, on),
+        (_, Event::DependencyCycle { cycle, alerts }) => return dependencies::cycle(plan, cycle, *alerts),
         (_, Event::PipelineChanged { digest, changed }) => runs::pipeline_changed(plan, digest, changed),
         // A way may begin with a step: whatever needs the branch first cuts it.
         (

@@ -4,7 +4,7 @@
 //! that the store's port or `domain` gives it: `EntryRow`, `RunRow`, `Document`, `EvaluationRow`, `JobRow`, `Check`,
 //! `BoardItem`, `BoardActivity`, `BoardComment`.
 
-use conductor::ports::store::{BoardItem, EvaluationRow, EventRow, JobRow};
+use conductor::ports::store::{BoardItem, EvaluationRow, EventRow, FreezeRow, JobRow, Predecessor, Prerequisite};
 use domain::event::Intent;
 use domain::ids::{BranchName, FenceToken, LeaseName, ProjectName, StageName, TaskId, Version, WorkItemId};
 use domain::plugin::CheckState;
@@ -29,6 +29,9 @@ pub struct NewCard {
     /// The column; left out: `Backlog`.
     #[serde(default)]
     pub status: Option<String>,
+    /// Tasks of the project, by number or key, that must be done before the card's task begins; at most 50.
+    #[serde(default)]
+    pub after: Vec<String>,
 }
 
 /// `POST /api/v1/tasks`: a card that is moved to the start status at once.
@@ -46,6 +49,26 @@ pub struct NewTaskCard {
     /// At most 50, each one line of at most 100 characters.
     #[serde(default)]
     pub labels: Vec<String>,
+    /// Tasks of the project, by number or key, that must be done before this one begins; at most 50.
+    #[serde(default)]
+    pub after: Vec<String>,
+}
+
+/// `POST` or `DELETE` `/api/v1/tasks/{task}/dependencies`: that the task needs another one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewDependency {
+    /// The other task's number, or the key of its work item.
+    pub on: String,
+}
+
+/// `/api/v1/tasks/{task}/dependencies`: what the task needs, and how it stands.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Dependencies {
+    /// The task.
+    pub task: TaskView,
+    /// What it needs, by number.
+    pub needs: Vec<Prerequisite>,
 }
 
 /// `PUT /api/v1/projects/{project}/items/{item}/status`: a person moves a card.
@@ -107,6 +130,9 @@ pub struct Freeze {
     pub project: ProjectName,
     /// Why it is frozen; none: it is not.
     pub frozen: Option<String>,
+    /// Who froze and thawed it, the newest 20 first.
+    #[serde(default)]
+    pub log: Vec<FreezeRow>,
 }
 
 /// `GET /api/v1/tasks/{task}/why`: why it stands where it stands, now or at a time.
@@ -169,6 +195,8 @@ pub struct ProjectView {
     pub stages: Vec<StageName>,
     /// The statuses of its board in order; empty: any word is taken.
     pub statuses: Vec<String>,
+    /// One task at a time.
+    pub serial: bool,
     /// Why it is frozen, if it is.
     pub frozen: Option<String>,
     /// How a person fetches what was merged.
@@ -273,8 +301,25 @@ pub struct Queue {
     pub counts: std::collections::BTreeMap<String, u64>,
     /// Runs at one time.
     pub max_concurrency: u32,
+    /// What lets new tasks of each project in.
+    pub gates: Vec<Gate>,
     /// The ten newest jobs.
     pub jobs: Vec<JobRow>,
+}
+
+/// What lets a project's new tasks in, or does not.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gate {
+    /// Of which project.
+    pub project: ProjectName,
+    /// One task at a time.
+    pub serial: bool,
+    /// Why the project is frozen, if it is.
+    pub frozen: Option<String>,
+    /// Tasks that stand in nobody's way, because they were paused.
+    pub paused: Vec<Predecessor>,
+    /// Tasks that have begun and not ended, and are not paused.
+    pub active: Vec<Predecessor>,
 }
 
 /// `GET /status`, in the old system's words: what has not ended.

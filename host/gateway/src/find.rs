@@ -76,6 +76,18 @@ pub(crate) fn task(store: &dyn Store, reference: &str) -> Result<Task, Problem> 
     }
 }
 
+/// A task by its number, or by the key of a work item of this project: then the newest.
+pub(crate) fn task_in(store: &dyn Store, project: &ProjectName, reference: &str) -> Result<Task, Problem> {
+    if reference.parse::<TaskId>().is_ok() {
+        return task(store, reference);
+    }
+    match store.task_of(project, &parse(reference)?)? {
+        Some(task) => Ok(task),
+        // It may be another project's, which is told better than that it is nowhere.
+        None => task(store, reference),
+    }
+}
+
 fn no_task(store: &dyn Store, reference: &str) -> Result<Problem, Problem> {
     let rows = store.tasks(false, NAMED as u32 + 1)?;
     let there = named(rows.iter().map(|task| format!("{} ({})", task.id, task.work_item)));

@@ -12,7 +12,9 @@ use crate::body::{LARGEST_BODY, Optional, Segments};
 use crate::door::{self, Operator};
 use crate::pages;
 use crate::problem::Problem;
-use crate::routes::{checks, evaluations, events, intents, items, probes, projects, queue, runs, tasks, why};
+use crate::routes::{
+    checks, dependencies, evaluations, events, intents, items, probes, projects, queue, runs, tasks, why,
+};
 
 /// The intents that a token may give, and the last word of their paths.
 const INTENTS: [(&str, Intent); 7] = [
@@ -50,6 +52,10 @@ fn table() -> Vec<(&'static str, MethodRouter<App>)> {
         ("/api/v1/tasks/{task}/entries", get(tasks::entries)),
         ("/api/v1/tasks/{task}/why", get(why::why)),
         ("/api/v1/tasks/{task}/rebuild", get(why::rebuild)),
+        (
+            "/api/v1/tasks/{task}/dependencies",
+            get(dependencies::list).post(dependencies::add).delete(dependencies::remove),
+        ),
         ("/api/v1/tasks/{task}/runs", get(tasks::runs)),
         ("/api/v1/tasks/{task}/documents", get(tasks::documents)),
         ("/api/v1/tasks/{task}/documents/{document}", get(tasks::document)),

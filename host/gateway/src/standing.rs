@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use conductor::ports::store::{JobRow, Project, StoreError, WaitReason};
+use conductor::ports::store::{JobRow, Project, StoreError, Unmet, WaitReason};
 use domain::effect::JobClass;
 use domain::event::Intent;
 use domain::ids::{ProjectName, TaskId};
@@ -15,6 +15,8 @@ use crate::show::Moment;
 
 /// Rows of the queue that are looked through for the reason why a task waits.
 const JOBS: u32 = 1000;
+/// Edges of a cycle that are offered to be taken away.
+const EDGES: usize = 3;
 
 impl State {
     /// The word.
@@ -77,7 +79,7 @@ impl Scene {
 
     pub(crate) fn of(projects: Vec<Project>, jobs: &[JobRow]) -> Self {
         let driving = jobs.iter().filter(|job| job.class == JobClass::Drive && job.effect != "timer");
-        let waits = driving.filter_map(|job| job.reason.map(|reason| (job.task, reason))).collect();
+        let waits = driving.filter_map(|job| job.reason.clone().map(|reason| (job.task, reason))).collect();
         Self { projects, waits }
     }
 
@@ -98,7 +100,8 @@ impl Scene {
             sentence.push_str("; it pauses after that");
         }
         let commands = self.commands(task);
-        let needs_person = matches!(task.position.activity, Activity::AwaitingPerson { .. } | Activity::Held { .. });
+        let needs_person = matches!(task.position.activity, Activity::AwaitingPerson { .. } | Activity::Held { .. })
+            || self.wait(task).is_some_and(waits_for_a_person);
         Standing { state, sentence, needs_person, commands }
     }
 
@@ -142,15 +145,23 @@ impl Scene {
         }
     }
 
+    /// Why the job that would move the task is not claimed.
+    fn wait(&self, task: &Task) -> Option<&WaitReason> {
+        let wants = matches!(
+            task.position.activity,
+            Activity::Running { .. } | Activity::Judging { .. } | Activity::Acting { .. }
+        );
+        self.waits.get(&task.id).filter(|_| wants)
+    }
+
     fn queued(&self, task: &Task) -> Option<(State, String)> {
-        let why = match self.waits.get(&task.id)? {
-            WaitReason::Freeze => "the repository is frozen",
-            WaitReason::Lease => "another task holds the lease that it needs",
-            WaitReason::Space => "too little of the disk is free to launch anything",
-            WaitReason::Slot => "all slots are taken",
-            WaitReason::Time => "its time has not come",
-        };
-        Some((State::Queued, format!("it waits: {why}")))
+        let why = self.wait(task)?;
+        let state = if waits_for_a_person(why) { State::NeedsYou } else { State::Queued };
+        Some((state, format!("it waits: {why}")))
+    }
+
+    fn is_serial(&self, project: &ProjectName) -> bool {
+        self.projects.iter().any(|row| row.name == *project && row.serial)
     }
 
     fn commands(&self, task: &Task) -> Vec<String> {
@@ -161,17 +172,25 @@ impl Scene {
                 vec![line(yes), line(Intent::Reject)]
             }
             Activity::Held { hold } => {
-                let mut lines = vec![line(Intent::Resume)];
+                let cycle = task.needs.iter().filter(|_| hold.kind == HoldKind::DependencyCycle);
+                let mut lines = cycle.take(EDGES).map(|needs| undepend(task, needs)).collect::<Vec<_>>();
+                lines.push(line(Intent::Resume));
                 if hold.kind != HoldKind::Paused {
                     lines.push(line(Intent::Reject));
                     lines.extend(self.can_waive(task, hold).then(|| line(Intent::Waive)));
                 }
+                // Held, it keeps all later ones waiting; paused, it does not.
+                lines.extend((self.is_serial(&task.project) && !task.is_paused()).then(|| line(Intent::Pause)));
                 lines.push(line(Intent::Stop));
                 lines
             }
             Activity::Stopping | Activity::Settled { .. } => Vec::new(),
             _ if task.paused => vec![line(Intent::Resume), line(Intent::Stop)],
-            _ => vec![line(Intent::Pause), line(Intent::Stop)],
+            _ => {
+                let mut lines = self.wait(task).map(|why| moved_by(task, why)).unwrap_or_default();
+                lines.extend([line(Intent::Pause), line(Intent::Stop)]);
+                lines
+            }
         }
     }
 
@@ -183,11 +202,32 @@ impl Scene {
     }
 }
 
+/// Without a person this never ends.
+const fn waits_for_a_person(why: &WaitReason) -> bool {
+    matches!(why, WaitReason::Dependency { prerequisite: Unmet::Cancelled, .. })
+}
+
+/// What a person can do about it at once.
+fn moved_by(task: &Task, why: &WaitReason) -> Vec<String> {
+    match why {
+        WaitReason::Freeze => vec![format!("gatewright project unfreeze {}", task.project)],
+        WaitReason::Dependency { waits_for, .. } => vec![undepend(task, &waits_for.work_item)],
+        WaitReason::ActiveTask { waits_for } => vec![format!("gatewright task pause {}", waits_for.work_item)],
+        WaitReason::Lease | WaitReason::Space | WaitReason::Slot | WaitReason::Breaker | WaitReason::Time => Vec::new(),
+    }
+}
+
+fn undepend(task: &Task, needs: &dyn std::fmt::Display) -> String {
+    format!("gatewright task undepend {} --on {needs}", task.work_item)
+}
+
 fn held(hold: &Hold) -> (State, String) {
     let state = match hold.kind {
-        HoldKind::NeedsInput | HoldKind::Blocked | HoldKind::GoneFromBoard | HoldKind::RefusedAtForge => {
-            State::NeedsYou
-        }
+        HoldKind::NeedsInput
+        | HoldKind::Blocked
+        | HoldKind::GoneFromBoard
+        | HoldKind::RefusedAtForge
+        | HoldKind::DependencyCycle => State::NeedsYou,
         HoldKind::Paused => State::Paused,
         HoldKind::Escalated => State::Failed,
         HoldKind::InfraExhausted

@@ -33,6 +33,9 @@ pub(crate) enum Command {
     /// Tickets and their tasks.
     #[command(subcommand)]
     Task(Task),
+    /// Projects, and the freeze of their repositories.
+    #[command(subcommand)]
+    Project(Project),
     /// Stop every live task: processes, jobs, clones and branches.
     Stop(StopAll),
     /// What is queued, what runs, and why the rest waits.
@@ -118,6 +121,9 @@ pub(crate) enum Task {
         /// Of which project [default: the only one].
         #[arg(long)]
         project: Option<String>,
+        /// Begin only when that task is done: its number, or the key of its work item. May be repeated.
+        #[arg(long, value_name = "TASK")]
+        after: Vec<String>,
         /// Leave it in Backlog: it starts when it is moved to To Analyse.
         #[arg(long)]
         backlog: bool,
@@ -160,6 +166,38 @@ pub(crate) enum Task {
     Pause(Decision),
     /// Go over the step that holds; journaled with who and why.
     Waive(Decision),
+    /// It goes on only when another one of its project is done. A cycle is refused.
+    Depend(Needs),
+    /// It goes on without another one.
+    Undepend(Needs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Needs {
+    /// The task's number, or the work item's key.
+    pub(crate) task: String,
+    /// The other one's.
+    #[arg(long, value_name = "TASK")]
+    pub(crate) on: String,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Project {
+    /// All of them: pipeline, serial or not, frozen or not.
+    List,
+    /// Admit no new task; those that have begun go on. It outlives restarts.
+    Freeze {
+        /// Which.
+        name: String,
+        /// Why, in a line; the board shows it.
+        #[arg(long, short, default_value = "an operator froze it", alias = "note")]
+        reason: String,
+    },
+    /// Admit new tasks again.
+    Unfreeze {
+        /// Which.
+        name: String,
+    },
 }
 
 #[derive(Debug, Args)]

@@ -88,6 +88,12 @@ impl Client {
         http.get(format!("{}{path}", self.base)).bearer_auth(&self.token).send().map_err(|error| unreachable(&error))
     }
 
+    /// `DELETE path`.
+    pub(crate) fn delete<B: Serialize, A: DeserializeOwned>(&self, path: &str, body: &B) -> Result<A, ClientError> {
+        let request = self.http.delete(format!("{}{path}", self.base)).bearer_auth(&self.token).json(body);
+        read(request.send())
+    }
+
     /// `POST path`.
     pub(crate) fn post<B: Serialize, A: DeserializeOwned>(&self, path: &str, body: &B) -> Result<A, ClientError> {
         let request = self.http.post(format!("{}{path}", self.base)).bearer_auth(&self.token).json(body);

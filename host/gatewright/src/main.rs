@@ -8,6 +8,7 @@ mod embedded;
 mod init;
 mod output;
 mod plugin;
+mod project;
 mod records;
 mod scheduler;
 mod serve;
@@ -56,6 +57,7 @@ fn run(cli: Cli) -> anyhow::Result<bool> {
         Command::Serve(options) => serve::run(&state::find(given)?, &options, &out).map(|()| true),
         Command::Check => check(&state::find(given)?, &out),
         Command::Task(command) => task::run(&Client::find(&state::find(given)?)?, command, &out),
+        Command::Project(command) => project::run(&Client::find(&state::find(given)?)?, &command, &out).map(|()| true),
         Command::Stop(options) => task::stop_all(&Client::find(&state::find(given)?)?, &options, &out),
         Command::Queue => {
             let client = Client::find(&state::find(given)?)?;

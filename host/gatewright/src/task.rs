@@ -3,12 +3,15 @@
 use std::io::Read as _;
 
 use anyhow::Context as _;
-use conductor::ports::store::{BoardItem, EntryRow, JobRow, RunRow};
+use conductor::ports::store::{BoardItem, EntryRow, JobRow, RunRow, Unmet};
 use domain::ids::ProjectName;
 use domain::time::Timestamp;
-use gateway::api::{CardView, IntentNote, Listing, NewCard, NewTaskCard, ProjectView, Rebuilt, Taken, TaskView, Why};
+use gateway::api::{
+    CardView, Dependencies, IntentNote, Listing, NewCard, NewDependency, NewTaskCard, ProjectView, Rebuilt, Taken,
+    TaskView, Why,
+};
 
-use crate::cli::{Decision, StopAll, Task};
+use crate::cli::{Decision, Needs, StopAll, Task};
 use crate::client::{Client, ClientError};
 use crate::output::{Output, ago, say};
 
@@ -18,8 +21,9 @@ pub(crate) fn run(client: &Client, command: Task, out: &Output) -> anyhow::Resul
         return rebuild(client, out, task);
     }
     match command {
-        Task::Create { title, description, label, project, backlog } => {
-            create(client, out, title, description, label, project.as_deref(), backlog)
+        Task::Create { title, description, label, project, after, backlog } => {
+            let project = project.as_deref().map(ProjectName::new).transpose()?;
+            create(client, out, NewTaskCard { project, title, description, labels: label, after }, backlog)
         }
         Task::List { all } => list(client, out, all),
         Task::Show { task } => show(client, out, &task),
@@ -30,6 +34,8 @@ pub(crate) fn run(client: &Client, command: Task, out: &Output) -> anyhow::Resul
         Task::Resume(decision) => decide(client, out, "resume", &decision),
         Task::Pause(decision) => decide(client, out, "pause", &decision),
         Task::Waive(decision) => decide(client, out, "waive", &decision),
+        Task::Depend(needs) => depend(client, out, &needs, true),
+        Task::Undepend(needs) => depend(client, out, &needs, false),
         Task::Why { task, at } => why(client, out, &task, at.as_deref()),
         Task::Rebuild { .. } => Ok(()),
     }?;
@@ -151,30 +157,19 @@ fn rebuild(client: &Client, out: &Output, task: &str) -> anyhow::Result<bool> {
     Ok(rebuilt.differences.is_empty())
 }
 
-fn create(
-    client: &Client,
-    out: &Output,
-    title: String,
-    description: String,
-    labels: Vec<String>,
-    project: Option<&str>,
-    backlog: bool,
-) -> anyhow::Result<()> {
-    let description = if description == "-" {
-        let mut text = String::new();
-        std::io::stdin().read_to_string(&mut text).context("standard input is no text")?;
-        text
-    } else {
-        description
-    };
-    let project = project.map(ProjectName::new).transpose()?;
+fn create(client: &Client, out: &Output, mut wanted: NewTaskCard, backlog: bool) -> anyhow::Result<()> {
+    if wanted.description == "-" {
+        wanted.description.clear();
+        std::io::stdin().read_to_string(&mut wanted.description).context("standard input is no text")?;
+    }
     let card = if backlog {
+        let NewTaskCard { project, title, description, labels, after } = wanted;
         let project = only_project(client, project)?;
         let path = format!("/api/v1/projects/{project}/items");
-        let card: BoardItem = client.post(&path, &NewCard { title, description, labels, status: None })?;
+        let card: BoardItem = client.post(&path, &NewCard { title, description, labels, status: None, after })?;
         CardView { card, task: None }
     } else {
-        client.post("/api/v1/tasks?wait=true", &NewTaskCard { project, title, description, labels })?
+        client.post("/api/v1/tasks?wait=true", &wanted)?
     };
     let key = &card.card.work_item;
     out.value(&card, || match &card.task {
@@ -310,6 +305,24 @@ fn decide(client: &Client, out: &Output, intent: &str, decision: &Decision) -> a
     out.value(&taken, || format!("{}: {}", taken.task.task.work_item, taken.task.standing.sentence))
 }
 
+fn depend(client: &Client, out: &Output, edge: &Needs, needs: bool) -> anyhow::Result<()> {
+    let path = format!("/api/v1/tasks/{}/dependencies", edge.task);
+    let body = NewDependency { on: edge.on.clone() };
+    let told: Dependencies = if needs { client.post(&path, &body)? } else { client.delete(&path, &body)? };
+    out.value(&told, || {
+        let item = &told.task.task.work_item;
+        let names = told.needs.iter().map(|row| match row.unmet {
+            None => format!("{} (done)", row.needs.work_item),
+            Some(Unmet::Unfinished) => row.needs.work_item.to_string(),
+            Some(Unmet::Cancelled) => format!("{} (stopped)", row.needs.work_item),
+        });
+        let names = names.collect::<Vec<_>>().join(", ");
+        let needs =
+            if names.is_empty() { format!("{item} needs no other task") } else { format!("{item} needs {names}") };
+        format!("{needs}. {item}: {}", told.task.standing.sentence)
+    })
+}
+
 /// `gatewright queue`.
 pub(crate) fn queue(client: &Client, out: &Output, now: Timestamp) -> anyhow::Result<()> {
     let jobs: Listing<JobRow> = client.get("/api/v1/queue")?;
@@ -317,7 +330,7 @@ pub(crate) fn queue(client: &Client, out: &Output, now: Timestamp) -> anyhow::Re
         let live = jobs.items.iter().filter(|job| job.state == "queued" || job.state == "claimed");
         let lines = live
             .map(|job| {
-                let why = job.reason.map_or_else(String::new, |reason| format!("waits: {reason:?}").to_lowercase());
+                let why = job.reason.as_ref().map_or_else(String::new, |reason| format!("waits: {reason}"));
                 format!(
                     "{:<6} task {:<5} {:<14} {:<8} {:<10} {why}",
                     job.id,

@@ -11,6 +11,7 @@ use serde_json::json;
 use crate::delivery;
 use crate::failure::{Result, not_found, refused};
 use crate::late;
+use crate::ownership;
 use crate::records::actor;
 use crate::row::{all, execute, from_json, get_json, get_name, get_time, get_u64, int, number, one, time, to_json};
 use crate::tasks::project_row;
@@ -31,6 +32,7 @@ pub(crate) fn create(tx: &Tx<'_>, new: &NewItem, now: Timestamp) -> Result<Board
     let (title, text) = (&new.title, &new.description);
     let row = params![project, id, int(number), title, text, new.status, labels, created_by, time(now)];
     execute(tx.sql, statement, row)?;
+    ownership::put_on_card(tx.sql, &new.project, &work_item, &new.after)?;
     let change = Change { kind: "created", from: None, to: &new.status, actor: &new.actor };
     log(tx, &new.project, &work_item, &change, true, now)?;
     item(tx.sql, &new.project, &work_item)?.ok_or_else(|| not_found("work item", &work_item))

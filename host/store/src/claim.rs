@@ -11,21 +11,22 @@ use domain::time::Timestamp;
 use rusqlite::{Connection, named_params, params};
 
 use crate::failure::Result;
+use crate::ownership::{BEHIND, DEPENDENT, FROZEN, IN_EARNEST};
 use crate::row::{execute, int, number, one, time, to_json};
 use crate::transact::{self, Origin};
 use crate::writer::Tx;
 use crate::{jobs, leases, tasks, wakes};
 
-/// The repository admits no new task: one without a branch has not begun. A freeze that cannot be read fails the claim.
-pub(crate) const FROZEN: &str = "(j.effect = 'launch-agent' AND t.branch IS NULL
-    AND EXISTS (SELECT 1 FROM freeze f WHERE f.project = t.project))";
-
 /// Another task holds the lease, or it is free and a smaller task id stands in line.
-pub(crate) const LEASED: &str = "(j.lease IS NOT NULL
+pub(crate) static LEASED: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "(j.lease IS NOT NULL
     AND NOT EXISTS (SELECT 1 FROM lease l WHERE l.project = t.project AND l.name = j.lease AND l.holder = t.id)
     AND (EXISTS (SELECT 1 FROM lease l WHERE l.project = t.project AND l.name = j.lease AND l.holder IS NOT NULL)
-        OR EXISTS (SELECT 1 FROM lease_request r
-            WHERE r.project = t.project AND r.name = j.lease AND r.task < t.id)))";
+        OR EXISTS (SELECT 1 FROM lease_request r JOIN task q ON q.id = r.task
+            WHERE r.project = t.project AND r.name = j.lease AND r.task < t.id AND {IN_EARNEST})))"
+    )
+});
 
 /// No run may be launched. One that a host which is gone has begun (only then is it available since ever) is found instead.
 pub(crate) const CRAMPED: &str = "(j.slot = 1 AND NOT (j.attempted = 1 AND j.available_at = 0) AND NOT :may_launch)";
@@ -49,10 +50,12 @@ pub(crate) const OUT_OF_TURN: &str = "(j.class = 'aftermath' AND EXISTS (SELECT 
         AND (o.effect = 'notify') = (j.effect = 'notify')))";
 
 static NEXT: LazyLock<String> = LazyLock::new(|| {
+    let leased = &*LEASED;
     format!(
         "SELECT j.* FROM job j JOIN task t ON t.id = j.task
         WHERE j.state = 'queued' AND j.available_at <= :now
-            AND NOT {FROZEN} AND NOT {CRAMPED} AND NOT {CROWDED} AND NOT {DRIVEN} AND NOT {OUT_OF_TURN} AND NOT {LEASED}
+            AND NOT {FROZEN} AND NOT {CRAMPED} AND NOT {CROWDED} AND NOT {DRIVEN} AND NOT {OUT_OF_TURN} AND NOT {leased}
+            AND NOT {DEPENDENT} AND NOT {BEHIND}
         ORDER BY j.priority DESC, j.available_at, j.id LIMIT 1"
     )
 });

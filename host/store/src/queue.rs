@@ -1,28 +1,35 @@
-//! The queue as people see it: what waits, and why.
+//! The queue as people see it: what waits, and why. Of several reasons the first is told; `WaitReason` says in which order.
 
 use std::sync::LazyLock;
 
-use conductor::ports::store::{ClaimLimits, JobRow, WaitReason};
+use conductor::ports::store::{ClaimLimits, JobRow, Predecessor, Unmet, WaitReason};
 use domain::effect::JobClass;
 use domain::ids::{JobId, TaskId};
 use domain::time::Timestamp;
-use rusqlite::{Connection, named_params};
+use rusqlite::{Connection, Row, named_params};
 
-use crate::claim::{CRAMPED, CROWDED, DRIVEN, FROZEN, LEASED, OUT_OF_TURN};
+use crate::claim::{CRAMPED, CROWDED, DRIVEN, LEASED, OUT_OF_TURN};
 use crate::failure::{Failure, Result};
-use crate::row::{all, get_time, get_u64, number, time};
+use crate::ownership::{BEHIND, DEPENDENT, EARLIEST, FROZEN, PREREQUISITE};
+use crate::row::{all, get_name, get_time, get_u64, number, time};
 
 /// The same conditions as the claim's, so that what people read is what holds the job. Closed jobs become many: the live ones
 /// are found by index.
 static JOBS: LazyLock<String> = LazyLock::new(|| {
+    let leased = &*LEASED;
     format!(
-        "SELECT j.*, CASE WHEN j.state <> 'queued' THEN NULL WHEN {FROZEN} THEN 'freeze' WHEN {LEASED} THEN 'lease'
+        "WITH listed AS (SELECT j.*, CASE WHEN j.state <> 'queued' THEN NULL WHEN {FROZEN} THEN 'freeze'
+            WHEN {DEPENDENT} THEN 'dependency' WHEN {BEHIND} THEN 'active-task' WHEN {leased} THEN 'lease'
             WHEN {CRAMPED} THEN 'space' WHEN {CROWDED} THEN 'slot' WHEN j.available_at > :now THEN 'time' END AS reason
         FROM job j JOIN task t ON t.id = j.task
         WHERE j.id IN (SELECT id FROM job WHERE state IN ('queued', 'claimed')
             UNION SELECT id FROM job WHERE state = 'claimed' OR winding = 1
             UNION SELECT id FROM (SELECT id FROM job ORDER BY id DESC LIMIT :limit))
-        ORDER BY (j.state IN ('queued', 'claimed') OR j.winding) DESC, j.id DESC LIMIT :limit"
+        ORDER BY (j.state IN ('queued', 'claimed') OR j.winding) DESC, j.id DESC LIMIT :limit)
+        SELECT l.*, b.id AS before, b.work_item AS before_item, b.terminal AS before_ended
+        FROM listed l JOIN task t ON t.id = l.task LEFT JOIN task b
+            ON b.id = CASE l.reason WHEN 'dependency' THEN {PREREQUISITE} WHEN 'active-task' THEN {EARLIEST} END
+        ORDER BY (l.state IN ('queued', 'claimed') OR l.winding) DESC, l.id DESC"
     )
 });
 
@@ -41,7 +48,7 @@ pub(crate) fn jobs(sql: &Connection, limits: &ClaimLimits, now: Timestamp, limit
             attempts: row.get("attempts")?,
             available_at: get_time(row, "available_at")?,
             claimed_at: claimed_at.map(|at| Timestamp(at.unsigned_abs())),
-            reason: reason(row.get_ref("reason")?.as_str_or_null().unwrap_or_default()),
+            reason: reason(row)?,
         })
     })
 }
@@ -54,22 +61,36 @@ fn class(word: &str) -> Result<JobClass> {
     }
 }
 
-fn reason(word: Option<&str>) -> Option<WaitReason> {
-    match word? {
-        "freeze" => Some(WaitReason::Freeze),
-        "lease" => Some(WaitReason::Lease),
-        "space" => Some(WaitReason::Space),
-        "slot" => Some(WaitReason::Slot),
-        _ => Some(WaitReason::Time),
-    }
+fn reason(row: &Row<'_>) -> Result<Option<WaitReason>> {
+    let word: Option<String> = row.get("reason")?;
+    Ok(match word.as_deref() {
+        None => None,
+        Some("freeze") => Some(WaitReason::Freeze),
+        Some("dependency") => {
+            let was_stopped: bool = row.get("before_ended")?;
+            let prerequisite = if was_stopped { Unmet::Cancelled } else { Unmet::Unfinished };
+            Some(WaitReason::Dependency { waits_for: before(row)?, prerequisite })
+        }
+        Some("active-task") => Some(WaitReason::ActiveTask { waits_for: before(row)? }),
+        Some("lease") => Some(WaitReason::Lease),
+        Some("space") => Some(WaitReason::Space),
+        Some("slot") => Some(WaitReason::Slot),
+        Some(_) => Some(WaitReason::Time),
+    })
 }
 
-/// Only a commit lets go of what a freeze, a lease or an earlier job holds, and each commit is news anyway: time matters to
+fn before(row: &Row<'_>) -> Result<Predecessor> {
+    Ok(Predecessor { task: TaskId(get_u64(row, "before")?), work_item: get_name(row, "task", "before_item")? })
+}
+
+/// Only a commit lets go of what a freeze, a lease, another task or an earlier job holds, and each commit is news anyway: time matters to
 /// the others.
 pub(crate) static NEXT: LazyLock<String> = LazyLock::new(|| {
+    let leased = &*LEASED;
     format!(
         "SELECT j.available_at FROM job j JOIN task t ON t.id = j.task
-        WHERE j.state = 'queued' AND j.available_at > ?1 AND NOT {FROZEN} AND NOT {DRIVEN} AND NOT {OUT_OF_TURN} AND NOT {LEASED}
+        WHERE j.state = 'queued' AND j.available_at > ?1 AND NOT {FROZEN} AND NOT {DRIVEN} AND NOT {OUT_OF_TURN} AND NOT {leased}
+            AND NOT {DEPENDENT} AND NOT {BEHIND}
         ORDER BY j.available_at LIMIT 1"
     )
 });

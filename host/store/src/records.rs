@@ -1,6 +1,6 @@
 //! What is kept beside the tasks: runs, evaluations, documents, freezes.
 
-use conductor::ports::store::{EvaluationRow, NewEvaluation, RunRow};
+use conductor::ports::store::{EvaluationRow, FreezeRow, NewEvaluation, RunRow};
 use domain::document::{Document, NewDocument};
 use domain::ids::{Actor, Digest, DocumentId, EvaluationId, JobId, ProjectName, RunId, TaskId};
 use domain::time::Timestamp;
@@ -128,15 +128,28 @@ pub(crate) fn set_freeze(
             execute(sql, statement, params![project.as_str(), reason, to_json(actor)?, time(now)])?;
         }
         None => {
-            execute(sql, "DELETE FROM freeze WHERE project = ?1", params![project.as_str()])?;
+            if execute(sql, "DELETE FROM freeze WHERE project = ?1", params![project.as_str()])? == 0 {
+                return Ok(());
+            }
         }
     }
+    let statement = "INSERT INTO freeze_log (project, reason, actor, at) VALUES (?1, ?2, ?3, ?4)";
+    execute(sql, statement, params![project.as_str(), reason, to_json(actor)?, time(now)])?;
     Ok(())
 }
 
 pub(crate) fn freeze(sql: &Connection, project: &ProjectName) -> Result<Option<String>> {
     let query = "SELECT reason FROM freeze WHERE project = ?1";
-    one(sql, query, params![project.as_str()], |row| Ok(row.get("reason")?))
+    // It stands, whatever its row says.
+    let said = |row: &Row<'_>| Ok(row.get("reason").unwrap_or_else(|_| "its reason cannot be read".to_owned()));
+    one(sql, query, params![project.as_str()], said)
+}
+
+pub(crate) fn freeze_log(sql: &Connection, project: &ProjectName, limit: u32) -> Result<Vec<FreezeRow>> {
+    let query = "SELECT at, actor, reason FROM freeze_log WHERE project = ?1 ORDER BY id DESC LIMIT ?2";
+    all(sql, query, params![project.as_str(), limit], |row| {
+        Ok(FreezeRow { at: get_time(row, "at")?, actor: actor(row, "actor")?, reason: row.get("reason")? })
+    })
 }
 
 /// An actor as rows keep it.

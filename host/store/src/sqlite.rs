@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use conductor::ports::store::{
     Applied, BoardActivity, BoardComment, BoardItem, ClaimLimits, Completion, Delivery, EntryRow, EvaluationRow,
-    EventRow, Expansion, Incarnation, JobRow, LeaseRow, NewEvaluation, NewItem, NewTask, Project, RunRow, Store,
-    StoreError,
+    EventRow, Expansion, FreezeRow, Incarnation, JobRow, LeaseRow, NewEvaluation, NewItem, NewTask, Prerequisite,
+    Project, RunRow, Store, StoreError,
 };
 use domain::document::{Document, NewDocument};
 use domain::effect::Claim;
@@ -27,7 +27,7 @@ use crate::open::Core;
 use crate::readers::Readers;
 use crate::transact::{self, Origin};
 use crate::writer::{News, Tx, Writer};
-use crate::{board, claim, complete, delivery, leases, queue, records, tasks, wakes};
+use crate::{board, claim, complete, delivery, leases, ownership, queue, records, tasks, wakes};
 
 type Result<T> = std::result::Result<T, StoreError>;
 
@@ -126,6 +126,26 @@ impl Store for SqliteStore {
 
     fn rebuild(&self, task: TaskId) -> Result<Vec<String>> {
         self.read(|sql| tasks::rebuild(sql, task))
+    }
+
+    fn depend(&self, task: TaskId, needs: TaskId, actor: &Actor, now: Timestamp) -> Result<Applied> {
+        let actor = actor.clone();
+        self.write(move |tx| ownership::depend(tx, task, needs, &actor, now))
+    }
+
+    fn undepend(&self, task: TaskId, needs: TaskId, actor: &Actor, now: Timestamp) -> Result<Applied> {
+        let actor = actor.clone();
+        self.write(move |tx| ownership::undepend(tx, task, needs, &actor, now))
+    }
+
+    fn prerequisites(&self, task: TaskId) -> Result<Vec<Prerequisite>> {
+        self.read(|sql| ownership::prerequisites(sql, task))
+    }
+
+    fn hold_cycles(&self, now: Timestamp) -> Result<u32> {
+        // As a rule there is none, and a look costs the thread that writes nothing.
+        let any = self.read(ownership::has_cycles)?;
+        if any { self.write(move |tx| ownership::hold_cycles(tx, now)) } else { Ok(0) }
     }
 
     fn claim(&self, owner: &Incarnation, limits: &ClaimLimits, now: Timestamp) -> Result<Option<Claim>> {
@@ -244,6 +264,10 @@ impl Store for SqliteStore {
 
     fn freeze(&self, project: &ProjectName) -> Result<Option<String>> {
         self.read(|sql| records::freeze(sql, project))
+    }
+
+    fn freeze_log(&self, project: &ProjectName, limit: u32) -> Result<Vec<FreezeRow>> {
+        self.read(|sql| records::freeze_log(sql, project, limit))
     }
 
     fn leases(&self) -> Result<Vec<LeaseRow>> {

@@ -8,6 +8,7 @@ use rusqlite::{Connection, params};
 use serde_json::Value;
 
 use crate::failure::{Failure, Result, not_found, refused};
+use crate::ownership;
 use crate::row::{all, execute, from_json, get_json, get_name, get_time, get_u64, int, number, one, time, to_json};
 use crate::writer::Tx;
 
@@ -162,6 +163,7 @@ pub(crate) fn rebuild(sql: &Connection, id: TaskId) -> Result<Vec<String>> {
             differences.push(format!("column {name}: the entries make {wanted}, the row says {stored}"));
         }
     }
+    differences.extend(ownership::differences(sql, &folded)?);
     Ok(differences)
 }
 
@@ -180,13 +182,14 @@ fn compare(folded: &Value, stored: &Value) -> Vec<String> {
 }
 
 pub(crate) fn projects(sql: &Connection) -> Result<Vec<Project>> {
-    let query = "SELECT name, prefix, base_branch, pipeline FROM project ORDER BY name";
+    let query = "SELECT name, prefix, base_branch, pipeline, serial FROM project ORDER BY name";
     all(sql, query, [], |row| {
         Ok(Project {
             name: get_name(row, "project", "name")?,
             prefix: row.get("prefix")?,
             base_branch: get_name(row, "project", "base_branch")?,
             pipeline: get_json(row, "project", "pipeline")?,
+            serial: row.get("serial")?,
         })
     })
 }
@@ -198,12 +201,14 @@ pub(crate) fn write_project(tx: &Tx<'_>, project: &Project, now: Timestamp) -> R
     let before: Option<(String, String)> =
         one(tx.sql, query, params![project.name.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))?;
     let statement =
-        "INSERT INTO project (name, prefix, base_branch, pipeline, digest, updated_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+        "INSERT INTO project (name, prefix, base_branch, pipeline, digest, updated_at, serial)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
         ON CONFLICT (name) DO UPDATE SET prefix = excluded.prefix, base_branch = excluded.base_branch,
-        pipeline = excluded.pipeline, digest = excluded.digest, updated_at = excluded.updated_at";
+        pipeline = excluded.pipeline, digest = excluded.digest, updated_at = excluded.updated_at, serial = excluded.serial";
     let digest = project.pipeline.digest().as_str();
     let (name, branch) = (project.name.as_str(), project.base_branch.as_str());
-    execute(tx.sql, statement, params![name, project.prefix, branch, to_json(&project.pipeline)?, digest, time(now)])?;
+    let pipeline = to_json(&project.pipeline)?;
+    execute(tx.sql, statement, params![name, project.prefix, branch, pipeline, digest, time(now), project.serial])?;
     Ok(before.filter(|(before, _)| before != digest).map(|(_, pipeline)| pipeline))
 }
 

@@ -18,7 +18,7 @@ use rusqlite::params;
 use crate::failure::{Result, not_found, refused};
 use crate::row::{all, execute, int, time, to_json};
 use crate::writer::{Tx, words};
-use crate::{jobs, leases, records, tasks};
+use crate::{jobs, leases, ownership, records, tasks};
 
 /// A title is for a card; the ticket has the whole of it.
 const TITLE_CHARACTERS: usize = 500;
@@ -112,11 +112,14 @@ fn write(tx: &Tx<'_>, before: &Task, after: &Task, step: &Step, now: Timestamp) 
         jobs::cancel_drive(tx.sql, before.id, now)?;
     }
     tasks::write_task(tx.sql, before.version, after, now)?;
+    ownership::follow(tx.sql, before, after)?;
     for change in &step.changes {
         match change {
             Change::CancelDriveJobs => {}
             Change::RequestLease { name } => leases::request(tx.sql, after, name)?,
             Change::ReleaseLease { name } => leases::release(tx.sql, after, name)?,
+            Change::AddDependency { needs } => ownership::add(tx.sql, after, *needs)?,
+            Change::RemoveDependency { needs } => ownership::remove(tx.sql, after, *needs)?,
             Change::Freeze { reason } => {
                 records::set_freeze(tx.sql, &after.project, Some(reason), &Actor::Host, now)?;
             }
@@ -128,7 +131,10 @@ fn write(tx: &Tx<'_>, before: &Task, after: &Task, step: &Step, now: Timestamp) 
     for (ordinal, entry) in step.entries.iter().enumerate() {
         put_entry(tx, after, ordinal, entry, now)?;
     }
-    Ok(())
+    match after.end() {
+        Some(end) if before.end().is_none() => ownership::ended(tx, after, end, now),
+        _ => Ok(()),
+    }
 }
 
 fn put_entry(tx: &Tx<'_>, task: &Task, ordinal: usize, entry: &Entry, now: Timestamp) -> Result<()> {
@@ -225,6 +231,8 @@ pub(crate) fn create(tx: &Tx<'_>, new: &NewTask, now: Timestamp) -> Result<(Task
     name_blob(tx, &task.description, true)?;
     let after = fold(&task, &step);
     write(tx, &task, &after, &step, now)?;
+    ownership::take_over(tx, &after, &new.actor, now)?;
+    let after = tasks::task(tx.sql, task.id)?;
     Ok((task.id, Some(Applied::Stepped { version: after.version, task: Box::new(after) })))
 }
 

@@ -92,7 +92,12 @@ fn fill(store: &SqliteStore) {
     store.wake(&project.name, "SHOP-002", WakeKind::Comment, NOW).unwrap();
     let (title, description, status) = ("A card".to_owned(), String::new(), "To do".to_owned());
     let (labels, actor) = (Vec::new(), Actor::Person("ada".to_owned()));
-    store.create_item(&NewItem { project: project.name, title, description, status, labels, actor }, NOW).unwrap();
+    store
+        .create_item(
+            &NewItem { project: project.name, title, description, status, labels, actor, after: Vec::new() },
+            NOW,
+        )
+        .unwrap();
 }
 
 /// Writes the database that is kept of the newest schema: `GATEWRIGHT_KEEP_DATABASE=1 cargo test -p store --test schema keep`,

@@ -16,10 +16,12 @@ use engine::Rejected;
 use serde::{Deserialize, Serialize};
 
 mod rows;
+mod wait;
 
 pub use self::rows::{
-    BoardActivity, BoardComment, BoardItem, EntryRow, EvaluationRow, EventRow, JobRow, NewEvaluation, RunRow,
+    BoardActivity, BoardComment, BoardItem, EntryRow, EvaluationRow, EventRow, FreezeRow, JobRow, NewEvaluation, RunRow,
 };
+pub use self::wait::{Predecessor, Prerequisite, Unmet, WaitReason};
 
 /// What the store can say no to.
 #[derive(Debug, thiserror::Error)]
@@ -75,6 +77,8 @@ pub struct Project {
     pub base_branch: BranchName,
     /// The way of its tasks.
     pub pipeline: Pipeline,
+    /// A new task begins only when every earlier one has ended or is paused.
+    pub serial: bool,
 }
 
 /// A task that shall be.
@@ -117,22 +121,6 @@ pub struct ClaimLimits {
     pub runs: u32,
     /// Below the floor of free space nothing launches.
     pub may_launch: bool,
-}
-
-/// Why a job is not claimed yet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum WaitReason {
-    /// The repository is frozen.
-    Freeze,
-    /// Another task holds or awaits the lease before this one.
-    Lease,
-    /// Too little of the disk is free to launch anything.
-    Space,
-    /// No slot is free.
-    Slot,
-    /// Its time has not come.
-    Time,
 }
 
 /// A delivery that waits to be expanded.
@@ -202,6 +190,16 @@ pub trait Store: Send + Sync {
     /// Folds the entries and compares with the row; the differences as text, empty: none.
     fn rebuild(&self, task: TaskId) -> Result<Vec<String>, StoreError>;
 
+    /// The task goes on only when that other one is done, or a later task of its work item. Refused across projects, where the
+    /// other was stopped, and where it would close a cycle, which is named.
+    fn depend(&self, task: TaskId, needs: TaskId, actor: &Actor, now: Timestamp) -> Result<Applied, StoreError>;
+    /// It goes on without.
+    fn undepend(&self, task: TaskId, needs: TaskId, actor: &Actor, now: Timestamp) -> Result<Applied, StoreError>;
+    /// What a task needs, and how that stands.
+    fn prerequisites(&self, task: TaskId) -> Result<Vec<Prerequisite>, StoreError>;
+    /// Holds every task that needs itself over others: our door lets no such edge in, another hand may. How many.
+    fn hold_cycles(&self, now: Timestamp) -> Result<u32, StoreError>;
+
     /// Claims the next job that may run, grants its lease, and steps the task with `LeaseGranted` in the same transaction.
     fn claim(&self, owner: &Incarnation, limits: &ClaimLimits, now: Timestamp) -> Result<Option<Claim>, StoreError>;
     /// Records that the job is on the point of acting outside.
@@ -268,7 +266,7 @@ pub trait Store: Send + Sync {
     /// The checks of a commit.
     fn checks(&self, project: &ProjectName, commit: &CommitId) -> Result<Vec<Check>, StoreError>;
 
-    /// Freezes or thaws a project's repository.
+    /// Freezes a project's repository, or thaws it (no reason); who did it is kept.
     fn set_freeze(
         &self,
         project: &ProjectName,
@@ -278,6 +276,8 @@ pub trait Store: Send + Sync {
     ) -> Result<(), StoreError>;
     /// Why a project is frozen, if it is.
     fn freeze(&self, project: &ProjectName) -> Result<Option<String>, StoreError>;
+    /// Who froze and thawed a project, newest first.
+    fn freeze_log(&self, project: &ProjectName, limit: u32) -> Result<Vec<FreezeRow>, StoreError>;
     /// Leases: name (`project/merge`), holder, token.
     fn leases(&self) -> Result<Vec<LeaseRow>, StoreError>;
 
@@ -361,6 +361,8 @@ pub struct NewItem {
     pub labels: Vec<String>,
     /// Who.
     pub actor: Actor,
+    /// Tasks of the project that the card's task shall need when it begins.
+    pub after: Vec<TaskId>,
 }
 
 /// How a claimed job ends.

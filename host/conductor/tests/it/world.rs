@@ -124,7 +124,8 @@ impl World {
         let dir = tempfile::tempdir().unwrap();
         let store: Arc<dyn Store> = Arc::new(SqliteStore::open(StoreConfig::new(dir.path(), "here")).unwrap());
         let base_branch = BranchName::new("main").unwrap();
-        let row = Project { name: project(), prefix: "SHOP".to_owned(), base_branch, pipeline: pipeline() };
+        let row =
+            Project { name: project(), prefix: "SHOP".to_owned(), base_branch, pipeline: pipeline(), serial: false };
         store.put_project(&row, Timestamp(1)).unwrap();
         let mut settings = settings();
         more(&mut settings);
@@ -210,6 +211,7 @@ impl World {
             status: status.to_owned(),
             labels: Vec::new(),
             actor: person("ada"),
+            after: Vec::new(),
         };
         self.store.create_item(&item, self.now()).unwrap();
     }

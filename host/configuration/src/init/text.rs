@@ -68,6 +68,8 @@ prefix = {}
 repository = {}
 # Where finished work lands: only as a fast-forward to the very commit that was tested.
 base-branch = {}
+# One task at a time: a new one begins when all earlier ones have ended, or are paused.
+serial = false
 # The way of a task. \"{}\": {way}.
 # In its place [[stage]] tables may draw a way of your own.
 pipeline = {}

@@ -24,7 +24,7 @@ pub(crate) struct Transition<'a> {
     pub(crate) crossed: &'a BTreeSet<StageName>,
 }
 
-pub(crate) const ALL: [fn(&Transition<'_>); 20] = [
+pub(crate) const ALL: [fn(&Transition<'_>); 21] = [
     what_is_wanted_is_what_the_entries_fold_to,
     the_epoch_grows_exactly_when_the_activity_changes,
     leaving_an_activity_and_only_that_cancels_its_jobs_first,
@@ -45,7 +45,26 @@ pub(crate) const ALL: [fn(&Transition<'_>); 20] = [
     a_waive_never_goes_over_a_proof_a_consent_or_security,
     no_step_passes_that_nobody_answered,
     a_stage_is_left_forwards_only_over_its_whole_edge,
+    needs_change_by_a_persons_word_and_move_nothing,
 ];
+
+pub(crate) fn needs_change_by_a_persons_word_and_move_nothing(it: &Transition<'_>) {
+    let changes = |change: &&Change| matches!(change, Change::AddDependency { .. } | Change::RemoveDependency { .. });
+    let changes = it.step.changes.iter().filter(changes).cloned().collect::<Vec<_>>();
+    let expected = match it.event {
+        Event::DependencyAdded { needs, .. } => {
+            assert!(it.before.leases.is_empty(), "who it needs may need that lease");
+            vec![Change::AddDependency { needs: *needs }]
+        }
+        Event::DependencyRemoved { needs, .. } => vec![Change::RemoveDependency { needs: *needs }],
+        _ => Vec::new(),
+    };
+    assert_eq!(changes, expected);
+    assert_eq!(it.before.needs == it.after.needs, expected.is_empty());
+    if !expected.is_empty() || matches!(it.event, Event::PrerequisiteCancelled { .. }) {
+        assert_eq!(it.before.position, it.after.position);
+    }
+}
 
 pub(crate) fn what_is_wanted_is_what_the_entries_fold_to(it: &Transition<'_>) {
     for wanted in &it.step.effects {

@@ -4,6 +4,7 @@
 
 mod awaiting;
 mod bounces;
+mod dependencies;
 mod holds;
 mod invariants;
 mod leases;

@@ -16,6 +16,7 @@ use engine::{Rejected, Step};
 use serde::Serialize;
 
 use crate::pipelines::{full, lease, quick, step};
+use crate::walks::{Need, need_event};
 use crate::world::{World, commit, person};
 
 /// A kind of position: how it is called, and a task that stands there.
@@ -81,12 +82,14 @@ fn positions() -> Vec<Position> {
         held("held, blocked", "testing judging tests-passed", HoldKind::Blocked),
         held("held, infra-exhausted", "deploy-staging acting retest", HoldKind::InfraExhausted),
         held("held, undelivered", "development running", HoldKind::Undelivered),
+        held("held, dependency-cycle", "development running", HoldKind::DependencyCycle),
         held("held, paused", "deploy-staging awaiting-person approve", HoldKind::Paused),
         held("held, gone-from-board", "development judging checks-green", HoldKind::GoneFromBoard),
         held("held, refused-at-forge", "deploy-staging acting retest", HoldKind::RefusedAtForge),
         held("held, deployed-not-in-main", "deploy acting merge", HoldKind::DeployedNotInMain),
         held("held, merged-untested", "deploy-staging acting retest", HoldKind::MergedUntested),
         held("held, not-proven", "deploy acting prove-merged", HoldKind::NotProven),
+        led_by("running, needing another", quick(), "development running", |_| need_event(Need::Added, 3)),
         led_by("stopping", quick(), "development running", |_| intent(Intent::Stop)),
         at("settled, done", quick(), "done settled"),
     ]);
@@ -148,6 +151,15 @@ fn events(task: &Task, pipeline: &Pipeline) -> Vec<(String, Event)> {
     events.push(("withheld".to_owned(), Event::Withheld { epoch, reason: "not tonight".to_owned() }));
     let (actor, why) = (person(), "they may not decide it".to_owned());
     events.push(("intent-refused".to_owned(), Event::IntentRefused { intent: Intent::Approve, actor, why }));
+    events.extend(
+        [
+            ("dependency-added", Need::Added),
+            ("dependency-removed", Need::Removed),
+            ("prerequisite-cancelled", Need::Cancelled),
+            ("dependency-cycle", Need::Cycle),
+        ]
+        .map(|(name, need)| (name.to_owned(), need_event(need, 3))),
+    );
     events.push(("panicked".to_owned(), Event::Panicked { message: "index out of bounds".to_owned() }));
     events
 }
@@ -295,5 +307,5 @@ fn the_table_has_every_activity_and_every_event() {
     assert_eq!(activities.collect::<std::collections::BTreeSet<_>>().len(), 8);
     let Position { pipeline, task, .. } = &positions[0];
     let kinds = events(task, pipeline).iter().map(|(_, event)| event.name()).collect::<std::collections::BTreeSet<_>>();
-    assert_eq!(kinds.len(), 14);
+    assert_eq!(kinds.len(), 18);
 }

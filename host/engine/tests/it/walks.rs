@@ -1,7 +1,7 @@
 //! Random walks: whatever arrives in whatever order, no invariant breaks. One walk for each, named after it.
 
 use domain::event::{Answer, Event, Intent, Observation, RunOutcome, Spent, StepFacts};
-use domain::ids::{BranchName, Digest, Epoch, FenceToken, RunId};
+use domain::ids::{BranchName, Digest, Epoch, FenceToken, RunId, TaskId, WorkItemId};
 use domain::pipeline::Pipeline;
 use domain::task::{Activity, HoldKind, Track};
 use domain::time::Milliseconds;
@@ -37,8 +37,18 @@ enum Move {
     Withheld,
     /// A person wanted what they may not decide.
     Refused,
+    /// An edge to that task comes, goes, or will never be met; or it closes a cycle.
+    Needs(Need, u64),
     /// Time passes.
     Minutes(u64),
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Need {
+    Added,
+    Removed,
+    Cancelled,
+    Cycle,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -143,6 +153,8 @@ fn moves() -> impl Strategy<Value = Move> {
         1 => (0..4usize).prop_map(Move::Pipeline),
         1 => Just(Move::Panics),
         1 => prop::sample::select(vec![Move::Aftermath, Move::Withheld, Move::Refused]),
+        3 => (prop::sample::select(vec![Need::Added, Need::Removed, Need::Cancelled, Need::Cycle]), 1..4u64)
+            .prop_map(|(need, task)| Move::Needs(need, task)),
         3 => (1..120u64).prop_map(Move::Minutes),
     ]
 }
@@ -183,6 +195,7 @@ fn event(world: &mut World, what: &Move) -> Option<Event> {
         Move::Refused => {
             Event::IntentRefused { intent: Intent::Approve, actor: person(), why: "they may not".to_owned() }
         }
+        Move::Needs(need, task) => need_event(*need, *task),
         Move::Aftermath => Event::AftermathEnded { note: "suppressed".to_owned() },
         Move::Pipeline(number) => {
             let [quick, full, security, one_lease] = pipelines();
@@ -191,6 +204,16 @@ fn event(world: &mut World, what: &Move) -> Option<Event> {
         }
         Move::Good | Move::Minutes(_) | Move::Answers(..) | Move::Runs(_) => return None,
     })
+}
+
+pub(crate) fn need_event(need: Need, task: u64) -> Event {
+    let (needs, on, actor) = (TaskId(task), WorkItemId::new(format!("SHOP-{task}")).unwrap(), person());
+    match need {
+        Need::Added => Event::DependencyAdded { needs, on, actor },
+        Need::Removed => Event::DependencyRemoved { needs, on, actor },
+        Need::Cancelled => Event::PrerequisiteCancelled { needs, on },
+        Need::Cycle => Event::DependencyCycle { cycle: vec![WorkItemId::new("SHOP-7").unwrap(), on], alerts: true },
+    }
 }
 
 fn late_event(late: Late, epoch: Epoch) -> Event {
@@ -299,6 +322,7 @@ hold_on_random_walks![
     a_waive_never_goes_over_a_proof_a_consent_or_security,
     no_step_passes_that_nobody_answered,
     a_stage_is_left_forwards_only_over_its_whole_edge,
+    needs_change_by_a_persons_word_and_move_nothing,
 ];
 
 proptest! {

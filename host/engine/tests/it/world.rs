@@ -118,7 +118,10 @@ impl World {
             match change {
                 Change::CancelDriveJobs => self.jobs.clear(),
                 Change::Freeze { reason } => self.frozen.push(reason.clone()),
-                Change::RequestLease { .. } | Change::ReleaseLease { .. } => {}
+                Change::RequestLease { .. }
+                | Change::ReleaseLease { .. }
+                | Change::AddDependency { .. }
+                | Change::RemoveDependency { .. } => {}
             }
         }
         for wanted in &decided.effects {

@@ -44,15 +44,13 @@ fn apply(
         Applied::Stepped { task, .. } => Ok(Taken { intent, task: Scene::read(state)?.view(*task) }),
         Applied::Rejected(rejected) => {
             let task = state.store.task(seen.id)?;
-            let said = serde_json::to_value(&rejected).unwrap_or_default();
-            let word = said["rejected"].as_str().unwrap_or("illegal").to_owned();
             let changed = if task.version == seen.version { "" } else { "changed since you looked: " };
-            Err(no(state, &word, format!("{changed}{rejected}"), task))
+            Err(no(state, rejected.word(), format!("{changed}{rejected}"), task))
         }
     }
 }
 
-fn no(state: &GatewayState, word: &str, why: String, task: Task) -> Problem {
+pub(crate) fn no(state: &GatewayState, word: &str, why: String, task: Task) -> Problem {
     match Scene::read(state) {
         Ok(scene) => {
             let view = scene.view(task);

@@ -60,7 +60,12 @@ pub(crate) fn make(state: &GatewayState, project: &Project, card: NewCard, actor
         return Err(Problem::invalid(format!("`labels` has {} of them; it may have {MOST_LABELS}", card.labels.len())));
     }
     let labels = card.labels.iter().map(|label| one_line("labels", label, LONGEST_WORD)).collect::<Result<_, _>>()?;
-    let item = NewItem { project: project.name.clone(), title, description: card.description, status, labels, actor };
+    let mut after = Vec::new();
+    for reference in &card.after {
+        after.push(find::task_in(&*state.store, &project.name, reference)?.id);
+    }
+    let (project, description) = (project.name.clone(), card.description);
+    let item = NewItem { project, title, description, status, labels, actor, after };
     Ok(state.store.create_item(&item, state.now())?)
 }
 

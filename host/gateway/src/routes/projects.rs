@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use conductor::ports::store::Project;
+use domain::ids::ProjectName;
 
 use crate::api::{Freeze, FreezeReason, Listing, ProjectView};
 use crate::app::{App, GatewayState};
@@ -11,6 +12,9 @@ use crate::door::Operator;
 use crate::find;
 use crate::problem::Problem;
 use crate::routes::{Answer, one_line};
+
+/// How many freezes and thaws are shown.
+const LOG: u32 = 20;
 
 pub(crate) async fn list(State(app): State<App>) -> Answer<Listing<ProjectView>> {
     let items = app.ask(|state| state.store.projects()?.iter().map(|project| view(state, project)).collect()).await?;
@@ -25,6 +29,7 @@ fn view(state: &GatewayState, project: &Project) -> Result<ProjectView, Problem>
         pipeline: project.pipeline.name().to_owned(),
         stages: project.pipeline.stages().iter().map(|stage| stage.name.clone()).collect(),
         statuses: state.desk.statuses(&project.name),
+        serial: project.serial,
         frozen: state.store.freeze(&project.name)?,
         pull: state.desk.pull_command(&project.name),
     })
@@ -33,9 +38,14 @@ fn view(state: &GatewayState, project: &Project) -> Result<ProjectView, Problem>
 pub(crate) async fn frozen(State(app): State<App>, Segments(name): Segments<String>) -> Answer<Freeze> {
     let answer = app.ask(move |state| {
         let project = find::project(&*state.store, &name)?.name;
-        Ok(Freeze { frozen: state.store.freeze(&project)?, project })
+        stands(state, project)
     });
     answer.await.map(Json)
+}
+
+fn stands(state: &GatewayState, project: ProjectName) -> Result<Freeze, Problem> {
+    let (frozen, log) = (state.store.freeze(&project)?, state.store.freeze_log(&project, LOG)?);
+    Ok(Freeze { project, frozen, log })
 }
 
 pub(crate) async fn freeze(
@@ -48,7 +58,7 @@ pub(crate) async fn freeze(
     let answer = app.write(move |state| {
         let project = find::project(&*state.store, &name)?.name;
         state.store.set_freeze(&project, Some(&reason), &actor, state.now())?;
-        Ok(Freeze { project, frozen: Some(reason) })
+        stands(state, project)
     });
     answer.await.map(Json)
 }
@@ -61,7 +71,7 @@ pub(crate) async fn thaw(
     let answer = app.write(move |state| {
         let project = find::project(&*state.store, &name)?.name;
         state.store.set_freeze(&project, None, &actor, state.now())?;
-        Ok(Freeze { project, frozen: None })
+        stands(state, project)
     });
     answer.await.map(Json)
 }

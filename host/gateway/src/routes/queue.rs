@@ -4,11 +4,14 @@ use std::collections::BTreeMap;
 
 use axum::Json;
 use axum::extract::State;
-use conductor::ports::store::JobRow;
+use conductor::ports::store::{JobRow, Predecessor, Project};
+use domain::ids::ProjectName;
+use domain::task::Task;
 
-use crate::api::{ActiveTask, LeaseView, Listing, Queue, Status};
-use crate::app::App;
+use crate::api::{ActiveTask, Gate, LeaseView, Listing, Queue, Status};
+use crate::app::{App, GatewayState};
 use crate::body::Parameters;
+use crate::problem::Problem;
 use crate::routes::{Answer, Limit, MOST_ROWS, listing};
 
 /// The newest jobs that the old page showed.
@@ -36,9 +39,27 @@ pub(crate) async fn queue(State(app): State<App>) -> Answer<Queue> {
         }
         jobs.sort_by_key(|job| std::cmp::Reverse(job.id));
         jobs.truncate(RECENT);
-        Ok(Queue { counts, max_concurrency: limits.runs, jobs })
+        Ok(Queue { counts, max_concurrency: limits.runs, gates: gates(state)?, jobs })
     });
     answer.await.map(Json)
+}
+
+fn gates(state: &GatewayState) -> Result<Vec<Gate>, Problem> {
+    let live = state.store.tasks(true, MOST_ROWS)?;
+    let of = |project: &ProjectName, wanted: &dyn Fn(&Task) -> bool| {
+        let own = live.iter().rev().filter(|task| task.project == *project && wanted(task));
+        own.map(|task| Predecessor { task: task.id, work_item: task.work_item.clone() }).collect()
+    };
+    let gate = |project: Project| {
+        Ok(Gate {
+            serial: project.serial,
+            frozen: state.store.freeze(&project.name)?,
+            paused: of(&project.name, &Task::is_paused),
+            active: of(&project.name, &|task| !task.is_paused() && task.branch.is_some()),
+            project: project.name,
+        })
+    };
+    state.store.projects()?.into_iter().map(gate).collect()
 }
 
 pub(crate) async fn status(State(app): State<App>) -> Answer<Status> {

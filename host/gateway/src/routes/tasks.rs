@@ -70,7 +70,13 @@ pub(crate) async fn create(
         };
         // Made where a task starts (B5): in one transaction, so that no crash leaves a card that nobody starts.
         let status = Some(state.desk.start_status(&project.name));
-        let card = NewCard { title: body.title, description: body.description, labels: body.labels, status };
+        let card = NewCard {
+            title: body.title,
+            description: body.description,
+            labels: body.labels,
+            status,
+            after: body.after,
+        };
         items::make(state, &project, card, actor)
     });
     let mut view = CardView { card: card.await?, task: None };

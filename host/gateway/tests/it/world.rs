@@ -173,7 +173,7 @@ pub(crate) fn name(text: &str) -> ProjectName {
 
 pub(crate) fn project(text: &str, prefix: &str) -> Project {
     let base_branch = BranchName::new("main").unwrap();
-    Project { name: name(text), prefix: prefix.to_owned(), base_branch, pipeline: pipeline() }
+    Project { name: name(text), prefix: prefix.to_owned(), base_branch, pipeline: pipeline(), serial: false }
 }
 
 /// `created` asks a person, `development` works, then it is done.

@@ -253,6 +253,7 @@ impl<'world> Story<'world> {
                         .to_owned(),
                 labels: Vec::new(),
                 status: None,
+                after: Vec::new(),
             };
             let made: BoardItem = client.post(&format!("/api/v1/projects/{PROJECT}/items"), &card)?;
             self.say(&format!("a person writes the ticket {}: {}", made.work_item, made.title));
@@ -286,6 +287,7 @@ impl<'world> Story<'world> {
                 description: "This ticket meets a gate that asks for a secret and loops.".to_owned(),
                 labels: Vec::new(),
                 status: Some("To Analyse".to_owned()),
+                after: Vec::new(),
             };
             let _: BoardItem = client.post(&format!("/api/v1/projects/{OTHER_PROJECT}/items"), &card)?;
         }

@@ -100,6 +100,7 @@ pub(super) fn project_of(pipeline_name: &str) -> Project {
         prefix: "SHOP".to_owned(),
         base_branch: BranchName::new("main").expect("a branch"),
         pipeline: pipeline(pipeline_name),
+        serial: false,
     }
 }
 
@@ -123,6 +124,7 @@ pub(super) fn new_item(status: &str) -> NewItem {
         status: status.to_owned(),
         labels: Vec::new(),
         actor: person(),
+        after: Vec::new(),
     }
 }
 

@@ -30,7 +30,8 @@ pub struct JobRow {
     pub available_at: Timestamp,
     /// When it was claimed.
     pub claimed_at: Option<Timestamp>,
-    /// Why it waits, if it does.
+    /// Why it waits, if it does: its words stand among the others of this row.
+    #[serde(flatten)]
     pub reason: Option<WaitReason>,
 }
 
@@ -113,6 +114,17 @@ pub struct EvaluationRow {
     pub id: EvaluationId,
     /// What was kept.
     pub evaluation: NewEvaluation,
+}
+
+/// A freeze or a thaw.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FreezeRow {
+    /// When.
+    pub at: Timestamp,
+    /// Who; of a freeze that the engine wanted: the host.
+    pub actor: Actor,
+    /// Why it was frozen; none: it was thawed.
+    pub reason: Option<String>,
 }
 
 /// An entry with its place.

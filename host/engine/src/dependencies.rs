@@ -1,0 +1,162 @@
+//! Tasks that need others of their project: what an edge means to its task, and what makes a cycle of edges.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use domain::effect::{Change, Notice};
+use domain::entry::Entry;
+use domain::ids::{Actor, TaskId, WorkItemId};
+use domain::task::{Activity, HoldKind};
+
+use crate::plan::Plan;
+use crate::step::{Rejected, illegal};
+
+/// Tasks that one task may need: its record stays small, and no person reads more.
+pub const MOST_NEEDS: usize = 50;
+
+/// The jobs that are not claimed yet wait from here on; what is under way goes on. A task that has a lease may be the very one
+/// that its prerequisite waits for.
+pub(crate) fn add(plan: &mut Plan<'_>, needs: TaskId, on: &WorkItemId, actor: &Actor) -> Result<(), Rejected> {
+    if plan.task.needs.contains(&needs) {
+        return Err(Rejected::Duplicate);
+    }
+    if let Some(lease) = plan.task.leases.keys().next() {
+        return Err(illegal(&format!("the task holds the lease `{lease}`, and {on} may need it")));
+    }
+    if plan.task.needs.len() >= MOST_NEEDS {
+        return Err(illegal(&format!("the task needs {MOST_NEEDS} others already, and more are not kept")));
+    }
+    plan.note(Entry::DependencyAdded { needs, on: on.clone(), actor: actor.clone() });
+    plan.change(Change::AddDependency { needs });
+    Ok(())
+}
+
+pub(crate) fn remove(plan: &mut Plan<'_>, needs: TaskId, on: &WorkItemId, actor: &Actor) -> Result<(), Rejected> {
+    if !plan.task.needs.contains(&needs) {
+        return Err(illegal(&format!("the task does not need {on}")));
+    }
+    plan.note(Entry::DependencyRemoved { needs, on: on.clone(), actor: actor.clone() });
+    plan.change(Change::RemoveDependency { needs });
+    Ok(())
+}
+
+/// Nothing is let on by this: whoever needed that one decides what becomes of the work without it.
+pub(crate) fn cancelled(plan: &mut Plan<'_>, needs: TaskId, on: &WorkItemId) -> Result<(), Rejected> {
+    if !plan.task.needs.contains(&needs) {
+        return Err(illegal(&format!("the task does not need {on}")));
+    }
+    plan.note(Entry::PrerequisiteCancelled { needs, on: on.clone() });
+    let item = plan.task.work_item.clone();
+    let text = format!(
+        "{item} needs {on}, which was stopped and will not be done: start {on} again, or let {item} go on without it"
+    );
+    plan.tell(Notice::Held, &text);
+    if plan.hold_kind() != Some(HoldKind::GoneFromBoard) {
+        plan.comment(text);
+    }
+    Ok(())
+}
+
+/// What our own door refuses was written by another hand: a person must take one of the edges away.
+pub(crate) fn cycle(plan: &mut Plan<'_>, cycle: &[WorkItemId], alerts: bool) -> Result<(), Rejected> {
+    if matches!(plan.task.position.activity, Activity::Held { .. }) {
+        return Err(illegal("a held task stands still already"));
+    }
+    if plan.in_critical_window() {
+        return Err(illegal("an irreversible step is under way"));
+    }
+    let reason = format!("{}: none of them can go on before one of these needs is taken away", around(cycle));
+    let text = plan.hold_silently(HoldKind::DependencyCycle, &reason);
+    if alerts {
+        plan.tell(Notice::Held, &text);
+    }
+    plan.comment(text);
+    Ok(())
+}
+
+/// `A needs B, B needs A`.
+pub fn around(cycle: &[WorkItemId]) -> String {
+    let next = cycle.iter().cycle().skip(1);
+    let links = cycle.iter().zip(next).map(|(task, needs)| format!("{task} needs {needs}"));
+    links.collect::<Vec<_>>().join(", ")
+}
+
+/// Who needs whom: `(task, needs)`.
+pub type Edges = [(TaskId, TaskId)];
+
+/// The way by which `from` needs `to`, both included; none: it does not. An edge from `to` to `from` would close a cycle of them.
+pub fn way(edges: &Edges, from: TaskId, to: TaskId) -> Option<Vec<TaskId>> {
+    let needs = by_task(edges);
+    let mut came_from = BTreeMap::from([(from, from)]);
+    let mut open = vec![from];
+    while let Some(task) = open.pop() {
+        if task == to {
+            return Some(back(&came_from, from, to));
+        }
+        for next in needs.get(&task).into_iter().flatten() {
+            if !came_from.contains_key(next) {
+                came_from.insert(*next, task);
+                open.push(*next);
+            }
+        }
+    }
+    None
+}
+
+/// Cycles that have no task in common, each from its smallest task on; every cycle of the edges shares a task with one of them.
+pub fn cycles(edges: &Edges) -> Vec<Vec<TaskId>> {
+    let knot = knot(edges);
+    let mut found = Vec::new();
+    let mut taken = BTreeSet::new();
+    let starts = knot.iter().map(|(task, _)| *task).collect::<BTreeSet<_>>();
+    for start in starts {
+        let left = knot.iter().filter(|(task, needs)| !taken.contains(task) && !taken.contains(needs));
+        let left = left.copied().collect::<Vec<_>>();
+        let firsts = left.iter().filter(|(task, _)| *task == start).map(|(_, needs)| *needs);
+        let closes = firsts.filter_map(|needs| way(&left, needs, start)).next();
+        if let Some(mut cycle) = closes {
+            cycle.rotate_right(1);
+            taken.extend(cycle.iter().copied());
+            found.push(cycle);
+        }
+    }
+    found
+}
+
+/// What is left when whoever needs nobody is taken away, again and again: as a rule nothing.
+fn knot(edges: &Edges) -> Vec<(TaskId, TaskId)> {
+    let mut open: BTreeMap<TaskId, usize> = BTreeMap::new();
+    let mut needed_by: BTreeMap<TaskId, Vec<TaskId>> = BTreeMap::new();
+    for (task, needs) in edges {
+        *open.entry(*task).or_default() += 1;
+        open.entry(*needs).or_default();
+        needed_by.entry(*needs).or_default().push(*task);
+    }
+    let mut free = open.iter().filter(|(_, needs)| **needs == 0).map(|(task, _)| *task).collect::<Vec<_>>();
+    while let Some(task) = free.pop() {
+        open.remove(&task);
+        for other in needed_by.remove(&task).into_iter().flatten() {
+            if let Some(needs) = open.get_mut(&other) {
+                *needs -= 1;
+                free.extend((*needs == 0).then_some(other));
+            }
+        }
+    }
+    edges.iter().filter(|(task, needs)| open.contains_key(task) && open.contains_key(needs)).copied().collect()
+}
+
+fn by_task(edges: &Edges) -> BTreeMap<TaskId, Vec<TaskId>> {
+    let mut needs: BTreeMap<TaskId, Vec<TaskId>> = BTreeMap::new();
+    for (task, other) in edges {
+        needs.entry(*task).or_default().push(*other);
+    }
+    needs
+}
+
+fn back(came_from: &BTreeMap<TaskId, TaskId>, from: TaskId, to: TaskId) -> Vec<TaskId> {
+    let mut way = vec![to];
+    while let Some(last) = way.last().copied().filter(|last| *last != from) {
+        way.push(came_from[&last]);
+    }
+    way.reverse();
+    way
+}
