@@ -66,7 +66,7 @@ impl State {
 pub(crate) struct Scene {
     pub(crate) projects: Vec<Project>,
     /// The driving job of each task that waits in the queue, and why.
-    waits: HashMap<TaskId, WaitReason>,
+    waits: HashMap<TaskId, (WaitReason, Option<String>)>,
 }
 
 impl Scene {
@@ -77,7 +77,7 @@ impl Scene {
 
     pub(crate) fn of(projects: Vec<Project>, jobs: &[JobRow]) -> Self {
         let driving = jobs.iter().filter(|job| job.class == JobClass::Drive && job.effect != "timer");
-        let waits = driving.filter_map(|job| job.reason.map(|reason| (job.task, reason))).collect();
+        let waits = driving.filter_map(|job| Some((job.task, (job.reason?, job.note.clone())))).collect();
         Self { projects, waits }
     }
 
@@ -143,7 +143,13 @@ impl Scene {
     }
 
     fn queued(&self, task: &Task) -> Option<(State, String)> {
-        let why = match self.waits.get(&task.id)? {
+        let (reason, note) = self.waits.get(&task.id)?;
+        let why = match reason {
+            WaitReason::Slot | WaitReason::Breaker | WaitReason::Program if note.is_some() => {
+                note.as_deref().unwrap_or_default()
+            }
+            WaitReason::Breaker => "the service behind its agent refuses",
+            WaitReason::Program => "its program is not there",
             WaitReason::Freeze => "the repository is frozen",
             WaitReason::Lease => "another task holds the lease that it needs",
             WaitReason::Space => "too little of the disk is free to launch anything",

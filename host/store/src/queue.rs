@@ -3,20 +3,22 @@
 use std::sync::LazyLock;
 
 use conductor::ports::store::{ClaimLimits, JobRow, WaitReason};
+use conductor::slots::Slots;
 use domain::effect::JobClass;
 use domain::ids::{JobId, TaskId};
 use domain::time::Timestamp;
-use rusqlite::{Connection, named_params};
+use rusqlite::{Connection, Row, named_params};
 
 use crate::claim::{CRAMPED, CROWDED, DRIVEN, FROZEN, LEASED, OUT_OF_TURN};
 use crate::failure::{Failure, Result};
 use crate::row::{all, get_time, get_u64, number, time};
+use crate::slots;
 
 /// The same conditions as the claim's, so that what people read is what holds the job. Closed jobs become many: the live ones
 /// are found by index.
 static JOBS: LazyLock<String> = LazyLock::new(|| {
     format!(
-        "SELECT j.*, CASE WHEN j.state <> 'queued' THEN NULL WHEN {FROZEN} THEN 'freeze' WHEN {LEASED} THEN 'lease'
+        "SELECT j.*, t.project AS project, CASE WHEN j.state <> 'queued' THEN NULL WHEN {FROZEN} THEN 'freeze' WHEN {LEASED} THEN 'lease'
             WHEN {CRAMPED} THEN 'space' WHEN {CROWDED} THEN 'slot' WHEN j.available_at > :now THEN 'time' END AS reason
         FROM job j JOIN task t ON t.id = j.task
         WHERE j.id IN (SELECT id FROM job WHERE state IN ('queued', 'claimed')
@@ -30,8 +32,10 @@ pub(crate) fn jobs(sql: &Connection, limits: &ClaimLimits, now: Timestamp, limit
     let conditions = named_params! {
         ":now": time(now), ":may_launch": limits.may_launch, ":runs": limits.runs, ":limit": limit,
     };
+    let mut slots = None;
     all(sql, &JOBS, conditions, |row| {
         let claimed_at: Option<i64> = row.get("claimed_at")?;
+        let (reason, note) = waits_for(sql, row, limits, &mut slots, now)?;
         Ok(JobRow {
             id: JobId(get_u64(row, "id")?),
             task: TaskId(get_u64(row, "task")?),
@@ -41,9 +45,32 @@ pub(crate) fn jobs(sql: &Connection, limits: &ClaimLimits, now: Timestamp, limit
             attempts: row.get("attempts")?,
             available_at: get_time(row, "available_at")?,
             claimed_at: claimed_at.map(|at| Timestamp(at.unsigned_abs())),
-            reason: reason(row.get_ref("reason")?.as_str_or_null().unwrap_or_default()),
+            reason,
+            note,
         })
     })
+}
+
+/// The first reason that counts: `freeze > lease > space > program > slot > breaker > time`.
+fn waits_for<'a>(
+    sql: &Connection,
+    row: &Row<'_>,
+    limits: &'a ClaimLimits,
+    slots: &mut Option<Slots<'a>>,
+    now: Timestamp,
+) -> Result<(Option<WaitReason>, Option<String>)> {
+    let own = reason(row.get_ref("reason")?.as_str_or_null().unwrap_or_default());
+    let is_queued = row.get_ref("state")?.as_str() == Ok("queued");
+    if !is_queued || !matches!(own, None | Some(WaitReason::Slot | WaitReason::Time)) {
+        return Ok((own, None));
+    }
+    let refusal = slots::refusal(sql, row, limits, slots, now)?;
+    match refusal.filter(|refusal| own != Some(WaitReason::Slot) || refusal.reason() == WaitReason::Program) {
+        Some(refusal) => Ok((Some(refusal.reason()), Some(refusal.why().to_owned()))),
+        // What was given back says why itself.
+        None if own == Some(WaitReason::Time) => Ok((own, row.get("why")?)),
+        None => Ok((own, None)),
+    }
 }
 
 fn class(word: &str) -> Result<JobClass> {

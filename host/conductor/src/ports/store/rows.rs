@@ -32,6 +32,9 @@ pub struct JobRow {
     pub claimed_at: Option<Timestamp>,
     /// Why it waits, if it does.
     pub reason: Option<WaitReason>,
+    /// What exactly it waits for, where that has a name: which program, which driver, which limit.
+    #[serde(default)]
+    pub note: Option<String>,
 }
 
 /// A run for people and plugins.
