@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use shim::protocol::ProtocolError;
 
+use crate::preflight::ProgramProblem;
+
 /// Why a run could not be asked about, ended or removed.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
@@ -52,21 +54,13 @@ pub enum RunError {
 /// Why nothing was launched. Where this comes back, the command never ran.
 #[derive(Debug, thiserror::Error)]
 pub enum LaunchError {
-    /// The program is nowhere on the run's `PATH`.
-    #[error("agent command `{command}` not found (looked in {searched})")]
-    CommandNotFound {
+    /// The program is not there, is none, or is not there inside the sandbox.
+    #[error("`{command}` cannot be executed: {problem}")]
+    Program {
         /// As the template names it.
         command: String,
-        /// The `PATH` that the run would have.
-        searched: String,
-    },
-    /// It is there, but not inside.
-    #[error("agent command `{command}` is {}, which the sandbox does not show; add its folder to `readable`", path.display())]
-    CommandHidden {
-        /// As the template names it.
-        command: String,
-        /// Where it stands outside.
-        path: PathBuf,
+        /// What is wrong with it.
+        problem: ProgramProblem,
     },
     /// What was asked for makes no sense.
     #[error("{0}")]

@@ -3,7 +3,7 @@
 //! * [`Runner`] launches, inspects, waits, cancels and removes runs; [`Watcher`] tells when they end.
 //! * [`sandbox`] is what a run may see: bubblewrap, where it works.
 //! * [`port`] is the conductor's port on top of both.
-//! * [`template`], [`environment`], [`report`] and [`failure`] are the contract with the agent's command.
+//! * [`template`], [`environment`] and [`report`] are the contract with the agent's command.
 //!
 //! A run's folder is made exclusively under the job's number, and a lock on it is held for the whole life of its shim:
 //! so a second launch of one job adopts the first, and whether a run lives is a fact and no guess.
@@ -11,12 +11,11 @@
 pub mod config;
 pub mod environment;
 pub mod error;
-pub mod failure;
 pub mod folder;
 pub mod install;
 mod orphans;
 pub mod port;
-mod preflight;
+pub mod preflight;
 pub mod report;
 pub mod runner;
 pub mod sandbox;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use conductor::ports::runs::{Ending, ExitRecord, Launch, LaunchError, RunState, Runs, Usage};
+use conductor::ports::runs::{Ending, ExitRecord, Launch, LaunchError, Program, RunState, Runs, Usage};
 use conductor::project::UsageReader;
 use domain::ids::RunId;
 use domain::time::{Milliseconds, Timestamp};
@@ -139,8 +139,10 @@ fn infra(error: RunError) -> LaunchError {
 
 fn refused(error: Refused) -> LaunchError {
     match error {
-        Refused::CommandNotFound { command, .. } => LaunchError::ProgramMissing { program: command },
-        Refused::CommandHidden { .. } | Refused::Invalid(_) => LaunchError::Template(error.to_string()),
+        Refused::Program { command, problem } => {
+            LaunchError::ProgramMissing { program: command, why: problem.to_string() }
+        }
+        Refused::Invalid(_) => LaunchError::Template(error.to_string()),
         Refused::Sandbox(_) | Refused::Shim(_) | Refused::Busy { .. } | Refused::Run(_) => {
             LaunchError::Infra(error.to_string())
         }
@@ -158,6 +160,12 @@ fn reader(reader: &UsageReader) -> report::UsageReader {
     }
 }
 
+/// The program itself, where its whole path names it: a launch shows it.
+fn whole_paths(argv: &[String]) -> Vec<PathBuf> {
+    let program = argv.first().map(PathBuf::from).filter(|path| path.is_absolute() && path.is_file());
+    program.into_iter().collect()
+}
+
 /// The files that the operator's own words name by their whole path: a script, or what an interpreter shall read. A run that
 /// could not see them could not begin; of the folders around them it sees nothing.
 fn named_files(argv: &[String], launch: &Launch) -> Vec<PathBuf> {
@@ -170,6 +178,16 @@ fn named_files(argv: &[String], launch: &Launch) -> Vec<PathBuf> {
 }
 
 impl Runs for ShimRuns {
+    fn ready(&self, program: &Program) -> Result<(), LaunchError> {
+        let spec = LaunchSpec {
+            readable: [program.readable.clone(), whole_paths(&program.argv)].concat(),
+            writable: program.writable.clone(),
+            confinement: if program.sandboxed { Confinement::Sandboxed } else { Confinement::Trusted },
+            ..LaunchSpec::new(program.argv.clone(), self.runner.nowhere())
+        };
+        self.runner.ready(&spec).map_err(refused)
+    }
+
     fn inspect(&self, run: RunId) -> Result<RunState, LaunchError> {
         let state = self.runner.settled(run.0).map_err(infra)?;
         Ok(self.told(run, state))

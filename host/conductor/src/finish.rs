@@ -2,8 +2,8 @@
 
 use domain::document::{DocumentKind, NewDocument, Role, documents_folder};
 use domain::effect::{Claim, Effect, run_of};
-use domain::event::{Event, RunOutcome, Spent};
-use domain::ids::CommitId;
+use domain::event::{Event, FailureClass, RunOutcome, Spent};
+use domain::ids::{CommitId, RunId};
 use domain::pipeline::Action;
 use domain::task::Task;
 use domain::verdict::{Finding, Severity};
@@ -15,8 +15,8 @@ use crate::ports::forge::{
 };
 use crate::ports::runs::{Ending, ExitRecord, LaunchError, RunState};
 use crate::ports::store::{RunRow, StoreError};
-use crate::project::{HookName, UsageReader, Worker};
-use crate::{Conductor, Work};
+use crate::project::{HookName, TransientSigns, UsageReader, Worker};
+use crate::{Conductor, Work, failure};
 
 /// How much of a log stands in a finding or a report, in bytes.
 const EXCERPT: u64 = 6_000;
@@ -100,7 +100,7 @@ impl Conductor {
                 self.command_outcome(&task, role, record, &row, is_suite)?
             }
             (_, Some(record)) => match complaint(record) {
-                Some(cause) => undelivered(&self.with_excerpt(&cause, row.id)),
+                Some(cause) => self.failed(&task, worker, record, &cause, row.id),
                 None => self.take_over(claim, &task, role, &mut row)?,
             },
         };
@@ -110,6 +110,25 @@ impl Conductor {
         self.complete(claim, event, None, Some(&row))?;
         self.discard_clone(claim, &task, role);
         Ok(())
+    }
+
+    /// A run that ended badly is salvaged by nothing that it printed. What passes by itself is tried again later, at the cost of
+    /// no attempt.
+    fn failed(&self, task: &Task, worker: Option<&Worker>, record: &ExitRecord, cause: &str, run: RunId) -> RunOutcome {
+        let own = match worker {
+            Some(Worker::Agent(agent)) => agent.transient.clone(),
+            _ => TransientSigns::default(),
+        };
+        let log = self.outside.runs.log_tail(run, failure::TAIL_BYTES);
+        let found = failure::classify(&record.ending, &log, &own);
+        let cause = self.with_excerpt(cause, run);
+        let retry_after = match found.class {
+            FailureClass::Transient => {
+                Some(failure::pause(task.transient_retries, found.told, self.outside.clock.random()))
+            }
+            FailureClass::Permanent => None,
+        };
+        RunOutcome::Undelivered { cause, retry_after, class: found.class }
     }
 
     /// A throwaway clone goes; a task's own stays for its next run.
@@ -350,13 +369,16 @@ fn finding_of(trespass: &Trespass, role: Role) -> Finding {
 }
 
 fn undelivered(cause: &str) -> RunOutcome {
-    RunOutcome::Undelivered { cause: cause.to_owned(), retry_after: None }
+    RunOutcome::Undelivered { cause: cause.to_owned(), retry_after: None, class: FailureClass::Permanent }
 }
 
 fn said(outcome: &RunOutcome) -> String {
     match outcome {
         RunOutcome::Delivered { .. } => "delivered".to_owned(),
         RunOutcome::Trespassed { title, .. } => format!("trespassed: {title}"),
+        RunOutcome::Undelivered { cause, class: FailureClass::Transient, .. } => {
+            format!("undelivered, and tried again later: {cause}")
+        }
         RunOutcome::Undelivered { cause, .. } => format!("undelivered: {cause}"),
         RunOutcome::OverBudget { cause } => format!("over budget: {cause}"),
     }

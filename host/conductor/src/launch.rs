@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use domain::document::{DocumentKind, NewDocument, Role, documents_folder};
 use domain::effect::{Claim, run_of};
-use domain::event::{Event, Observation, RunOutcome};
+use domain::event::{Event, FailureClass, Observation, RunOutcome};
 use domain::ids::{BranchName, CommitId};
 use domain::task::Task;
 use domain::verdict::Finding;
@@ -15,6 +15,7 @@ use crate::ports::forge::{CloneKey, CloneRequest, Forge, ForgeError, Mark};
 use crate::ports::runs::{Launch, LaunchError, RunState};
 use crate::ports::store::{Applied, RunRow, StoreError};
 use crate::ports::tracker::TrackerError;
+use crate::preflight::PREFLIGHT_INTERVAL;
 use crate::project::{CommandSpec, Worker};
 use crate::{Conductor, Work};
 
@@ -58,6 +59,11 @@ impl Conductor {
         let Some(worker) = settings.workers.get(&role) else {
             return self.undelivered(claim, &format!("nobody is configured for the role {role}"));
         };
+        if worker.driver() != claim.driver.as_ref() {
+            let at = self.now().plus(PREFLIGHT_INTERVAL);
+            let why = "another agent is configured than the one that it was claimed for";
+            return self.outside.store.give_back(claim.job.id, claim.token, at, why);
+        }
         if self.is_gone(claim)? {
             return Ok(());
         }
@@ -146,11 +152,20 @@ impl Conductor {
                 Ok(())
             }
             Ok(_) => self.finish(claim),
-            Err(error @ (LaunchError::ProgramMissing { .. } | LaunchError::Template(_))) => {
-                self.run_failed_to_start(claim, &mut row, &error.to_string())
-            }
+            Err(error @ LaunchError::ProgramMissing { .. }) => self.wait_for_the_program(claim, &mut row, &error),
+            Err(error @ LaunchError::Template(_)) => self.run_failed_to_start(claim, &mut row, &error.to_string()),
             Err(error @ LaunchError::Infra(_)) => self.after_a_failed_launch(claim, &mut row, &error),
         }
+    }
+
+    /// The program went between the look and the launch: the job waits for it, as if it had not been claimed.
+    fn wait_for_the_program(&self, claim: &Claim, row: &mut RunRow, missing: &LaunchError) -> Result<(), StoreError> {
+        row.ended_at = Some(self.now());
+        row.outcome = Some(format!("not started: {missing}"));
+        self.outside.store.put_run(row)?;
+        self.forget_places();
+        let at = self.now().plus(PREFLIGHT_INTERVAL);
+        self.outside.store.give_back(claim.job.id, claim.token, at, &missing.to_string())
     }
 
     /// The launch failed, and yet the run may have begun: another one must not meet it in its clone.
@@ -265,7 +280,11 @@ impl Conductor {
         let event = Event::RunEnded {
             epoch: claim.job.epoch,
             run: run_of(claim.job.id),
-            outcome: RunOutcome::Undelivered { cause: cause.to_owned(), retry_after: None },
+            outcome: RunOutcome::Undelivered {
+                cause: cause.to_owned(),
+                retry_after: None,
+                class: FailureClass::Permanent,
+            },
             spent: None,
         };
         self.complete(claim, event, None, None).map(|_| ())

@@ -9,9 +9,11 @@
 mod act;
 mod aftermath;
 pub mod board;
+pub mod breaker;
 pub mod brief;
 mod cleanup;
 mod expand;
+pub mod failure;
 mod finish;
 mod guard;
 mod judge;
@@ -19,8 +21,11 @@ mod launch;
 mod notices;
 mod observe;
 pub mod ports;
+pub mod preflight;
 pub mod project;
 mod schedule;
+pub mod shutdown;
+pub mod slots;
 pub mod view;
 mod world;
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use domain::document::Role;
-use domain::ids::{PluginId, ProjectName, StepName};
+use domain::ids::{DriverName, PluginId, ProjectName, StepName};
 use domain::network::Network;
 use domain::time::Milliseconds;
 use serde_json::Value;
@@ -30,6 +30,10 @@ pub struct ProjectSettings {
     pub deciders: BTreeMap<domain::event::Intent, Vec<String>>,
     /// Decisions are recorded, outside effects are not performed.
     pub observe: bool,
+    /// The repository that it binds, as one text: two projects may bind one.
+    pub repository: String,
+    /// Its runs at one time, where its file bounds them.
+    pub runs: Option<u32>,
 }
 
 /// A command that an action or a deterministic stage runs.
@@ -50,6 +54,16 @@ pub enum Worker {
     Agent(AgentSpec),
     /// A command of the project: its exit code is the verdict, and the host writes the document.
     Command(CommandSpec),
+}
+
+impl Worker {
+    /// What counts its runs together with others'.
+    pub const fn driver(&self) -> Option<&DriverName> {
+        match self {
+            Self::Agent(agent) => Some(&agent.driver),
+            Self::Command(_) => None,
+        }
+    }
 }
 
 /// An agent.
@@ -73,6 +87,20 @@ pub struct AgentSpec {
     pub writable: Vec<PathBuf>,
     /// What it may reach.
     pub network: Network,
+    /// What its runs have in common with those of other roles and projects: one service, one account. They share limits and a
+    /// breaker.
+    pub driver: DriverName,
+    /// By what else than the usual signs its failures are known that pass by themselves.
+    pub transient: TransientSigns,
+}
+
+/// Signs of a failure that passes by itself, beside the usual ones.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TransientSigns {
+    /// Exit codes.
+    pub exit_codes: Vec<i32>,
+    /// Words in the end of its log, in whatever case.
+    pub words: Vec<String>,
 }
 
 /// A command.

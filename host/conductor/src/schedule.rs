@@ -10,6 +10,7 @@ use domain::ids::{DeliveryId, FenceToken, JobId, ProjectName, RunId};
 use domain::task::Task;
 use domain::time::{Milliseconds, Timestamp};
 
+use crate::breaker::Passage;
 use crate::observe::LOOK_INTERVAL;
 use crate::ports::clock::Clock;
 use crate::ports::forge::Forge;
@@ -20,7 +21,10 @@ use crate::ports::store::{
     Applied, ClaimLimits, Completion, Delivery, Incarnation, NewEvaluation, RunRow, Store, StoreError,
 };
 use crate::ports::tracker::Tracker;
+use crate::preflight::Seen;
 use crate::project::ProjectSettings;
+use crate::shutdown::Left;
+use crate::slots::DriverRow;
 
 /// After the store refused a write, its work is tried again no sooner than this.
 const STORE_PAUSE: Milliseconds = Milliseconds::from_seconds(2);
@@ -78,6 +82,8 @@ struct State {
     next_look: Timestamp,
     /// When tasks that need each other are looked for next.
     next_cycle_look: Timestamp,
+    /// Who works where; none: a project changed since.
+    places: Option<Seen>,
 }
 
 /// One piece of work. Pieces are independent of each other: any thread may take any.
@@ -116,6 +122,30 @@ impl Conductor {
         let name = settings.name.clone();
         self.projects.write().unwrap_or_else(PoisonError::into_inner).insert(name.clone(), Arc::new(settings));
         self.forges.write().unwrap_or_else(PoisonError::into_inner).insert(name, forge);
+        self.state().places = None;
+    }
+
+    pub(crate) fn all_settings(&self) -> Vec<Arc<ProjectSettings>> {
+        self.projects.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    }
+
+    pub(crate) fn seen_places(&self) -> Option<Seen> {
+        self.state().places.clone()
+    }
+
+    pub(crate) fn set_seen_places(&self, seen: Seen) {
+        self.state().places = Some(seen);
+    }
+
+    /// Who works where is looked at anew with the next claim.
+    pub(crate) fn forget_places(&self) {
+        self.state().places = None;
+    }
+
+    /// What is under way.
+    pub fn left(&self) -> Left {
+        let state = self.state();
+        Left { runs: state.live.len() + state.cancelling.len(), pieces: state.busy.len() + state.again.len() }
     }
 
     pub(crate) fn settings(&self, project: &ProjectName) -> Option<Arc<ProjectSettings>> {
@@ -135,7 +165,7 @@ impl Conductor {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What there is to do now, at most `capacity` new claims.
+    /// What there is to do now, at most `capacity` new claims: none while the host drains.
     pub fn tick(&self, limits: &ClaimLimits, capacity: usize) -> Result<Tick, StoreError> {
         let mut tick = Tick::default();
         self.take_ended(&mut tick);
@@ -167,9 +197,11 @@ impl Conductor {
             }
         }
         self.look_for_cycles()?;
+        let seen = self.seen();
+        let limits = self.limits(limits);
         let mut claimed = 0;
         while claimed < capacity {
-            let Some(claim) = self.outside.store.claim(&self.me, limits, self.now())? else {
+            let Some(claim) = self.outside.store.claim(&self.me, &limits, self.now())? else {
                 break;
             };
             claimed += 1;
@@ -177,8 +209,19 @@ impl Conductor {
             tick.work.push(Work::Perform(Box::new(claim)));
         }
         let next = self.outside.store.next_available(self.now())?;
-        tick.look_again = [next, tick.look_again].into_iter().flatten().min();
+        let due = [next, seen.look_again(), self.next_passage()?, tick.look_again];
+        tick.look_again = due.into_iter().flatten().min();
         Ok(())
+    }
+
+    /// When the next breaker lets somebody through that lets nobody through now.
+    fn next_passage(&self) -> Result<Option<Timestamp>, StoreError> {
+        let now = self.now();
+        let until = |row: DriverRow| match row.breaker.passage(now, row.probe_lives) {
+            Passage::Nobody { until } => Some(until),
+            Passage::All | Passage::One => None,
+        };
+        Ok(self.outside.store.drivers()?.into_iter().filter_map(until).min())
     }
 
     /// What is due of the work that is tried again; when the rest is.

@@ -3,18 +3,18 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
+use conductor::shutdown::Manner;
 use domain::plugin::{Capability, CapabilityError, Ceiling, Family, Limits};
 use domain::time::Milliseconds;
 
 use crate::diagnostic::{Problem, nearest, quoted};
 use crate::keys;
+use crate::limits::{self, RunLimits};
 use crate::paths::Paths;
 use crate::reader::{At, Node, Section};
 
 /// The port of the operator's listener, unless the file says another.
 const PORT: u16 = 8500;
-/// Runs at one time, unless the file says another.
-const RUNS: u64 = 2;
 /// Below this much free space nothing launches, unless the file says another.
 const FREE_SPACE_MIB: u64 = 512;
 /// What one call of a plugin may be given at most: the sandbox allows no more.
@@ -26,7 +26,9 @@ pub struct HostConfig {
     /// Where the operator's HTTP listens: a loopback address. Port 0: any that is free.
     pub operator: SocketAddr,
     /// Agents and commands at one time.
-    pub runs: u32,
+    pub limits: RunLimits,
+    /// What the first signal to end means.
+    pub shutdown: Manner,
     /// Below this much free space nothing launches.
     pub free_space_mib: u64,
     /// What workers are kept in.
@@ -68,7 +70,8 @@ pub struct PluginPolicy {
 pub(crate) fn read(file: &Section<'_>, paths: &Paths) -> HostConfig {
     let mut config = HostConfig {
         operator: SocketAddr::from((Ipv4Addr::LOCALHOST, PORT)),
-        runs: RUNS as u32,
+        limits: limits::of_host(file),
+        shutdown: limits::shutdown(file),
         free_space_mib: FREE_SPACE_MIB,
         sandbox: SandboxPolicy { mode: SandboxMode::Auto, readable: Vec::new() },
         plugins: PluginPolicy { ceiling: Ceiling::AtMost(Vec::new()), limits: Limits::default() },
@@ -80,7 +83,6 @@ pub(crate) fn read(file: &Section<'_>, paths: &Paths) -> HostConfig {
         config.operator = address;
     }
     if let Some(limits) = file.section("limits", &keys::LIMITS) {
-        config.runs = limits.whole("runs", 1..=64, RUNS) as u32;
         config.free_space_mib = limits.whole("free-space-mib", 16..=1_048_576, FREE_SPACE_MIB);
     }
     if let Some(sandbox) = file.section("sandbox", &keys::SANDBOX) {

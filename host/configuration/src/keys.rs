@@ -9,9 +9,15 @@ pub(crate) struct Shape {
     pub(crate) keys: &'static [&'static str],
 }
 
-pub(crate) const HOST: Shape = Shape { name: "gatewright.toml", keys: &["listen", "limits", "sandbox", "plugins"] };
+pub(crate) const HOST: Shape =
+    Shape { name: "gatewright.toml", keys: &["listen", "limits", "drivers", "shutdown", "sandbox", "plugins"] };
 pub(crate) const LISTEN: Shape = Shape { name: "[listen]", keys: &["operator"] };
-pub(crate) const LIMITS: Shape = Shape { name: "[limits]", keys: &["runs", "free-space-mib"] };
+pub(crate) const LIMITS: Shape = Shape {
+    name: "[limits]",
+    keys: &["runs", "runs-per-project", "runs-per-repository", "runs-per-driver", "free-space-mib"],
+};
+pub(crate) const DRIVER: Shape = Shape { name: "[drivers.NAME]", keys: &["runs"] };
+pub(crate) const SHUTDOWN: Shape = Shape { name: "[shutdown]", keys: &["mode"] };
 pub(crate) const SANDBOX: Shape = Shape { name: "[sandbox]", keys: &["mode", "readable"] };
 pub(crate) const PLUGINS: Shape = Shape { name: "[plugins]", keys: &["ceiling", "memory-mib", "time-ms"] };
 
@@ -24,6 +30,7 @@ pub(crate) const PROJECT: Shape = Shape {
         "base-branch",
         "mode",
         "serial",
+        "limits",
         "pipeline",
         "stage",
         "roles",
@@ -52,6 +59,8 @@ pub(crate) const ROLE: Shape = Shape {
         "prompt",
         "timeout",
         "grace",
+        "driver",
+        "transient",
         "usage",
         "pass-environment",
         "readable",
@@ -60,6 +69,8 @@ pub(crate) const ROLE: Shape = Shape {
         "sandboxed",
     ],
 };
+pub(crate) const TRANSIENT: Shape = Shape { name: "transient", keys: &["exit-codes", "words"] };
+pub(crate) const PROJECT_LIMITS: Shape = Shape { name: "[limits] of a project", keys: &["runs"] };
 pub(crate) const USAGE: Shape = Shape { name: "usage", keys: &["format", "cost-usd", "input-tokens", "output-tokens"] };
 pub(crate) const COMMAND: Shape = Shape {
     name: "[commands.NAME]",
@@ -95,10 +106,14 @@ pub(crate) const COMMANDS: Shape = Shape { name: "[commands]", keys: &["test", "
 
 /// All of them: what the document must explain.
 #[cfg(test)]
-pub(crate) const ALL: [&Shape; 19] = [
+pub(crate) const ALL: [&Shape; 23] = [
     &HOST,
     &LISTEN,
     &LIMITS,
+    &DRIVER,
+    &SHUTDOWN,
+    &TRANSIENT,
+    &PROJECT_LIMITS,
     &SANDBOX,
     &PLUGINS,
     &PROJECT,

@@ -13,6 +13,7 @@ mod duration;
 mod host;
 mod init;
 mod keys;
+mod limits;
 mod load;
 mod network;
 mod paths;
@@ -32,6 +33,7 @@ pub use init::listing::{RootListing, test_command};
 pub use init::names::{prefix_of, project_name};
 pub use init::write::{WriteError, Written, write_plan};
 pub use init::{IfThere, InitError, InitPlan, InitRequest, PlannedFile, Preset, default_prompt, init, split_words};
+pub use limits::RunLimits;
 pub use load::{Loaded, ProjectFile, Surroundings, load, load_project};
 
 #[cfg(test)]

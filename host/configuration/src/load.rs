@@ -15,6 +15,7 @@ use crate::binding::PluginBinding;
 use crate::diagnostic::{Diagnostic, Problem, Report, quoted};
 use crate::host::{self, HostConfig};
 use crate::keys;
+use crate::limits;
 use crate::paths::Paths;
 use crate::project;
 use crate::reader::{At, Section};
@@ -87,6 +88,9 @@ pub fn load(dir: &Path, surroundings: &Surroundings) -> Result<Loaded, Vec<Diagn
         }
         diagnostics.extend(report.finish());
     }
+    if diagnostics.is_empty() && !projects.is_empty() {
+        check_drivers(dir, &projects, &mut diagnostics);
+    }
     match host {
         Some(host) if diagnostics.is_empty() => Ok(Loaded { host, projects }),
         _ => Err(diagnostics),
@@ -133,6 +137,17 @@ fn read_host(dir: &Path, paths: &Paths, diagnostics: &mut Vec<Diagnostic>) -> Op
     let sound = found.is_empty();
     diagnostics.extend(found);
     config.filter(|_| sound)
+}
+
+/// What of the host's file only all projects together show.
+fn check_drivers(dir: &Path, projects: &[ProjectFile], diagnostics: &mut Vec<Diagnostic>) {
+    let Some(text) = read_text(&dir.join(HOST_FILE), HOST_FILE, diagnostics) else { return };
+    let report = Report::new(HOST_FILE, text);
+    if let Some(table) = parse(&report) {
+        let settings: Vec<_> = projects.iter().map(|project| &project.settings).collect();
+        limits::tell_unused_drivers(&report, &Section::of_file(&report, &table, &keys::HOST), &settings);
+    }
+    diagnostics.extend(report.finish());
 }
 
 /// The file's tables. What is not TOML is told, all of it, and nothing else is looked for.

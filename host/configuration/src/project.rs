@@ -14,6 +14,7 @@ use crate::check;
 use crate::diagnostic::{Problem, quoted};
 use crate::host::HostConfig;
 use crate::keys;
+use crate::limits;
 use crate::load::{ProjectFile, Surroundings};
 use crate::paths::{Paths, overlap};
 use crate::pipeline;
@@ -72,10 +73,12 @@ pub(crate) fn read(
     let notifiers = binding::notifiers(file, &kinds);
     let status_mapper = binding::status_mapper(file, &kinds, &surroundings.status_mapper);
     let deciders = deciders(file);
+    let runs = limits::of_project(file, host.map(|host| &host.limits));
     if report.count() != before {
         return None;
     }
     let ((pipeline, gate_settings), name, prefix, base_branch) = (drawn?, name?, prefix?, base_branch?.value);
+    let repository = repository?;
     let settings = ProjectSettings {
         name: name.clone(),
         workers: crew.workers,
@@ -86,10 +89,13 @@ pub(crate) fn read(
         status_mapper,
         deciders,
         observe: false,
+        // Two files may name one repository by different links.
+        repository: repository.canonicalize().unwrap_or_else(|_| repository.clone()).to_string_lossy().into_owned(),
+        runs,
     };
     let project = Project { name, prefix: prefix.value.clone(), base_branch, pipeline, serial };
     let plugins = plugins.into_iter().filter_map(|entry| entry.binding).collect();
-    let file = ProjectFile { project, settings, plugins, repository: repository?, source: path.to_path_buf() };
+    let file = ProjectFile { project, settings, plugins, repository, source: path.to_path_buf() };
     Some(Read { file, prefix })
 }
 

@@ -12,6 +12,7 @@ use domain::time::Milliseconds;
 
 use crate::diagnostic::{Problem, nearest, quoted};
 use crate::keys;
+use crate::limits;
 use crate::network;
 use crate::paths::Paths;
 use crate::reader::{At, Node, Section, list_of_words};
@@ -116,7 +117,7 @@ fn worker(
     match (section.get("command"), section.get("run")) {
         (Some(_), None) => agent(section, role, paths, repository, listener).map(Worker::Agent),
         (None, Some(node)) => {
-            for key in ["prompt", "usage"] {
+            for key in ["prompt", "usage", "driver", "transient"] {
                 if let Some(foreign) = section.get(key) {
                     report.add(Problem::at(
                         foreign.span,
@@ -170,6 +171,8 @@ fn agent(
         section.report.add(problem.help("[sandbox] mode in gatewright.toml says it for all agents"));
     }
     let prompt = prompt(section, role, paths);
+    let driver = argv.as_ref().and_then(|argv| limits::driver(section, &argv.first()?.value));
+    let transient = limits::transient(section);
     let usage = section.get("usage").and_then(|node| node.table("usage", &keys::USAGE)).map(|table| usage(&table));
     let spec = AgentSpec {
         argv: argv?.into_iter().map(|token| token.value).collect(),
@@ -181,6 +184,8 @@ fn agent(
         readable: paths.readable(section),
         writable: paths.writable(section, repository),
         network: network::read(section, listener),
+        driver: driver?,
+        transient,
     };
     Some(spec)
 }

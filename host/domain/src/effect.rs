@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::document::Role;
-use crate::ids::{Digest, Epoch, FenceToken, JobId, LeaseName, PluginId, RunId, StepName, TaskId, Version};
+use crate::ids::{Digest, DriverName, Epoch, FenceToken, JobId, LeaseName, PluginId, RunId, StepName, TaskId, Version};
 use crate::pipeline::Action;
 use crate::task::Task;
 use crate::time::Timestamp;
@@ -244,6 +244,8 @@ pub struct Claim {
     pub task: Task,
     /// The fence of the task's lease, where the job needs one.
     pub lease_token: Option<FenceToken>,
+    /// The agent driver that it was claimed for; none: it launches no agent.
+    pub driver: Option<DriverName>,
     /// How often facts that wake arrived for this task's subjects before the claim.
     pub wakes: u64,
 }

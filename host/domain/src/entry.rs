@@ -78,6 +78,8 @@ pub enum Entry {
     },
     /// A run is launched again in the same visit.
     RunRetrySpent,
+    /// A run is tried again later after a failure that passes by itself: no attempt is spent.
+    TransientRetrySpent,
     /// A step is tried again after an infrastructure fault.
     InfraRetrySpent,
     /// The work went back once more.
@@ -263,10 +265,12 @@ pub(crate) fn fold(task: &mut Task, entry: &Entry) {
             add_spent(&mut task.spent, spent.unwrap_or_default());
         }
         Entry::RunRetrySpent => task.run_retries += 1,
+        Entry::TransientRetrySpent => task.transient_retries += 1,
         Entry::InfraRetrySpent => task.infra_retries += 1,
         Entry::InfraRetriesRefreshed => {
             task.infra_retries = 0;
             task.run_retries = 0;
+            task.transient_retries = 0;
             task.asked = None;
         }
         Entry::DeveloperRetrySpent => task.retries += 1,
@@ -322,6 +326,7 @@ fn fold_stage(task: &mut Task, stage: &StageName, visit: u32, at: Timestamp) {
     task.visits.insert(stage.clone(), visit);
     task.stage_entered_at = at;
     task.run_retries = 0;
+    task.transient_retries = 0;
     task.infra_retries = 0;
     task.asked = None;
     task.passed.clear();

@@ -150,12 +150,26 @@ pub enum RunOutcome {
         cause: String,
         /// No sooner than this.
         retry_after: Option<Milliseconds>,
+        /// Which budget the next attempt is of. What was written before there were classes is permanent.
+        #[serde(default)]
+        class: FailureClass,
     },
     /// It spent what it was allowed to.
     OverBudget {
         /// For people.
         cause: String,
     },
+}
+
+/// Whether a failure of a run passes by itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FailureClass {
+    /// The service behind the agent refuses for now (429, an overload): the run is tried again later, on a budget of its own.
+    Transient,
+    /// All else, and whatever nobody can tell: it costs one of the visit's attempts.
+    #[default]
+    Permanent,
 }
 
 /// What a run cost, as the agent reported it.

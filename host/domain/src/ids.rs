@@ -154,6 +154,7 @@ text!(/** A stage of a pipeline. */ StageName, "stage name", "kebab-case, at mos
 text!(/** A step of an edge. */ StepName, "step name", "kebab-case, at most 64", is_word);
 text!(/** A plugin, as a manifest names it. */ PluginId, "plugin id", "kebab-case, at most 64", is_word);
 text!(/** The right to do something: `merge` or `deploy` of a project. */ LeaseName, "lease name", "kebab-case, at most 64", is_word);
+text!(/** What an agent's runs have in common whoever works by them: one service, one account. The program's name unless the file says otherwise. */ DriverName, "driver name", "letters, digits, `-`, `_`, `.`, at most 64", is_name);
 text!(/** A git branch, without `refs/heads/`. */ BranchName, "branch name", "a name that git takes, without `..` or a leading `-`", is_branch);
 text!(/** A git object id. */ CommitId, "commit id", "40 or 64 lower-case hexadecimal digits", |text| is_hex(text, &[40, 64]));
 text!(/** The sha256 of a blob, a component or a pipeline. */ Digest, "sha256", "64 lower-case hexadecimal digits", |text| is_hex(text, &[64]));

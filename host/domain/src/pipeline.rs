@@ -16,6 +16,9 @@ use flaws::flaws;
 pub const DEVELOPER_RETRIES: u32 = 3;
 /// How often a run that did not deliver is launched again within one visit.
 pub const RUN_RETRIES: u32 = 2;
+/// How often a run is tried again within one visit after failures that pass by themselves (C3 is silent). With the pauses of
+/// `conductor::failure` ten tries bridge about one hour of a service that refuses, two at the most; what lasts longer is for a person.
+pub const TRANSIENT_RETRIES: u32 = 10;
 /// How often an edge's step is tried again after an infrastructure fault.
 pub const INFRA_RETRIES: u32 = 5;
 

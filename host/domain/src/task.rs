@@ -226,6 +226,9 @@ pub struct Task {
     pub granted_retries: u32,
     /// Runs launched again in this visit.
     pub run_retries: u32,
+    /// Runs tried again in this visit after failures that pass by themselves.
+    #[serde(default, skip_serializing_if = "is_none_yet")]
+    pub transient_retries: u32,
     /// Infra retries spent on the step that is asked.
     pub infra_retries: u32,
     /// When the step that is asked was first asked in this visit, and how often since.
@@ -252,6 +255,12 @@ pub struct Task {
     /// Entries so far: one that is missing is noticed, whatever it said.
     #[serde(default)]
     pub entries: u64,
+}
+
+/// A count that came later: tasks that were written before it read as those that have none.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+const fn is_none_yet(count: &u32) -> bool {
+    *count == 0
 }
 
 /// How often a step was asked.

@@ -62,6 +62,7 @@ pub fn begin(pipeline: &Pipeline, seed: Seed, now: Timestamp) -> (Task, Step) {
         retries: 0,
         granted_retries: 0,
         run_retries: 0,
+        transient_retries: 0,
         infra_retries: 0,
         asked: None,
         feedback: Vec::new(),

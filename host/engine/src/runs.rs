@@ -2,10 +2,11 @@
 
 use domain::effect::Feedback;
 use domain::entry::{Entry, MovedBy};
-use domain::event::{RunOutcome, Spent};
+use domain::event::{FailureClass, RunOutcome, Spent};
 use domain::ids::{BranchName, CommitId, Digest, RunId, StageName, StepName};
-use domain::pipeline::{Consent, RUN_RETRIES, StepKind};
+use domain::pipeline::{Consent, RUN_RETRIES, StepKind, TRANSIENT_RETRIES};
 use domain::task::{Activity, HoldKind};
+use domain::time::Milliseconds;
 
 use crate::plan::{Plan, cut};
 use crate::step::Rejected;
@@ -36,7 +37,10 @@ pub(crate) fn ended(plan: &mut Plan<'_>, attempt: u32, run: RunId, outcome: &Run
             let source = format!("the host, about the run in {}", plan.task.position.stage);
             plan.fail(Feedback { source, plugin: None, findings: Some(findings.clone()), note: cut(title) });
         }
-        RunOutcome::Undelivered { cause, retry_after } => {
+        RunOutcome::Undelivered { cause, retry_after, class: FailureClass::Transient } => {
+            try_later(plan, attempt, cause, retry_after.unwrap_or_default());
+        }
+        RunOutcome::Undelivered { cause, retry_after, class: FailureClass::Permanent } => {
             if plan.task.run_retries >= RUN_RETRIES {
                 let reason = format!("the run did not deliver {} times: {cause}", RUN_RETRIES + 1);
                 return plan.hold(HoldKind::Undelivered, &reason);
@@ -48,6 +52,19 @@ pub(crate) fn ended(plan: &mut Plan<'_>, attempt: u32, run: RunId, outcome: &Run
             }
         }
         RunOutcome::OverBudget { cause } => plan.hold(HoldKind::OverBudget, cause),
+    }
+}
+
+/// What passes by itself costs no attempt: the same one is made again, on a budget of its own. Past it a person looks.
+fn try_later(plan: &mut Plan<'_>, attempt: u32, cause: &str, pause: Milliseconds) {
+    if plan.task.transient_retries >= TRANSIENT_RETRIES {
+        let times = TRANSIENT_RETRIES + 1;
+        let reason = format!("the run failed {times} times by what should have passed by itself; last: {cause}");
+        return plan.hold(HoldKind::InfraExhausted, &reason);
+    }
+    plan.note(Entry::TransientRetrySpent);
+    if !plan.hold_if_paused(None) {
+        plan.run_at(attempt, plan.now.plus(pause));
     }
 }
 

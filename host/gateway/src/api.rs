@@ -6,7 +6,7 @@
 
 use conductor::ports::store::{BoardItem, EvaluationRow, EventRow, FreezeRow, JobRow, Predecessor, Prerequisite};
 use domain::event::Intent;
-use domain::ids::{BranchName, FenceToken, LeaseName, ProjectName, StageName, TaskId, Version, WorkItemId};
+use domain::ids::{BranchName, DriverName, FenceToken, LeaseName, ProjectName, StageName, TaskId, Version, WorkItemId};
 use domain::plugin::CheckState;
 use domain::task::Task;
 use domain::time::Timestamp;
@@ -305,6 +305,40 @@ pub struct Queue {
     pub gates: Vec<Gate>,
     /// The ten newest jobs.
     pub jobs: Vec<JobRow>,
+    /// How the agent drivers stand.
+    #[serde(default)]
+    pub drivers: Vec<DriverView>,
+}
+
+/// `GET /api/v1/queue`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LiveQueue {
+    /// Jobs, the live ones first.
+    pub items: Vec<JobRow>,
+    /// A larger limit would show more.
+    pub more: bool,
+    /// How the agent drivers stand, by name.
+    #[serde(default)]
+    pub drivers: Vec<DriverView>,
+}
+
+/// An agent driver: what counts the runs of one service and account together.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DriverView {
+    /// Its name.
+    pub driver: DriverName,
+    /// Of its breaker: `closed`, `open`, `half-open`.
+    pub state: String,
+    /// Since when it is open or half-open.
+    pub since: Option<Timestamp>,
+    /// When one run may go ahead to see; only of an open one.
+    pub until: Option<Timestamp>,
+    /// Transient failures in a row, while it is closed.
+    pub failures: u32,
+    /// Its runs that live.
+    pub runs: u32,
+    /// How many it may have; none: as many as there are places.
+    pub limit: Option<u32>,
 }
 
 /// What lets a project's new tasks in, or does not.

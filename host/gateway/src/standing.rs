@@ -68,7 +68,7 @@ impl State {
 pub(crate) struct Scene {
     pub(crate) projects: Vec<Project>,
     /// The driving job of each task that waits in the queue, and why.
-    waits: HashMap<TaskId, WaitReason>,
+    waits: HashMap<TaskId, (WaitReason, Option<String>)>,
 }
 
 impl Scene {
@@ -79,7 +79,7 @@ impl Scene {
 
     pub(crate) fn of(projects: Vec<Project>, jobs: &[JobRow]) -> Self {
         let driving = jobs.iter().filter(|job| job.class == JobClass::Drive && job.effect != "timer");
-        let waits = driving.filter_map(|job| job.reason.clone().map(|reason| (job.task, reason))).collect();
+        let waits = driving.filter_map(|job| Some((job.task, (job.reason.clone()?, job.note.clone())))).collect();
         Self { projects, waits }
     }
 
@@ -101,7 +101,7 @@ impl Scene {
         }
         let commands = self.commands(task);
         let needs_person = matches!(task.position.activity, Activity::AwaitingPerson { .. } | Activity::Held { .. })
-            || self.wait(task).is_some_and(waits_for_a_person);
+            || self.wait(task).is_some_and(|(reason, _)| waits_for_a_person(reason));
         Standing { state, sentence, needs_person, commands }
     }
 
@@ -146,7 +146,7 @@ impl Scene {
     }
 
     /// Why the job that would move the task is not claimed.
-    fn wait(&self, task: &Task) -> Option<&WaitReason> {
+    fn wait(&self, task: &Task) -> Option<&(WaitReason, Option<String>)> {
         let wants = matches!(
             task.position.activity,
             Activity::Running { .. } | Activity::Judging { .. } | Activity::Acting { .. }
@@ -155,8 +155,12 @@ impl Scene {
     }
 
     fn queued(&self, task: &Task) -> Option<(State, String)> {
-        let why = self.wait(task)?;
-        let state = if waits_for_a_person(why) { State::NeedsYou } else { State::Queued };
+        let (reason, note) = self.wait(task)?;
+        let state = if waits_for_a_person(reason) { State::NeedsYou } else { State::Queued };
+        let why = note.as_ref().filter(|_| {
+            matches!(reason, WaitReason::Slot | WaitReason::Breaker | WaitReason::Program)
+        });
+        let why = why.cloned().unwrap_or_else(|| reason.to_string());
         Some((state, format!("it waits: {why}")))
     }
 

@@ -23,6 +23,7 @@ pub(crate) fn words(entry: &Entry) -> Option<String> {
             format!("run {run} ended: {outcome}{cost}")
         }
         Entry::RunRetrySpent => "the run is launched again".to_owned(),
+        Entry::TransientRetrySpent => "the run is tried again later; the service refused for now".to_owned(),
         Entry::InfraRetrySpent => "the step is tried again; the system was at fault".to_owned(),
         Entry::DeveloperRetrySpent => "the work went back; one retry spent".to_owned(),
         Entry::DeveloperRetryGranted => "one more retry granted".to_owned(),

@@ -125,7 +125,7 @@ fn look(shared: &Shared, sender: &SyncSender<Work>, bounds: &Bounds) {
             tracing::warn!(floor = bounds.free_bytes, "too little free space: nothing is launched until there is more");
         }
         said_full = !may_launch;
-        let limits = ClaimLimits { runs: bounds.runs, may_launch };
+        let limits = ClaimLimits { may_launch, ..ClaimLimits::of(bounds.runs) };
         // Ended runs and deliveries may queue for a worker too: then nothing more is claimed.
         let capacity = usize::try_from(shared.idle.load(Ordering::SeqCst)).unwrap_or(0);
         let tick = match shared.conductor.tick(&limits, capacity) {

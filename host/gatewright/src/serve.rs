@@ -191,7 +191,7 @@ impl Desk for LivingDesk {
     }
 
     fn limits(&self) -> ClaimLimits {
-        ClaimLimits { runs: self.bounds.runs, may_launch: has_room(&self.bounds) }
+        ClaimLimits { may_launch: has_room(&self.bounds), ..ClaimLimits::of(self.bounds.runs) }
     }
 
     fn statuses(&self, _project: &ProjectName) -> Vec<String> {

@@ -3,9 +3,10 @@
 use std::sync::LazyLock;
 
 use conductor::ports::store::{ClaimLimits, Incarnation};
+use conductor::slots::{Seat, Slots};
 use domain::effect::{Claim, Job};
 use domain::event::Event;
-use domain::ids::{FenceToken, LeaseName};
+use domain::ids::{DriverName, FenceToken, LeaseName};
 use domain::task::Task;
 use domain::time::Timestamp;
 use rusqlite::{Connection, named_params, params};
@@ -15,7 +16,7 @@ use crate::ownership::{BEHIND, DEPENDENT, FROZEN, IN_EARNEST};
 use crate::row::{execute, int, number, one, time, to_json};
 use crate::transact::{self, Origin};
 use crate::writer::Tx;
-use crate::{jobs, leases, tasks, wakes};
+use crate::{jobs, leases, slots, tasks, wakes};
 
 /// Another task holds the lease, or it is free and a smaller task id stands in line.
 pub(crate) static LEASED: LazyLock<String> = LazyLock::new(|| {
@@ -52,29 +53,56 @@ pub(crate) const OUT_OF_TURN: &str = "(j.class = 'aftermath' AND EXISTS (SELECT 
 static NEXT: LazyLock<String> = LazyLock::new(|| {
     let leased = &*LEASED;
     format!(
-        "SELECT j.* FROM job j JOIN task t ON t.id = j.task
+        "SELECT j.*, t.project AS project FROM job j JOIN task t ON t.id = j.task
         WHERE j.state = 'queued' AND j.available_at <= :now
             AND NOT {FROZEN} AND NOT {CRAMPED} AND NOT {CROWDED} AND NOT {DRIVEN} AND NOT {OUT_OF_TURN} AND NOT {leased}
             AND NOT {DEPENDENT} AND NOT {BEHIND}
-        ORDER BY j.priority DESC, j.available_at, j.id LIMIT 1"
+        ORDER BY j.priority DESC, j.available_at, j.id"
     )
 });
 
 /// Claims the next job that may run.
 pub(crate) fn claim(tx: &Tx<'_>, owner: &Incarnation, limits: &ClaimLimits, now: Timestamp) -> Result<Option<Claim>> {
-    while let Some(job) = next(tx.sql, limits, now)? {
+    while let Some((job, slots)) = next(tx.sql, limits, now)? {
         let (task, lease_token) = with_lease(tx, &job, now)?;
         // Granting the lease stepped the task; where that ended the activity, the job is none any more.
         if is_queued(tx.sql, &job)? {
-            return take(tx, job, task, lease_token, owner, now).map(Some);
+            let driver = stamp(tx, &job, &task, slots.as_ref(), now)?;
+            return take(tx, job, task, (lease_token, driver), owner, now).map(Some);
         }
     }
     Ok(None)
 }
 
-fn next(sql: &Connection, limits: &ClaimLimits, now: Timestamp) -> Result<Option<Job>> {
+/// The first job that nothing holds back. What takes a place is asked about one by one, in order: what is held back by a limit, a
+/// breaker or a missing program takes none, and stands in nobody's way.
+fn next<'a>(sql: &Connection, limits: &'a ClaimLimits, now: Timestamp) -> Result<Option<(Job, Option<Slots<'a>>)>> {
     let conditions = named_params! { ":now": time(now), ":may_launch": limits.may_launch, ":runs": limits.runs };
-    one(sql, &NEXT, conditions, jobs::read)
+    let mut statement = sql.prepare_cached(&NEXT)?;
+    let mut rows = statement.query(conditions)?;
+    let mut slots = None;
+    while let Some(row) = rows.next()? {
+        if slots::refusal(sql, row, limits, &mut slots, now)?.is_none() {
+            return Ok(Some((jobs::read(row)?, slots)));
+        }
+    }
+    Ok(None)
+}
+
+/// The driver whose run this will be stands in the job as long as it may live: a run that a dead host began keeps the one that
+/// it was launched by.
+fn stamp(tx: &Tx<'_>, job: &Job, task: &Task, slots: Option<&Slots<'_>>, now: Timestamp) -> Result<Option<DriverName>> {
+    let kept = "SELECT driver FROM job WHERE id = ?1 AND attempted = 1 AND available_at = 0";
+    if let Some(driver) = one(tx.sql, kept, params![int(job.id.0)], slots::driver_of)? {
+        return Ok(driver);
+    }
+    let wanted = Seat::of(&job.effect).zip(slots);
+    let Some((driver, slots)) = wanted.and_then(|(seat, slots)| Some((slots.driver(&task.project, seat)?, slots)))
+    else {
+        return Ok(None);
+    };
+    slots::passed(tx.sql, slots, driver, job.id, now)?;
+    Ok(Some(driver.clone()))
 }
 
 /// The task with the lease that the job needs.
@@ -113,17 +141,19 @@ fn take(
     tx: &Tx<'_>,
     mut job: Job,
     task: Task,
-    lease_token: Option<FenceToken>,
+    (lease_token, driver): (Option<FenceToken>, Option<DriverName>),
     owner: &Incarnation,
     now: Timestamp,
 ) -> Result<Claim> {
     let statement = "UPDATE job SET state = 'claimed', token = token + 1, attempts = attempts + 1, claimed_at = ?2,
-        owner = ?3, owner_uuid = ?4, host = ?5, pid = NULL, started_at = NULL, why = NULL WHERE id = ?1 RETURNING token";
-    let row = params![int(job.id.0), time(now), to_json(owner)?, owner.uuid, owner.host];
+        owner = ?3, owner_uuid = ?4, host = ?5, pid = NULL, started_at = NULL, why = NULL, driver = ?6
+        WHERE id = ?1 RETURNING token";
+    let name = driver.as_ref().map(DriverName::as_str);
+    let row = params![int(job.id.0), time(now), to_json(owner)?, owner.uuid, owner.host, name];
     let token = FenceToken(number(tx.sql, statement, row)?.unwrap_or_default());
     job.attempt += 1;
     let wakes = wakes::counted(tx.sql, &task)?;
-    Ok(Claim { job, token, task, lease_token, wakes })
+    Ok(Claim { job, token, task, lease_token, driver, wakes })
 }
 
 #[cfg(test)]

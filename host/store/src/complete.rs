@@ -2,7 +2,7 @@
 
 use conductor::ports::store::{Applied, Completion, Incarnation, NewEvaluation, RunRow};
 use domain::effect::run_of;
-use domain::event::{Answer, Event, RunOutcome, Spent};
+use domain::event::{Answer, Event, FailureClass, RunOutcome, Spent};
 use domain::ids::{FenceToken, JobId, TaskId};
 use domain::time::Timestamp;
 use rusqlite::{Connection, params};
@@ -11,7 +11,7 @@ use crate::failure::Result;
 use crate::row::{all, execute, from_json, get_u64, int, number, time};
 use crate::transact::{self, Origin};
 use crate::writer::Tx;
-use crate::{jobs, records, tasks, wakes};
+use crate::{jobs, records, slots, tasks, wakes};
 
 /// A completion that outlives its caller's borrows.
 pub(crate) struct Ending {
@@ -51,6 +51,9 @@ pub(crate) fn complete(tx: &Tx<'_>, ending: &Ending, now: Timestamp) -> Result<A
         if matches!(answer, Answer::Wait { .. }) {
             *woken = wakes::counted(tx.sql, &tasks::task(tx.sql, job.task)?)? > ending.wakes;
         }
+    }
+    if let Event::RunEnded { outcome, .. } = &event {
+        slots::heard(tx.sql, job.id, outcome, now)?;
     }
     transact::apply(tx, job.task, &event, Origin { job: Some(job.id), delivery: None }, now)
 }
@@ -125,7 +128,11 @@ pub(crate) fn close_cancelled(
     }
     jobs::close(tx.sql, id, now)?;
     if spent.is_some() {
-        let outcome = RunOutcome::Undelivered { cause: "cancelled".to_owned(), retry_after: None };
+        let outcome = RunOutcome::Undelivered {
+            cause: "cancelled".to_owned(),
+            retry_after: None,
+            class: FailureClass::Permanent,
+        };
         let event = Event::RunEnded { epoch: held.job.epoch, run: run_of(id), outcome, spent };
         transact::apply(tx, held.job.task, &event, Origin { job: Some(id), delivery: None }, now)?;
     }

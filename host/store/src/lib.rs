@@ -35,6 +35,7 @@ mod readers;
 mod records;
 mod row;
 mod schema;
+mod slots;
 mod sqlite;
 mod tasks;
 mod transact;

@@ -3,6 +3,7 @@
 use std::sync::LazyLock;
 
 use conductor::ports::store::{ClaimLimits, JobRow, Predecessor, Unmet, WaitReason};
+use conductor::slots::Slots;
 use domain::effect::JobClass;
 use domain::ids::{JobId, TaskId};
 use domain::time::Timestamp;
@@ -12,13 +13,14 @@ use crate::claim::{CRAMPED, CROWDED, DRIVEN, LEASED, OUT_OF_TURN};
 use crate::failure::{Failure, Result};
 use crate::ownership::{BEHIND, DEPENDENT, EARLIEST, FROZEN, PREREQUISITE};
 use crate::row::{all, get_name, get_time, get_u64, number, time};
+use crate::slots;
 
 /// The same conditions as the claim's, so that what people read is what holds the job. Closed jobs become many: the live ones
 /// are found by index.
 static JOBS: LazyLock<String> = LazyLock::new(|| {
     let leased = &*LEASED;
     format!(
-        "WITH listed AS (SELECT j.*, CASE WHEN j.state <> 'queued' THEN NULL WHEN {FROZEN} THEN 'freeze'
+        "WITH listed AS (SELECT j.*, t.project AS project, CASE WHEN j.state <> 'queued' THEN NULL WHEN {FROZEN} THEN 'freeze'
             WHEN {DEPENDENT} THEN 'dependency' WHEN {BEHIND} THEN 'active-task' WHEN {leased} THEN 'lease'
             WHEN {CRAMPED} THEN 'space' WHEN {CROWDED} THEN 'slot' WHEN j.available_at > :now THEN 'time' END AS reason
         FROM job j JOIN task t ON t.id = j.task
@@ -37,8 +39,10 @@ pub(crate) fn jobs(sql: &Connection, limits: &ClaimLimits, now: Timestamp, limit
     let conditions = named_params! {
         ":now": time(now), ":may_launch": limits.may_launch, ":runs": limits.runs, ":limit": limit,
     };
+    let mut slots = None;
     all(sql, &JOBS, conditions, |row| {
         let claimed_at: Option<i64> = row.get("claimed_at")?;
+        let (reason, note) = waits_for(sql, row, limits, &mut slots, now)?;
         Ok(JobRow {
             id: JobId(get_u64(row, "id")?),
             task: TaskId(get_u64(row, "task")?),
@@ -48,9 +52,32 @@ pub(crate) fn jobs(sql: &Connection, limits: &ClaimLimits, now: Timestamp, limit
             attempts: row.get("attempts")?,
             available_at: get_time(row, "available_at")?,
             claimed_at: claimed_at.map(|at| Timestamp(at.unsigned_abs())),
-            reason: reason(row)?,
+            reason,
+            note,
         })
     })
+}
+
+/// The first reason that counts: `freeze > dependency > active-task > lease > space > program > slot > breaker > time`.
+fn waits_for<'a>(
+    sql: &Connection,
+    row: &Row<'_>,
+    limits: &'a ClaimLimits,
+    slots: &mut Option<Slots<'a>>,
+    now: Timestamp,
+) -> Result<(Option<WaitReason>, Option<String>)> {
+    let own = reason(row)?;
+    let is_queued = row.get_ref("state")?.as_str() == Ok("queued");
+    if !is_queued || !matches!(own, None | Some(WaitReason::Slot | WaitReason::Time)) {
+        return Ok((own, None));
+    }
+    let refusal = slots::refusal(sql, row, limits, slots, now)?;
+    match refusal.filter(|refusal| own != Some(WaitReason::Slot) || refusal.reason() == WaitReason::Program) {
+        Some(refusal) => Ok((Some(refusal.reason()), Some(refusal.why().to_owned()))),
+        // What was given back says why itself.
+        None if own == Some(WaitReason::Time) => Ok((own, row.get("why")?)),
+        None => Ok((own, None)),
+    }
 }
 
 fn class(word: &str) -> Result<JobClass> {

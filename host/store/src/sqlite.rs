@@ -7,6 +7,7 @@ use conductor::ports::store::{
     EventRow, Expansion, FreezeRow, Incarnation, JobRow, LeaseRow, NewEvaluation, NewItem, NewTask, Prerequisite,
     Project, RunRow, Store, StoreError,
 };
+use conductor::slots::DriverRow;
 use domain::document::{Document, NewDocument};
 use domain::effect::Claim;
 use domain::event::{Event, Spent};
@@ -27,7 +28,7 @@ use crate::open::Core;
 use crate::readers::Readers;
 use crate::transact::{self, Origin};
 use crate::writer::{News, Tx, Writer};
-use crate::{board, claim, complete, delivery, leases, ownership, queue, records, tasks, wakes};
+use crate::{board, claim, complete, delivery, leases, ownership, queue, records, slots, tasks, wakes};
 
 type Result<T> = std::result::Result<T, StoreError>;
 
@@ -188,6 +189,10 @@ impl Store for SqliteStore {
 
     fn next_available(&self, now: Timestamp) -> Result<Option<Timestamp>> {
         self.read(|sql| queue::next_available(sql, now))
+    }
+
+    fn drivers(&self) -> Result<Vec<DriverRow>> {
+        self.read(slots::drivers)
     }
 
     fn jobs(&self, limits: &ClaimLimits, now: Timestamp, limit: u32) -> Result<Vec<JobRow>> {

@@ -81,7 +81,7 @@ fn child_writes_until_it_is_killed() {
 }
 
 fn tell_aftermath(store: &SqliteStore) {
-    let limits = ClaimLimits { runs: 0, may_launch: false };
+    let limits = ClaimLimits { may_launch: false, ..ClaimLimits::of(0) };
     loop {
         let Some(claim) = store.claim(&me(), &limits, NOW).unwrap() else { continue };
         let event = match claim.job.effect.class() {
@@ -129,7 +129,7 @@ fn what_was_acknowledged_survives_a_kill() {
 }
 
 fn is_all_there(store: &SqliteStore, heard: &[String]) {
-    let limits = ClaimLimits { runs: 0, may_launch: false };
+    let limits = ClaimLimits { may_launch: false, ..ClaimLimits::of(0) };
     let jobs = store.jobs(&limits, NOW, u32::MAX).unwrap();
     let state = |id: u64| jobs.iter().find(|job| job.id.0 == id).map(|job| job.state.clone());
     for acknowledgement in heard {

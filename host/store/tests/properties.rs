@@ -7,7 +7,7 @@ use std::path::Path;
 use conductor::ports::store::{ClaimLimits, Completion, Incarnation, NewTask, Store};
 use domain::document::Role;
 use domain::effect::{Claim, Effect, run_of};
-use domain::event::{Answer, Event, Intent, Observation, RunOutcome, Spent, StepFacts};
+use domain::event::{Answer, Event, FailureClass, Intent, Observation, RunOutcome, Spent, StepFacts};
 use domain::ids::{Actor, BranchName, CommitId, Digest, TaskId, WorkItemId};
 use domain::task::{Task, Track};
 use domain::time::{Milliseconds, Timestamp};
@@ -163,7 +163,7 @@ impl World<'_> {
     }
 
     fn work(&mut self, outcome: &Outcome, now: Timestamp) {
-        let limits = ClaimLimits { runs: 2, may_launch: true };
+        let limits = ClaimLimits::of(2);
         let Some(claim) = self.store().claim(&self.me(), &limits, now).unwrap() else { return };
         let epoch = claim.job.epoch;
         if matches!(claim.job.effect, Effect::Launch { .. }) && claim.task.branch.is_none() {
@@ -275,7 +275,11 @@ fn run_outcome(role: Role, outcome: &Outcome) -> RunOutcome {
             title: "another's file".to_owned(),
         },
         Outcome::Hold => RunOutcome::OverBudget { cause: "dear".to_owned() },
-        _ => RunOutcome::Undelivered { cause: "it fell".to_owned(), retry_after: Some(Milliseconds(500)) },
+        _ => RunOutcome::Undelivered {
+            cause: "it fell".to_owned(),
+            retry_after: Some(Milliseconds(500)),
+            class: FailureClass::Permanent,
+        },
     }
 }
 

@@ -17,7 +17,7 @@ use store::conformance::small_project;
 use store::{SqliteStore, StoreConfig};
 
 const NOW: Timestamp = Timestamp(1_000_000);
-const RUNS: ClaimLimits = ClaimLimits { runs: 9, may_launch: true };
+const RUNS: ClaimLimits = ClaimLimits::of(9);
 
 fn open(dir: &Path) -> Result<SqliteStore, StoreError> {
     SqliteStore::open(StoreConfig::new(dir, "here"))

@@ -35,7 +35,7 @@ use crate::world::{Outlet, Shared, WorldClock, look};
 pub const DATABASE: &str = "gatewright.db";
 
 /// Runs at one time.
-pub const LIMITS: ClaimLimits = ClaimLimits { runs: 2, may_launch: true };
+pub const LIMITS: ClaimLimits = ClaimLimits::of(2);
 
 /// A living host, or one that was.
 pub struct Host {
@@ -180,7 +180,7 @@ fn command(name: &str) -> CommandSpec {
     }
 }
 
-fn agent() -> AgentSpec {
+fn agent(driver: &str) -> AgentSpec {
     AgentSpec {
         argv: vec!["agent".to_owned()],
         prompt: "Do it.".to_owned(),
@@ -191,6 +191,8 @@ fn agent() -> AgentSpec {
         readable: Vec::new(),
         writable: Vec::new(),
         network: Network::default(),
+        driver: DriverName::new(driver).expect("a name"),
+        transient: TransientSigns::default(),
     }
 }
 
@@ -200,7 +202,7 @@ fn plugin(name: &str) -> PluginId {
 
 fn settings(weather: Weather, tests_by_command: bool) -> ProjectSettings {
     let mut workers: BTreeMap<Role, Worker> =
-        Role::ALL.into_iter().map(|role| (role, Worker::Agent(agent()))).collect();
+        Role::ALL.into_iter().map(|role| (role, Worker::Agent(agent(driver_of(role))))).collect();
     if tests_by_command {
         workers.insert(Role::Tester, Worker::Command(command(SUITE)));
     }
@@ -224,6 +226,8 @@ fn settings(weather: Weather, tests_by_command: bool) -> ProjectSettings {
         status_mapper: (plugin("default-statuses"), Value::Null),
         deciders: deciders.into_iter().map(|intent| (intent, vec![people::DECIDER.to_owned()])).collect(),
         observe: false,
+        repository: "/src/shop".to_owned(),
+        runs: None,
     }
 }
 

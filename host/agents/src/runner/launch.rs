@@ -60,9 +60,33 @@ impl Runner {
         self.plan(job, spec).map(drop)
     }
 
+    /// Whether the program of such a launch could be executed, whatever its job and its clone will be: looked up on the same `PATH`,
+    /// with the same view, as a launch does it.
+    pub fn ready(&self, spec: &LaunchSpec) -> Result<(), LaunchError> {
+        let command = command_of(spec)?;
+        // What lies in the clone is not there yet.
+        if command.contains('/') && !command.starts_with('/') {
+            return Ok(());
+        }
+        let bubblewrap = self.bubblewrap_for(spec)?;
+        let view = match bubblewrap {
+            Some(_) => Some(View::of(&self.config, spec, None)?),
+            None => None,
+        };
+        let outside = &self.config.path;
+        let inside = view.as_ref().map_or_else(|| outside.clone(), |view| view.path(outside));
+        preflight::check(command, &spec.cwd, &inside, outside, view.as_ref()).map(drop)
+    }
+
+    fn bubblewrap_for(&self, spec: &LaunchSpec) -> Result<Option<&sandbox::Bubblewrap>, LaunchError> {
+        match spec.confinement {
+            Confinement::Sandboxed => Ok(self.sandbox()?),
+            Confinement::Trusted => Ok(None),
+        }
+    }
+
     fn plan(&self, job: u64, spec: &LaunchSpec) -> Result<Plan, LaunchError> {
-        let command = spec.argv.first().filter(|command| !command.is_empty());
-        let command = command.ok_or_else(|| invalid("the command is empty"))?;
+        let command = command_of(spec)?;
         if spec.argv.iter().any(|word| word.contains('\0')) {
             return Err(invalid("the command holds a NUL"));
         }
@@ -70,10 +94,7 @@ impl Runner {
             return Err(invalid("a run needs some time and some room for its log"));
         }
         absolute_folder(&spec.cwd)?;
-        let bubblewrap = match spec.confinement {
-            Confinement::Sandboxed => self.sandbox()?,
-            Confinement::Trusted => None,
-        };
+        let bubblewrap = self.bubblewrap_for(spec)?;
         environment::check(&spec.env, bubblewrap.is_some()).map_err(|error| invalid(error.to_string()))?;
         let brief_folder = self.brief_folder(job);
         let view = match bubblewrap {
@@ -171,6 +192,10 @@ impl Runner {
         }
         Err(LaunchError::Shim(format!("{} is being written", shim.display())))
     }
+}
+
+fn command_of(spec: &LaunchSpec) -> Result<&String, LaunchError> {
+    spec.argv.first().filter(|command| !command.is_empty()).ok_or_else(|| invalid("the command is empty"))
 }
 
 /// The shim's word: it closes its end once the command has begun, or cannot begin.

@@ -38,6 +38,19 @@ pub struct Launch {
     pub sandboxed: bool,
 }
 
+/// What a launch would execute: what of it matters before there is a clone to work in.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Program {
+    /// Program and arguments as the file has them, nothing filled in.
+    pub argv: Vec<String>,
+    /// Paths that it may read beside the system.
+    pub readable: Vec<PathBuf>,
+    /// Paths that it may write beside the clone.
+    pub writable: Vec<PathBuf>,
+    /// False: an operator's hook that asked for the whole machine.
+    pub sandboxed: bool,
+}
+
 /// How a process ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ending {
@@ -98,11 +111,13 @@ pub struct Usage {
 /// Why a launch failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LaunchError {
-    /// The program is not to be found.
-    #[error("the program `{program}` was not found on this machine's PATH")]
+    /// The program is not there, is none, or is not there inside the sandbox.
+    #[error("the program `{program}` cannot be executed: {why}")]
     ProgramMissing {
-        /// Its name.
+        /// As the file names it.
         program: String,
+        /// What is wrong with it.
+        why: String,
     },
     /// The template is wrong.
     #[error("{0}")]
@@ -114,6 +129,8 @@ pub enum LaunchError {
 
 /// Processes.
 pub trait Runs: Send + Sync {
+    /// Is there what a launch would execute, and may it be executed? Looked up as the launch does it; nothing is made.
+    fn ready(&self, program: &Program) -> Result<(), LaunchError>;
     /// How a run stands.
     fn inspect(&self, run: RunId) -> Result<RunState, LaunchError>;
     /// Launches it, or adopts the one that is there. The state afterwards.

@@ -1,11 +1,14 @@
 //! The store's port. Every method that writes is one transaction, durable when it returns.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use domain::document::{Document, NewDocument};
 use domain::effect::Claim;
 use domain::event::{Event, Spent};
 use domain::ids::{
-    Actor, BranchName, CommitId, DeliveryId, Digest, DocumentId, EvaluationId, FenceToken, JobId, LeaseName,
-    ProjectName, RunId, TaskId, Version, WorkItemId,
+    Actor, BranchName, CommitId, DeliveryId, Digest, DocumentId, DriverName, EvaluationId, FenceToken, JobId,
+    LeaseName, ProjectName, RunId, TaskId, Version, WorkItemId,
 };
 use domain::pipeline::Pipeline;
 use domain::plugin::Check;
@@ -14,6 +17,8 @@ use domain::time::Timestamp;
 use domain::verdict::WakeKind;
 use engine::Rejected;
 use serde::{Deserialize, Serialize};
+
+use crate::slots::{DriverRow, Places};
 
 mod rows;
 mod wait;
@@ -121,6 +126,36 @@ pub struct ClaimLimits {
     pub runs: u32,
     /// Below the floor of free space nothing launches.
     pub may_launch: bool,
+    /// Runs at one time of one project, one repository, one driver.
+    pub each: Each,
+    /// Runs at one time of these drivers, where the file says so.
+    pub drivers: BTreeMap<DriverName, u32>,
+    /// Who works where, and whether he could begin. None: nothing is known, and only what stands above holds.
+    pub places: Option<Arc<Places>>,
+}
+
+/// Runs at one time of each of a kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Each {
+    /// Of one project.
+    pub project: u32,
+    /// Of one repository: two projects may bind one.
+    pub repository: u32,
+    /// Of one agent driver: of one service and account.
+    pub driver: u32,
+}
+
+impl ClaimLimits {
+    /// So many runs in all, and nothing else is held back.
+    pub const fn of(runs: u32) -> Self {
+        let each = Each { project: u32::MAX, repository: u32::MAX, driver: u32::MAX };
+        Self { runs, may_launch: true, each, drivers: BTreeMap::new(), places: None }
+    }
+
+    /// Runs at one time of a driver.
+    pub fn of_driver(&self, driver: &DriverName) -> u32 {
+        self.drivers.get(driver).copied().unwrap_or(self.each.driver)
+    }
 }
 
 /// A delivery that waits to be expanded.
@@ -225,6 +260,8 @@ pub trait Store: Send + Sync {
     fn claimed_jobs(&self, task: TaskId) -> Result<Vec<JobId>, StoreError>;
     /// When the next job becomes available that is not yet; none: time alone brings no job.
     fn next_available(&self, now: Timestamp) -> Result<Option<Timestamp>, StoreError>;
+    /// Drivers whose breaker heard something, or that have runs now.
+    fn drivers(&self) -> Result<Vec<DriverRow>, StoreError>;
     /// Jobs for people: the live ones, and the newest of the others.
     fn jobs(&self, limits: &ClaimLimits, now: Timestamp, limit: u32) -> Result<Vec<JobRow>, StoreError>;
 

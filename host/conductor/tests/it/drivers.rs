@@ -14,7 +14,7 @@ use conductor::ports::plugins::{
     Asking, EstimateCall, Evaluation, GateCall, GuardCall, InboundCall, NotifyCall, OutboundCall, Plugins,
     ValidateCall, World,
 };
-use conductor::ports::runs::{Ending, ExitRecord, Launch, LaunchError, RunState, Runs, Usage};
+use conductor::ports::runs::{Ending, ExitRecord, Launch, LaunchError, Program, RunState, Runs, Usage};
 use conductor::project::UsageReader;
 use domain::ids::{BranchName, CommitId, PluginId, ProjectName, RunId, TaskId};
 use domain::plugin::{
@@ -117,13 +117,30 @@ impl Plugins for Scripted {
 #[derive(Default)]
 pub(crate) struct Records {
     pub(crate) runs: Mutex<BTreeMap<RunId, RunState>>,
+    /// What each run printed.
+    pub(crate) logs: Mutex<BTreeMap<RunId, String>>,
+    /// Why a program cannot be executed, by its name.
+    pub(crate) missing: Mutex<BTreeMap<String, LaunchError>>,
+    /// Programs that go between the look and the launch.
+    pub(crate) vanishing: Mutex<Vec<String>>,
+}
+
+/// What a look at a program that is not there says.
+pub(crate) fn missing(program: &str) -> LaunchError {
+    LaunchError::ProgramMissing { program: program.to_owned(), why: "there is no such file".to_owned() }
 }
 
 impl Runs for Records {
+    fn ready(&self, program: &Program) -> Result<(), LaunchError> {
+        self.missing.lock().unwrap().get(&program.argv[0]).map_or(Ok(()), |why| Err(why.clone()))
+    }
     fn inspect(&self, run: RunId) -> Result<RunState, LaunchError> {
         Ok(self.runs.lock().unwrap().get(&run).cloned().unwrap_or(RunState::Absent))
     }
     fn launch(&self, launch: &Launch) -> Result<RunState, LaunchError> {
+        if self.vanishing.lock().unwrap().contains(&launch.argv[0]) {
+            return Err(missing(&launch.argv[0]));
+        }
         let mut runs = self.runs.lock().unwrap();
         Ok(runs.entry(launch.run).or_insert(RunState::Live { pid: 7 }).clone())
     }
@@ -135,8 +152,10 @@ impl Runs for Records {
         Ok(())
     }
     fn watch(&self, _: RunId) {}
-    fn log_tail(&self, _: RunId, _: u64) -> Vec<u8> {
-        Vec::new()
+    fn log_tail(&self, run: RunId, bytes: u64) -> Vec<u8> {
+        let logs = self.logs.lock().unwrap();
+        let log = logs.get(&run).map(String::as_bytes).unwrap_or_default();
+        log[log.len().saturating_sub(bytes as usize)..].to_vec()
     }
     fn usage(&self, _: RunId, _: &UsageReader) -> Option<Usage> {
         None

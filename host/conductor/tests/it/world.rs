@@ -7,13 +7,15 @@ use std::sync::{Arc, Mutex};
 use conductor::board::Board;
 use conductor::ports::probe::NoProbe;
 use conductor::ports::runs::Ending;
-use conductor::ports::store::{ClaimLimits, EntryRow, Incarnation, NewItem, Project, Store};
-use conductor::project::{AgentSpec, GuardBinding, ProjectSettings, UsageReader, Worker};
+use conductor::ports::store::{ClaimLimits, EntryRow, Incarnation, JobRow, NewItem, Project, Store};
+use conductor::project::{AgentSpec, GuardBinding, ProjectSettings, TransientSigns, UsageReader, Worker};
 use conductor::{Conductor, Outside, Work};
 use domain::document::Role;
 use domain::entry::Entry;
-use domain::event::Intent;
-use domain::ids::{Actor, BranchName, PluginId, ProjectName, RunId, StageName, StepName, WorkItemId};
+use domain::event::{Event, Intent};
+use domain::ids::{
+    Actor, BranchName, DriverName, PluginId, ProjectName, RunId, StageName, StepName, TaskId, WorkItemId,
+};
 use domain::network::Network;
 use domain::pipeline::{Consent, Edge, EdgeStep, OnPatience, Pipeline, PipelineDraft, Stage, StageKind, StepKind};
 use domain::task::{Activity, Task, Terminality};
@@ -22,8 +24,6 @@ use serde_json::json;
 use store::{SqliteStore, StoreConfig};
 
 use crate::drivers::{OneCommit, Records, Scripted, StandingClock};
-
-const LIMITS: ClaimLimits = ClaimLimits { runs: 4, may_launch: true };
 
 pub(crate) struct World {
     pub(crate) store: Arc<dyn Store>,
@@ -34,6 +34,8 @@ pub(crate) struct World {
     forge: Arc<OneCommit>,
     ended: Arc<Mutex<Vec<RunId>>>,
     settings: ProjectSettings,
+    /// What the operator's file bounds.
+    pub(crate) limits: ClaimLimits,
     lives: u32,
     _dir: tempfile::TempDir,
 }
@@ -100,6 +102,8 @@ fn settings() -> ProjectSettings {
         readable: Vec::new(),
         writable: Vec::new(),
         network: Network::default(),
+        driver: DriverName::new("agent").unwrap(),
+        transient: TransientSigns::default(),
     };
     ProjectSettings {
         name: project(),
@@ -111,6 +115,8 @@ fn settings() -> ProjectSettings {
         status_mapper: (plugin("mapper"), json!({})),
         deciders: BTreeMap::new(),
         observe: false,
+        repository: "/src/shop".to_owned(),
+        runs: None,
     }
 }
 
@@ -136,7 +142,19 @@ impl World {
         let outside = outside(&store, &plugins, &runs, &clock, &ended);
         let conductor = Conductor::new(outside, incarnation(1));
         conductor.put_project(settings.clone(), forge.clone());
-        Self { store, plugins, runs, conductor, clock, forge, ended, settings, lives: 1, _dir: dir }
+        Self {
+            store,
+            plugins,
+            runs,
+            conductor,
+            clock,
+            forge,
+            ended,
+            settings,
+            limits: ClaimLimits::of(4),
+            lives: 1,
+            _dir: dir,
+        }
     }
 
     /// The host dies and begins anew: what it had claimed is queued again.
@@ -159,7 +177,7 @@ impl World {
     }
 
     fn look(&self) -> Vec<Work> {
-        self.conductor.tick(&LIMITS, 8).unwrap().work
+        self.conductor.tick(&self.limits, 8).unwrap().work
     }
 
     /// Does what there is to do now, in order.
@@ -228,6 +246,53 @@ impl World {
     pub(crate) fn started(&self) {
         self.card("To Analyse");
         self.go();
+    }
+
+    /// So many cards that were started, with as many runs under way as may be.
+    pub(crate) fn started_many(&self, cards: u32) {
+        for _ in 0..cards {
+            self.card("To Analyse");
+        }
+        self.go();
+    }
+
+    /// The run ends so, having printed this.
+    pub(crate) fn end_run(&self, run: RunId, ending: Ending, log: &str) {
+        self.runs.logs.lock().unwrap().insert(run, log.to_owned());
+        self.runs.end(run, ending);
+        self.ended.lock().unwrap().push(run);
+        self.go();
+    }
+
+    /// Somebody stops a task.
+    pub(crate) fn stop(&self, task: TaskId) {
+        let stop = Event::Intent { intent: Intent::Stop, actor: person("ada"), note: String::new() };
+        let before = self.runs.live();
+        self.store.apply(task, &stop, self.now()).unwrap();
+        self.go();
+        let live = self.runs.live();
+        self.ended.lock().unwrap().extend(before.into_iter().filter(|run| !live.contains(run)));
+        self.go();
+    }
+
+    /// The end of a run, as a host took it up that did not come to it yet.
+    pub(crate) fn finish_later(&self, run: RunId) -> Work {
+        self.ended.lock().unwrap().push(run);
+        let finishes = |work: &Work| matches!(work, Work::Finish(claim) if claim.job.id.0 == run.0);
+        self.look().into_iter().find(finishes).unwrap()
+    }
+
+    /// What a host that drains does about the end of a run.
+    pub(crate) fn drain(&self, run: RunId) -> Vec<Work> {
+        self.ended.lock().unwrap().push(run);
+        self.conductor.tick(&self.limits, 0).unwrap().work
+    }
+
+    /// The launches that wait, with their reasons.
+    pub(crate) fn waiting(&self) -> Vec<JobRow> {
+        let limits = self.conductor.limits(&self.limits);
+        let jobs = self.store.jobs(&limits, self.now(), 100).unwrap();
+        jobs.into_iter().filter(|job| job.state == "queued" && job.effect == "launch-agent").collect()
     }
 
     /// All runs end well.

@@ -1,6 +1,6 @@
 //! `[roles.NAME]` and `[commands.NAME]`.
 
-use conductor::project::{HookName, UsageReader, Worker};
+use conductor::project::{HookName, TransientSigns, UsageReader, Worker};
 use domain::document::Role;
 use domain::network::Network;
 use domain::time::Milliseconds;
@@ -43,6 +43,46 @@ fn everything_that_a_role_may_say_is_taken_over() {
     assert_eq!(cost_usd.as_deref(), Some("/total_cost_usd"));
     assert_eq!((input_tokens.as_deref(), output_tokens.as_deref()), (Some("/usage/a~1b"), None));
     assert_eq!(settings.hooks[&HookName::Test].argv, ["make", "test"]);
+}
+
+#[test]
+fn an_agent_counts_among_its_driver_and_names_signs_of_its_own() {
+    let world = World::new();
+    let more = "driver = \"second-account\"\ntransient = { exit-codes = [7, 9], words = [\"quota exceeded\"] }\n\n[roles.reviewer]";
+    let text = PROJECT.replace("[roles.reviewer]", more) + "\n[limits]\nruns = 1\n";
+    world.write("projects/app.toml", text);
+    let settings = &world.load().unwrap().projects[0].settings;
+    let Worker::Agent(developer) = &settings.workers[&Role::Developer] else { panic!() };
+    let Worker::Agent(reviewer) = &settings.workers[&Role::Reviewer] else { panic!() };
+    assert_eq!((developer.driver.as_str(), reviewer.driver.as_str()), ("second-account", "agent"));
+    assert_eq!(developer.transient.exit_codes, [7, 9]);
+    assert_eq!(developer.transient.words, ["quota exceeded"]);
+    assert_eq!(reviewer.transient, TransientSigns::default());
+    assert_eq!(settings.runs, Some(1));
+    assert_eq!(settings.repository, world.repository().canonicalize().unwrap().to_string_lossy());
+}
+
+#[test]
+fn what_is_wrong_about_drivers_and_signs_is_told() {
+    let role = "timeout = \"60m\"";
+    let said = edits(
+        PROJECT,
+        "projects/app.toml",
+        &[
+            ("a driver that is none", role, "driver = \"my account\""),
+            (
+                "a driver of a plain command",
+                "run = [\"make\", \"test\"]\n\n[commands",
+                "run = [\"make\", \"test\"]\ndriver = \"make\"\n\n[commands",
+            ),
+            ("a sign that is too short", role, "transient = { words = [\"err\"] }"),
+            ("a code that is none", role, "transient = { exit-codes = [0] }"),
+            ("a key with a slip", role, "transient = { exit-code = [7] }"),
+            ("a limit that is never reached", "", "\n[limits]\nruns = 3\n"),
+            ("a key of the host's", "", "\n[limits]\nruns-per-driver = 1\n"),
+        ],
+    );
+    insta::assert_snapshot!(said);
 }
 
 #[test]

@@ -1,9 +1,9 @@
 //! What sends a task back, what only makes it wait, and what that costs (catalogue B3, G1, B12 of the outside's rules).
 
 use domain::effect::Notice;
-use domain::event::{Answer, Event, Intent, RunOutcome};
+use domain::event::{Answer, Event, FailureClass, Intent, RunOutcome};
 use domain::ids::Digest;
-use domain::pipeline::{DEVELOPER_RETRIES, INFRA_RETRIES, RUN_RETRIES};
+use domain::pipeline::{DEVELOPER_RETRIES, INFRA_RETRIES, RUN_RETRIES, TRANSIENT_RETRIES};
 use domain::task::HoldKind;
 use domain::time::Milliseconds;
 use domain::verdict::{InfraCause, WakeKind, WakeSet};
@@ -136,7 +136,63 @@ fn no_run_no_verdict_a_run_that_did_not_deliver_is_launched_again_and_then_holds
     let mut world = World::new(quick());
     for attempt in 1..=RUN_RETRIES + 1 {
         assert_eq!(world.task.position.activity, domain::task::Activity::Running { attempt });
-        let ended = world.run_ended(RunOutcome::Undelivered { cause: "no document".to_owned(), retry_after: None });
+        let ended = world.run_ended(RunOutcome::Undelivered {
+            cause: "no document".to_owned(),
+            retry_after: None,
+            class: FailureClass::Permanent,
+        });
+        world.tell(&ended).unwrap();
+    }
+    assert_eq!(world.hold_kind(), Some(HoldKind::Undelivered));
+    assert_eq!((world.task.retries, world.notices(Notice::AgentFailed)), (0, 1));
+}
+
+fn refused(retry_after: Option<Milliseconds>) -> RunOutcome {
+    RunOutcome::Undelivered { cause: "429".to_owned(), retry_after, class: FailureClass::Transient }
+}
+
+fn crashed() -> RunOutcome {
+    RunOutcome::Undelivered { cause: "exit 1".to_owned(), retry_after: None, class: FailureClass::Permanent }
+}
+
+#[test]
+fn c3_1_a_transient_failure_waits_as_told_and_costs_no_attempt() {
+    let mut world = World::new(quick());
+    let told = world.now;
+    let ended = world.run_ended(refused(Some(Milliseconds::from_seconds(30))));
+    world.tell(&ended).unwrap();
+    assert_eq!(world.task.position.activity, domain::task::Activity::Running { attempt: 1 });
+    assert_eq!((world.task.retries, world.task.run_retries, world.task.transient_retries), (0, 0, 1));
+    let (_, launch) = world.jobs.first().unwrap();
+    assert_eq!(launch.effect.name(), "launch-agent");
+    assert!(launch.available_at.since(told) >= Milliseconds::from_seconds(30));
+}
+
+#[test]
+fn c3_2_transient_failures_have_a_budget_of_their_own_and_then_hold_with_one_alert() {
+    let mut world = World::new(quick());
+    for spent in 1..=TRANSIENT_RETRIES {
+        let ended = world.run_ended(refused(None));
+        world.tell(&ended).unwrap();
+        assert_eq!((world.task.transient_retries, world.task.run_retries), (spent, 0));
+    }
+    let ended = world.run_ended(refused(None));
+    world.tell(&ended).unwrap();
+    assert_eq!(world.hold_kind(), Some(HoldKind::InfraExhausted));
+    assert_eq!((world.notices(Notice::InfraExhausted), world.notices(Notice::AgentFailed)), (1, 0));
+    assert_eq!((world.task.retries, world.task.run_retries), (0, 0));
+    world.intent(Intent::Resume, "").unwrap();
+    assert_eq!((world.stands().as_str(), world.task.transient_retries), ("development running", 0));
+}
+
+#[test]
+fn c3_3_a_plain_failure_at_the_last_attempt_holds_with_one_alert_whatever_was_transient_before() {
+    let mut world = World::new(quick());
+    for attempt in 1..=RUN_RETRIES + 1 {
+        let ended = world.run_ended(refused(None));
+        world.tell(&ended).unwrap();
+        assert_eq!(world.task.position.activity, domain::task::Activity::Running { attempt });
+        let ended = world.run_ended(crashed());
         world.tell(&ended).unwrap();
     }
     assert_eq!(world.hold_kind(), Some(HoldKind::Undelivered));

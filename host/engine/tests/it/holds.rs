@@ -2,7 +2,7 @@
 
 use domain::effect::{Effect, Notice};
 use domain::entry::Entry;
-use domain::event::{Answer, Event, Intent, RunOutcome};
+use domain::event::{Answer, Event, FailureClass, Intent, RunOutcome};
 use domain::ids::{Actor, Digest};
 use domain::task::HoldKind;
 use domain::verdict::{GateHold, InfraCause};
@@ -185,7 +185,11 @@ fn rule_b1_a_refused_intent_is_an_entry_and_nothing_more() {
 fn a_pause_takes_hold_before_a_run_is_launched_again() {
     let mut world = World::new(quick());
     world.intent(Intent::Pause, "").unwrap();
-    let ended = world.run_ended(RunOutcome::Undelivered { cause: "crashed".to_owned(), retry_after: None });
+    let ended = world.run_ended(RunOutcome::Undelivered {
+        cause: "crashed".to_owned(),
+        retry_after: None,
+        class: FailureClass::Permanent,
+    });
     world.tell(&ended).unwrap();
     assert_eq!(world.hold_kind(), Some(HoldKind::Paused));
 }

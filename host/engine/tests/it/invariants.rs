@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use domain::effect::{Change, Effect, JobClass, Wanted};
 use domain::entry::Entry;
-use domain::event::{Answer, Event, Intent, RunOutcome};
+use domain::event::{Answer, Event, FailureClass, Intent, RunOutcome};
 use domain::ids::{Epoch, StageName, StepName};
 use domain::pipeline::{Action, DEVELOPER_RETRIES, Pipeline, StepKind};
 use domain::task::{Activity, Task, Terminality};
@@ -35,6 +35,7 @@ pub(crate) const ALL: [fn(&Transition<'_>); 21] = [
     never_done_while_the_validated_commit_is_not_in_main,
     an_event_of_another_epoch_records_at_most_a_cost,
     infrastructure_never_costs_a_developers_retry,
+    a_transient_failure_costs_no_attempt,
     retries_never_exceed_what_is_granted,
     only_a_person_ends_a_hold,
     who_awaits_a_person_or_has_ended_holds_no_lease,
@@ -180,6 +181,21 @@ pub(crate) fn infrastructure_never_costs_a_developers_retry(it: &Transition<'_>)
     if infrastructure {
         assert_eq!(it.after.retries, it.before.retries);
         assert_eq!(it.after.granted_retries, it.before.granted_retries);
+    }
+}
+
+/// And an attempt that is spent is counted once.
+pub(crate) fn a_transient_failure_costs_no_attempt(it: &Transition<'_>) {
+    let Event::RunEnded { outcome: RunOutcome::Undelivered { class, .. }, epoch, .. } = it.event else { return };
+    if *epoch != it.before.epoch {
+        return;
+    }
+    let spent = |before: u32, after: u32| after - before;
+    let attempts = spent(it.before.run_retries, it.after.run_retries);
+    let transient = spent(it.before.transient_retries, it.after.transient_retries);
+    match class {
+        FailureClass::Transient => assert!(attempts == 0 && transient <= 1),
+        FailureClass::Permanent => assert!(attempts <= 1 && transient == 0),
     }
 }
 

@@ -6,11 +6,11 @@ use std::fmt::Write as _;
 
 use domain::effect::{Effect, Wanted};
 use domain::entry::Entry;
-use domain::event::{Answer, Event, Intent, Observation, RunOutcome, Spent, StepFacts};
+use domain::event::{Answer, Event, FailureClass, Intent, Observation, RunOutcome, Spent, StepFacts};
 use domain::ids::{BranchName, Digest, Epoch, FenceToken, RunId};
 use domain::pipeline::Pipeline;
 use domain::task::{Activity, Hold, HoldKind, Task};
-use domain::time::Timestamp;
+use domain::time::{Milliseconds, Timestamp};
 use domain::verdict::{GateHold, InfraCause, WakeKind, WakeSet};
 use engine::{Rejected, Step};
 use serde::Serialize;
@@ -171,12 +171,15 @@ fn run_ends(epoch: Epoch) -> Vec<(String, Event)> {
     let outcomes = [
         delivered.clone(),
         RunOutcome::Trespassed { head: None, findings, count: 1, title: "another's document".to_owned() },
-        RunOutcome::Undelivered { cause: "no document".to_owned(), retry_after: None },
+        RunOutcome::Undelivered { cause: "no document".to_owned(), retry_after: None, class: FailureClass::Permanent },
         RunOutcome::OverBudget { cause: "all is spent".to_owned() },
     ];
+    let (cause, retry_after) = ("429".to_owned(), Some(Milliseconds(9000)));
+    let transient = RunOutcome::Undelivered { cause, retry_after, class: FailureClass::Transient };
     let ended = |epoch, outcome| Event::RunEnded { epoch, run: RunId(1), outcome, spent };
     let mut events =
         outcomes.map(|outcome| (format!("run-ended {}", tag(&outcome, "outcome")), ended(epoch, outcome))).to_vec();
+    events.push(("run-ended undelivered, transient".to_owned(), ended(epoch, transient)));
     events.push(("run-ended, late".to_owned(), ended(Epoch(epoch.0 - 1), delivered)));
     events
 }

@@ -1,6 +1,6 @@
 //! Random walks: whatever arrives in whatever order, no invariant breaks. One walk for each, named after it.
 
-use domain::event::{Answer, Event, Intent, Observation, RunOutcome, Spent, StepFacts};
+use domain::event::{Answer, Event, FailureClass, Intent, Observation, RunOutcome, Spent, StepFacts};
 use domain::ids::{BranchName, Digest, Epoch, FenceToken, RunId, TaskId, WorkItemId};
 use domain::pipeline::Pipeline;
 use domain::task::{Activity, HoldKind, Track};
@@ -113,7 +113,16 @@ fn outcomes() -> impl Strategy<Value = RunOutcome> {
             count: 1,
             title: "another's document".to_owned()
         }),
-        Just(RunOutcome::Undelivered { cause: "no document".to_owned(), retry_after: Some(Milliseconds(5000)) }),
+        Just(RunOutcome::Undelivered {
+            cause: "no document".to_owned(),
+            retry_after: Some(Milliseconds(5000)),
+            class: FailureClass::Permanent
+        }),
+        Just(RunOutcome::Undelivered {
+            cause: "429".to_owned(),
+            retry_after: Some(Milliseconds(7000)),
+            class: FailureClass::Transient
+        }),
         Just(RunOutcome::OverBudget { cause: "all is spent".to_owned() }),
     ]
 }
@@ -312,6 +321,7 @@ hold_on_random_walks![
     never_done_while_the_validated_commit_is_not_in_main,
     an_event_of_another_epoch_records_at_most_a_cost,
     infrastructure_never_costs_a_developers_retry,
+    a_transient_failure_costs_no_attempt,
     retries_never_exceed_what_is_granted,
     only_a_person_ends_a_hold,
     who_awaits_a_person_or_has_ended_holds_no_lease,

@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 
 use axum::Json;
 use axum::extract::State;
-use conductor::ports::store::{JobRow, Predecessor, Project};
-use domain::ids::ProjectName;
+use conductor::breaker::Breaker;
+use conductor::ports::store::{ClaimLimits, Predecessor, Project};
+use conductor::slots::DriverRow;
+use domain::ids::{DriverName, ProjectName};
 use domain::task::Task;
 
-use crate::api::{ActiveTask, Gate, LeaseView, Listing, Queue, Status};
+use crate::api::{ActiveTask, DriverView, Gate, LeaseView, Listing, LiveQueue, Queue, Status};
 use crate::app::{App, GatewayState};
 use crate::body::Parameters;
 use crate::problem::Problem;
@@ -17,10 +19,40 @@ use crate::routes::{Answer, Limit, MOST_ROWS, listing};
 /// The newest jobs that the old page showed.
 const RECENT: usize = 10;
 
-pub(crate) async fn jobs(State(app): State<App>, Parameters(limit): Parameters<Limit>) -> Answer<Listing<JobRow>> {
+pub(crate) async fn jobs(State(app): State<App>, Parameters(limit): Parameters<Limit>) -> Answer<LiveQueue> {
     let rows = limit.rows()?;
-    let jobs = app.ask(move |state| Ok(state.store.jobs(&state.desk.limits(), state.now(), rows + 1)?));
-    Ok(Json(listing(jobs.await?, rows)))
+    let answer = app.ask(move |state| {
+        let limits = state.desk.limits();
+        let Listing { items, more } = listing(state.store.jobs(&limits, state.now(), rows + 1)?, rows);
+        Ok(LiveQueue { items, more, drivers: drivers(&limits, state.store.drivers()?) })
+    });
+    answer.await.map(Json)
+}
+
+/// Each driver that a project names or that has runs, by name.
+fn drivers(limits: &ClaimLimits, known: Vec<DriverRow>) -> Vec<DriverView> {
+    let mut rows: BTreeMap<DriverName, DriverRow> = known.into_iter().map(|row| (row.driver.clone(), row)).collect();
+    let sitters = limits.places.iter().flat_map(|places| places.values()).flat_map(|place| place.seats.values());
+    for driver in sitters.filter_map(|sitter| sitter.driver.as_ref()) {
+        rows.entry(driver.clone()).or_insert_with(|| DriverRow {
+            driver: driver.clone(),
+            breaker: Breaker::default(),
+            probe_lives: false,
+            runs: 0,
+        });
+    }
+    rows.into_values().map(|row| view(row, limits)).collect()
+}
+
+fn view(row: DriverRow, limits: &ClaimLimits) -> DriverView {
+    let (since, until, failures) = match &row.breaker {
+        Breaker::Closed { failures, .. } => (None, None, *failures),
+        Breaker::Open { since, until, .. } => (Some(*since), Some(*until), 0),
+        Breaker::HalfOpen { since, .. } => (Some(*since), None, 0),
+    };
+    let limit = Some(limits.of_driver(&row.driver)).filter(|limit| *limit < u32::MAX);
+    let state = row.breaker.word().to_owned();
+    DriverView { driver: row.driver, state, since, until, failures, runs: row.runs, limit }
 }
 
 pub(crate) async fn leases(State(app): State<App>) -> Answer<Listing<LeaseView>> {
@@ -39,7 +71,8 @@ pub(crate) async fn queue(State(app): State<App>) -> Answer<Queue> {
         }
         jobs.sort_by_key(|job| std::cmp::Reverse(job.id));
         jobs.truncate(RECENT);
-        Ok(Queue { counts, max_concurrency: limits.runs, gates: gates(state)?, jobs })
+        let drivers = drivers(&limits, state.store.drivers()?);
+        Ok(Queue { counts, max_concurrency: limits.runs, gates: gates(state)?, jobs, drivers })
     });
     answer.await.map(Json)
 }

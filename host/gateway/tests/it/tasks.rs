@@ -233,7 +233,7 @@ async fn a_task_without_a_slot_says_what_it_waits_for() {
         world.task(item, "a");
         world.post(&format!("/api/v1/tasks/{item}/approve"), "").await;
     }
-    let limits = ClaimLimits { runs: 2, may_launch: true };
+    let limits = ClaimLimits::of(2);
     while world.store.claim(&owner, &limits, NOW).unwrap().is_some() {}
     let view: TaskView = world.get("/api/v1/tasks/DEMO-003").await.parse();
     assert_eq!(view.standing.state, State::Queued);

@@ -43,7 +43,7 @@ impl Desk for FakeDesk {
         Health { ok: self.ok, reasons }
     }
     fn limits(&self) -> ClaimLimits {
-        ClaimLimits { runs: 2, may_launch: true }
+        ClaimLimits::of(2)
     }
     fn statuses(&self, _: &ProjectName) -> Vec<String> {
         ["Backlog", "To Analyse", "Approved", "STOP"].map(str::to_owned).into()

@@ -1,11 +1,12 @@
 //! The conductor's port as the host wires it: templates filled in, endings translated, ends told.
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt as _;
 use std::sync::mpsc::channel;
 
 use agents::port::{HostEnvironment, ShimRuns};
 use agents::{SandboxMode, environment};
-use conductor::ports::runs::{Ending, Launch, LaunchError, RunState, Runs, Usage};
+use conductor::ports::runs::{Ending, Launch, LaunchError, Program, RunState, Runs, Usage};
 use conductor::project::UsageReader;
 use domain::ids::RunId;
 use domain::network::Network;
@@ -66,13 +67,43 @@ fn what_cannot_be_launched_says_whose_fault_it_is() {
     let host = HostEnvironment { reserved: vec!["PLANE_TOKEN".into()], values: BTreeMap::new() };
     let runs = ShimRuns::new(world.runner(SandboxMode::None), host, |_| {}).unwrap();
     let missing = runs.launch(&launch(&world, 1, &["no-such-agent"]));
-    assert_eq!(missing, Err(LaunchError::ProgramMissing { program: "no-such-agent".into() }));
+    let Err(LaunchError::ProgramMissing { program, why }) = missing else { panic!("{missing:?}") };
+    assert_eq!(program, "no-such-agent");
+    assert!(why.starts_with("it is not found on the PATH /"), "{why}");
     let unknown = runs.launch(&launch(&world, 1, &["sh", "{breif}"]));
     assert!(matches!(unknown, Err(LaunchError::Template(ref said)) if said.contains("{breif}")), "{unknown:?}");
     let mut leaking = launch(&world, 1, &["true"]);
     leaking.pass_environment = vec!["PLANE_TOKEN".into()];
     assert!(matches!(runs.launch(&leaking), Err(LaunchError::Template(_))));
     assert_eq!(runs.inspect(RunId(1)), Ok(RunState::Absent));
+}
+
+/// Asked before there is a job or a clone, of what a launch would execute.
+#[test]
+fn c4_1_what_a_launch_would_execute_is_looked_at_as_the_launch_does_it() {
+    for mode in [SandboxMode::None, SandboxMode::Bubblewrap] {
+        let world = World::new();
+        let host = HostEnvironment { reserved: Vec::new(), values: BTreeMap::new() };
+        let runs = ShimRuns::new(world.runner(mode), host, |_| {}).unwrap();
+        let agent = world.path("agent.sh");
+        let ready = |argv: &[&str]| {
+            let argv = argv.iter().map(|word| (*word).to_owned()).collect();
+            let program = Program { argv, readable: Vec::new(), writable: Vec::new(), sandboxed: true };
+            runs.ready(&program).map_err(|error| error.to_string())
+        };
+        let whole = agent.to_str().unwrap();
+        let said = |why: &str| Err(format!("the program `{whole}` cannot be executed: {why}"));
+        assert_eq!(ready(&["sh", "-c", "true"]), Ok(()));
+        assert_eq!(ready(&[whole, "{brief}"]), said(&format!("there is no file {whole}")), "{mode:?}");
+        std::fs::write(&agent, "#!/bin/sh\n").unwrap();
+        assert_eq!(ready(&[whole]), said(&format!("{whole} may not be executed: `chmod +x` is missing")));
+        std::fs::set_permissions(&agent, std::fs::Permissions::from_mode(0o755)).unwrap();
+        assert_eq!(ready(&[whole]), Ok(()), "{mode:?}");
+        let mut real = launch(&world, 1, &[whole]);
+        real.pass_environment.clear();
+        assert!(runs.launch(&real).is_ok(), "and the launch finds it too");
+        assert_eq!(ready(&["./in-the-clone"]), Ok(()), "the clone is not there yet");
+    }
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
+use agents::preflight::ProgramProblem;
 use agents::{Confinement, LaunchError, LaunchSpec, Runner, SandboxError, SandboxMode};
 use shim::protocol::Exit;
 
@@ -194,7 +195,8 @@ fn a_toolchain_on_the_path_is_there_and_the_home_around_it_is_not() {
     // Not shown, it is told from a missing one.
     config.detect_toolchains = false;
     let refused = Runner::new(config).unwrap().launch(100, &spec).unwrap_err();
-    assert!(matches!(refused, LaunchError::CommandHidden { .. }), "{refused:?}");
+    let LaunchError::Program { problem, .. } = &refused else { panic!("{refused:?}") };
+    assert!(matches!(problem, ProgramProblem::Hidden { .. }), "{refused:?}");
 }
 
 #[test]

@@ -52,13 +52,13 @@ pub fn slots_and_disk_hold_back_launches_only(site: &dyn Site) {
         }
         found.into_iter().map(|claim| claim.job.effect.name()).collect::<Vec<_>>()
     };
-    assert_eq!(of(&ClaimLimits { runs: 8, may_launch: false }), ["judge"]);
-    assert_eq!(of(&ClaimLimits { runs: 1, may_launch: true }), ["launch-agent"]);
-    assert_eq!(of(&ClaimLimits { runs: 1, may_launch: true }), Vec::<&str>::new());
-    let one = ClaimLimits { runs: 1, may_launch: true };
+    assert_eq!(of(&ClaimLimits { may_launch: false, ..ClaimLimits::of(8) }), ["judge"]);
+    assert_eq!(of(&ClaimLimits::of(1)), ["launch-agent"]);
+    assert_eq!(of(&ClaimLimits::of(1)), Vec::<&str>::new());
+    let one = ClaimLimits::of(1);
     let waiting = scene.store.jobs(&one, scene.now(), 100).expect("read");
     assert_eq!(waiting.iter().filter(|job| job.reason == Some(WaitReason::Slot)).count(), 1);
-    assert_eq!(of(&ClaimLimits { runs: 2, may_launch: true }), ["launch-agent"]);
+    assert_eq!(of(&ClaimLimits::of(2)), ["launch-agent"]);
 }
 
 /// Whoever holds an old token can neither complete nor give back nor announce: the job is another's.
@@ -163,7 +163,7 @@ pub fn a_new_run_waits_for_the_end_of_the_cancelled_one(site: &dyn Site) {
     stepped(&scene.intend(task, Intent::Resume));
     scene.no_drive_job();
     scene.begin_task(2);
-    let one = ClaimLimits { runs: 1, may_launch: true };
+    let one = ClaimLimits::of(1);
     let launched = std::iter::from_fn(|| scene.store.claim(&scene.me, &one, scene.now()).expect("claiming works"))
         .find(|claim| claim.job.effect.class() == JobClass::Drive);
     assert_eq!(launched, None, "the slot is not free");
@@ -235,7 +235,7 @@ pub fn racing_claimers_never_share_a_job(site: &dyn Site) {
     let scene = Scene::begin(site);
     let tasks = (1..=12).map(|number| scene.begin_task(number)).collect::<BTreeSet<_>>();
     let (store, now) = (&*scene.store, scene.now());
-    let all = ClaimLimits { runs: 100, may_launch: true };
+    let all = ClaimLimits::of(100);
     let claimed = thread::scope(|scope| {
         let claimers = ["a", "b", "c", "d"].map(|name| {
             let all = &all;

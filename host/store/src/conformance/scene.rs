@@ -17,7 +17,7 @@ use domain::time::{Milliseconds, Timestamp};
 
 use super::Site;
 
-pub(super) const EVERYTHING: ClaimLimits = ClaimLimits { runs: 8, may_launch: true };
+pub(super) const EVERYTHING: ClaimLimits = ClaimLimits::of(8);
 
 pub(super) struct Scene {
     pub(super) store: Box<dyn Store>,

@@ -33,6 +33,9 @@ pub struct JobRow {
     /// Why it waits, if it does: its words stand among the others of this row.
     #[serde(flatten)]
     pub reason: Option<WaitReason>,
+    /// What exactly it waits for, where that has a name: which program, which driver, which limit.
+    #[serde(default)]
+    pub note: Option<String>,
 }
 
 /// A run for people and plugins.

@@ -28,9 +28,11 @@ pub enum WaitReason {
     Lease,
     /// Too little of the disk is free to launch anything.
     Space,
+    /// The program that it would execute is not there.
+    Program,
     /// No slot is free.
     Slot,
-    /// Whoever would work has failed too often lately.
+    /// The service behind its agent refuses, again and again.
     Breaker,
     /// Its time has not come.
     Time,
@@ -73,6 +75,7 @@ impl WaitReason {
             Self::ActiveTask { .. } => "active-task",
             Self::Lease => "lease",
             Self::Space => "space",
+            Self::Program => "program",
             Self::Slot => "slot",
             Self::Breaker => "breaker",
             Self::Time => "time",
@@ -95,8 +98,9 @@ impl fmt::Display for WaitReason {
             }
             Self::Lease => formatter.write_str("another task holds the lease that it needs"),
             Self::Space => formatter.write_str("too little of the disk is free to launch anything"),
+            Self::Program => formatter.write_str("its program is not there"),
             Self::Slot => formatter.write_str("all slots are taken"),
-            Self::Breaker => formatter.write_str("whoever would work has failed too often lately"),
+            Self::Breaker => formatter.write_str("the service behind its agent refuses"),
             Self::Time => formatter.write_str("its time has not come"),
         }
     }

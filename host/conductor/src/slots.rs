@@ -1,0 +1,334 @@
+//! Who may take one of the places of runs: limits in all, per project, per repository and per agent driver; the breaker of a
+//! driver; a program that is not there. Pure: what is taken and how the breakers stand are arguments. The store asks at each
+//! claim, and again when people ask why something waits, so that what they read is what holds it.
+//!
+//! What is held back here takes no place: the next job that may run is claimed instead (catalogue C2).
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use domain::document::Role;
+use domain::effect::Effect;
+use domain::ids::{DriverName, ProjectName};
+use domain::pipeline::Action;
+use domain::time::Timestamp;
+
+use crate::breaker::{Breaker, Passage};
+use crate::ports::store::{ClaimLimits, WaitReason};
+use crate::project::HookName;
+
+/// Who works in a place: what of a project's file a job launches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Seat {
+    /// The worker of a role.
+    Role(Role),
+    /// The command of a hook.
+    Hook(HookName),
+}
+
+impl Seat {
+    /// Whose work an effect is. None: it launches nothing and takes no place.
+    pub const fn of(effect: &Effect) -> Option<Self> {
+        match effect {
+            Effect::Launch { role, .. } => Some(Self::Role(*role)),
+            Effect::Act { action: Action::Retest, .. } => Some(Self::Hook(HookName::Test)),
+            Effect::Act { action: Action::Staging, .. } => Some(Self::Hook(HookName::Staging)),
+            Effect::Act { action: Action::Deploy, .. } => Some(Self::Hook(HookName::Deploy)),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Seat {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Role(role) => write!(formatter, "the {role}"),
+            Self::Hook(HookName::Test) => formatter.write_str("the command `test`"),
+            Self::Hook(HookName::Staging) => formatter.write_str("the command `staging`"),
+            Self::Hook(HookName::Deploy) => formatter.write_str("the command `deploy`"),
+        }
+    }
+}
+
+/// Who works, and whether he could begin.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sitter {
+    /// What counts his runs together with others'; a command has none.
+    pub driver: Option<DriverName>,
+    /// Why his program cannot be executed now; none: it can, or nobody knows better.
+    pub missing: Option<String>,
+}
+
+/// A project as far as places go.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Place {
+    /// The bound of its own file.
+    pub runs: Option<u32>,
+    /// What two projects of one repository have in common.
+    pub repository: String,
+    /// Who works there.
+    pub seats: BTreeMap<Seat, Sitter>,
+}
+
+/// All projects, as far as places go.
+pub type Places = BTreeMap<ProjectName, Place>;
+
+/// A place that is taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Taken {
+    /// By a job of which project.
+    pub project: ProjectName,
+    /// Whose driver was stamped at its claim.
+    pub driver: Option<DriverName>,
+}
+
+/// A driver as the store knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DriverRow {
+    /// Its name.
+    pub driver: DriverName,
+    /// How its breaker stands.
+    pub breaker: Breaker,
+    /// The job of its probe is still claimed.
+    pub probe_lives: bool,
+    /// Its runs that live.
+    pub runs: u32,
+}
+
+/// Why a job that launches something may not be claimed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// The program is not there.
+    Program(String),
+    /// All places that it could have are taken.
+    Slot(String),
+    /// The service behind its agent refuses.
+    Breaker(String),
+}
+
+impl Refusal {
+    /// The reason, in a word.
+    pub const fn reason(&self) -> WaitReason {
+        match self {
+            Self::Program(_) => WaitReason::Program,
+            Self::Slot(_) => WaitReason::Slot,
+            Self::Breaker(_) => WaitReason::Breaker,
+        }
+    }
+
+    /// For people.
+    pub fn why(&self) -> &str {
+        match self {
+            Self::Program(why) | Self::Slot(why) | Self::Breaker(why) => why,
+        }
+    }
+}
+
+/// The places of a host at one moment.
+pub struct Slots<'a> {
+    limits: &'a ClaimLimits,
+    places: Arc<Places>,
+    projects: BTreeMap<ProjectName, u32>,
+    repositories: BTreeMap<String, u32>,
+    runs: BTreeMap<DriverName, u32>,
+    drivers: BTreeMap<DriverName, DriverRow>,
+    now: Timestamp,
+}
+
+impl<'a> Slots<'a> {
+    /// Counts what is taken.
+    pub fn new(limits: &'a ClaimLimits, taken: &[Taken], drivers: Vec<DriverRow>, now: Timestamp) -> Self {
+        let mut slots = Self {
+            limits,
+            places: limits.places.clone().unwrap_or_default(),
+            projects: BTreeMap::new(),
+            repositories: BTreeMap::new(),
+            runs: BTreeMap::new(),
+            drivers: drivers.into_iter().map(|row| (row.driver.clone(), row)).collect(),
+            now,
+        };
+        for one in taken {
+            *slots.projects.entry(one.project.clone()).or_default() += 1;
+            if let Some(place) = slots.places.get(&one.project) {
+                *slots.repositories.entry(place.repository.clone()).or_default() += 1;
+            }
+            if let Some(driver) = &one.driver {
+                *slots.runs.entry(driver.clone()).or_default() += 1;
+            }
+        }
+        slots
+    }
+
+    /// Whose runs a claim's would count among.
+    pub fn driver(&self, project: &ProjectName, seat: Seat) -> Option<&DriverName> {
+        self.places.get(project)?.seats.get(&seat)?.driver.as_ref()
+    }
+
+    /// Would a run of this driver be the probe of its breaker?
+    pub fn probes(&self, driver: &DriverName) -> bool {
+        self.drivers.get(driver).is_some_and(|row| row.breaker.passage(self.now, row.probe_lives) == Passage::One)
+    }
+
+    /// Why nobody may be launched there now; none: he may. A person must act where a program is missing, so that stands first.
+    /// A project that this host does not know is held back by nothing here: whoever performs the job says so.
+    pub fn refuses(&self, project: &ProjectName, seat: Seat) -> Option<Refusal> {
+        let place = self.places.get(project)?;
+        let sitter = place.seats.get(&seat);
+        if let Some(why) = sitter.and_then(|sitter| sitter.missing.clone()) {
+            return Some(Refusal::Program(why));
+        }
+        let full = |taken: Option<&u32>, most: u32, of: String| {
+            (taken.copied().unwrap_or(0) >= most).then(|| Refusal::Slot(format!("{most} runs of {of} are under way")))
+        };
+        let most = place.runs.unwrap_or(u32::MAX).min(self.limits.each.project);
+        let driver = sitter.and_then(|sitter| sitter.driver.as_ref());
+        full(self.projects.get(project), most, format!("the project `{project}`"))
+            .or_else(|| {
+                let repository = &place.repository;
+                full(
+                    self.repositories.get(repository),
+                    self.limits.each.repository,
+                    format!("the repository {repository}"),
+                )
+            })
+            .or_else(|| {
+                let driver = driver?;
+                full(self.runs.get(driver), self.limits.of_driver(driver), format!("the agent driver `{driver}`"))
+            })
+            .or_else(|| self.broken(driver?))
+    }
+
+    fn broken(&self, driver: &DriverName) -> Option<Refusal> {
+        let row = self.drivers.get(driver)?;
+        match row.breaker.passage(self.now, row.probe_lives) {
+            Passage::All | Passage::One => None,
+            Passage::Nobody { .. } => Some(Refusal::Breaker(match &row.breaker {
+                Breaker::HalfOpen { probe, .. } => {
+                    format!("the service of the agent driver `{driver}` refused; job {probe} goes ahead to see")
+                }
+                _ => format!("the service of the agent driver `{driver}` refuses: its breaker is open"),
+            })),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::ids::JobId;
+    use domain::time::Milliseconds;
+
+    use super::*;
+    use crate::ports::store::Each;
+
+    const NOW: Timestamp = Timestamp(1_000_000);
+
+    fn name(text: &str) -> ProjectName {
+        ProjectName::new(text).unwrap()
+    }
+
+    fn driver(text: &str) -> DriverName {
+        DriverName::new(text).unwrap()
+    }
+
+    fn place(repository: &str, runs: Option<u32>) -> Place {
+        let agent = |of: &str| Sitter { driver: Some(driver(of)), missing: None };
+        let seats = BTreeMap::from([
+            (Seat::Role(Role::Developer), agent("claude")),
+            (Seat::Role(Role::Reviewer), agent("codex")),
+            (Seat::Role(Role::Tester), Sitter::default()),
+            (
+                Seat::Hook(HookName::Deploy),
+                Sitter { driver: None, missing: Some("there is no file `/opt/ship`".to_owned()) },
+            ),
+        ]);
+        Place { runs, repository: repository.to_owned(), seats }
+    }
+
+    fn limits() -> ClaimLimits {
+        let places = BTreeMap::from([
+            (name("shop"), place("/one", Some(2))),
+            (name("till"), place("/one", None)),
+            (name("web"), place("/two", None)),
+        ]);
+        ClaimLimits {
+            each: Each { project: 3, repository: 3, driver: 4 },
+            drivers: BTreeMap::from([(driver("codex"), 1)]),
+            places: Some(Arc::new(places)),
+            ..ClaimLimits::of(9)
+        }
+    }
+
+    fn taken(of: &[(&str, Option<&str>)]) -> Vec<Taken> {
+        of.iter().map(|(project, of)| Taken { project: name(project), driver: of.map(driver) }).collect()
+    }
+
+    fn told(of: &[(&str, Option<&str>)], breakers: Vec<DriverRow>, project: &str, seat: Seat) -> String {
+        let limits = limits();
+        let slots = Slots::new(&limits, &taken(of), breakers, NOW);
+        slots
+            .refuses(&name(project), seat)
+            .map_or_else(String::new, |refusal| format!("{:?}: {}", refusal.reason(), refusal.why()))
+    }
+
+    #[test]
+    fn c1_1_each_limit_holds_back_whom_it_is_about_and_nobody_else() {
+        let developer = Seat::Role(Role::Developer);
+        let reviewer = Seat::Role(Role::Reviewer);
+        let tester = Seat::Role(Role::Tester);
+        let claude = Some("claude");
+        let two = [("shop", claude), ("shop", None)];
+        assert_eq!(told(&[], vec![], "shop", developer), "");
+        assert_eq!(told(&two, vec![], "shop", tester), "Slot: 2 runs of the project `shop` are under way");
+        assert_eq!(told(&two, vec![], "till", tester), "", "one of the repository is left");
+        assert_eq!(told(&two, vec![], "web", tester), "");
+        let three = [two[0], two[1], ("till", None)];
+        assert_eq!(told(&three, vec![], "till", tester), "Slot: 3 runs of the repository /one are under way");
+        assert_eq!(told(&three, vec![], "web", tester), "");
+        assert_eq!(told(&[("web", None); 3], vec![], "web", tester), "Slot: 3 runs of the project `web` are under way");
+        let one_codex = [("web", Some("codex"))];
+        assert_eq!(
+            told(&one_codex, vec![], "shop", reviewer),
+            "Slot: 1 runs of the agent driver `codex` are under way"
+        );
+        assert_eq!(told(&one_codex, vec![], "shop", developer), "");
+        assert_eq!(told(&[], vec![], "nowhere", developer), "");
+    }
+
+    #[test]
+    fn c4_1_a_program_that_is_missing_holds_back_its_own_seat() {
+        let hook = Seat::Hook(HookName::Deploy);
+        assert_eq!(told(&[], vec![], "shop", hook), "Program: there is no file `/opt/ship`");
+        assert_eq!(told(&[("shop", None); 2], vec![], "shop", hook), "Program: there is no file `/opt/ship`");
+        assert_eq!(told(&[], vec![], "shop", Seat::Hook(HookName::Test)), "");
+    }
+
+    #[test]
+    fn c4_2_a_breaker_holds_back_its_driver_and_lets_one_through_in_the_end() {
+        let developer = Seat::Role(Role::Developer);
+        let row = |breaker, probe_lives| vec![DriverRow { driver: driver("claude"), breaker, probe_lives, runs: 0 }];
+        let open = |until| Breaker::Open { since: NOW, until, trips: 0 };
+        let later = NOW.plus(Milliseconds::from_seconds(60));
+        let said = told(&[], row(open(later), false), "shop", developer);
+        assert_eq!(said, "Breaker: the service of the agent driver `claude` refuses: its breaker is open");
+        assert_eq!(told(&[], row(open(later), false), "shop", Seat::Role(Role::Reviewer)), "");
+        assert_eq!(told(&[], row(open(NOW), false), "shop", developer), "");
+        let half = Breaker::HalfOpen { since: NOW, probe: JobId(7), trips: 0 };
+        let said = told(&[], row(half.clone(), true), "shop", developer);
+        assert_eq!(said, "Breaker: the service of the agent driver `claude` refused; job 7 goes ahead to see");
+        assert_eq!(told(&[], row(half, false), "shop", developer), "");
+        let limits = limits();
+        let probes = |breaker| Slots::new(&limits, &[], row(breaker, false), NOW).probes(&driver("claude"));
+        assert!(probes(open(NOW)) && !probes(open(later)) && !probes(Breaker::default()));
+    }
+
+    /// A limit of a project's file never widens the host's.
+    #[test]
+    fn the_narrower_of_two_limits_counts() {
+        let wide = BTreeMap::from([(name("shop"), place("/one", Some(60)))]);
+        let limits = ClaimLimits { places: Some(Arc::new(wide)), ..limits() };
+        let three = taken(&[("shop", None); 3]);
+        let slots = Slots::new(&limits, &three, vec![], NOW);
+        assert!(slots.refuses(&name("shop"), Seat::Role(Role::Tester)).is_some());
+    }
+}
