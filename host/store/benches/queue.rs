@@ -28,7 +28,7 @@ const CALLERS: usize = 32;
 /// Jobs from claim to end, by all callers together.
 const THROUGH: usize = 32_000;
 const NOW: Timestamp = Timestamp(1_000_000_000);
-const LIMITS: ClaimLimits = ClaimLimits { runs: RUNS, may_launch: true };
+const LIMITS: ClaimLimits = ClaimLimits::of(RUNS);
 
 fn main() {
     let folder = std::env::var_os("GATEWRIGHT_BENCH_FOLDER").map_or_else(std::env::temp_dir, Into::into);

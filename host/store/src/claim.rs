@@ -1,5 +1,6 @@
 //! Claiming: the next job that may run, with its lease, in one transaction.
 
+use std::cmp::Reverse;
 use std::sync::LazyLock;
 
 use conductor::ports::store::{ClaimLimits, Incarnation};
@@ -50,16 +51,33 @@ pub(crate) const OUT_OF_TURN: &str = "(j.class = 'aftermath' AND EXISTS (SELECT 
     WHERE o.task = t.id AND o.class = 'aftermath' AND o.state IN ('queued', 'claimed') AND o.id < j.id
         AND (o.effect = 'notify') = (j.effect = 'notify')))";
 
-static NEXT: LazyLock<String> = LazyLock::new(|| {
+/// What only a change in the database lets go of, beside time and places: a job that is held so is set aside by the claim that
+/// found it, and taken back by the triggers of the tables that these conditions read.
+static HELD: LazyLock<String> = LazyLock::new(|| {
     let leased = &*LEASED;
+    format!("({FROZEN} OR {DRIVEN} OR {OUT_OF_TURN} OR {leased} OR {DEPENDENT} OR {BEHIND})")
+});
+
+/// The jobs of a lane in the order of their claims. `lane` says which, in words of the index.
+fn lane(lane: &str) -> String {
+    let held = &*HELD;
     format!(
-        "SELECT j.*, t.project AS project FROM job j JOIN task t ON t.id = j.task
-        WHERE j.state = 'queued' AND j.available_at <= :now
-            AND NOT {FROZEN} AND NOT {CRAMPED} AND NOT {CROWDED} AND NOT {DRIVEN} AND NOT {OUT_OF_TURN} AND NOT {leased}
-            AND NOT {DEPENDENT} AND NOT {BEHIND}
+        "SELECT j.*, t.project AS project, {held} AS held FROM job j INDEXED BY job_ready JOIN task t ON t.id = j.task
+        WHERE j.state = 'queued' AND j.aside = 0 AND {lane} AND j.available_at <= :now
         ORDER BY j.priority DESC, j.available_at, j.id"
     )
-});
+}
+
+/// What takes no place.
+static PLACELESS: LazyLock<String> = LazyLock::new(|| lane("j.slot = 0"));
+/// What takes a place.
+static PLACED: LazyLock<String> = LazyLock::new(|| lane("j.slot = 1"));
+/// What has its place already: a dead host began it.
+static BEGUN: LazyLock<String> =
+    LazyLock::new(|| lane("j.slot = 1 AND j.priority = 0 AND j.available_at = 0 AND j.attempted = 1"));
+
+/// Whether a place is free at all, as far as the limit in all says.
+const ROOMY: &str = "SELECT 1 WHERE ?1 > (SELECT COUNT(*) FROM job o WHERE o.slot = 1 AND (o.state = 'claimed' OR o.winding = 1))";
 
 /// Claims the next job that may run.
 pub(crate) fn claim(tx: &Tx<'_>, owner: &Incarnation, limits: &ClaimLimits, now: Timestamp) -> Result<Option<Claim>> {
@@ -74,19 +92,43 @@ pub(crate) fn claim(tx: &Tx<'_>, owner: &Incarnation, limits: &ClaimLimits, now:
     Ok(None)
 }
 
-/// The first job that nothing holds back. What takes a place is asked about one by one, in order: what is held back by a limit, a
-/// breaker or a missing program takes none, and stands in nobody's way.
+/// A job that may be claimed.
+struct Head<'a> {
+    /// By what jobs are ordered: the largest comes first.
+    rank: (i64, Reverse<i64>, Reverse<i64>),
+    job: Job,
+    slots: Option<Slots<'a>>,
+}
+
+/// The first job that nothing holds back.
 fn next<'a>(sql: &Connection, limits: &'a ClaimLimits, now: Timestamp) -> Result<Option<(Job, Option<Slots<'a>>)>> {
-    let conditions = named_params! { ":now": time(now), ":may_launch": limits.may_launch, ":runs": limits.runs };
-    let mut statement = sql.prepare_cached(&NEXT)?;
-    let mut rows = statement.query(conditions)?;
-    let mut slots = None;
+    let may_launch = limits.may_launch && number(sql, ROOMY, [limits.runs])?.is_some();
+    let placeless = head(sql, &PLACELESS, limits, now)?;
+    let placed = head(sql, if may_launch { &PLACED } else { &BEGUN }, limits, now)?;
+    let first = [placeless, placed].into_iter().flatten().max_by_key(|head| head.rank);
+    Ok(first.map(|head| (head.job, head.slots)))
+}
+
+/// The first of a lane. What is held is set aside on the way. What takes a place is asked about one by one: what is held back by
+/// a limit, a breaker or a missing program takes none, and stands in nobody's way.
+fn head<'a>(sql: &Connection, lane: &str, limits: &'a ClaimLimits, now: Timestamp) -> Result<Option<Head<'a>>> {
+    let (mut held, mut found, mut slots) = (Vec::new(), None, None);
+    let mut statement = sql.prepare_cached(lane)?;
+    let mut rows = statement.query(named_params! { ":now": time(now) })?;
     while let Some(row) = rows.next()? {
-        if slots::refusal(sql, row, limits, &mut slots, now)?.is_none() {
-            return Ok(Some((jobs::read(row)?, slots)));
+        if row.get("held")? {
+            held.push(row.get::<_, i64>("id")?);
+        } else if slots::refusal(sql, row, limits, &mut slots, now)?.is_none() {
+            let rank = (row.get("priority")?, Reverse(row.get("available_at")?), Reverse(row.get("id")?));
+            found = Some((rank, jobs::read(row)?));
+            break;
         }
     }
-    Ok(None)
+    drop(rows);
+    for id in held {
+        execute(sql, "UPDATE job SET aside = 1 WHERE id = ?1", [id])?;
+    }
+    Ok(found.map(|(rank, job)| Head { rank, job, slots }))
 }
 
 /// The driver whose run this will be stands in the job as long as it may live: a run that a dead host began keeps the one that
@@ -175,11 +217,13 @@ mod tests {
     fn only_what_is_queued_or_claimed_is_read() {
         let dir = tempfile::tempdir().unwrap();
         let store = crate::SqliteStore::open(crate::StoreConfig::new(dir.path(), "here")).unwrap();
-        let plans = store.read(|sql| Ok((plan(sql, &NEXT), plan(sql, &crate::queue::NEXT)))).unwrap();
-        for plan in [&plans.0, &plans.1] {
+        let later = store.read(|sql| Ok(plan(sql, &crate::queue::NEXT))).unwrap();
+        assert!(later.contains("job_later") && !later.contains("TEMP B-TREE"), "{later}");
+        for lane in [&PLACELESS, &PLACED, &BEGUN] {
+            let plan = store.read(|sql| Ok(plan(sql, lane))).unwrap();
             assert!(!plan.contains("SCAN j\n") && !plan.contains("SCAN o\n"), "{plan}");
-            assert!(plan.contains("job_queued"), "{plan}");
+            assert!(plan.contains("job_ready"), "{plan}");
+            assert!(!plan.contains("TEMP B-TREE"), "the order is the index's: {plan}");
         }
-        assert!(!plans.0.contains("TEMP B-TREE"), "the order is the index's: {}", plans.0);
     }
 }
