@@ -10,6 +10,7 @@ mod act;
 mod aftermath;
 pub mod board;
 pub mod brief;
+mod budget;
 mod cleanup;
 mod expand;
 mod finish;

@@ -33,6 +33,8 @@ pub(crate) const PROJECT: Shape = Shape {
         "notifier",
         "status-mapper",
         "deciders",
+        "budget",
+        "price",
     ],
 };
 pub(crate) const STAGE: Shape = Shape {
@@ -52,6 +54,9 @@ pub(crate) const ROLE: Shape = Shape {
         "timeout",
         "grace",
         "usage",
+        "model",
+        "effort",
+        "budget",
         "pass-environment",
         "readable",
         "writable",
@@ -59,7 +64,32 @@ pub(crate) const ROLE: Shape = Shape {
         "sandboxed",
     ],
 };
-pub(crate) const USAGE: Shape = Shape { name: "usage", keys: &["format", "cost-usd", "input-tokens", "output-tokens"] };
+pub(crate) const USAGE: Shape = Shape {
+    name: "usage",
+    keys: &[
+        "format",
+        "cost-usd",
+        "input-tokens",
+        "output-tokens",
+        "cache-read-tokens",
+        "cache-creation-tokens",
+        "figures",
+        "id",
+    ],
+};
+pub(crate) const BUDGET: Shape = Shape { name: "[budget]", keys: &["task", "day", "total"] };
+pub(crate) const CAP: Shape = Shape { name: "a budget", keys: &["cost-usd", "tokens", "wall"] };
+pub(crate) const PRICE: Shape = Shape {
+    name: "[price]",
+    keys: &[
+        "usd-per-hour",
+        "tokens-per-hour",
+        "usd-per-million-input-tokens",
+        "usd-per-million-output-tokens",
+        "usd-per-million-cache-read-tokens",
+        "usd-per-million-cache-creation-tokens",
+    ],
+};
 pub(crate) const COMMAND: Shape = Shape {
     name: "[commands.NAME]",
     keys: &["run", "timeout", "grace", "pass-environment", "readable", "writable", "network", "sandboxed"],
@@ -94,7 +124,7 @@ pub(crate) const COMMANDS: Shape = Shape { name: "[commands]", keys: &["test", "
 
 /// All of them: what the document must explain.
 #[cfg(test)]
-pub(crate) const ALL: [&Shape; 19] = [
+pub(crate) const ALL: [&Shape; 22] = [
     &HOST,
     &LISTEN,
     &LIMITS,
@@ -114,4 +144,7 @@ pub(crate) const ALL: [&Shape; 19] = [
     &NOTIFIER,
     &STATUS_MAPPER,
     &DECIDERS,
+    &BUDGET,
+    &CAP,
+    &PRICE,
 ];

@@ -10,6 +10,7 @@ use domain::ids::{BranchName, ProjectName};
 use domain::plugin::PluginKind;
 
 use crate::binding::{self, Kinds};
+use crate::budget;
 use crate::check;
 use crate::diagnostic::{Problem, quoted};
 use crate::host::HostConfig;
@@ -71,6 +72,7 @@ pub(crate) fn read(
     let notifiers = binding::notifiers(file, &kinds);
     let status_mapper = binding::status_mapper(file, &kinds, &surroundings.status_mapper);
     let deciders = deciders(file);
+    let (budgets, price) = budget::read(file, &crew);
     if report.count() != before {
         return None;
     }
@@ -85,6 +87,8 @@ pub(crate) fn read(
         status_mapper,
         deciders,
         observe: false,
+        budgets,
+        price,
     };
     let project = Project { name, prefix: prefix.value.clone(), base_branch, pipeline };
     let plugins = plugins.into_iter().filter_map(|entry| entry.binding).collect();

@@ -71,6 +71,7 @@ pub fn begin(pipeline: &Pipeline, seed: Seed, now: Timestamp) -> (Task, Step) {
         stop_requested: false,
         paused: false,
         spent: Spent::default(),
+        by_role: BTreeMap::new(),
         runs: 0,
         entries: 0,
     };

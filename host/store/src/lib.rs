@@ -34,6 +34,7 @@ mod readers;
 mod records;
 mod row;
 mod schema;
+mod spending;
 mod sqlite;
 mod tasks;
 mod transact;

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use conductor::ports::store::{
     Applied, BoardActivity, BoardComment, BoardItem, ClaimLimits, Completion, Delivery, EntryRow, EvaluationRow,
-    EventRow, Expansion, Incarnation, JobRow, LeaseRow, NewEvaluation, NewItem, NewTask, Project, RunRow, Store,
-    StoreError,
+    EventRow, Expansion, Incarnation, JobRow, LeaseRow, NewEvaluation, NewItem, NewTask, Project, RunRow, Spending,
+    Store, StoreError,
 };
 use domain::document::{Document, NewDocument};
 use domain::effect::Claim;
@@ -27,7 +27,7 @@ use crate::open::Core;
 use crate::readers::Readers;
 use crate::transact::{self, Origin};
 use crate::writer::{News, Tx, Writer};
-use crate::{board, claim, complete, delivery, leases, queue, records, tasks, wakes};
+use crate::{board, claim, complete, delivery, leases, queue, records, spending, tasks, wakes};
 
 type Result<T> = std::result::Result<T, StoreError>;
 
@@ -177,6 +177,15 @@ impl Store for SqliteStore {
     fn put_run(&self, run: &RunRow) -> Result<()> {
         let run = run.clone();
         self.write(move |tx| records::put_run(tx, &run))
+    }
+
+    fn put_over_budget(&self, job: JobId, token: FenceToken, why: &str) -> Result<()> {
+        let why = why.to_owned();
+        self.write(move |tx| complete::put_over_budget(tx, job, token, &why))
+    }
+
+    fn spending(&self, project: &ProjectName, day: u64) -> Result<Spending> {
+        self.read(|sql| spending::read(sql, project, day))
     }
 
     fn runs(&self, task: TaskId, limit: u32) -> Result<Vec<RunRow>> {

@@ -77,7 +77,7 @@ fn fill(store: &SqliteStore) {
                     )
                     .unwrap();
                 let outcome = RunOutcome::Delivered { head: Some(commit("a")), documents: vec![], validated: None };
-                Event::RunEnded { epoch, run: run_of(claim.job.id), outcome, spent: None }
+                Event::RunEnded { epoch, run: run_of(claim.job.id), outcome, spent: None, role: None }
             }
             "judge" => {
                 store.give_back(claim.job.id, claim.token, NOW, "kept for the next host").unwrap();

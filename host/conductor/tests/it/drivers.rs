@@ -117,6 +117,10 @@ impl Plugins for Scripted {
 #[derive(Default)]
 pub(crate) struct Records {
     pub(crate) runs: Mutex<BTreeMap<RunId, RunState>>,
+    /// What each says that it used.
+    pub(crate) usage: Mutex<BTreeMap<RunId, Usage>>,
+    /// What was launched, in order.
+    pub(crate) launches: Mutex<Vec<Launch>>,
 }
 
 impl Runs for Records {
@@ -125,10 +129,15 @@ impl Runs for Records {
     }
     fn launch(&self, launch: &Launch) -> Result<RunState, LaunchError> {
         let mut runs = self.runs.lock().unwrap();
+        self.launches.lock().unwrap().push(launch.clone());
         Ok(runs.entry(launch.run).or_insert(RunState::Live { pid: 7 }).clone())
     }
     fn cancel(&self, run: RunId) -> Result<(), LaunchError> {
         self.end(run, Ending::Cancelled);
+        Ok(())
+    }
+    fn end_over_budget(&self, run: RunId) -> Result<(), LaunchError> {
+        self.end(run, Ending::OverBudget);
         Ok(())
     }
     fn prolong(&self, _: RunId, _: Timestamp) -> Result<(), LaunchError> {
@@ -138,8 +147,9 @@ impl Runs for Records {
     fn log_tail(&self, _: RunId, _: u64) -> Vec<u8> {
         Vec::new()
     }
-    fn usage(&self, _: RunId, _: &UsageReader) -> Option<Usage> {
-        None
+    fn usage(&self, run: RunId, reader: &UsageReader) -> Usage {
+        let said = self.usage.lock().unwrap().get(&run).copied();
+        reader.pointers().and(said).unwrap_or_default()
     }
     fn report(&self, _: RunId) -> Option<String> {
         None
@@ -149,7 +159,12 @@ impl Runs for Records {
 
 impl Records {
     pub(crate) fn end(&self, run: RunId, ending: Ending) {
-        let record = ExitRecord { ending, started_at: Timestamp(1), ended_at: Timestamp(2) };
+        self.end_after(run, ending, Milliseconds(1));
+    }
+
+    pub(crate) fn end_after(&self, run: RunId, ending: Ending, wall: Milliseconds) {
+        let started_at = Timestamp(1);
+        let record = ExitRecord { ending, started_at, ended_at: started_at.plus(wall) };
         self.runs.lock().unwrap().insert(run, RunState::Ended(record));
     }
 

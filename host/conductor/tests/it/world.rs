@@ -10,6 +10,8 @@ use conductor::ports::runs::Ending;
 use conductor::ports::store::{ClaimLimits, EntryRow, Incarnation, NewItem, Project, Store};
 use conductor::project::{AgentSpec, GuardBinding, ProjectSettings, UsageReader, Worker};
 use conductor::{Conductor, Outside, Work};
+use domain::budget::{Budgets, Cap};
+use domain::cost::Price;
 use domain::document::Role;
 use domain::entry::Entry;
 use domain::event::Intent;
@@ -96,6 +98,9 @@ fn settings() -> ProjectSettings {
         budget: Milliseconds::from_seconds(600),
         grace: Milliseconds::from_seconds(5),
         usage: UsageReader::None,
+        model: None,
+        effort: None,
+        cap: Cap::default(),
         pass_environment: Vec::new(),
         readable: Vec::new(),
         writable: Vec::new(),
@@ -111,6 +116,8 @@ fn settings() -> ProjectSettings {
         status_mapper: (plugin("mapper"), json!({})),
         deciders: BTreeMap::new(),
         observe: false,
+        budgets: Budgets::default(),
+        price: Price::default(),
     }
 }
 

@@ -143,6 +143,7 @@ pub(crate) fn an_event_of_another_epoch_records_at_most_a_cost(it: &Transition<'
         let mut expected = it.before.clone();
         expected.version = it.after.version;
         expected.spent = it.after.spent;
+        expected.by_role.clone_from(&it.after.by_role);
         expected.runs = it.after.runs;
         expected.entries = it.after.entries;
         assert_eq!(*it.after, expected);

@@ -1,6 +1,7 @@
 //! Facts: what wakes, what was judged, what was kept.
 
 use conductor::ports::store::{Applied, RunRow, StoreError};
+use domain::cost::Usage;
 use domain::document::{DocumentKind, NewDocument, Role};
 use domain::effect::{Claim, run_of};
 use domain::entry::Entry;
@@ -198,6 +199,11 @@ pub fn runs_are_kept_with_what_is_known_later(site: &dyn Site) {
         head_before: None,
         head_after: None,
         spent: None,
+        usage: Usage::default(),
+        model: Some("opus".to_owned()),
+        effort: None,
+        terms: None,
+        over_budget: None,
         brief: Some(scene.store.put_blob(b"do it").expect("kept")),
         report: None,
     };
@@ -210,10 +216,13 @@ pub fn runs_are_kept_with_what_is_known_later(site: &dyn Site) {
     let again = scene.drive_to("launch-agent");
     scene.cut_branch(task);
     run.ended_at = Some(scene.now());
+    // E7: what was stamped at the launch survives whoever knows nothing of it.
+    let stamped = run.model.take();
     run.exit_code = Some(0);
     let event = super::scene::delivered(&again, 'a');
     let completion = conductor::ports::store::Completion { run: Some(&run), ..completion(&again, event, None) };
     scene.store.complete(completion, scene.now()).expect("completed");
+    run.model = stamped;
     assert_eq!(scene.store.runs(task, 10).expect("read"), [run]);
 }
 
