@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use conductor::ports::clock::Clock;
@@ -119,6 +119,8 @@ pub(crate) struct Records {
     pub(crate) runs: Mutex<BTreeMap<RunId, RunState>>,
     /// What each says that it used.
     pub(crate) usage: Mutex<BTreeMap<RunId, Usage>>,
+    /// It cannot be told to end.
+    pub(crate) is_deaf: AtomicBool,
     /// What was launched, in order.
     pub(crate) launches: Mutex<Vec<Launch>>,
 }
@@ -137,6 +139,9 @@ impl Runs for Records {
         Ok(())
     }
     fn end_over_budget(&self, run: RunId) -> Result<(), LaunchError> {
+        if self.is_deaf.load(Ordering::SeqCst) {
+            return Err(LaunchError::Infra("nobody hears".to_owned()));
+        }
         self.end(run, Ending::OverBudget);
         Ok(())
     }
@@ -168,6 +173,10 @@ impl Records {
         self.runs.lock().unwrap().insert(run, RunState::Ended(record));
     }
 
+    pub(crate) fn lose(&self, run: RunId) {
+        self.runs.lock().unwrap().insert(run, RunState::Lost);
+    }
+
     pub(crate) fn live(&self) -> Vec<RunId> {
         let runs = self.runs.lock().unwrap();
         runs.iter().filter(|(_, state)| matches!(state, RunState::Live { .. })).map(|(run, _)| *run).collect()
@@ -181,6 +190,8 @@ pub(crate) fn base() -> CommitId {
 /// A repository of one commit: branches are cut, and stand where they were cut.
 #[derive(Default)]
 pub(crate) struct OneCommit {
+    /// What each run leaves in the work item's folder.
+    pub(crate) documents: Mutex<Vec<(String, Vec<u8>)>>,
     branches: Mutex<BTreeMap<BranchName, CommitId>>,
 }
 
@@ -258,7 +269,7 @@ impl Forge for OneCommit {
         Ok(Taken { head: work, changed: Vec::new(), trespasses: Vec::new() })
     }
     fn collect_documents(&self, _: CloneKey, _: &str, _: CollectLimits) -> Result<Collected, ForgeError> {
-        Ok(Collected::default())
+        Ok(Collected { files: self.documents.lock().unwrap().clone(), ..Collected::default() })
     }
     fn rebase(&self, _: &Mark, _: &BranchName, _: &CommitId, _: &CommitId) -> Result<Rebased, ForgeError> {
         nothing()
