@@ -11,6 +11,10 @@ pub const BRIEF: &str = "GATEWRIGHT_BRIEF";
 pub const ROLE: &str = "GATEWRIGHT_ROLE";
 /// The work item's key.
 pub const WORK_ITEM: &str = "GATEWRIGHT_WORK_ITEM";
+/// The model that it shall use, where the project's file names one.
+pub const MODEL: &str = "GATEWRIGHT_MODEL";
+/// How hard it shall think, likewise.
+pub const EFFORT: &str = "GATEWRIGHT_EFFORT";
 /// Where this work item's documents lie in the clone; absolute.
 pub const DOCUMENTS: &str = "GATEWRIGHT_DOCUMENTS";
 

@@ -3,7 +3,8 @@
 //! * [`Runner`] launches, inspects, waits, cancels and removes runs; [`Watcher`] tells when they end.
 //! * [`sandbox`] is what a run may see: bubblewrap, where it works.
 //! * [`port`] is the conductor's port on top of both.
-//! * [`template`], [`environment`] and [`report`] are the contract with the agent's command.
+//! * `stream` keeps count of what a living run says that it uses.
+//! * [`template`], [`environment`], [`report`] are the contract with the agent's command.
 //!
 //! A run's folder is made exclusively under the job's number, and a lock on it is held for the whole life of its shim:
 //! so a second launch of one job adopts the first, and whether a run lives is a fact and no guess.
@@ -19,6 +20,7 @@ pub mod preflight;
 pub mod report;
 pub mod runner;
 pub mod sandbox;
+mod stream;
 pub mod template;
 mod toolchains;
 pub mod watcher;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use conductor::ports::runs::{Ending, ExitRecord, Launch, LaunchError, Program, RunState, Runs, Usage};
@@ -12,10 +12,11 @@ use domain::time::{Milliseconds, Timestamp};
 use shim::protocol::Exit;
 
 use crate::config::{Confinement, LaunchSpec};
-use crate::environment::{self, ROLE, WORK_ITEM};
+use crate::environment::{self, EFFORT, MODEL, ROLE, WORK_ITEM};
 use crate::error::{LaunchError as Refused, RunError};
 use crate::report;
 use crate::runner::Runner;
+use crate::stream::Stream;
 use crate::template;
 use crate::watcher::Watcher;
 
@@ -35,6 +36,8 @@ pub struct ShimRuns {
     runner: Arc<Runner>,
     watcher: Watcher,
     environment: HostEnvironment,
+    /// What living runs have said so far. Nothing is lost with it: their logs are read anew.
+    streams: Mutex<BTreeMap<RunId, Stream>>,
 }
 
 impl ShimRuns {
@@ -45,7 +48,7 @@ impl ShimRuns {
         on_end: impl Fn(RunId) + Send + 'static,
     ) -> Result<Self, RunError> {
         let watcher = Watcher::new(Arc::clone(&runner), Box::new(move |job| on_end(RunId(job))))?;
-        Ok(Self { runner, watcher, environment })
+        Ok(Self { runner, watcher, environment, streams: Mutex::default() })
     }
 
     /// The runner below, for `doctor`, for the folders to clear, for prolonging a right.
@@ -89,6 +92,22 @@ impl ShimRuns {
         told
     }
 
+    /// What a run has said so far. While it lives its count is kept; of one that is over, the last word is read too.
+    fn streamed(&self, run: RunId, new: impl FnOnce() -> Stream) -> Usage {
+        let taken = self.streams.lock().unwrap_or_else(PoisonError::into_inner).remove(&run);
+        let lives = self.runner.inspect(run.0).is_ok_and(|state| state.is_live());
+        let mut stream = taken.unwrap_or_else(new);
+        let log = self.runner.log_path(run.0);
+        if let Err(error) = stream.read(&log, !lives) {
+            tracing::warn!(%run, %error, "a log cannot be read");
+        }
+        let usage = stream.usage();
+        if lives {
+            self.streams.lock().unwrap_or_else(PoisonError::into_inner).insert(run, stream);
+        }
+        usage
+    }
+
     fn tail(&self, run: RunId) -> Vec<u8> {
         self.log_tail(run, report::TAIL_BYTES)
     }
@@ -96,7 +115,14 @@ impl ShimRuns {
 
 fn fill_in(launch: &Launch, brief: &Path) -> Result<Vec<String>, template::TemplateError> {
     let named = |name: &str| launch.environment.get(name).map_or("", String::as_str);
-    let values = template::Values { brief, workdir: &launch.workdir, role: named(ROLE), work_item: named(WORK_ITEM) };
+    let values = template::Values {
+        brief,
+        workdir: &launch.workdir,
+        role: named(ROLE),
+        work_item: named(WORK_ITEM),
+        model: named(MODEL),
+        effort: named(EFFORT),
+    };
     template::expand(&launch.argv, &values)
 }
 
@@ -127,6 +153,7 @@ fn ending(exit: &Exit) -> Option<Ending> {
         Exit::Signaled { signal } => Some(Ending::Signaled(*signal)),
         Exit::TimedOut => Some(Ending::TimedOut),
         Exit::Cancelled => Some(Ending::Cancelled),
+        Exit::OverBudget => Some(Ending::OverBudget),
         Exit::LogLimit => Some(Ending::LogFull),
         Exit::NotStarted { error } => Some(Ending::NotStarted(error.clone())),
         Exit::RightExpired | Exit::Interrupted => None,
@@ -146,17 +173,6 @@ fn refused(error: Refused) -> LaunchError {
         Refused::Sandbox(_) | Refused::Shim(_) | Refused::Busy { .. } | Refused::Run(_) => {
             LaunchError::Infra(error.to_string())
         }
-    }
-}
-
-fn reader(reader: &UsageReader) -> report::UsageReader {
-    match reader {
-        UsageReader::None => report::UsageReader::None,
-        UsageReader::Json { input_tokens, output_tokens, cost_usd } => report::UsageReader::JsonPointer {
-            cost: cost_usd.clone(),
-            input_tokens: input_tokens.iter().cloned().collect(),
-            output_tokens: output_tokens.iter().cloned().collect(),
-        },
     }
 }
 
@@ -207,6 +223,13 @@ impl Runs for ShimRuns {
         }
     }
 
+    fn end_over_budget(&self, run: RunId) -> Result<(), LaunchError> {
+        match self.runner.end_over_budget(run.0) {
+            Ok(_) | Err(RunError::Absent { .. }) => Ok(()),
+            Err(error) => Err(infra(error)),
+        }
+    }
+
     fn prolong(&self, run: RunId, until: Timestamp) -> Result<(), LaunchError> {
         self.runner.renew_right(run.0, until.0).map_err(infra)
     }
@@ -226,13 +249,14 @@ impl Runs for ShimRuns {
         })
     }
 
-    fn usage(&self, run: RunId, usage: &UsageReader) -> Option<Usage> {
-        let said = reader(usage).read(&self.tail(run))?;
-        Some(Usage {
-            input_tokens: said.input_tokens.unwrap_or_default(),
-            output_tokens: said.output_tokens.unwrap_or_default(),
-            cost_microusd: said.cost_microusd.unwrap_or_default(),
-        })
+    fn usage(&self, run: RunId, reader: &UsageReader) -> Usage {
+        match reader {
+            UsageReader::None => Usage::default(),
+            UsageReader::Json(pointers) => report::last_usage(pointers, &self.tail(run)),
+            UsageReader::JsonLines { pointers, figures, id } => {
+                self.streamed(run, || Stream::new(pointers.clone(), *figures, id.clone()))
+            }
+        }
     }
 
     fn report(&self, run: RunId) -> Option<String> {

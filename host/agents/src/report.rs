@@ -1,6 +1,8 @@
 //! What an agent says of its own work: the last JSON object that it printed. It is the agent's word, read defensively:
 //! garbage is no usage, never an error.
 
+use conductor::project::Pointers;
+use domain::cost::Usage;
 use serde_json::Value;
 use shim::protocol::{Exit, ExitRecord};
 
@@ -9,75 +11,28 @@ pub const TAIL_BYTES: u64 = 4 * 1024 * 1024;
 /// No agent's figure above this is believed.
 const MOST: f64 = 1e15;
 
-/// What a run used; `None` where it did not say or said nonsense.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Usage {
-    /// Tokens in, those read from and written to the cache too.
-    pub input_tokens: Option<u64>,
-    /// Tokens out.
-    pub output_tokens: Option<u64>,
-    /// Millionths of a US dollar.
-    pub cost_microusd: Option<u64>,
+/// Reads a log's end: the figures of the last object that has one of them; all unknown where there is none.
+pub fn last_usage(pointers: &Pointers, log: &[u8]) -> Usage {
+    objects_from_the_end(log).map(|report| usage_of(pointers, &report)).find(Usage::is_known).unwrap_or_default()
 }
 
-/// Where in the report the figures stand.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum UsageReader {
-    /// Nowhere.
-    #[default]
-    None,
-    /// At these JSON pointers. Several for tokens are added up.
-    JsonPointer {
-        /// The cost in US dollars.
-        cost: Option<String>,
-        /// Tokens in.
-        input_tokens: Vec<String>,
-        /// Tokens out.
-        output_tokens: Vec<String>,
-    },
-}
-
-impl UsageReader {
-    /// Where Claude Code's `--output-format json` has them.
-    pub fn claude() -> Self {
-        Self::JsonPointer {
-            cost: Some("/total_cost_usd".to_owned()),
-            input_tokens: vec![
-                "/usage/input_tokens".to_owned(),
-                "/usage/cache_read_input_tokens".to_owned(),
-                "/usage/cache_creation_input_tokens".to_owned(),
-            ],
-            output_tokens: vec!["/usage/output_tokens".to_owned()],
-        }
+/// The figures of one object. What is missing, negative or absurd is unknown.
+pub(crate) fn usage_of(pointers: &Pointers, report: &Value) -> Usage {
+    let found = |pointer: &Option<String>| report.pointer(pointer.as_deref()?);
+    let tokens = |pointer| found(pointer)?.as_u64().filter(|figure| (*figure as f64) < MOST);
+    Usage {
+        input_tokens: tokens(&pointers.input_tokens),
+        output_tokens: tokens(&pointers.output_tokens),
+        cache_read_tokens: tokens(&pointers.cache_read_tokens),
+        cache_creation_tokens: tokens(&pointers.cache_creation_tokens),
+        cost_microusd: found(&pointers.cost_usd).and_then(microusd),
     }
-
-    /// Reads a log's end; `None` where it holds none of the figures.
-    pub fn read(&self, log: &[u8]) -> Option<Usage> {
-        let Self::JsonPointer { cost, input_tokens, output_tokens } = self else {
-            return None;
-        };
-        let said = |report: &Value| {
-            let usage = Usage {
-                input_tokens: tokens(report, input_tokens),
-                output_tokens: tokens(report, output_tokens),
-                cost_microusd: cost.as_deref().and_then(|pointer| microusd(report.pointer(pointer)?)),
-            };
-            (usage != Usage::default()).then_some(usage)
-        };
-        objects_from_the_end(log).find_map(|report| said(&report))
-    }
-}
-
-fn tokens(report: &Value, pointers: &[String]) -> Option<u64> {
-    let mut figures =
-        pointers.iter().filter_map(|pointer| report.pointer(pointer)).filter_map(Value::as_u64).peekable();
-    figures.peek()?;
-    figures.try_fold(0_u64, u64::checked_add).filter(|sum| (*sum as f64) < MOST)
 }
 
 fn microusd(cost: &Value) -> Option<u64> {
     let micros = cost.as_f64()? * 1e6;
-    (0.0..MOST).contains(&micros).then(|| micros.round() as u64)
+    // A part of a millionth is a millionth: what costs something does not count as nothing.
+    (0.0..MOST).contains(&micros).then(|| micros.ceil() as u64)
 }
 
 /// When a run counts as finished.
@@ -135,6 +90,7 @@ pub fn describe(exit: &Exit) -> String {
         Exit::Signaled { signal } => format!("it was ended by signal {signal}"),
         Exit::TimedOut => "its time was up".to_owned(),
         Exit::Cancelled => "it was cancelled".to_owned(),
+        Exit::OverBudget => "a budget was spent".to_owned(),
         Exit::LogLimit => "its log was full".to_owned(),
         Exit::RightExpired => "no host prolonged its right to run".to_owned(),
         Exit::Interrupted => "the machine went down".to_owned(),
@@ -168,8 +124,17 @@ fn object(value: Value) -> Option<Value> {
 mod tests {
     use super::*;
 
-    fn claude(log: &str) -> Option<Usage> {
-        UsageReader::claude().read(log.as_bytes())
+    /// Where Claude Code's `--output-format json` has them.
+    fn claude(log: &str) -> Usage {
+        let pointer = |pointer: &str| Some(pointer.to_owned());
+        let pointers = Pointers {
+            input_tokens: pointer("/usage/input_tokens"),
+            output_tokens: pointer("/usage/output_tokens"),
+            cache_read_tokens: pointer("/usage/cache_read_input_tokens"),
+            cache_creation_tokens: pointer("/usage/cache_creation_input_tokens"),
+            cost_usd: pointer("/total_cost_usd"),
+        };
+        last_usage(&pointers, log.as_bytes())
     }
 
     #[test]
@@ -177,17 +142,23 @@ mod tests {
         let log = "working\n{\"type\":\"assistant\"}\n\
             {\"total_cost_usd\":0.125,\"usage\":{\"input_tokens\":10,\"cache_read_input_tokens\":5,\"output_tokens\":7}}\n\
             warning: {not json\n";
-        let expected = Usage { input_tokens: Some(15), output_tokens: Some(7), cost_microusd: Some(125_000) };
-        assert_eq!(claude(log), Some(expected));
+        let expected = Usage {
+            input_tokens: Some(10),
+            output_tokens: Some(7),
+            cache_read_tokens: Some(5),
+            cost_microusd: Some(125_000),
+            ..Usage::default()
+        };
+        assert_eq!(claude(log), expected);
     }
 
     #[test]
     fn a_whole_document_over_several_lines_and_an_array_are_read_too() {
         let pretty = "{\n \"total_cost_usd\": 1,\n \"usage\": { \"output_tokens\": 2 }\n}\n";
-        let expected = Usage { input_tokens: None, output_tokens: Some(2), cost_microusd: Some(1_000_000) };
-        assert_eq!(claude(pretty), Some(expected));
+        let expected = Usage { output_tokens: Some(2), cost_microusd: Some(1_000_000), ..Usage::default() };
+        assert_eq!(claude(pretty), expected);
         let array = r#"[{"type":"system"},{"total_cost_usd":1,"usage":{"output_tokens":2}}]"#;
-        assert_eq!(claude(array), Some(expected));
+        assert_eq!(claude(array), expected);
     }
 
     #[test]
@@ -205,10 +176,9 @@ mod tests {
             "null",
             &deep,
         ] {
-            assert_eq!(claude(log), None, "{}", &log[..log.len().min(80)]);
+            assert_eq!(claude(log), Usage::default(), "{}", &log[..log.len().min(80)]);
         }
-        assert_eq!(claude("\u{0}\u{fffd}{}"), None);
-        assert_eq!(UsageReader::None.read(b"{\"total_cost_usd\":1}"), None);
+        assert_eq!(claude("\u{0}\u{fffd}{}"), Usage::default());
     }
 
     fn record(exit: Exit) -> ExitRecord {

@@ -221,13 +221,22 @@ impl Runner {
     /// Asks for TERM, grace, KILL of the whole tree. A run that was prepared and never started will not start. The state
     /// that comes back is the one before; one that has ended stays as it is.
     pub fn cancel(&self, job: u64) -> Result<RunState, RunError> {
+        self.ask_to_end(job, protocol::CANCELLED)
+    }
+
+    /// As [`Self::cancel`], and the record says that a budget was spent.
+    pub fn end_over_budget(&self, job: u64) -> Result<RunState, RunError> {
+        self.ask_to_end(job, protocol::OVER_BUDGET)
+    }
+
+    fn ask_to_end(&self, job: u64, why: &[u8]) -> Result<RunState, RunError> {
         let state = self.inspect(job)?;
         match state {
             RunState::Absent => Err(RunError::Absent { job }),
             RunState::Ended(_) | RunState::Lost(_) => Ok(state),
             RunState::Prepared | RunState::Starting | RunState::Live(_) => {
                 let folder = self.folder(job);
-                shim::files::write_atomic(folder.path(), protocol::CANCEL, b"")
+                shim::files::write_atomic(folder.path(), protocol::CANCEL, why)
                     .map_err(folder.io("cancelling the run in"))?;
                 Ok(state)
             }

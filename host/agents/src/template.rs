@@ -3,7 +3,7 @@
 use std::path::Path;
 
 /// The names that may stand in braces.
-pub const PLACEHOLDERS: [&str; 4] = ["brief", "workdir", "role", "work_item"];
+pub const PLACEHOLDERS: [&str; 6] = ["brief", "workdir", "role", "work_item", "model", "effort"];
 
 /// What they stand for.
 #[derive(Clone, Copy, Debug)]
@@ -16,6 +16,10 @@ pub struct Values<'a> {
     pub role: &'a str,
     /// The work item's key.
     pub work_item: &'a str,
+    /// The model; empty: the project's file names none.
+    pub model: &'a str,
+    /// The effort, likewise.
+    pub effort: &'a str,
 }
 
 /// What is wrong with a template.
@@ -26,14 +30,20 @@ pub enum TemplateError {
     Empty,
     /// A name that we do not know.
     #[error(
-        "unknown placeholder `{{{name}}}` in `{word}`; valid are {{brief}}, {{workdir}}, {{role}}, {{work_item}} \
-             (`{{{{` stands for a plain brace)"
+        "unknown placeholder `{{{name}}}` in `{word}`; valid are {{brief}}, {{workdir}}, {{role}}, {{work_item}}, \
+             {{model}}, {{effort}} (`{{{{` stands for a plain brace)"
     )]
     Unknown {
         /// The name in braces.
         name: String,
         /// The word that it stands in.
         word: String,
+    },
+    /// The role names no value for it.
+    #[error("`{{{name}}}` stands in the command, and the role has no `{name}`")]
+    Unset {
+        /// Which.
+        name: &'static str,
     },
     /// A value that could be read as an option or hides characters.
     #[error("the value of `{{{name}}}` may not stand in a command line: {value:?}")]
@@ -56,7 +66,8 @@ pub fn expand(words: &[String], values: &Values<'_>) -> Result<Vec<String>, Temp
 
 /// Says what is wrong with a template before there is anything to fill in.
 pub fn check(words: &[String]) -> Result<(), TemplateError> {
-    let nothing = Values { brief: Path::new("/b"), workdir: Path::new("/w"), role: "r", work_item: "i" };
+    let nothing =
+        Values { brief: Path::new("/b"), workdir: Path::new("/w"), role: "r", work_item: "i", model: "m", effort: "e" };
     expand(words, &nothing).map(drop)
 }
 
@@ -94,6 +105,10 @@ fn value(name: &str, word: &str, values: &Values<'_>) -> Result<String, Template
         "workdir" => ("workdir", values.workdir.to_string_lossy()),
         "role" => ("role", values.role.into()),
         "work_item" => ("work_item", values.work_item.into()),
+        "model" if values.model.is_empty() => return Err(TemplateError::Unset { name: "model" }),
+        "model" => ("model", values.model.into()),
+        "effort" if values.effort.is_empty() => return Err(TemplateError::Unset { name: "effort" }),
+        "effort" => ("effort", values.effort.into()),
         _ => {
             return Err(TemplateError::Unknown { name: name.to_owned(), word: word.to_owned() });
         }
@@ -114,6 +129,8 @@ mod tests {
             workdir: Path::new("/clones/1"),
             role: "developer",
             work_item: "ET-7",
+            model: "opus",
+            effort: "",
         }
     }
 
@@ -144,6 +161,14 @@ mod tests {
         let given = words(&["agent", r#"{"role":"{role}","n":{}}"#, "{{brief}}", "{ x }", "a}b", "{"]);
         let filled = expand(&given, &values()).unwrap();
         assert_eq!(filled, ["agent", r#"{"role":"developer","n":{}}"#, "{brief}", "{ x }", "a}b", "{"]);
+    }
+
+    #[test]
+    fn a_model_is_filled_in_and_an_effort_that_nobody_named_is_refused() {
+        let filled = expand(&words(&["agent", "--model={model}"]), &values()).unwrap();
+        assert_eq!(filled, ["agent", "--model=opus"]);
+        let error = expand(&words(&["agent", "{effort}"]), &values()).unwrap_err();
+        assert_eq!(error, TemplateError::Unset { name: "effort" });
     }
 
     #[test]

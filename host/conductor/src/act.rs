@@ -10,7 +10,7 @@ use domain::verdict::InfraCause;
 
 use crate::finish::{complaint, host_finding, indented};
 use crate::guard::Guarded;
-use crate::launch::{Halt, clone_request, command_launch, mark};
+use crate::launch::{Halt, Stamp, clone_request, command_launch, mark};
 use crate::ports::forge::{Forge, ForgeError};
 use crate::ports::runs::{Ending, ExitRecord, RunState};
 use crate::ports::store::{NewEvaluation, RunRow, StoreError};
@@ -177,7 +177,7 @@ impl Conductor {
             launch.environment.insert(key.to_owned(), commit.clone());
         }
         launch.environment.insert("BUILD_CONTEXT".to_owned(), clone.path.to_string_lossy().into_owned());
-        self.start(claim, task, Role::Deployer, claim.job.attempt, &launch)
+        self.start(claim, task, Role::Deployer, claim.job.attempt, &launch, Stamp::default())
     }
 
     /// What the end of a hook means for its step.
@@ -202,7 +202,10 @@ impl Conductor {
             let cause = complaint(record).unwrap_or_default();
             let answer = match (&record.ending, action) {
                 // It may have been half-way: a second deploy over it is a person's to order.
-                (Ending::TimedOut | Ending::Signaled(_) | Ending::Cancelled | Ending::LogFull, Action::Deploy) => {
+                (
+                    Ending::TimedOut | Ending::Signaled(_) | Ending::Cancelled | Ending::OverBudget | Ending::LogFull,
+                    Action::Deploy,
+                ) => {
                     let reason = format!("what the deploy hook did is not known: {cause}");
                     Answer::Stuck { kind: HoldKind::FateUnknown, reason }
                 }

@@ -10,6 +10,7 @@ use crate::finish::fill;
 use crate::ports::forge::ForgeError;
 use crate::ports::runs::{ExitRecord, RunState};
 use crate::ports::store::StoreError;
+use crate::project::UsageReader;
 use crate::{Conductor, Work};
 
 /// How long a clean-up waits for the task's runs before it looks again.
@@ -60,15 +61,16 @@ impl Conductor {
             Err(error) => return Err(error),
         };
         let task = self.outside.store.task(row.task)?;
-        let spent = self.spent(run, &self.usage_reader(&task, row.role), record);
+        // Only an agent gets a brief, and only an agent says what it used.
+        let reader = row.brief.as_ref().map_or(UsageReader::None, |_| self.usage_reader(&task, row.role));
+        self.settle_cost(&mut row, &reader, record);
         if let Some(record) = record {
             fill(&mut row, record);
         }
         row.ended_at.get_or_insert(self.now());
         row.outcome = Some("cancelled".to_owned());
-        row.spent = spent;
         self.outside.store.put_run(&row)?;
-        Ok(spent)
+        Ok(row.spent)
     }
 
     /// After a stop: only when no job of the task is claimed any more is its tree empty; then clone and branch go.

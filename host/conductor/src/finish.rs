@@ -2,7 +2,7 @@
 
 use domain::document::{DocumentKind, NewDocument, Role, documents_folder};
 use domain::effect::{Claim, Effect, run_of};
-use domain::event::{Event, FailureClass, RunOutcome, Spent};
+use domain::event::{Event, FailureClass, RunOutcome};
 use domain::ids::{CommitId, RunId};
 use domain::pipeline::Action;
 use domain::task::Task;
@@ -88,7 +88,7 @@ impl Conductor {
         let task = self.fresh(claim)?;
         let settings = self.settings(&task.project);
         let worker = settings.as_ref().and_then(|settings| settings.workers.get(&role));
-        let spent = self.spent(row.id, &self.usage_reader(&task, role), record);
+        self.settle_cost(&mut row, &self.usage_reader(&task, role), record);
         row.report = self.outside.runs.report(row.id);
         let outcome = match (worker, record) {
             (_, None) => undelivered("the run was lost: its shim is gone and left no record"),
@@ -104,10 +104,12 @@ impl Conductor {
                 None => self.take_over(claim, &task, role, &mut row)?,
             },
         };
-        row.spent = spent;
+        let outcome = self.within_budget(&task, &row, record, outcome)?;
         row.outcome = Some(said(&outcome));
-        let event = Event::RunEnded { epoch: claim.job.epoch, run: row.id, outcome, spent };
+        let event =
+            Event::RunEnded { epoch: claim.job.epoch, run: row.id, outcome, spent: row.spent, role: Some(role) };
         self.complete(claim, event, None, Some(&row))?;
+        self.meters().remove(&claim.job.id);
         self.discard_clone(claim, &task, role);
         Ok(())
     }
@@ -306,22 +308,6 @@ impl Conductor {
         self.answer(claim, step, answered.0, answered.1, None, Some(&row))
     }
 
-    pub(crate) fn spent(
-        &self,
-        run: domain::ids::RunId,
-        reader: &UsageReader,
-        record: Option<&ExitRecord>,
-    ) -> Option<Spent> {
-        let wall = record.map(|record| record.ended_at.since(record.started_at)).unwrap_or_default();
-        let usage = self.outside.runs.usage(run, reader)?;
-        Some(Spent {
-            input_tokens: usage.input_tokens,
-            output_tokens: usage.output_tokens,
-            cost_microusd: usage.cost_microusd,
-            wall,
-        })
-    }
-
     pub(crate) fn excerpt(&self, run: domain::ids::RunId) -> String {
         visible(&String::from_utf8_lossy(&self.outside.runs.log_tail(run, EXCERPT)))
     }
@@ -401,6 +387,7 @@ pub(crate) fn complaint(record: &ExitRecord) -> Option<String> {
         Ending::Signaled(signal) => Some(format!("it was killed by signal {signal}")),
         Ending::TimedOut => Some("it ran over its time and was ended".to_owned()),
         Ending::Cancelled => Some("it was cancelled".to_owned()),
+        Ending::OverBudget => Some("it was ended, for a budget is spent".to_owned()),
         Ending::LogFull => Some("it filled its log and was ended".to_owned()),
         Ending::NotStarted(why) => Some(format!("it could not be started: {why}")),
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use domain::effect::Claim;
 use domain::effect::{Effect, JobClass};
-use domain::event::{Answer, Event, StepFacts};
+use domain::event::{Answer, Event, StepFacts, Withholder};
 use domain::ids::PluginId;
 use domain::plugin::{EffectView, Failure, GuardDecision, GuardQuestion};
 use domain::task::{HoldKind, Task};
@@ -201,7 +201,8 @@ impl Conductor {
                 self.answer(claim, step, answer, StepFacts::default(), None, None)
             }
             Effect::Launch { .. } => {
-                self.complete(claim, Event::Withheld { epoch: claim.job.epoch, reason }, None, None).map(|_| ())
+                let event = Event::Withheld { epoch: claim.job.epoch, by: Withholder::Guard, reason };
+                self.complete(claim, event, None, None).map(|_| ())
             }
             _ => self.dropped(claim, why),
         }

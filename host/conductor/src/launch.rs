@@ -2,21 +2,23 @@
 
 use std::collections::BTreeMap;
 
+use domain::cost::Usage;
 use domain::document::{DocumentKind, NewDocument, Role, documents_folder};
-use domain::effect::{Claim, run_of};
+use domain::effect::{Claim, Effect, run_of};
 use domain::event::{Event, FailureClass, Observation, RunOutcome};
 use domain::ids::{BranchName, CommitId};
 use domain::task::Task;
 use domain::verdict::Finding;
 
 use crate::brief::{Material, Told, write};
+use crate::budget::{Begin, terms};
 use crate::guard::Guarded;
 use crate::ports::forge::{CloneKey, CloneRequest, Forge, ForgeError, Mark};
 use crate::ports::runs::{Launch, LaunchError, RunState};
-use crate::ports::store::{Applied, RunRow, StoreError};
+use crate::ports::store::{Applied, RunRow, StoreError, Terms};
 use crate::ports::tracker::TrackerError;
 use crate::preflight::PREFLIGHT_INTERVAL;
-use crate::project::{CommandSpec, Worker};
+use crate::project::{AgentSpec, CommandSpec, ProjectSettings, Worker};
 use crate::{Conductor, Work};
 
 /// A title's share of a branch name, in characters (catalogue A5).
@@ -67,6 +69,9 @@ impl Conductor {
         if self.is_gone(claim)? {
             return Ok(());
         }
+        if matches!(self.may_begin(claim, role)?, Begin::Told) {
+            return Ok(());
+        }
         let task = match self.with_branch(claim, forge.as_ref()) {
             Ok(task) => task,
             Err(Halt::Store(error)) => return Err(error),
@@ -87,14 +92,19 @@ impl Conductor {
                 return self.undelivered(claim, &format!("the clone could not be prepared: {error}"));
             }
         };
-        let launch = match worker {
+        // Again, for all that took its time, and others' runs ended meanwhile.
+        let left = match self.may_begin(claim, role)? {
+            Begin::Within(left) => left,
+            Begin::Told => return Ok(()),
+        };
+        let mut launch = match worker {
             Worker::Agent(agent) => {
                 let brief = self.brief(&task, role, &agent.prompt, attempt)?;
                 Launch {
                     run: run_of(claim.job.id),
                     argv: agent.argv.clone(),
                     workdir: clone.path.clone(),
-                    environment: environment(&task, role, &clone.path),
+                    environment: agent_environment(&task, role, &clone.path, agent),
                     pass_environment: agent.pass_environment.clone(),
                     brief: Some(brief),
                     readable: [agent.readable.clone(), vec![clone.readable.clone()]].concat(),
@@ -107,7 +117,10 @@ impl Conductor {
             }
             Worker::Command(command) => command_launch(claim, &task, role, command, &clone.path, &clone.readable),
         };
-        self.start(claim, &task, role, attempt, &launch)
+        if let Some(left) = left {
+            launch.budget = launch.budget.min(left);
+        }
+        self.start(claim, &task, role, attempt, &launch, Stamp::of(&settings, worker))
     }
 
     /// Writes the run's row, starts the shim, and leaves the job to the run's end.
@@ -118,7 +131,9 @@ impl Conductor {
         role: Role,
         attempt: u32,
         launch: &Launch,
+        stamp: Stamp,
     ) -> Result<(), StoreError> {
+        let Stamp { model, effort, terms } = stamp;
         let brief = match &launch.brief {
             Some(text) => Some(self.outside.store.put_blob(text.as_bytes())?),
             None => None,
@@ -140,6 +155,11 @@ impl Conductor {
             head_before: task.head.clone(),
             head_after: None,
             spent: None,
+            usage: Usage::default(),
+            model,
+            effort,
+            terms,
+            over_budget: None,
             brief,
             report: None,
         };
@@ -286,8 +306,30 @@ impl Conductor {
                 class: FailureClass::Permanent,
             },
             spent: None,
+            role: match &claim.job.effect {
+                Effect::Launch { role, .. } => Some(*role),
+                _ => None,
+            },
         };
         self.complete(claim, event, None, None).map(|_| ())
+    }
+}
+
+/// What a run's row says from its beginning on.
+#[derive(Default)]
+pub(crate) struct Stamp {
+    model: Option<String>,
+    effort: Option<String>,
+    terms: Option<Terms>,
+}
+
+impl Stamp {
+    fn of(settings: &ProjectSettings, worker: &Worker) -> Self {
+        let (model, effort) = match worker {
+            Worker::Agent(agent) => (agent.model.clone(), agent.effort.clone()),
+            Worker::Command(_) => (None, None),
+        };
+        Self { model, effort, terms: Some(terms(settings, worker)) }
     }
 }
 
@@ -377,6 +419,19 @@ pub(crate) fn environment(task: &Task, role: Role, workdir: &std::path::Path) ->
     if let Some(head) = &task.head {
         environment.insert("GATEWRIGHT_COMMIT".to_owned(), head.to_string());
     }
+    environment
+}
+
+/// What an agent sees beside that.
+fn agent_environment(
+    task: &Task,
+    role: Role,
+    workdir: &std::path::Path,
+    agent: &AgentSpec,
+) -> BTreeMap<String, String> {
+    let mut environment = environment(task, role, workdir);
+    let stamped = [("GATEWRIGHT_MODEL", &agent.model), ("GATEWRIGHT_EFFORT", &agent.effort)];
+    environment.extend(stamped.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value.clone()?))));
     environment
 }
 

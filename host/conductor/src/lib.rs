@@ -11,6 +11,7 @@ mod aftermath;
 pub mod board;
 pub mod breaker;
 pub mod brief;
+mod budget;
 mod cleanup;
 mod expand;
 pub mod failure;

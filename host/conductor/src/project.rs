@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use domain::budget::{Budgets, Cap};
+use domain::cost::Price;
 use domain::document::Role;
 use domain::ids::{DriverName, PluginId, ProjectName, StepName};
 use domain::network::Network;
@@ -34,6 +36,10 @@ pub struct ProjectSettings {
     pub repository: String,
     /// Its runs at one time, where its file bounds them.
     pub runs: Option<u32>,
+    /// What a task, a day and the whole project may cost.
+    pub budgets: Budgets,
+    /// What counts where an agent does not say.
+    pub price: Price,
 }
 
 /// A command that an action or a deterministic stage runs.
@@ -69,7 +75,7 @@ impl Worker {
 /// An agent.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AgentSpec {
-    /// The command; `{brief}`, `{workdir}`, `{role}`, `{work_item}` are filled in, token by token.
+    /// The command; `{brief}`, `{workdir}`, `{role}`, `{work_item}`, `{model}`, `{effort}` are filled in, token by token.
     pub argv: Vec<String>,
     /// The role's prompt: the first part of the brief.
     pub prompt: String,
@@ -79,6 +85,12 @@ pub struct AgentSpec {
     pub grace: Milliseconds,
     /// How it says what it cost.
     pub usage: UsageReader,
+    /// Which model it shall use, as it calls it.
+    pub model: Option<String>,
+    /// How hard it shall think, likewise.
+    pub effort: Option<String>,
+    /// What one run may cost.
+    pub cap: Cap,
     /// Names of the host's environment that it sees.
     pub pass_environment: Vec<String>,
     /// Paths outside its clone that it may read.
@@ -130,15 +142,56 @@ pub enum UsageReader {
     /// It does not.
     #[default]
     None,
-    /// By RFC 6901 pointers into the last JSON object that it printed.
-    Json {
-        /// Tokens in.
-        input_tokens: Option<String>,
-        /// Tokens out.
-        output_tokens: Option<String>,
-        /// US dollars.
-        cost_usd: Option<String>,
+    /// In the last JSON object that it printed.
+    Json(Pointers),
+    /// In JSON objects, a line each, while it works.
+    JsonLines {
+        /// Where in each line.
+        pointers: Pointers,
+        /// What the figures of a line are.
+        figures: Figures,
+        /// Where a line says what it is about: of lines in a row about the same, the last one counts.
+        id: Option<String>,
     },
+}
+
+impl UsageReader {
+    /// Does it say something while it works?
+    pub const fn streams(&self) -> bool {
+        matches!(self, Self::JsonLines { .. })
+    }
+
+    /// Where the figures stand; none: nowhere.
+    pub const fn pointers(&self) -> Option<&Pointers> {
+        match self {
+            Self::None => None,
+            Self::Json(pointers) | Self::JsonLines { pointers, .. } => Some(pointers),
+        }
+    }
+}
+
+/// RFC 6901 pointers to figures.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Pointers {
+    /// Tokens in, without those of the cache where it names these apart.
+    pub input_tokens: Option<String>,
+    /// Tokens out.
+    pub output_tokens: Option<String>,
+    /// Tokens read from the cache.
+    pub cache_read_tokens: Option<String>,
+    /// Tokens written to the cache.
+    pub cache_creation_tokens: Option<String>,
+    /// US dollars.
+    pub cost_usd: Option<String>,
+}
+
+/// What the figures of a line are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Figures {
+    /// All since the run's beginning: the largest counts.
+    Cumulative,
+    /// Those of one piece of work: they are added up.
+    Summed,
 }
 
 /// A guard and what it is asked about.

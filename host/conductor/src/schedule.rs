@@ -11,6 +11,7 @@ use domain::task::Task;
 use domain::time::{Milliseconds, Timestamp};
 
 use crate::breaker::Passage;
+use crate::budget::{Meter, WEIGH_INTERVAL};
 use crate::observe::LOOK_INTERVAL;
 use crate::ports::clock::Clock;
 use crate::ports::forge::Forge;
@@ -62,6 +63,8 @@ pub struct Conductor {
     projects: RwLock<BTreeMap<ProjectName, Arc<ProjectSettings>>>,
     forges: RwLock<BTreeMap<ProjectName, Arc<dyn Forge>>>,
     state: Mutex<State>,
+    /// What living runs have used so far. Locked after `state`, where both are.
+    meters: Mutex<BTreeMap<JobId, Meter>>,
 }
 
 #[derive(Default)]
@@ -84,6 +87,10 @@ struct State {
     next_cycle_look: Timestamp,
     /// Who works where; none: a project changed since.
     places: Option<Seen>,
+    /// Living runs that are being weighed.
+    weighing: BTreeSet<JobId>,
+    /// When the living runs are weighed next.
+    next_weighing: Timestamp,
 }
 
 /// One piece of work. Pieces are independent of each other: any thread may take any.
@@ -99,6 +106,8 @@ pub enum Work {
     Expand(Box<Delivery>),
     /// Look at what other hands did at a project's forge.
     Observe(ProjectName),
+    /// Look at what a living run has used.
+    Weigh(Box<Claim>),
 }
 
 /// What a look found.
@@ -114,7 +123,8 @@ pub struct Tick {
 impl Conductor {
     /// Wires the ports. `me` is this life of the host.
     pub fn new(outside: Outside, me: Incarnation) -> Self {
-        Self { outside, me, projects: RwLock::default(), forges: RwLock::default(), state: Mutex::default() }
+        let (projects, forges) = (RwLock::default(), RwLock::default());
+        Self { outside, me, projects, forges, state: Mutex::default(), meters: Mutex::default() }
     }
 
     /// Takes a project up, or its new settings.
@@ -170,6 +180,7 @@ impl Conductor {
         let mut tick = Tick::default();
         self.take_ended(&mut tick);
         self.prolong_rights();
+        self.weigh_runs(&mut tick);
         self.look_at_forges(&mut tick);
         let failed_before = self.take_again(&mut tick);
         tick.look_again = failed_before;
@@ -271,6 +282,34 @@ impl Conductor {
         }
     }
 
+    fn weigh_runs(&self, tick: &mut Tick) {
+        let now = self.now();
+        let mut state = self.state();
+        // A clock that was set back must not keep anybody from looking.
+        if state.next_weighing > now && state.next_weighing.since(now) <= WEIGH_INTERVAL {
+            return;
+        }
+        state.next_weighing = now.plus(WEIGH_INTERVAL);
+        let State { live, weighing, .. } = &mut *state;
+        for (claim, _) in live.values().filter(|(claim, _)| matches!(claim.job.effect, Effect::Launch { .. })) {
+            if weighing.insert(claim.job.id) {
+                tick.work.push(Work::Weigh(Box::new(claim.clone())));
+            }
+        }
+    }
+
+    pub(crate) fn meters(&self) -> MutexGuard<'_, BTreeMap<JobId, Meter>> {
+        self.meters.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Only of a run that is not over: what that used is in the store.
+    pub(crate) fn put_meter(&self, job: JobId, meter: Meter) {
+        let state = self.state();
+        if state.live.contains_key(&job) {
+            self.meters().insert(job, meter);
+        }
+    }
+
     fn look_at_forges(&self, tick: &mut Tick) {
         let now = self.now();
         let projects = self.forges.read().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect::<Vec<_>>();
@@ -311,13 +350,14 @@ impl Conductor {
         let mut state = self.state();
         state.cancelling.remove(&job);
         state.live.remove(&job);
+        self.meters().remove(&job);
     }
 
     /// Does one piece. A panic holds the task that it was about, not the host. An error means that the store failed.
     pub fn perform(&self, work: Work) -> Result<(), StoreError> {
         let about = match &work {
             Work::Perform(claim) | Work::Finish(claim) => Some(claim.task.id),
-            Work::Cancel(..) | Work::Expand(_) | Work::Observe(_) => None,
+            Work::Cancel(..) | Work::Expand(_) | Work::Observe(_) | Work::Weigh(_) => None,
         };
         let result = catch_unwind(AssertUnwindSafe(|| self.perform_one(&work)));
         self.no_longer_busy(&work);
@@ -348,6 +388,7 @@ impl Conductor {
             Work::Perform(claim) | Work::Finish(claim) => state.busy.remove(&claim.job.id),
             Work::Observe(project) => state.observing.remove(project),
             Work::Expand(delivery) => state.expanding.remove(&delivery.id),
+            Work::Weigh(claim) => state.weighing.remove(&claim.job.id),
             Work::Cancel(..) => false,
         };
     }
@@ -358,7 +399,7 @@ impl Conductor {
         let mut state = self.state();
         match &work {
             // The next look finds it by itself.
-            Work::Observe(_) => return,
+            Work::Observe(_) | Work::Weigh(_) => return,
             Work::Expand(delivery) => drop(state.expanding.insert(delivery.id)),
             Work::Perform(_) | Work::Finish(_) | Work::Cancel(..) => {}
         }
@@ -393,7 +434,7 @@ impl Conductor {
                 self.later(work, PANIC_PAUSE);
                 Ok(())
             }
-            Work::Observe(_) => Ok(()),
+            Work::Observe(_) | Work::Weigh(_) => Ok(()),
         }
     }
 
@@ -404,6 +445,7 @@ impl Conductor {
             Work::Cancel(job, token) => self.cancel(*job, *token),
             Work::Expand(delivery) => self.expand(delivery),
             Work::Observe(project) => self.observe(project),
+            Work::Weigh(claim) => self.weigh(claim),
         }
     }
 

@@ -57,15 +57,15 @@ pub fn run_view(run: &RunRow) -> RunView {
         head_before: run.head_before.clone(),
         head_after: run.head_after.clone(),
         spent: run.spent.map(figures),
-        model: None,
-        effort: None,
+        model: run.model.clone(),
+        effort: run.effort.clone(),
         more: Vec::new(),
     }
 }
 
 fn figures(spent: Spent) -> Figures {
     Figures {
-        input_tokens: spent.input_tokens,
+        input_tokens: spent.shown_input(),
         output_tokens: spent.output_tokens,
         cost_microusd: spent.cost_microusd,
         wall_ms: spent.wall.0,

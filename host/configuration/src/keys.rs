@@ -41,6 +41,8 @@ pub(crate) const PROJECT: Shape = Shape {
         "notifier",
         "status-mapper",
         "deciders",
+        "budget",
+        "price",
     ],
 };
 pub(crate) const STAGE: Shape = Shape {
@@ -62,6 +64,9 @@ pub(crate) const ROLE: Shape = Shape {
         "driver",
         "transient",
         "usage",
+        "model",
+        "effort",
+        "budget",
         "pass-environment",
         "readable",
         "writable",
@@ -71,7 +76,32 @@ pub(crate) const ROLE: Shape = Shape {
 };
 pub(crate) const TRANSIENT: Shape = Shape { name: "transient", keys: &["exit-codes", "words"] };
 pub(crate) const PROJECT_LIMITS: Shape = Shape { name: "[limits] of a project", keys: &["runs"] };
-pub(crate) const USAGE: Shape = Shape { name: "usage", keys: &["format", "cost-usd", "input-tokens", "output-tokens"] };
+pub(crate) const USAGE: Shape = Shape {
+    name: "usage",
+    keys: &[
+        "format",
+        "cost-usd",
+        "input-tokens",
+        "output-tokens",
+        "cache-read-tokens",
+        "cache-creation-tokens",
+        "figures",
+        "id",
+    ],
+};
+pub(crate) const BUDGET: Shape = Shape { name: "[budget]", keys: &["task", "day", "total"] };
+pub(crate) const CAP: Shape = Shape { name: "a budget", keys: &["cost-usd", "tokens", "wall"] };
+pub(crate) const PRICE: Shape = Shape {
+    name: "[price]",
+    keys: &[
+        "usd-per-hour",
+        "tokens-per-hour",
+        "usd-per-million-input-tokens",
+        "usd-per-million-output-tokens",
+        "usd-per-million-cache-read-tokens",
+        "usd-per-million-cache-creation-tokens",
+    ],
+};
 pub(crate) const COMMAND: Shape = Shape {
     name: "[commands.NAME]",
     keys: &["run", "timeout", "grace", "pass-environment", "readable", "writable", "network", "sandboxed"],
@@ -106,7 +136,7 @@ pub(crate) const COMMANDS: Shape = Shape { name: "[commands]", keys: &["test", "
 
 /// All of them: what the document must explain.
 #[cfg(test)]
-pub(crate) const ALL: [&Shape; 23] = [
+pub(crate) const ALL: [&Shape; 26] = [
     &HOST,
     &LISTEN,
     &LIMITS,
@@ -130,4 +160,7 @@ pub(crate) const ALL: [&Shape; 23] = [
     &NOTIFIER,
     &STATUS_MAPPER,
     &DECIDERS,
+    &BUDGET,
+    &CAP,
+    &PRICE,
 ];

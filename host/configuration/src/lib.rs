@@ -7,6 +7,7 @@
 
 mod addition;
 mod binding;
+mod budget;
 mod check;
 mod diagnostic;
 mod duration;

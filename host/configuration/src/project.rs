@@ -10,6 +10,7 @@ use domain::ids::{BranchName, ProjectName};
 use domain::plugin::PluginKind;
 
 use crate::binding::{self, Kinds};
+use crate::budget;
 use crate::check;
 use crate::diagnostic::{Problem, quoted};
 use crate::host::HostConfig;
@@ -74,6 +75,7 @@ pub(crate) fn read(
     let status_mapper = binding::status_mapper(file, &kinds, &surroundings.status_mapper);
     let deciders = deciders(file);
     let runs = limits::of_project(file, host.map(|host| &host.limits));
+    let (budgets, price) = budget::read(file, &crew);
     if report.count() != before {
         return None;
     }
@@ -92,6 +94,8 @@ pub(crate) fn read(
         // Two files may name one repository by different links.
         repository: repository.canonicalize().unwrap_or_else(|_| repository.clone()).to_string_lossy().into_owned(),
         runs,
+        budgets,
+        price,
     };
     let project = Project { name, prefix: prefix.value.clone(), base_branch, pipeline, serial };
     let plugins = plugins.into_iter().filter_map(|entry| entry.binding).collect();

@@ -246,6 +246,30 @@ impl<'f> Node<'f> {
         value
     }
 
+    /// US dollars, in millionths; so are the bounds.
+    pub(crate) fn microusd(&self, bounds: &RangeInclusive<u64>) -> Option<u64> {
+        let text = match self.value {
+            DeValue::Integer(number) if number.radix() == 10 => number.as_str(),
+            DeValue::Float(number) => number.as_str(),
+            _ => {
+                self.refuse("a number of US dollars", "such as 5 or 0.25, without quotes");
+                return None;
+            }
+        };
+        let micros = text.parse::<f64>().ok().map(|dollars| (dollars * 1e6).round());
+        // A float beyond the bounds becomes the nearest whole number, which is beyond them too.
+        let amount = micros.filter(|micros| *micros > 0.0).map(|micros| micros as u64);
+        let amount = amount.filter(|amount| bounds.contains(amount));
+        if amount.is_none() {
+            let [from, to] = [bounds.start(), bounds.end()].map(|bound| *bound as f64 / 1e6);
+            self.report.add(Problem::at(
+                self.span.clone(),
+                format!("{} must lie between {from} and {to} US dollars", self.what),
+            ));
+        }
+        amount
+    }
+
     /// Bounds are in milliseconds.
     pub(crate) fn duration(&self, bounds: &RangeInclusive<u64>) -> Option<Milliseconds> {
         let Some(text) = self.value.as_str() else {

@@ -1,6 +1,7 @@
 //! The crate as its callers see it: files on a disk in, values or messages out.
 
 mod additions;
+mod budgets;
 mod documentation;
 mod hosts;
 mod inits;

@@ -6,10 +6,12 @@ use std::io::Read;
 use std::net::SocketAddr;
 use std::path::Path;
 
-use conductor::project::{AgentSpec, CommandSpec, HookName, UsageReader, Worker};
+use conductor::project::{AgentSpec, CommandSpec, Figures, HookName, Pointers, UsageReader, Worker};
+use domain::budget::Cap;
 use domain::document::Role;
 use domain::time::Milliseconds;
 
+use crate::budget::{self, Placed};
 use crate::diagnostic::{Problem, nearest, quoted};
 use crate::keys;
 use crate::limits;
@@ -26,7 +28,9 @@ const GRACES: std::ops::RangeInclusive<u64> = 0..=600_000;
 /// A prompt is the beginning of every brief: what is larger is another file.
 const PROMPT_BYTES: u64 = 64 * 1024;
 /// What stands in an agent's command for what only the launch knows.
-const PLACEHOLDERS: [&str; 4] = ["{brief}", "{workdir}", "{role}", "{work_item}"];
+const PLACEHOLDERS: [&str; 6] = ["{brief}", "{workdir}", "{role}", "{work_item}", "{model}", "{effort}"];
+/// A name of a model or of an effort is no longer.
+const NAME_CHARACTERS: usize = 100;
 /// Tokens that only a shell understands.
 const SHELL_TOKENS: [&str; 8] = ["&&", "||", "|", ";", ">", ">>", "<", "&"];
 
@@ -55,6 +59,8 @@ pub(crate) struct Crew {
     pub(crate) named_roles: BTreeSet<Role>,
     pub(crate) hooks: BTreeMap<HookName, CommandSpec>,
     pub(crate) named_hooks: BTreeSet<HookName>,
+    /// What runs of its agents may cost, with the places of what needs a price.
+    pub(crate) caps: Vec<Placed>,
 }
 
 /// As files spell it.
@@ -76,7 +82,7 @@ pub(crate) fn read(file: &Section<'_>, paths: &Paths, repository: Option<&Path>,
             crew.named_roles.insert(role);
             let worker = node
                 .table(&format!("[roles.{role}]"), &keys::ROLE)
-                .and_then(|section| worker(&section, role, paths, repository, listener));
+                .and_then(|section| worker(&section, role, paths, repository, listener, &mut crew.caps));
             crew.workers.extend(worker.map(|worker| (role, worker)));
         }
     }
@@ -112,12 +118,13 @@ fn worker(
     paths: &Paths,
     repository: Option<&Path>,
     listener: Option<SocketAddr>,
+    caps: &mut Vec<Placed>,
 ) -> Option<Worker> {
     let report = section.report;
     match (section.get("command"), section.get("run")) {
-        (Some(_), None) => agent(section, role, paths, repository, listener).map(Worker::Agent),
+        (Some(_), None) => agent(section, role, paths, repository, listener, caps).map(Worker::Agent),
         (None, Some(node)) => {
-            for key in ["prompt", "usage", "driver", "transient"] {
+            for key in ["prompt", "usage", "driver", "transient", "model", "effort", "budget"] {
                 if let Some(foreign) = section.get(key) {
                     report.add(Problem::at(
                         foreign.span,
@@ -161,11 +168,20 @@ fn agent(
     paths: &Paths,
     repository: Option<&Path>,
     listener: Option<SocketAddr>,
+    caps: &mut Vec<Placed>,
 ) -> Option<AgentSpec> {
     let argv = section.get("command").and_then(|node| argv(&node));
     for token in argv.iter().flatten() {
         tell_unknown_placeholders(section, token);
+        tell_unset_placeholders(section, token);
     }
+    let (model, effort) = (stamped(section, "model"), stamped(section, "effort"));
+    let cap = section.get("budget").and_then(|node| node.table(&format!("`budget` of {}", section.name), &keys::CAP));
+    let cap = cap.map_or_else(Cap::default, |table| {
+        let (cap, places) = budget::cap(&table);
+        caps.push(places);
+        cap
+    });
     if let Some(node) = section.get("sandboxed") {
         let problem = Problem::at(node.span, format!("`sandboxed` of {} is not for an agent to choose", section.name));
         section.report.add(problem.help("[sandbox] mode in gatewright.toml says it for all agents"));
@@ -180,6 +196,9 @@ fn agent(
         budget: section.duration("timeout", BUDGET, budget_of(role)),
         grace: section.duration("grace", GRACES, GRACE),
         usage: usage.unwrap_or_default(),
+        model,
+        effort,
+        cap,
         pass_environment: environment(section),
         readable: paths.readable(section),
         writable: paths.writable(section, repository),
@@ -282,6 +301,33 @@ fn tell_unknown_placeholders(section: &Section<'_>, token: &At<String>) {
     }
 }
 
+/// A placeholder whose value the role does not name.
+fn tell_unset_placeholders(section: &Section<'_>, token: &At<String>) {
+    for key in ["model", "effort"] {
+        let plain = token.value.replace("{{", "");
+        if plain.contains(&format!("{{{key}}}")) && section.get(key).is_none() && !section.has_slip_of(key) {
+            let problem = Problem::at(token.span.clone(), format!("nothing is filled in for `{{{key}}}`"));
+            section.report.add(problem.help(format!("{} has no `{key}`: add one, or take the word out", section.name)));
+        }
+    }
+}
+
+/// A name that stands in a command line and in the run's row, as the agent calls it.
+fn stamped(section: &Section<'_>, key: &str) -> Option<String> {
+    let text = section.text(key)?;
+    let sound = text.value.chars().count() <= NAME_CHARACTERS
+        && !text.value.starts_with('-')
+        && !text.value.chars().any(|character| character.is_control() || character.is_whitespace());
+    if sound {
+        return Some(text.value);
+    }
+    let problem = Problem::at(text.span, format!("`{key}` of {} cannot be {}", section.name, quoted(&text.value)));
+    section
+        .report
+        .add(problem.help(format!("one word of at most {NAME_CHARACTERS} characters that begins with no `-`")));
+    None
+}
+
 fn prompt(section: &Section<'_>, role: Role, paths: &Paths) -> Option<String> {
     let text = match section.get("prompt") {
         Some(node) => node.text()?,
@@ -331,16 +377,39 @@ fn sibling(path: &Path) -> Option<String> {
     nearest(wanted, &list).map(str::to_owned)
 }
 
+/// What a word of `format` means.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Format {
+    None,
+    Json,
+    JsonLines,
+}
+
 fn usage(section: &Section<'_>) -> UsageReader {
-    let format =
-        section.need("format", "format = \"json\"").and_then(|node| node.word(&[("json", true), ("none", false)]));
-    let pointers = ["input-tokens", "output-tokens", "cost-usd"].map(|key| pointer(section, key));
-    match format {
-        Some(true) => {
-            let [input_tokens, output_tokens, cost_usd] = pointers;
-            UsageReader::Json { input_tokens, output_tokens, cost_usd }
+    let formats = [("json", Format::Json), ("json-lines", Format::JsonLines), ("none", Format::None)];
+    let format = section.need("format", "format = \"json\"").and_then(|node| node.word(&formats));
+    let pointers = Pointers {
+        input_tokens: pointer(section, "input-tokens"),
+        output_tokens: pointer(section, "output-tokens"),
+        cache_read_tokens: pointer(section, "cache-read-tokens"),
+        cache_creation_tokens: pointer(section, "cache-creation-tokens"),
+        cost_usd: pointer(section, "cost-usd"),
+    };
+    let kinds = [("cumulative", Figures::Cumulative), ("summed", Figures::Summed)];
+    if format != Some(Format::JsonLines) {
+        for node in ["figures", "id"].iter().filter_map(|key| section.get(key)) {
+            let problem = Problem::at(node.span, format!("{} belongs to format = \"json-lines\"", node.what));
+            section.report.add(problem.help("of one object at the end nothing is added up"));
         }
-        _ => UsageReader::None,
+    }
+    match format {
+        Some(Format::Json) => UsageReader::Json(pointers),
+        Some(Format::JsonLines) => {
+            let figures = section.need("figures", "figures = \"summed\"").and_then(|node| node.word(&kinds));
+            let id = pointer(section, "id");
+            UsageReader::JsonLines { pointers, figures: figures.unwrap_or(Figures::Cumulative), id }
+        }
+        Some(Format::None) | None => UsageReader::None,
     }
 }
 
@@ -352,9 +421,11 @@ fn pointer(section: &Section<'_>, key: &str) -> Option<String> {
         return Some(text.value);
     }
     let problem = Problem::at(text.span, format!("`{key}` of usage cannot be {}", quoted(&text.value)));
-    section.report.add(problem.help(
-        "it is a JSON pointer (RFC 6901) into the last object that the agent prints, e.g. \"/usage/input_tokens\"",
-    ));
+    section
+        .report
+        .add(problem.help(
+            "it is a JSON pointer (RFC 6901) into an object that the agent prints, e.g. \"/usage/input_tokens\"",
+        ));
     None
 }
 

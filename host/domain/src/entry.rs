@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::cost::RoleSum;
+use crate::document::Role;
 use crate::effect::Feedback;
 use crate::event::{Intent, Observation, Spent};
 use crate::ids::{
@@ -9,7 +11,7 @@ use crate::ids::{
     TaskId, WorkItemId,
 };
 use crate::task::{Activity, Asked, Task, Track};
-use crate::time::{Milliseconds, Timestamp};
+use crate::time::Timestamp;
 
 /// What moved a branch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -73,8 +75,11 @@ pub enum Entry {
         run: RunId,
         /// How, for people.
         outcome: String,
-        /// At what cost.
+        /// What counts as its cost.
         spent: Option<Spent>,
+        /// Who worked.
+        #[serde(default)]
+        role: Option<Role>,
     },
     /// A run is launched again in the same visit.
     RunRetrySpent,
@@ -260,9 +265,14 @@ pub(crate) fn fold(task: &mut Task, entry: &Entry) {
         }
         Entry::HeadMoved { head, .. } => task.head = Some(head.clone()),
         Entry::BaseSeen { base } => task.base = Some(base.clone()),
-        Entry::RunEnded { spent, .. } => {
+        Entry::RunEnded { spent, role, .. } => {
             task.runs += 1;
-            add_spent(&mut task.spent, spent.unwrap_or_default());
+            let spent = spent.unwrap_or_default();
+            task.spent = task.spent.plus(spent);
+            if let Some(role) = role {
+                let sum = task.by_role.entry(*role).or_default();
+                *sum = RoleSum { runs: sum.runs.saturating_add(1), spent: sum.spent.plus(spent) };
+            }
         }
         Entry::RunRetrySpent => task.run_retries += 1,
         Entry::TransientRetrySpent => task.transient_retries += 1,
@@ -340,11 +350,4 @@ fn fold_asked(task: &mut Task, step: &StepName, at: Timestamp) {
             task.infra_retries = 0;
         }
     }
-}
-
-fn add_spent(total: &mut Spent, run: Spent) {
-    total.input_tokens = total.input_tokens.saturating_add(run.input_tokens);
-    total.output_tokens = total.output_tokens.saturating_add(run.output_tokens);
-    total.cost_microusd = total.cost_microusd.saturating_add(run.cost_microusd);
-    total.wall = Milliseconds(total.wall.0.saturating_add(run.wall.0));
 }

@@ -2,13 +2,15 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::document::NewDocument;
+use crate::document::{NewDocument, Role};
 use crate::ids::{
     Actor, BranchName, CommitId, Digest, Epoch, EvaluationId, FenceToken, LeaseName, RunId, StageName, StepName,
     TaskId, WorkItemId,
 };
 use crate::time::{Milliseconds, Timestamp};
 use crate::verdict::{GateHold, InfraCause, WakeKind, WakeSet};
+
+pub use crate::cost::Spent;
 
 /// What a person wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -172,17 +174,15 @@ pub enum FailureClass {
     Permanent,
 }
 
-/// What a run cost, as the agent reported it.
+/// Who keeps a run from its beginning.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Spent {
-    /// Tokens in.
-    pub input_tokens: u64,
-    /// Tokens out.
-    pub output_tokens: u64,
-    /// Millionths of a US dollar.
-    pub cost_microusd: u64,
-    /// From launch to end.
-    pub wall: Milliseconds,
+#[serde(rename_all = "kebab-case")]
+pub enum Withholder {
+    /// A guard.
+    #[default]
+    Guard,
+    /// A budget of which nothing is left.
+    Budget,
 }
 
 /// What the host saw at the board or the forge (reference rules B1 to B22).
@@ -255,8 +255,11 @@ pub enum Event {
         run: RunId,
         /// How.
         outcome: RunOutcome,
-        /// At what cost; none: the agent did not say.
+        /// What counts as its cost; none: it never began.
         spent: Option<Spent>,
+        /// Who worked.
+        #[serde(default)]
+        role: Option<Role>,
     },
     /// A gate or an action answered.
     StepAnswered {
@@ -311,10 +314,13 @@ pub enum Event {
         /// For the timeline.
         note: String,
     },
-    /// A guard holds the run that the task wants next: it never began, and a person must look.
+    /// The run that the task wants next never began, and a person must look.
     Withheld {
         /// The activity that it belongs to.
         epoch: Epoch,
+        /// By whom.
+        #[serde(default)]
+        by: Withholder,
         /// For people.
         reason: String,
     },

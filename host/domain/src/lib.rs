@@ -1,5 +1,7 @@
 //! The words of Gatewright as types: ids, stages, verdicts, effects, tasks. No I/O and no clock.
 
+pub mod budget;
+pub mod cost;
 pub mod document;
 pub mod effect;
 pub mod entry;

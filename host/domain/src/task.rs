@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use crate::cost::RoleSum;
+use crate::document::Role;
 use crate::effect::Feedback;
 use crate::entry::Entry;
 use crate::event::Spent;
@@ -250,6 +252,9 @@ pub struct Task {
     pub needs: BTreeSet<TaskId>,
     /// What its runs cost together.
     pub spent: Spent,
+    /// The same by role.
+    #[serde(default)]
+    pub by_role: BTreeMap<Role, RoleSum>,
     /// Runs so far.
     pub runs: u32,
     /// Entries so far: one that is missing is noticed, whatever it said.

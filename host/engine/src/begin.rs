@@ -73,6 +73,7 @@ pub fn begin(pipeline: &Pipeline, seed: Seed, now: Timestamp) -> (Task, Step) {
         paused: false,
         needs: BTreeSet::new(),
         spent: Spent::default(),
+        by_role: BTreeMap::new(),
         runs: 0,
         entries: 0,
     };

@@ -454,12 +454,22 @@ impl<'a> Plan<'a> {
         self.want(Effect::Tidy);
     }
 
+    /// Catalogue E7: what it cost, a line for each role.
+    fn costs(&self) -> String {
+        let lines = self.task.by_role.iter().map(|(role, sum)| {
+            let runs = if sum.runs == 1 { "run" } else { "runs" };
+            format!("\n- {role}: {} {runs}, {}", sum.runs, sum.spent.words())
+        });
+        let lines = lines.collect::<String>();
+        if lines.is_empty() { lines } else { format!("\n\nWhat it cost: {}{lines}", self.task.spent.words()) }
+    }
+
     fn settle(&mut self, end: Terminality, notice: Notice, said: &str) {
         self.release_leases();
         self.enter_activity(Activity::Settled { end });
         let text = format!("{} {said}", self.task.work_item);
         self.tell(notice, &text);
-        self.comment(text);
+        self.comment(format!("{text}{}", self.costs()));
     }
 }
 

@@ -1,5 +1,6 @@
 //! What the end of a run leads to, and what a changed pipeline does to a task.
 
+use domain::document::Role;
 use domain::effect::Feedback;
 use domain::entry::{Entry, MovedBy};
 use domain::event::{FailureClass, RunOutcome, Spent};
@@ -19,8 +20,17 @@ pub(crate) fn branch_cut(plan: &mut Plan<'_>, branch: &BranchName, base: &Commit
     Ok(())
 }
 
-pub(crate) fn ended(plan: &mut Plan<'_>, attempt: u32, run: RunId, outcome: &RunOutcome, spent: Option<Spent>) {
-    plan.note(Entry::RunEnded { run, outcome: words(outcome), spent });
+/// A run that ended, beside how.
+#[derive(Clone, Copy)]
+pub(crate) struct Ended {
+    pub(crate) run: RunId,
+    pub(crate) spent: Option<Spent>,
+    pub(crate) role: Option<Role>,
+}
+
+pub(crate) fn ended(plan: &mut Plan<'_>, attempt: u32, ended: Ended, outcome: &RunOutcome) {
+    let Ended { run, spent, role } = ended;
+    plan.note(Entry::RunEnded { run, outcome: words(outcome), spent, role });
     match outcome {
         RunOutcome::Delivered { head, validated, .. } => {
             take_head(plan, head.as_ref());

@@ -2,7 +2,7 @@
 
 use domain::effect::{Change, Wanted};
 use domain::entry::Entry;
-use domain::event::Event;
+use domain::event::{Event, Withholder};
 use domain::pipeline::Pipeline;
 use domain::task::{Activity, HoldKind, Task};
 use domain::time::Timestamp;
@@ -108,10 +108,16 @@ fn decide(plan: &mut Plan<'_>, event: &Event) -> Result<(), Rejected> {
             Activity::Running { .. } | Activity::Judging { .. } | Activity::Acting { .. },
             Event::BranchCut { branch, base, .. },
         ) => return runs::branch_cut(plan, branch, base),
-        (Activity::Running { attempt }, Event::RunEnded { run, outcome, spent, .. }) => {
-            runs::ended(plan, *attempt, *run, outcome, *spent);
+        (Activity::Running { attempt }, Event::RunEnded { run, outcome, spent, role, .. }) => {
+            runs::ended(plan, *attempt, runs::Ended { run: *run, spent: *spent, role: *role }, outcome);
         }
-        (Activity::Running { .. }, Event::Withheld { reason, .. }) => plan.hold(HoldKind::Blocked, reason),
+        (Activity::Running { .. }, Event::Withheld { by, reason, .. }) => {
+            let kind = match by {
+                Withholder::Guard => HoldKind::Blocked,
+                Withholder::Budget => HoldKind::OverBudget,
+            };
+            plan.hold(kind, reason);
+        }
         (Activity::Judging { step }, Event::StepAnswered { step: answered, answer, facts, woken, .. })
         | (Activity::Acting { step }, Event::StepAnswered { step: answered, answer, facts, woken, .. })
             if step == answered =>
@@ -141,8 +147,8 @@ fn after_the_end(plan: &mut Plan<'_>, event: &Event) -> Result<(), Rejected> {
             plan.note(Entry::Observed { observation: Observation::WatchDegraded });
             plan.freeze("the deployed revision turned bad during its watch");
         }
-        Event::RunEnded { run, spent, .. } if spent.is_some() => {
-            plan.note(Entry::RunEnded { run: *run, outcome: "late".to_owned(), spent: *spent });
+        Event::RunEnded { run, spent, role, .. } if spent.is_some() => {
+            plan.note(Entry::RunEnded { run: *run, outcome: "late".to_owned(), spent: *spent, role: *role });
         }
         _ => return Err(Rejected::Terminal),
     }
@@ -152,8 +158,8 @@ fn after_the_end(plan: &mut Plan<'_>, event: &Event) -> Result<(), Rejected> {
 /// A late run still cost something.
 fn late(plan: &mut Plan<'_>, event: &Event) -> Result<(), Rejected> {
     match event {
-        Event::RunEnded { run, spent, .. } if spent.is_some() => {
-            plan.note(Entry::RunEnded { run: *run, outcome: "late".to_owned(), spent: *spent });
+        Event::RunEnded { run, spent, role, .. } if spent.is_some() => {
+            plan.note(Entry::RunEnded { run: *run, outcome: "late".to_owned(), spent: *spent, role: *role });
             Ok(())
         }
         _ => Err(Rejected::Late),

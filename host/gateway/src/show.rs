@@ -1,5 +1,6 @@
 //! How values look to people. Templates escape markup; here what no escaping catches is made visible.
 
+use domain::cost::dollars;
 use domain::event::Spent;
 use domain::time::{Milliseconds, Timestamp};
 
@@ -70,14 +71,11 @@ pub(crate) fn span(span: Milliseconds) -> String {
 
 /// What runs cost; empty where nobody said.
 pub(crate) fn cost(spent: &Spent) -> String {
-    let tokens = spent.input_tokens.saturating_add(spent.output_tokens);
+    let tokens = spent.tokens();
     match (spent.cost_microusd, tokens) {
         (0, 0) => String::new(),
         (0, tokens) => format!("{tokens} tokens"),
-        (micros, _) => {
-            let cents = micros.div_ceil(10_000);
-            format!("${}.{:02}, {tokens} tokens", cents / 100, cents % 100)
-        }
+        (micros, _) => format!("{}, {tokens} tokens", dollars(micros)),
     }
 }
 
@@ -103,7 +101,7 @@ mod tests {
         assert_eq!(Moment::of(Timestamp(u64::MAX)).text, "the end of time");
         let shown: Vec<String> = [3_999, 720_000, 11_100_000, 187_200_000].map(Milliseconds).map(span).into();
         assert_eq!(shown, ["3 s", "12 min", "3 h 5 min", "2 d 4 h"]);
-        let spent = Spent { input_tokens: 900, output_tokens: 100, cost_microusd: 1_234_567, wall: Milliseconds(0) };
+        let spent = Spent { input_tokens: 900, output_tokens: 100, cost_microusd: 1_234_567, ..Spent::default() };
         assert_eq!(cost(&spent), "$1.24, 1000 tokens");
         assert_eq!(cost(&Spent::default()), "");
     }

@@ -191,7 +191,7 @@ impl Scene {
             Activity::Stopping | Activity::Settled { .. } => Vec::new(),
             _ if task.paused => vec![line(Intent::Resume), line(Intent::Stop)],
             _ => {
-                let mut lines = self.wait(task).map(|why| moved_by(task, why)).unwrap_or_default();
+                let mut lines = self.wait(task).map(|(why, _)| moved_by(task, why)).unwrap_or_default();
                 lines.extend([line(Intent::Pause), line(Intent::Stop)]);
                 lines
             }
@@ -217,7 +217,12 @@ fn moved_by(task: &Task, why: &WaitReason) -> Vec<String> {
         WaitReason::Freeze => vec![format!("gatewright project unfreeze {}", task.project)],
         WaitReason::Dependency { waits_for, .. } => vec![undepend(task, &waits_for.work_item)],
         WaitReason::ActiveTask { waits_for } => vec![format!("gatewright task pause {}", waits_for.work_item)],
-        WaitReason::Lease | WaitReason::Space | WaitReason::Slot | WaitReason::Breaker | WaitReason::Time => Vec::new(),
+        WaitReason::Lease
+        | WaitReason::Space
+        | WaitReason::Program
+        | WaitReason::Slot
+        | WaitReason::Breaker
+        | WaitReason::Time => Vec::new(),
     }
 }
 

@@ -17,7 +17,7 @@ pub(crate) fn words(entry: &Entry) -> Option<String> {
         Entry::BranchCut { branch, base } => format!("branch {branch} cut from {}", short(base)),
         Entry::HeadMoved { head, by } => format!("branch moved to {} by {}", short(head), mover(*by)),
         Entry::BaseSeen { base } => format!("the base stands at {}", short(base)),
-        Entry::RunEnded { run, outcome, spent } => {
+        Entry::RunEnded { run, outcome, spent, .. } => {
             let cost = spent.as_ref().map(cost).filter(|cost| !cost.is_empty());
             let cost = cost.map(|cost| format!(" ({cost})")).unwrap_or_default();
             format!("run {run} ended: {outcome}{cost}")

@@ -16,7 +16,7 @@ use rustix::process::{Pid, WaitOptions, WaitStatus, set_child_subreaper, setsid,
 
 use crate::cgroup::Cgroup;
 use crate::clock::{span, steady_ms, wall_ms};
-use crate::files::Reserved;
+use crate::files::{self, Reserved};
 use crate::launch::{Started, say, spawn};
 use crate::protocol::{self, Exit, ExitRecord, Right, Sandbox, ShimInfo, Spec};
 use crate::proxy::{self, Log};
@@ -140,8 +140,8 @@ fn watch(folder: &Path) -> io::Result<OwnedFd> {
 
 impl Ready {
     fn run(self) -> io::Result<()> {
-        let started = if self.folder.join(protocol::CANCEL).symlink_metadata().is_ok() {
-            Err(Exit::Cancelled)
+        let started = if let Some(exit) = asked_to_end(&self.folder) {
+            Err(exit)
         } else {
             spawn(&self.spec, &self.log, self.cgroup.as_ref())
                 .map_err(|error| Exit::NotStarted { error: record::cut(&error) })
@@ -164,6 +164,14 @@ impl Ready {
         }
         Ok(())
     }
+}
+
+/// What the host's word to end means for the record; none: it has not spoken. A word that cannot be read is one all the same.
+fn asked_to_end(folder: &Path) -> Option<Exit> {
+    let word = folder.join(protocol::CANCEL);
+    word.symlink_metadata().ok()?;
+    let is_over_budget = files::read_small(&word).is_ok_and(|word| word == protocol::OVER_BUDGET);
+    Some(if is_over_budget { Exit::OverBudget } else { Exit::Cancelled })
 }
 
 fn tell_ready() {
@@ -317,8 +325,11 @@ impl Holder {
             .join(protocol::LOG)
             .symlink_metadata()
             .is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
-        if gone || self.ready.folder.join(protocol::CANCEL).symlink_metadata().is_ok() {
+        if gone {
             return Some(Exit::Cancelled);
+        }
+        if let Some(exit) = asked_to_end(&self.ready.folder) {
+            return Some(exit);
         }
         if self.interrupted {
             return Some(Exit::Interrupted);

@@ -23,8 +23,12 @@ pub const LOCK: &str = "lock";
 pub const LOG: &str = "log";
 /// Who the shim is. Durable before the command starts: without it nothing ever ran here.
 pub const SHIM: &str = "shim.json";
-/// Its appearance asks for TERM, grace, KILL.
+/// Its appearance asks for TERM, grace, KILL; what stands in it says why.
 pub const CANCEL: &str = "cancel";
+/// In [`CANCEL`]: the host wants it. So does whatever else stands there.
+pub const CANCELLED: &[u8] = b"";
+/// In [`CANCEL`]: a budget was spent.
+pub const OVER_BUDGET: &[u8] = b"over-budget\n";
 /// Until when the host lets the run live; rewritten to prolong it.
 pub const RIGHT: &str = "right.json";
 /// How it ended. Where it stands, the whole tree is gone.
@@ -171,6 +175,8 @@ pub enum Exit {
     TimedOut,
     /// The host asked for its end.
     Cancelled,
+    /// The host asked for its end, for a budget was spent.
+    OverBudget,
     /// It wrote more than its log may hold.
     LogLimit,
     /// No host prolonged its right.

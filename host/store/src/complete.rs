@@ -1,7 +1,7 @@
 //! How a claimed job ends: done, given back, reaped, or cancelled under its owner's hands. The token fences each way.
 
 use conductor::ports::store::{Applied, Completion, Incarnation, NewEvaluation, RunRow};
-use domain::effect::run_of;
+use domain::effect::{Effect, run_of};
 use domain::event::{Answer, Event, FailureClass, RunOutcome, Spent};
 use domain::ids::{FenceToken, JobId, TaskId};
 use domain::time::Timestamp;
@@ -82,6 +82,19 @@ pub(crate) fn give_back(tx: &Tx<'_>, job: JobId, token: FenceToken, at: Timestam
     Ok(())
 }
 
+/// Says for which budget the job's run is being ended. Who lost the job, or whose run has ended, says nothing.
+pub(crate) fn put_over_budget(tx: &Tx<'_>, job: JobId, token: FenceToken, why: &str) -> Result<()> {
+    if jobs::held(tx.sql, job, token)?.winding {
+        return Err(jobs::stale(job));
+    }
+    let mut run = records::run(tx.sql, run_of(job))?;
+    if run.ended_at.is_some() {
+        return Ok(());
+    }
+    run.over_budget.get_or_insert_with(|| why.to_owned());
+    records::put_run(tx, &run)
+}
+
 /// Who has jobs.
 pub(crate) fn owners(sql: &Connection) -> Result<Vec<Incarnation>> {
     let query = "SELECT DISTINCT owner FROM job WHERE owner IS NOT NULL AND (state = 'claimed' OR winding = 1)";
@@ -133,7 +146,11 @@ pub(crate) fn close_cancelled(
             retry_after: None,
             class: FailureClass::Permanent,
         };
-        let event = Event::RunEnded { epoch: held.job.epoch, run: run_of(id), outcome, spent };
+        let role = match held.job.effect {
+            Effect::Launch { role, .. } => Some(role),
+            _ => None,
+        };
+        let event = Event::RunEnded { epoch: held.job.epoch, run: run_of(id), outcome, spent, role };
         transact::apply(tx, held.job.task, &event, Origin { job: Some(id), delivery: None }, now)?;
     }
     Ok(())

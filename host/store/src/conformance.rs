@@ -64,6 +64,8 @@ macro_rules! conformance {
                 evaluations_and_documents_need_their_bytes
                 bytes_are_kept_under_their_hash
                 runs_are_kept_with_what_is_known_later
+                what_runs_cost_is_summed_by_project_and_day
+                only_who_has_the_job_ends_its_run_for_a_budget
                 commits_are_counted
             }
             inbox {

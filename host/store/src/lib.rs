@@ -36,6 +36,7 @@ mod records;
 mod row;
 mod schema;
 mod slots;
+mod spending;
 mod sqlite;
 mod tasks;
 mod transact;

@@ -18,6 +18,14 @@ const SUMMARY_CHARACTERS: usize = 1000;
 pub(crate) fn put_run(tx: &Tx<'_>, run: &RunRow) -> Result<()> {
     let known: Option<RunRow> =
         one(tx.sql, "SELECT body FROM run WHERE id = ?1", params![int(run.id.0)], |row| get_json(row, "run", "body"))?;
+    // Stamped at the launch, they survive whatever is written later.
+    let stamped = |stamp: fn(&RunRow) -> &Option<String>| stamp(run).clone().or_else(|| stamp(known.as_ref()?).clone());
+    let run = &RunRow {
+        model: stamped(|run| &run.model),
+        effort: stamped(|run| &run.effort),
+        over_budget: stamped(|run| &run.over_budget),
+        ..run.clone()
+    };
     let statement = "INSERT INTO run (id, task, host, started_at, ended_at, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
         ON CONFLICT (id) DO UPDATE SET started_at = excluded.started_at, ended_at = excluded.ended_at, body = excluded.body";
     let (id, ended_at) = (int(run.id.0), run.ended_at.map(time));

@@ -11,6 +11,7 @@ const STEPS: &[M<'static>] = &[
     M::up(include_str!("schema/002_ownership.sql")),
     M::up(include_str!("schema/003_workers.sql")),
     M::up(include_str!("schema/004_aside.sql")),
+    M::up(include_str!("schema/005_budgets.sql")),
 ];
 const MIGRATIONS: Migrations<'static> = Migrations::from_slice(STEPS);
 

@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use conductor::ports::store::{
     Applied, BoardActivity, BoardComment, BoardItem, ClaimLimits, Completion, Delivery, EntryRow, EvaluationRow,
-    EventRow, Expansion, FreezeRow, Incarnation, JobRow, LeaseRow, NewEvaluation, NewItem, NewTask, Prerequisite,
-    Project, RunRow, Store, StoreError,
+    EventRow, Expansion, FreezeRow, Incarnation, JobRow, LeaseRow, NewEvaluation, NewItem, NewTask, Prerequisite, Project, RunRow, Spending, Store, StoreError,
 };
 use conductor::slots::DriverRow;
 use domain::document::{Document, NewDocument};
@@ -28,7 +27,7 @@ use crate::open::Core;
 use crate::readers::Readers;
 use crate::transact::{self, Origin};
 use crate::writer::{News, Tx, Writer};
-use crate::{board, claim, complete, delivery, leases, ownership, queue, records, slots, tasks, wakes};
+use crate::{board, claim, complete, delivery, leases, ownership, queue, records, slots, spending, tasks, wakes};
 
 type Result<T> = std::result::Result<T, StoreError>;
 
@@ -202,6 +201,15 @@ impl Store for SqliteStore {
     fn put_run(&self, run: &RunRow) -> Result<()> {
         let run = run.clone();
         self.write(move |tx| records::put_run(tx, &run))
+    }
+
+    fn put_over_budget(&self, job: JobId, token: FenceToken, why: &str) -> Result<()> {
+        let why = why.to_owned();
+        self.write(move |tx| complete::put_over_budget(tx, job, token, &why))
+    }
+
+    fn spending(&self, project: &ProjectName, day: u64) -> Result<Spending> {
+        self.read(|sql| spending::read(sql, project, day))
     }
 
     fn runs(&self, task: TaskId, limit: u32) -> Result<Vec<RunRow>> {

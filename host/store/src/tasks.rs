@@ -146,7 +146,7 @@ pub(crate) fn rebuild(sql: &Connection, id: TaskId) -> Result<Vec<String>> {
     // A step without entries is a version all the same: its event says so.
     let last = "SELECT MAX(version) FROM (SELECT version FROM event WHERE task = ?1 UNION ALL SELECT version FROM entry WHERE task = ?1)";
     folded.version = Version(number(sql, last, params![int(id.0)])?.unwrap_or(0));
-    let mut differences = compare(&from_json("task", &to_json(&folded)?)?, &body);
+    let mut differences = compare(&from_json("task", &to_json(&folded)?)?, &with_defaults(body)?);
     let position = &folded.position;
     let expected: Vec<Value> = vec![
         position.stage.as_str().into(),
@@ -165,6 +165,18 @@ pub(crate) fn rebuild(sql: &Connection, id: TaskId) -> Result<Vec<String>> {
     }
     differences.extend(ownership::differences(sql, &folded)?);
     Ok(differences)
+}
+
+/// A row as this host reads it: one of an earlier host lacks what did not exist then.
+fn with_defaults(body: Value) -> Result<Value> {
+    let read: Task = from_json("task", &body.to_string())?;
+    let mut whole: Value = from_json("task", &to_json(&read)?)?;
+    if let (Value::Object(whole), Value::Object(body)) = (&mut whole, body) {
+        for (name, value) in body {
+            whole.entry(name).or_insert(value);
+        }
+    }
+    Ok(whole)
 }
 
 fn compare(folded: &Value, stored: &Value) -> Vec<String> {

@@ -18,7 +18,7 @@ use rusqlite::params;
 use crate::failure::{Result, not_found, refused};
 use crate::row::{all, execute, int, time, to_json};
 use crate::writer::{Tx, words};
-use crate::{jobs, leases, ownership, records, tasks};
+use crate::{jobs, leases, ownership, records, spending, tasks};
 
 /// A title is for a card; the ticket has the whole of it.
 const TITLE_CHARACTERS: usize = 500;
@@ -144,6 +144,7 @@ fn put_entry(tx: &Tx<'_>, task: &Task, ordinal: usize, entry: &Entry, now: Times
     let (id, version) = (int(task.id.0), int(task.version.0));
     execute(tx.sql, statement, params![id, version, int(ordinal as u64), time(now), kind, body.to_string()])?;
     match entry {
+        Entry::RunEnded { spent: Some(spent), .. } => spending::add(tx.sql, &task.project, spent, now),
         Entry::FeedbackAdded { feedback } => feedback.findings.iter().try_for_each(|blob| name_blob(tx, blob, false)),
         _ => Ok(()),
     }

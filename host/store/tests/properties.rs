@@ -221,7 +221,7 @@ fn commit(digit: char) -> CommitId {
 }
 
 fn spent() -> Spent {
-    Spent { input_tokens: 3, output_tokens: 2, cost_microusd: 1, wall: Milliseconds(5) }
+    Spent { input_tokens: 3, output_tokens: 2, cost_microusd: 1, wall: Milliseconds(5), ..Spent::default() }
 }
 
 fn observation(what: u8) -> Observation {
@@ -247,7 +247,7 @@ fn ending(claim: &Claim, outcome: &Outcome, now: Timestamp) -> Event {
     match &claim.job.effect {
         Effect::Launch { role, .. } => {
             let outcome = run_outcome(*role, outcome);
-            Event::RunEnded { epoch, run: run_of(claim.job.id), outcome, spent: Some(spent()) }
+            Event::RunEnded { epoch, run: run_of(claim.job.id), outcome, spent: Some(spent()), role: None }
         }
         Effect::Judge { step, .. } | Effect::Act { step, .. } => {
             let facts = match claim.job.effect.name() {

@@ -6,8 +6,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use conductor::ports::store::{ClaimLimits, Completion, Incarnation, NewItem, NewTask, Store, StoreError};
+use domain::document::Role;
 use domain::effect::{JobClass, run_of};
-use domain::event::{Event, Intent, RunOutcome};
+use domain::event::{Event, Intent, RunOutcome, Spent};
 use domain::ids::{Actor, BranchName, CommitId, TaskId, WorkItemId};
 use domain::task::Track;
 use domain::time::Timestamp;
@@ -77,7 +78,8 @@ fn fill(store: &SqliteStore) {
                     )
                     .unwrap();
                 let outcome = RunOutcome::Delivered { head: Some(commit("a")), documents: vec![], validated: None };
-                Event::RunEnded { epoch, run: run_of(claim.job.id), outcome, spent: None }
+                let spent = Some(Spent { cost_microusd: 5, ..Spent::default() });
+                Event::RunEnded { epoch, run: run_of(claim.job.id), outcome, spent, role: Some(Role::Developer) }
             }
             "judge" => {
                 store.give_back(claim.job.id, claim.token, NOW, "kept for the next host").unwrap();
@@ -151,6 +153,29 @@ fn a_database_of_each_released_schema_migrates_and_goes_on() {
     }
 }
 
+/// What earlier hosts spent counts against the budgets of this one.
+#[test]
+fn what_was_spent_before_there_were_budgets_counts() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::copy(kept(1), dir.path().join("gatewright.db")).unwrap();
+    let sql = raw(dir.path());
+    let day = 24 * 3_600_000;
+    let insert = "INSERT INTO entry (task, version, ordinal, at, kind, body) VALUES (2, ?1, 0, ?2, 'run-ended', ?3)";
+    let ended = |spent: &str| format!(r#"{{"entry":"run-ended","run":1,"outcome":"late","spent":{spent}}}"#);
+    let cost = r#"{"input_tokens":3,"output_tokens":2,"cost_microusd":7,"wall":1000}"#;
+    let huge = r#"{"input_tokens":18446744073709551615,"output_tokens":0,"cost_microusd":1,"wall":5}"#;
+    for (version, at, spent) in [(900, 1, cost), (901, 2, cost), (902, day, "null"), (903, day + 1, huge)] {
+        sql.execute(insert, rusqlite::params![version, at, ended(spent)]).unwrap();
+    }
+    drop(sql);
+    let store = open(dir.path()).unwrap();
+    let first = store.spending(&small_project().name, 0).unwrap();
+    assert_eq!((first.day.input_tokens, first.day.output_tokens, first.day.cost_microusd), (6, 4, 14));
+    assert_eq!((first.day.wall.0, first.total.cost_microusd), (2000, 15));
+    let second = store.spending(&small_project().name, 1).unwrap().day;
+    assert!(second.input_tokens > u64::MAX / 8 && second.wall.0 == 5, "{second:?}");
+}
+
 #[test]
 fn a_database_of_a_newer_host_is_refused_and_left_alone() {
     let dir = tempfile::tempdir().unwrap();
@@ -205,6 +230,9 @@ fn the_database_itself_refuses_what_must_never_be() {
         ("DELETE FROM lease", "never deleted"),
         ("UPDATE wake_count SET count = count", "only grows"),
         ("DELETE FROM delivery", "never deleted"),
+        ("UPDATE spending SET cost_microusd = 0, runs = runs + 1", "only grows"),
+        ("UPDATE spending SET wall_ms = wall_ms", "only grows"),
+        ("DELETE FROM spending", "never forgotten"),
         ("INSERT INTO document (task, kind, name, stage, visit, written_at, size, blob)
             VALUES (1, 'review', 'x', 'y', 1, 1, 1, 'nowhere')", "FOREIGN KEY"),
     ];

@@ -1,12 +1,12 @@
 //! The auditor: after each step it reads what is committed, over a connection of its own that no fault touches, folds each new
 //! entry into its own copy of the task, and compares that, and the records of those outside, with what must never be otherwise.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use domain::effect::JobClass;
 use domain::entry::Entry;
-use domain::event::{Event, Intent};
+use domain::event::{Event, Intent, Spent};
 use domain::ids::{Actor, Digest, Epoch, FenceToken, JobId, LeaseName, RunId, StepName, TaskId, Version};
 use domain::pipeline::Pipeline;
 use domain::task::{Activity, Task, Terminality};
@@ -27,6 +27,8 @@ struct Shadow {
     ended_runs: Vec<RunId>,
     passes: BTreeMap<StepName, u64>,
     taken: BTreeMap<(Intent, Actor), u32>,
+    /// Runs whose end says what counted.
+    counted: BTreeSet<RunId>,
 }
 
 /// A job as it was last seen.
@@ -144,12 +146,16 @@ impl Auditor {
                 changed.push(id);
             }
         }
+        let has_changed = !changed.is_empty();
         for id in changed {
             self.follow(&moment, id, world, wrongs)?;
         }
         self.leases(&moment, wrongs)?;
         self.jobs(&moment, living, wrongs)?;
         self.tasks(&look(world), wrongs);
+        if has_changed {
+            self.sums(&moment, wrongs)?;
+        }
         Ok(())
     }
 
@@ -251,6 +257,7 @@ impl Auditor {
             ended_runs: Vec::new(),
             passes: BTreeMap::new(),
             taken: BTreeMap::new(),
+            counted: BTreeSet::new(),
         });
         let mut news = Self::news(sql, id, shadow.task.version)?;
         for version in shadow.task.version.0 + 1..=body.version.0 {
@@ -290,6 +297,21 @@ impl Auditor {
         }
         if shadow.task != body {
             wrongs.push(format!("task {id} is not what its entries make of it"));
+        }
+        Ok(())
+    }
+
+    /// What a project spent is what its tasks' runs cost.
+    fn sums(&self, sql: &Connection, wrongs: &mut Vec<String>) -> Found {
+        let query = "SELECT SUM(cost_microusd), SUM(priced_microusd), SUM(wall_ms), SUM(input_tokens + output_tokens +
+            cache_read_tokens + cache_creation_tokens + priced_tokens) FROM spending";
+        let kept = sql
+            .prepare_cached(query)?
+            .query_row([], |row| Ok([number(row, 0)?, number(row, 1)?, number(row, 2)?, number(row, 3)?]))?;
+        let spent = self.shadows.values().fold(Spent::default(), |sum, shadow| sum.plus(shadow.task.spent));
+        let made = [spent.cost_microusd, spent.priced_microusd, spent.wall.0, spent.tokens()];
+        if kept != made {
+            wrongs.push(format!("what the project spent is kept as {kept:?}, and its runs make {made:?} of it"));
         }
         Ok(())
     }
@@ -450,9 +472,18 @@ impl Auditor {
             Some(reader) => Ok(reader),
             None => self.open(),
         };
+        let counts =
+            |run: &RunId, task: &TaskId| self.shadows.get(task).is_some_and(|shadow| shadow.counted.contains(run));
+        let world_now = look(world);
+        let free = world_now.shims.agents_over().filter(|(run, task, _)| !counts(run, task));
+        let free =
+            free.map(|(run, task, used)| format!("run {run} of task {task} used {used:?}, and counts as nothing"));
+        let mut wrongs = free.collect::<Vec<_>>();
+        drop(world_now);
         match reader.and_then(|(sql, _)| comments(&sql, &look(world))) {
-            Ok(wrongs) => wrongs,
-            Err(error) => vec![format!("the database cannot be read: {error}")],
+            Ok(more) => wrongs.extend(more),
+            Err(error) => wrongs.push(format!("the database cannot be read: {error}")),
         }
+        wrongs
     }
 }

@@ -8,7 +8,9 @@ use std::sync::{Arc, Mutex, OnceLock};
 use conductor::board::Board;
 use conductor::ports::clock::Clock as _;
 use conductor::ports::store::{ClaimLimits, Incarnation, Store, StoreError};
-use conductor::project::{AgentSpec, CommandSpec, GuardBinding, HookName, ProjectSettings, UsageReader, Worker};
+use conductor::project::{
+    AgentSpec, CommandSpec, Figures, GuardBinding, HookName, Pointers, ProjectSettings, UsageReader, Worker,
+};
 use conductor::{Conductor, Outside, Work};
 use domain::document::Role;
 use domain::event::Intent;
@@ -19,6 +21,7 @@ use domain::time::{Milliseconds, Timestamp};
 use serde_json::Value;
 use store::{BlobDisk, Foundation, SqliteStore};
 
+use crate::costs::{Bounds, PRICE};
 use crate::coverage;
 use crate::disk::{Disk, Illness};
 use crate::fate::{Fate, Point};
@@ -51,6 +54,9 @@ pub struct Host {
     pub work: Vec<Work>,
     /// When it wants to look again.
     pub look_again: Option<Timestamp>,
+    outlet: Arc<Outlet>,
+    /// What its project's file says beside the budgets.
+    file: (Weather, bool),
 }
 
 /// Blobs on a device, each write at a point of a life.
@@ -180,13 +186,16 @@ fn command(name: &str) -> CommandSpec {
     }
 }
 
-fn agent(driver: &str) -> AgentSpec {
+fn agent(driver: &str, bounds: Bounds) -> AgentSpec {
     AgentSpec {
         argv: vec!["agent".to_owned()],
         prompt: "Do it.".to_owned(),
         budget: Milliseconds::from_seconds(1800),
         grace: Milliseconds::from_seconds(10),
-        usage: UsageReader::None,
+        usage: UsageReader::JsonLines { pointers: Pointers::default(), figures: Figures::Cumulative, id: None },
+        model: Some("model".to_owned()),
+        effort: None,
+        cap: bounds.run,
         pass_environment: Vec::new(),
         readable: Vec::new(),
         writable: Vec::new(),
@@ -200,9 +209,9 @@ fn plugin(name: &str) -> PluginId {
     PluginId::new(name).expect("an id")
 }
 
-fn settings(weather: Weather, tests_by_command: bool) -> ProjectSettings {
+fn settings(weather: Weather, tests_by_command: bool, bounds: Bounds) -> ProjectSettings {
     let mut workers: BTreeMap<Role, Worker> =
-        Role::ALL.into_iter().map(|role| (role, Worker::Agent(agent(driver_of(role))))).collect();
+        Role::ALL.into_iter().map(|role| (role, Worker::Agent(agent(driver_of(role), bounds)))).collect();
     if tests_by_command {
         workers.insert(Role::Tester, Worker::Command(command(SUITE)));
     }
@@ -228,6 +237,8 @@ fn settings(weather: Weather, tests_by_command: bool) -> ProjectSettings {
         observe: false,
         repository: "/src/shop".to_owned(),
         runs: None,
+        budgets: bounds.budgets,
+        price: PRICE,
     }
 }
 
@@ -275,7 +286,17 @@ impl Host {
         };
         let me = incarnation(life);
         let conductor = Conductor::new(outside, me.clone());
-        conductor.put_project(settings(weather, tests_by_command), Arc::new(WorldForge(outlet)));
+        let host = Self {
+            life,
+            fate: fate.clone(),
+            store: store.clone(),
+            conductor,
+            work: Vec::new(),
+            look_again: None,
+            outlet,
+            file: (weather, tests_by_command),
+        };
+        host.read_settings();
         if let Some(pipeline) = pipeline {
             store.put_project(&people::settled(pipeline), clock.now())?;
         }
@@ -285,7 +306,15 @@ impl Host {
             look(&world).tell(|| format!("{reaped} jobs of a dead host are taken up again"));
         }
         fate.perform(None);
-        Ok(Self { life, fate, store, conductor, work: Vec::new(), look_again: None })
+        Ok(host)
+    }
+
+    /// Takes the project's file up as it stands.
+    pub fn read_settings(&self) {
+        let bounds = look(&self.outlet.world).bounds;
+        let (weather, tests_by_command) = self.file;
+        let forge = Arc::new(WorldForge(self.outlet.clone()));
+        self.conductor.put_project(settings(weather, tests_by_command, bounds), forge);
     }
 
     /// Looks for work.
@@ -308,6 +337,7 @@ impl Host {
             Work::Cancel(..) => "cancel",
             Work::Expand(_) => "expand",
             Work::Observe(_) => "observe",
+            Work::Weigh(_) => "weigh",
         }));
         let done = self.conductor.perform(work);
         self.fate.perform(None);
@@ -327,5 +357,6 @@ pub fn word(work: &Work) -> String {
         Work::Cancel(job, _) => format!("cancel job {job}"),
         Work::Expand(delivery) => format!("expand delivery {}", delivery.id),
         Work::Observe(project) => format!("observe {project}"),
+        Work::Weigh(claim) => format!("weigh the run of job {}", claim.job.id),
     }
 }

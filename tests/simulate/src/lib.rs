@@ -15,6 +15,7 @@
 
 pub mod auditor;
 pub mod command;
+pub mod costs;
 pub mod coverage;
 pub mod disk;
 pub mod fate;

@@ -11,14 +11,17 @@ use conductor::ports::forge::{
 };
 use conductor::ports::probe::{Point as ProbePoint, Probe};
 use conductor::ports::runs::{Launch, LaunchError, RunState, Runs, Usage};
+use conductor::ports::store::Store as _;
 use conductor::ports::tracker::{Tracker, TrackerError};
 use conductor::project::UsageReader;
+use domain::budget::DAY_MS;
 use domain::effect::Claim;
 use domain::ids::{BranchName, CommitId, ProjectName, RunId, TaskId, WorkItemId};
 use domain::plugin::{BoardStatus, ChangedFile, Comment, CommitInfo, WorkItemView};
 use domain::time::Timestamp;
 
 use crate::fate::Point;
+use crate::shims::clone_of;
 use crate::weather::Trouble;
 use crate::world::{Outlet, Silence, World, look};
 
@@ -206,6 +209,19 @@ fn machine(silence: Silence) -> LaunchError {
     LaunchError::Infra(silence.to_string())
 }
 
+impl WorldRuns {
+    /// What forbids this launch, by what is committed at this moment.
+    fn forbidden(&self, launch: &Launch) -> Option<String> {
+        let store = self.0.store.get()?;
+        let (bounds, now) = {
+            let world = look(&self.0.world);
+            (world.bounds, world.clock())
+        };
+        let task = store.task(clone_of(&launch.workdir).task).ok()?;
+        bounds.forbid(task.spent, store.spending(&task.project, now.0 / DAY_MS).ok()?)
+    }
+}
+
 impl Runs for WorldRuns {
     fn inspect(&self, run: RunId) -> Result<RunState, LaunchError> {
         self.0.see(|world| world.shims.state(run)).map_err(machine)
@@ -213,11 +229,16 @@ impl Runs for WorldRuns {
 
     fn launch(&self, launch: &Launch) -> Result<RunState, LaunchError> {
         let asked = launch.clone();
+        // Only an agent gets a brief, and only an agent costs more than time.
+        let forbidden = asked.brief.as_ref().and_then(|_| self.forbidden(launch));
         self.0
             .act_here(&format!("run {} is launched in {}", launch.run, launch.workdir.display()), move |world| {
                 let mild = !world.weather.has(Trouble::Runs);
                 if !mild && world.luck.in_thousand(15) {
                     return Err(LaunchError::ProgramMissing { program: "agent".to_owned() });
+                }
+                if let Some(why) = forbidden {
+                    world.wrongs.push(format!("run {} is launched over budget: {why}", asked.run));
                 }
                 let seen = world.clock();
                 Ok(world.shims.launch(&asked, world.now, seen, &mut world.luck, mild))
@@ -228,6 +249,13 @@ impl Runs for WorldRuns {
     fn cancel(&self, run: RunId) -> Result<(), LaunchError> {
         let what = format!("run {run} is told to end");
         self.0.act_here(&what, move |world| world.shims.cancel(run, world.now, &mut world.luck)).map_err(machine)
+    }
+
+    fn end_over_budget(&self, run: RunId) -> Result<(), LaunchError> {
+        let what = format!("run {run} is told to end, for a budget is spent");
+        self.0
+            .act_here(&what, move |world| world.shims.end_over_budget(run, world.now, &mut world.luck))
+            .map_err(machine)
     }
 
     fn prolong(&self, run: RunId, _until: Timestamp) -> Result<(), LaunchError> {
@@ -244,8 +272,9 @@ impl Runs for WorldRuns {
         b"the end of a log\n".to_vec()
     }
 
-    fn usage(&self, run: RunId, _reader: &UsageReader) -> Option<Usage> {
-        (!run.0.is_multiple_of(3)).then_some(Usage { input_tokens: 10, output_tokens: 5, cost_microusd: 700 })
+    fn usage(&self, run: RunId, reader: &UsageReader) -> Usage {
+        let world = look(&self.0.world);
+        if reader.streams() { world.shims.usage(run, world.now) } else { Usage::default() }
     }
 
     fn report(&self, _run: RunId) -> Option<String> {

@@ -7,11 +7,12 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use conductor::ports::forge::CloneKey;
-use conductor::ports::runs::{Ending, ExitRecord, Launch, RunState};
+use conductor::ports::runs::{Ending, ExitRecord, Launch, RunState, Usage};
 use domain::document::{DocumentKind, Role, documents_folder};
 use domain::ids::{CommitId, JobId, RunId, TaskId, WorkItemId};
 use domain::time::Timestamp;
 
+use crate::costs::Rates;
 use crate::luck::Luck;
 use crate::repository::Repository;
 
@@ -32,8 +33,12 @@ pub struct Shim {
     work_item: Option<WorkItemId>,
     commit: Option<CommitId>,
     started_at: u64,
+    /// In true time.
+    begun: u64,
     ends_at: u64,
-    budget: u64,
+    rates: Rates,
+    /// What it used, once it is over.
+    used: Option<Usage>,
     ending: Ending,
     state: State,
     pid: u32,
@@ -76,7 +81,7 @@ pub struct Shims {
 }
 
 /// The clone that a path names.
-fn clone_of(path: &std::path::Path) -> CloneKey {
+pub fn clone_of(path: &std::path::Path) -> CloneKey {
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     let (task, job) = name.split_once('-').map_or((name, None), |(task, job)| (task, Some(job)));
     let task = TaskId(task.parse().unwrap_or(0));
@@ -137,8 +142,10 @@ impl Shims {
             work_item: named("GATEWRIGHT_WORK_ITEM").and_then(|id| WorkItemId::new(id).ok()),
             commit: named("GATEWRIGHT_COMMIT").and_then(|id| CommitId::new(id).ok()),
             started_at: seen.0,
+            begun: now,
             ends_at: now + lasts.min(launch.budget.0),
-            budget: launch.budget.0,
+            rates: if launch.brief.is_some() { Rates::of(luck) } else { Rates::default() },
+            used: None,
             ending: if lasts > launch.budget.0 { Ending::TimedOut } else { ending },
             state: State::Live,
             pid: self.pids,
@@ -153,6 +160,32 @@ impl Shims {
             shim.ends_at = shim.ends_at.min(now + luck.below(5_000));
             shim.ending = Ending::Cancelled;
         }
+    }
+
+    /// Asks a run to end, for a budget was spent.
+    pub fn end_over_budget(&mut self, run: RunId, now: u64, luck: &mut Luck) {
+        self.cancel(run, now, luck);
+        if let Some(shim) = self.runs.get_mut(&run).filter(|shim| shim.state == State::Live) {
+            shim.ending = Ending::OverBudget;
+        }
+    }
+
+    /// What a run used: so far, or at its end.
+    pub fn usage(&self, run: RunId, now: u64) -> Usage {
+        self.runs
+            .get(&run)
+            .map_or_else(Usage::default, |shim| shim.used.unwrap_or_else(|| shim.rates.after(now - shim.begun)))
+    }
+
+    /// The agents' runs that are over, and began: each must count.
+    pub fn agents_over(&self) -> impl Iterator<Item = (RunId, TaskId, Usage)> {
+        let over = self.runs.iter().filter(|(_, shim)| match &shim.state {
+            State::Live => false,
+            State::Ended(record) => !matches!(record.ending, Ending::NotStarted(_)),
+            State::Lost => true,
+        });
+        let agents = over.filter(|(_, shim)| ![SUITE, STAGE, SHIP].contains(&shim.program.as_str()));
+        agents.filter_map(|(run, shim)| Some((*run, shim.clone.task, shim.used?)))
     }
 
     /// Tells the life once the run is over; at once where it is.
@@ -185,8 +218,10 @@ impl Shims {
         for run in &due {
             self.deeds(*run, repository, luck, mild);
             let Some(shim) = self.runs.get_mut(run) else { continue };
-            let ended_at = Timestamp(shim.started_at + (shim.ends_at.min(now)).min(shim.budget));
+            let lasted = shim.ends_at.saturating_sub(shim.begun);
+            shim.used = Some(shim.rates.after(lasted));
             let started_at = Timestamp(shim.started_at);
+            let ended_at = Timestamp(shim.started_at + lasted);
             shim.state = State::Ended(ExitRecord { ending: shim.ending.clone(), started_at, ended_at });
             self.tell(*run);
         }
@@ -194,21 +229,22 @@ impl Shims {
     }
 
     /// The shim of a run is killed, its tree with it.
-    pub fn lose(&mut self, run: RunId, repository: &mut Repository, luck: &mut Luck) {
+    pub fn lose(&mut self, run: RunId, now: u64, repository: &mut Repository, luck: &mut Luck) {
         if luck.in_thousand(400) {
             self.deeds(run, repository, luck, false);
         }
         if let Some(shim) = self.runs.get_mut(&run) {
+            shim.used = Some(shim.rates.after(now - shim.begun));
             shim.state = State::Lost;
         }
         self.tell(run);
     }
 
     /// The machine goes down, and every run with it.
-    pub fn reboot(&mut self, repository: &mut Repository, luck: &mut Luck) {
+    pub fn reboot(&mut self, now: u64, repository: &mut Repository, luck: &mut Luck) {
         let live: Vec<RunId> = self.live().map(|(run, _)| run).collect();
         for run in live {
-            self.lose(run, repository, luck);
+            self.lose(run, now, repository, luck);
         }
     }
 

@@ -10,6 +10,7 @@ use conductor::ports::store::StoreError;
 use domain::ids::BranchName;
 
 use crate::auditor::Auditor;
+use crate::costs::Bounds;
 use crate::coverage::{self, Coverage, EFFECTS};
 use crate::disk::Illness;
 use crate::fate::{Doom, Fate, Point};
@@ -123,6 +124,7 @@ impl Simulation {
         let mut world = World::new(luck.part(), Weather::calm(), base);
         coverage::panic_by(None);
         world.aloud = plan.aloud;
+        world.bounds = Bounds::of(&mut luck);
         let device = Device::plug(number, new_disk(luck.part()));
         let auditor = Auditor::new(Arc::clone(&device), number);
         Self {
@@ -243,7 +245,7 @@ impl Simulation {
             self.device.disk().lose_power();
             let mut world = look(&self.world);
             let world = &mut *world;
-            world.shims.reboot(&mut world.forge, &mut world.luck);
+            world.shims.reboot(world.now, &mut world.forge, &mut world.luck);
         } else {
             self.tell(|| "the host is dead".to_owned());
         }
@@ -334,7 +336,7 @@ impl Simulation {
         let right = match &host.work[0] {
             Work::Perform(claim) | Work::Finish(claim) => Some((claim.job.id, claim.token)),
             Work::Cancel(job, token) => Some((*job, *token)),
-            Work::Expand(_) | Work::Observe(_) => None,
+            Work::Expand(_) | Work::Observe(_) | Work::Weigh(_) => None,
         };
         let before = right.and_then(|(job, token)| self.auditor.passed_on(job, token));
         if let Err(error) = host.perform(0) {
@@ -414,7 +416,7 @@ impl Simulation {
         if !live.is_empty() {
             let run = *world.luck.one_of(&live);
             world.tell(|| format!("the shim of run {run} is killed"));
-            world.shims.lose(run, &mut world.forge, &mut world.luck);
+            world.shims.lose(run, world.now, &mut world.forge, &mut world.luck);
         }
     }
 

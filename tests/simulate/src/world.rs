@@ -10,6 +10,7 @@ use domain::ids::{BranchName, WorkItemId};
 use domain::time::Timestamp;
 use store::SqliteStore;
 
+use crate::costs::Bounds;
 use crate::fate::{Fate, Point};
 use crate::judges::Judges;
 use crate::luck::Luck;
@@ -56,6 +57,8 @@ pub struct World {
     pub people: people::Ledger,
     story: VecDeque<String>,
     told: u64,
+    /// What the project's file says that may be spent.
+    pub bounds: Bounds,
     /// Is every line printed as it comes?
     pub aloud: bool,
     /// What was found to be wrong where it happened.
@@ -89,6 +92,7 @@ impl World {
             people: people::Ledger::default(),
             story: VecDeque::new(),
             told: 0,
+            bounds: Bounds::default(),
             aloud: false,
             wrongs: Vec::new(),
             deaths: BTreeMap::new(),

@@ -9,9 +9,13 @@ use domain::ids::{JobId, TaskId};
 use crate::world::{World, branch, git, id, mark, try_git};
 
 #[test]
-fn an_agent_finds_an_ordinary_repository() {
+fn e1_2_an_agent_finds_its_branch_and_no_other_tasks() {
     let world = World::new();
+    world.start(8);
     let work = world.start(7);
+    let branches = work.git(&["for-each-ref", "--format=%(refname)"]);
+    let expected = ["refs/heads/feature/T-7", "refs/heads/main", "refs/remotes/origin/main"];
+    assert_eq!(branches.lines().collect::<Vec<_>>(), expected);
     assert_eq!(work.git(&["rev-parse", "--abbrev-ref", "HEAD"]), "feature/T-7");
     assert_eq!(work.git(&["status", "--porcelain"]), "");
     assert_eq!(work.git(&["rev-parse", "main", "origin/main"]).lines().collect::<Vec<_>>(), [world.main().as_str(); 2]);
@@ -20,7 +24,7 @@ fn an_agent_finds_an_ordinary_repository() {
     assert_eq!(work.git(&["log", "--format=%s", "main"]), "First");
     work.git(&["fsck", "--strict"]);
     assert!(work.path().join(".git").is_dir());
-    assert_eq!(world.forge.clones().unwrap(), [CloneKey::of_task(TaskId(7))]);
+    assert_eq!(world.forge.clones().unwrap(), [7, 8].map(|task| CloneKey::of_task(TaskId(task))));
 }
 
 #[test]

@@ -25,7 +25,7 @@ fn commits_arrive_as_they_are() {
 }
 
 #[test]
-fn leftovers_become_one_commit_of_the_role() {
+fn e9_2_leftovers_become_one_commit_of_the_role() {
     let world = World::new();
     let work = world.start(7);
     work.commit("committed.txt", "x");

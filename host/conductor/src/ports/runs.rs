@@ -9,6 +9,8 @@ use domain::time::{Milliseconds, Timestamp};
 
 use crate::project::UsageReader;
 
+pub use domain::cost::Usage;
+
 /// What shall be launched.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Launch {
@@ -62,6 +64,8 @@ pub enum Ending {
     TimedOut,
     /// We ended it.
     Cancelled,
+    /// We ended it, for a budget was spent.
+    OverBudget,
     /// Its log was full.
     LogFull,
     /// It never began.
@@ -95,17 +99,6 @@ pub enum RunState {
     Ended(ExitRecord),
     /// The shim is gone and left no record: what it did is not known.
     Lost,
-}
-
-/// What a run cost, as its log says.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Usage {
-    /// Tokens in.
-    pub input_tokens: u64,
-    /// Tokens out.
-    pub output_tokens: u64,
-    /// Millionths of a US dollar.
-    pub cost_microusd: u64,
 }
 
 /// Why a launch failed.
@@ -143,8 +136,10 @@ pub trait Runs: Send + Sync {
     fn watch(&self, run: RunId);
     /// The end of its log.
     fn log_tail(&self, run: RunId, bytes: u64) -> Vec<u8>;
-    /// What it said that it cost.
-    fn usage(&self, run: RunId, reader: &UsageReader) -> Option<Usage>;
+    /// As [`Self::cancel`]; the ending says that a budget was spent.
+    fn end_over_budget(&self, run: RunId) -> Result<(), LaunchError>;
+    /// What it said that it used, so far where it lives and its reader streams; all unknown where it said nothing or nonsense.
+    fn usage(&self, run: RunId, reader: &UsageReader) -> Usage;
     /// The last JSON object that it printed, as text.
     fn report(&self, run: RunId) -> Option<String>;
     /// Removes its folder.

@@ -24,7 +24,7 @@ mod rows;
 mod wait;
 
 pub use self::rows::{
-    BoardActivity, BoardComment, BoardItem, EntryRow, EvaluationRow, EventRow, FreezeRow, JobRow, NewEvaluation, RunRow,
+    BoardActivity, BoardComment, BoardItem, EntryRow, EvaluationRow, EventRow, FreezeRow, JobRow, NewEvaluation, RunRow, Spending, Terms,
 };
 pub use self::wait::{Predecessor, Prerequisite, Unmet, WaitReason};
 
@@ -265,8 +265,12 @@ pub trait Store: Send + Sync {
     /// Jobs for people: the live ones, and the newest of the others.
     fn jobs(&self, limits: &ClaimLimits, now: Timestamp, limit: u32) -> Result<Vec<JobRow>, StoreError>;
 
-    /// A run begins; written before the launch, again with the pid after it.
+    /// A run begins; written before the launch, again with the pid after it. Model and effort that stand are never lost.
     fn put_run(&self, run: &RunRow) -> Result<(), StoreError>;
+    /// Writes down for which budget a living run is ended. One that has ended stays as it is.
+    fn put_over_budget(&self, job: JobId, token: FenceToken, why: &str) -> Result<(), StoreError>;
+    /// What ended runs of a project cost on a day (counted from the epoch, UTC) and ever.
+    fn spending(&self, project: &ProjectName, day: u64) -> Result<Spending, StoreError>;
     /// Runs of a task, newest first.
     fn runs(&self, task: TaskId, limit: u32) -> Result<Vec<RunRow>, StoreError>;
     /// A run.

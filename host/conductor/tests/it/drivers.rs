@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use conductor::ports::clock::Clock;
@@ -123,6 +123,12 @@ pub(crate) struct Records {
     pub(crate) missing: Mutex<BTreeMap<String, LaunchError>>,
     /// Programs that go between the look and the launch.
     pub(crate) vanishing: Mutex<Vec<String>>,
+    /// What each says that it used.
+    pub(crate) usage: Mutex<BTreeMap<RunId, Usage>>,
+    /// It cannot be told to end.
+    pub(crate) is_deaf: AtomicBool,
+    /// What was launched, in order.
+    pub(crate) launches: Mutex<Vec<Launch>>,
 }
 
 /// What a look at a program that is not there says.
@@ -142,10 +148,18 @@ impl Runs for Records {
             return Err(missing(&launch.argv[0]));
         }
         let mut runs = self.runs.lock().unwrap();
+        self.launches.lock().unwrap().push(launch.clone());
         Ok(runs.entry(launch.run).or_insert(RunState::Live { pid: 7 }).clone())
     }
     fn cancel(&self, run: RunId) -> Result<(), LaunchError> {
         self.end(run, Ending::Cancelled);
+        Ok(())
+    }
+    fn end_over_budget(&self, run: RunId) -> Result<(), LaunchError> {
+        if self.is_deaf.load(Ordering::SeqCst) {
+            return Err(LaunchError::Infra("nobody hears".to_owned()));
+        }
+        self.end(run, Ending::OverBudget);
         Ok(())
     }
     fn prolong(&self, _: RunId, _: Timestamp) -> Result<(), LaunchError> {
@@ -157,8 +171,9 @@ impl Runs for Records {
         let log = logs.get(&run).map(String::as_bytes).unwrap_or_default();
         log[log.len().saturating_sub(bytes as usize)..].to_vec()
     }
-    fn usage(&self, _: RunId, _: &UsageReader) -> Option<Usage> {
-        None
+    fn usage(&self, run: RunId, reader: &UsageReader) -> Usage {
+        let said = self.usage.lock().unwrap().get(&run).copied();
+        reader.pointers().and(said).unwrap_or_default()
     }
     fn report(&self, _: RunId) -> Option<String> {
         None
@@ -168,8 +183,17 @@ impl Runs for Records {
 
 impl Records {
     pub(crate) fn end(&self, run: RunId, ending: Ending) {
-        let record = ExitRecord { ending, started_at: Timestamp(1), ended_at: Timestamp(2) };
+        self.end_after(run, ending, Milliseconds(1));
+    }
+
+    pub(crate) fn end_after(&self, run: RunId, ending: Ending, wall: Milliseconds) {
+        let started_at = Timestamp(1);
+        let record = ExitRecord { ending, started_at, ended_at: started_at.plus(wall) };
         self.runs.lock().unwrap().insert(run, RunState::Ended(record));
+    }
+
+    pub(crate) fn lose(&self, run: RunId) {
+        self.runs.lock().unwrap().insert(run, RunState::Lost);
     }
 
     pub(crate) fn live(&self) -> Vec<RunId> {
@@ -185,6 +209,8 @@ pub(crate) fn base() -> CommitId {
 /// A repository of one commit: branches are cut, and stand where they were cut.
 #[derive(Default)]
 pub(crate) struct OneCommit {
+    /// What each run leaves in the work item's folder.
+    pub(crate) documents: Mutex<Vec<(String, Vec<u8>)>>,
     branches: Mutex<BTreeMap<BranchName, CommitId>>,
 }
 
@@ -262,7 +288,7 @@ impl Forge for OneCommit {
         Ok(Taken { head: work, changed: Vec::new(), trespasses: Vec::new() })
     }
     fn collect_documents(&self, _: CloneKey, _: &str, _: CollectLimits) -> Result<Collected, ForgeError> {
-        Ok(Collected::default())
+        Ok(Collected { files: self.documents.lock().unwrap().clone(), ..Collected::default() })
     }
     fn rebase(&self, _: &Mark, _: &BranchName, _: &CommitId, _: &CommitId) -> Result<Rebased, ForgeError> {
         nothing()

@@ -48,7 +48,7 @@ fn c2_1_a_job_whose_program_is_missing_takes_no_place() {
     world.started_many(2);
     let waiting = world.waiting();
     assert_eq!(waiting.len(), 1);
-    assert_eq!(waiting[0].reason, Some(WaitReason::Slot));
+    assert_eq!(waiting[0].reason.clone(), Some(WaitReason::Slot));
     assert_eq!(waiting[0].note.as_deref(), Some("1 runs of the project `shop` are under way"));
     let run = only_run(&world);
     world.end_run(run, Ending::Exited(0), "");
@@ -64,7 +64,7 @@ fn c3_1_a_refused_run_is_tried_again_after_what_the_service_says_and_costs_no_at
     assert_eq!((task.retries, task.run_retries, task.transient_retries), (0, 0, 1));
     assert_eq!(world.runs.live(), []);
     let waiting = world.waiting();
-    assert_eq!((waiting[0].reason, waiting[0].attempts), (Some(WaitReason::Time), 0));
+    assert_eq!((waiting[0].reason.clone(), waiting[0].attempts), (Some(WaitReason::Time), 0));
     assert!(waiting[0].available_at >= world.now().plus(Milliseconds::from_seconds(30)));
     world.pass(29);
     assert_eq!(world.runs.live(), []);
@@ -132,7 +132,7 @@ fn c4_1_a_missing_program_keeps_its_jobs_queued_until_it_is_there() {
         let job = &world.waiting()[0];
         let why = job.note.clone().unwrap();
         assert!(why.contains("`agent`") && why.contains("no such file"), "{why}");
-        (job.reason, job.attempts)
+        (job.reason.clone(), job.attempts)
     };
     assert_eq!(waits(&world), (Some(WaitReason::Program), 0));
     world.pass(3600);

@@ -7,18 +7,18 @@ use std::sync::{Arc, Mutex};
 use conductor::board::Board;
 use conductor::ports::probe::NoProbe;
 use conductor::ports::runs::Ending;
-use conductor::ports::store::{ClaimLimits, EntryRow, Incarnation, JobRow, NewItem, Project, Store};
+use conductor::ports::store::{ClaimLimits, EntryRow, Incarnation, JobRow, NewItem, NewTask, Project, Store};
 use conductor::project::{AgentSpec, GuardBinding, ProjectSettings, TransientSigns, UsageReader, Worker};
 use conductor::{Conductor, Outside, Work};
+use domain::budget::{Budgets, Cap};
+use domain::cost::Price;
 use domain::document::Role;
 use domain::entry::Entry;
 use domain::event::{Event, Intent};
-use domain::ids::{
-    Actor, BranchName, DriverName, PluginId, ProjectName, RunId, StageName, StepName, TaskId, WorkItemId,
-};
+use domain::ids::{Actor, BranchName, DriverName, PluginId, ProjectName, RunId, StageName, StepName, TaskId, WorkItemId};
 use domain::network::Network;
 use domain::pipeline::{Consent, Edge, EdgeStep, OnPatience, Pipeline, PipelineDraft, Stage, StageKind, StepKind};
-use domain::task::{Activity, Task, Terminality};
+use domain::task::{Activity, Task, Terminality, Track};
 use domain::time::{Milliseconds, Timestamp};
 use serde_json::json;
 use store::{SqliteStore, StoreConfig};
@@ -31,9 +31,9 @@ pub(crate) struct World {
     pub(crate) runs: Arc<Records>,
     pub(crate) conductor: Conductor,
     clock: Arc<StandingClock>,
-    forge: Arc<OneCommit>,
+    pub(crate) forge: Arc<OneCommit>,
     ended: Arc<Mutex<Vec<RunId>>>,
-    settings: ProjectSettings,
+    settings: Mutex<ProjectSettings>,
     /// What the operator's file bounds.
     pub(crate) limits: ClaimLimits,
     lives: u32,
@@ -67,7 +67,7 @@ pub(crate) fn guard(kinds: &[&str], patience: Milliseconds) -> GuardBinding {
     }
 }
 
-fn pipeline() -> Pipeline {
+fn pipeline(role: Role) -> Pipeline {
     let stage = |name: &str| StageName::new(name).unwrap();
     let step = |name: &str, kind| EdgeStep {
         name: StepName::new(name).unwrap(),
@@ -84,20 +84,23 @@ fn pipeline() -> Pipeline {
     let edge = Edge { to: stage("done"), steps, on_fail: stage("development"), on_moved_base: None, bug_to: None };
     let place = |name: &str, kind, edge| Stage { name: stage(name), kind, edge };
     let stages = vec![
-        place("development", StageKind::Work { role: Role::Developer }, Some(edge)),
+        place("development", StageKind::Work { role }, Some(edge)),
         place("done", StageKind::Terminal { end: Terminality::Done }, None),
         place("cancelled", StageKind::Terminal { end: Terminality::Cancelled }, None),
     ];
     Pipeline::new(PipelineDraft { name: "small".to_owned(), stages }).unwrap()
 }
 
-fn settings() -> ProjectSettings {
+fn settings(role: Role) -> ProjectSettings {
     let agent = AgentSpec {
         argv: vec!["agent".to_owned()],
         prompt: "Work.".to_owned(),
         budget: Milliseconds::from_seconds(600),
         grace: Milliseconds::from_seconds(5),
         usage: UsageReader::None,
+        model: None,
+        effort: None,
+        cap: Cap::default(),
         pass_environment: Vec::new(),
         readable: Vec::new(),
         writable: Vec::new(),
@@ -107,7 +110,7 @@ fn settings() -> ProjectSettings {
     };
     ProjectSettings {
         name: project(),
-        workers: BTreeMap::from([(Role::Developer, Worker::Agent(agent))]),
+        workers: BTreeMap::from([(role, Worker::Agent(agent))]),
         hooks: BTreeMap::new(),
         gate_settings: BTreeMap::new(),
         guards: Vec::new(),
@@ -117,6 +120,8 @@ fn settings() -> ProjectSettings {
         observe: false,
         repository: "/src/shop".to_owned(),
         runs: None,
+        budgets: Budgets::default(),
+        price: Price::default(),
     }
 }
 
@@ -127,13 +132,18 @@ impl World {
 
     /// A project whose file says something more.
     pub(crate) fn with(more: impl FnOnce(&mut ProjectSettings)) -> Self {
+        Self::of(Role::Developer, more)
+    }
+
+    /// The same with another role at work.
+    pub(crate) fn of(role: Role, more: impl FnOnce(&mut ProjectSettings)) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let store: Arc<dyn Store> = Arc::new(SqliteStore::open(StoreConfig::new(dir.path(), "here")).unwrap());
         let base_branch = BranchName::new("main").unwrap();
-        let row =
-            Project { name: project(), prefix: "SHOP".to_owned(), base_branch, pipeline: pipeline(), serial: false };
+        let pipeline = pipeline(role);
+        let row = Project { name: project(), prefix: "SHOP".to_owned(), base_branch, pipeline, serial: false };
         store.put_project(&row, Timestamp(1)).unwrap();
-        let mut settings = settings();
+        let mut settings = settings(role);
         more(&mut settings);
         let plugins = Arc::new(Scripted::default());
         let (runs, forge) = (Arc::new(Records::default()), Arc::new(OneCommit::default()));
@@ -142,19 +152,8 @@ impl World {
         let outside = outside(&store, &plugins, &runs, &clock, &ended);
         let conductor = Conductor::new(outside, incarnation(1));
         conductor.put_project(settings.clone(), forge.clone());
-        Self {
-            store,
-            plugins,
-            runs,
-            conductor,
-            clock,
-            forge,
-            ended,
-            settings,
-            limits: ClaimLimits::of(4),
-            lives: 1,
-            _dir: dir,
-        }
+        let (settings, limits) = (Mutex::new(settings), ClaimLimits::of(4));
+        Self { store, plugins, runs, conductor, clock, forge, ended, settings, limits, lives: 1, _dir: dir }
     }
 
     /// The host dies and begins anew: what it had claimed is queued again.
@@ -163,7 +162,7 @@ impl World {
         self.store.reap(&|_| false, self.now()).unwrap();
         let outside = outside(&self.store, &self.plugins, &self.runs, &self.clock, &self.ended);
         self.conductor = Conductor::new(outside, incarnation(self.lives));
-        self.conductor.put_project(self.settings.clone(), self.forge.clone());
+        self.conductor.put_project(self.settings.lock().unwrap().clone(), self.forge.clone());
     }
 
     pub(crate) fn now(&self) -> Timestamp {
@@ -293,6 +292,46 @@ impl World {
         let limits = self.conductor.limits(&self.limits);
         let jobs = self.store.jobs(&limits, self.now(), 100).unwrap();
         jobs.into_iter().filter(|job| job.state == "queued" && job.effect == "launch-agent").collect()
+    }
+
+    /// The project's file says something else from here on.
+    pub(crate) fn edit(&self, more: impl FnOnce(&mut ProjectSettings)) {
+        let mut settings = self.settings.lock().unwrap();
+        more(&mut settings);
+        self.conductor.put_project(settings.clone(), self.forge.clone());
+    }
+
+    /// Time passes, and nobody looks.
+    pub(crate) fn clock_only(&self, seconds: u64) {
+        self.clock.0.fetch_add(seconds * 1000, Ordering::SeqCst);
+    }
+
+    /// Whoever watches a run says that it is over.
+    pub(crate) fn tell_end(&self, run: RunId) {
+        self.ended.lock().unwrap().push(run);
+    }
+
+    /// A person approves what waits for it.
+    pub(crate) fn approve(&self) {
+        let event = Event::Intent { intent: Intent::Approve, actor: person("ada"), note: String::new() };
+        self.store.apply(self.task().id, &event, self.now()).unwrap();
+        self.go();
+    }
+
+    /// A second task beside the first; its newest run is the one that this finds.
+    pub(crate) fn another(&self) -> (impl Fn(&Self) -> RunId, TaskId) {
+        let new = NewTask {
+            project: project(),
+            work_item: WorkItemId::new("SHOP-002").unwrap(),
+            title: "Buy less".to_owned(),
+            description: String::new(),
+            labels: Vec::new(),
+            track: Track::Full,
+            actor: person("ada"),
+        };
+        self.card("Backlog");
+        let (task, _) = self.store.create_task(&new, self.now()).unwrap();
+        (move |world: &Self| world.store.runs(task, 1).unwrap()[0].id, task)
     }
 
     /// All runs end well.

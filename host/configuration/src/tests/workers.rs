@@ -1,6 +1,6 @@
 //! `[roles.NAME]` and `[commands.NAME]`.
 
-use conductor::project::{HookName, TransientSigns, UsageReader, Worker};
+use conductor::project::{HookName, Pointers, TransientSigns, UsageReader, Worker};
 use domain::document::Role;
 use domain::network::Network;
 use domain::time::Milliseconds;
@@ -39,7 +39,7 @@ fn everything_that_a_role_may_say_is_taken_over() {
     assert_eq!(developer.argv, ["agent", "{brief}"]);
     assert_eq!(developer.readable, [world.home().join(".rustup")]);
     assert_eq!(developer.writable, [world.home().join(".claude")]);
-    let UsageReader::Json { cost_usd, input_tokens, output_tokens } = &developer.usage else { panic!() };
+    let UsageReader::Json(Pointers { cost_usd, input_tokens, output_tokens, .. }) = &developer.usage else { panic!() };
     assert_eq!(cost_usd.as_deref(), Some("/total_cost_usd"));
     assert_eq!((input_tokens.as_deref(), output_tokens.as_deref()), (Some("/usage/a~1b"), None));
     assert_eq!(settings.hooks[&HookName::Test].argv, ["make", "test"]);

@@ -2,7 +2,7 @@
 
 use domain::effect::{Effect, Notice};
 use domain::entry::Entry;
-use domain::event::{Answer, Event, FailureClass, Intent, RunOutcome};
+use domain::event::{Answer, Event, FailureClass, Intent, RunOutcome, Withholder};
 use domain::ids::{Actor, Digest};
 use domain::task::HoldKind;
 use domain::verdict::{GateHold, InfraCause};
@@ -159,7 +159,7 @@ fn a_pause_takes_hold_before_the_next_step() {
 #[test]
 fn a_run_that_a_guard_holds_never_was() {
     let mut world = World::new(quick());
-    let withheld = Event::Withheld { epoch: world.task.epoch, reason: "not tonight".to_owned() };
+    let withheld = Event::Withheld { epoch: world.task.epoch, by: Withholder::Guard, reason: "not tonight".to_owned() };
     let step = world.tell(&withheld).unwrap();
     assert_eq!((world.stands().as_str(), world.hold_kind()), ("development held", Some(HoldKind::Blocked)));
     assert_eq!((world.task.runs, world.task.run_retries), (0, 0));

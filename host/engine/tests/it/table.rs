@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 
 use domain::effect::{Effect, Wanted};
 use domain::entry::Entry;
-use domain::event::{Answer, Event, FailureClass, Intent, Observation, RunOutcome, Spent, StepFacts};
+use domain::event::{Answer, Event, FailureClass, Intent, Observation, RunOutcome, Spent, StepFacts, Withholder};
 use domain::ids::{BranchName, Digest, Epoch, FenceToken, RunId};
 use domain::pipeline::Pipeline;
 use domain::task::{Activity, Hold, HoldKind, Task};
@@ -148,7 +148,9 @@ fn events(task: &Task, pipeline: &Pipeline) -> Vec<(String, Event)> {
     ));
     events.push(("cleaned-up".to_owned(), Event::CleanedUp { epoch }));
     events.push(("aftermath-ended".to_owned(), Event::AftermathEnded { note: "posted".to_owned() }));
-    events.push(("withheld".to_owned(), Event::Withheld { epoch, reason: "not tonight".to_owned() }));
+    for (word, by) in [("withheld", Withholder::Guard), ("withheld, over budget", Withholder::Budget)] {
+        events.push((word.to_owned(), Event::Withheld { epoch, by, reason: "not tonight".to_owned() }));
+    }
     let (actor, why) = (person(), "they may not decide it".to_owned());
     events.push(("intent-refused".to_owned(), Event::IntentRefused { intent: Intent::Approve, actor, why }));
     events.extend(
@@ -176,7 +178,7 @@ fn run_ends(epoch: Epoch) -> Vec<(String, Event)> {
     ];
     let (cause, retry_after) = ("429".to_owned(), Some(Milliseconds(9000)));
     let transient = RunOutcome::Undelivered { cause, retry_after, class: FailureClass::Transient };
-    let ended = |epoch, outcome| Event::RunEnded { epoch, run: RunId(1), outcome, spent };
+    let ended = |epoch, outcome| Event::RunEnded { epoch, run: RunId(1), outcome, spent, role: None };
     let mut events =
         outcomes.map(|outcome| (format!("run-ended {}", tag(&outcome, "outcome")), ended(epoch, outcome))).to_vec();
     events.push(("run-ended undelivered, transient".to_owned(), ended(epoch, transient)));

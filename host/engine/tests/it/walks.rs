@@ -1,6 +1,6 @@
 //! Random walks: whatever arrives in whatever order, no invariant breaks. One walk for each, named after it.
 
-use domain::event::{Answer, Event, FailureClass, Intent, Observation, RunOutcome, Spent, StepFacts};
+use domain::event::{Answer, Event, FailureClass, Intent, Observation, RunOutcome, Spent, StepFacts, Withholder};
 use domain::ids::{BranchName, Digest, Epoch, FenceToken, RunId, TaskId, WorkItemId};
 use domain::pipeline::Pipeline;
 use domain::task::{Activity, HoldKind, Track};
@@ -200,7 +200,10 @@ fn event(world: &mut World, what: &Move) -> Option<Event> {
         Move::Late(late) => late_event(*late, Epoch(epoch.0 - 1)),
         Move::Leased => Event::LeaseGranted { name: lease("merge"), token: FenceToken(1_000_000) },
         Move::Panics => Event::Panicked { message: "index out of bounds".to_owned() },
-        Move::Withheld => Event::Withheld { epoch: world.task.epoch, reason: "not tonight".to_owned() },
+        Move::Withheld => {
+            let by = Withholder::Guard;
+            Event::Withheld { epoch: world.task.epoch, by, reason: "not tonight".to_owned() }
+        }
         Move::Refused => {
             Event::IntentRefused { intent: Intent::Approve, actor: person(), why: "they may not".to_owned() }
         }
@@ -232,6 +235,7 @@ fn late_event(late: Late, epoch: Epoch) -> Event {
             run: RunId(999_999),
             outcome: RunOutcome::Delivered { head: Some(commit(9)), documents: Vec::new(), validated: Some(commit(9)) },
             spent: Some(Spent { cost_microusd: 7, ..Spent::default() }),
+            role: None,
         },
         Late::Answer => Event::StepAnswered {
             epoch,

@@ -3,13 +3,14 @@
 
 use std::collections::BTreeSet;
 
+use domain::document::Role;
 use domain::effect::{Change, Effect, JobClass, Notice, Wanted};
 use domain::entry::Entry;
 use domain::event::{Answer, Event, Intent, RunOutcome, Spent, StepFacts};
 use domain::ids::{
     Actor, BranchName, CommitId, Digest, Epoch, FenceToken, ProjectName, RunId, StageName, TaskId, Version, WorkItemId,
 };
-use domain::pipeline::{Action, Consent, Pipeline};
+use domain::pipeline::{Action, Consent, Pipeline, StageKind};
 use domain::task::{Activity, HoldKind, Task, Track};
 use domain::time::{Milliseconds, Timestamp};
 use engine::{Rejected, Seed, Step, begin, step};
@@ -150,10 +151,25 @@ impl World {
         }
     }
 
+    /// Who works where the task stands.
+    fn role(&self) -> Option<Role> {
+        match self.pipeline.stage(&self.task.position.stage)?.kind {
+            StageKind::Work { role } => Some(role),
+            _ => None,
+        }
+    }
+
     pub(crate) fn run_ended(&mut self, outcome: RunOutcome) -> Event {
         self.runs += 1;
-        let spent = Spent { input_tokens: 10, output_tokens: 2, cost_microusd: 500, wall: Milliseconds(60_000) };
-        Event::RunEnded { epoch: self.task.epoch, run: RunId(self.runs), outcome, spent: Some(spent) }
+        let wall = Milliseconds(60_000);
+        let spent = Spent { input_tokens: 10, output_tokens: 2, cost_microusd: 500, wall, ..Spent::default() };
+        Event::RunEnded {
+            epoch: self.task.epoch,
+            run: RunId(self.runs),
+            outcome,
+            spent: Some(spent),
+            role: self.role(),
+        }
     }
 
     /// A run that delivers; a developer's moves the branch.

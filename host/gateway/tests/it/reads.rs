@@ -2,6 +2,7 @@
 
 use axum::http::{StatusCode, header};
 use conductor::ports::store::{EvaluationRow, JobRow, NewEvaluation, RunRow};
+use domain::cost::Usage;
 use domain::document::{Document, DocumentKind, NewDocument, Role};
 use domain::ids::{Digest, PluginId, RunId, StageName, TaskId};
 use domain::plugin::{Check, CheckState};
@@ -55,6 +56,11 @@ async fn run(world: &World, task: TaskId) -> RunId {
         head_before: None,
         head_after: None,
         spent: None,
+        usage: Usage::default(),
+        model: None,
+        effort: None,
+        terms: None,
+        over_budget: None,
         brief: None,
         report: None,
     };

@@ -13,4 +13,6 @@ mod sandbox;
 #[cfg(test)]
 mod scene;
 #[cfg(test)]
+mod streams;
+#[cfg(test)]
 mod watching;

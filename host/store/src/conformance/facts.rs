@@ -1,24 +1,56 @@
 //! Facts: what wakes, what was judged, what was kept.
 
-use conductor::ports::store::{Applied, RunRow, StoreError};
+use conductor::ports::store::{Applied, RunRow, Spending, StoreError};
+use domain::budget::DAY_MS;
+use domain::cost::Usage;
 use domain::document::{DocumentKind, NewDocument, Role};
 use domain::effect::{Claim, run_of};
 use domain::entry::Entry;
-use domain::event::{Answer, StepFacts};
-use domain::ids::{Actor, Digest, JobId};
+use domain::event::{Answer, Event, Intent, RunOutcome, Spent, StepFacts};
+use domain::ids::{Actor, Digest, FenceToken, JobId, RunId, TaskId};
 use domain::plugin::{Check, CheckState};
 use domain::task::Activity;
 use domain::time::{Milliseconds, Timestamp};
 use domain::verdict::{WakeKind, WakeSet};
 
 use super::Site;
-use super::scene::{Scene, answered, commit, completion, item, new_item, pass, person, project, stepped};
+use super::scene::{
+    Scene, answered, commit, completion, intent, item, new_item, pass, person, project, spent, stepped,
+};
 
 fn wait_for(scene: &Scene, claim: &Claim, kinds: &[WakeKind]) -> Applied {
     let until = scene.now().plus(Milliseconds::from_seconds(600));
     let wake = kinds.iter().copied().collect::<WakeSet>();
     let wait = Answer::Wait { until, wake, why: "not yet".to_owned() };
     scene.finish(claim, answered(claim, wait, StepFacts::default()))
+}
+
+fn run_row(scene: &Scene, claim: &Claim, task: TaskId) -> RunRow {
+    RunRow {
+        id: run_of(claim.job.id),
+        task,
+        role: Role::Developer,
+        stage: claim.task.position.stage.clone(),
+        visit: 1,
+        attempt: 1,
+        command: "agent".to_owned(),
+        pid: None,
+        started_at: scene.now(),
+        ended_at: None,
+        exit_code: None,
+        timed_out: false,
+        outcome: None,
+        head_before: None,
+        head_after: None,
+        spent: None,
+        usage: Usage::default(),
+        model: Some("opus".to_owned()),
+        effort: None,
+        terms: None,
+        over_budget: None,
+        brief: Some(scene.store.put_blob(b"do it").expect("kept")),
+        report: None,
+    }
 }
 
 fn is_waiting(applied: &Applied) -> bool {
@@ -181,26 +213,7 @@ pub fn runs_are_kept_with_what_is_known_later(site: &dyn Site) {
     let scene = Scene::begin(site);
     let task = scene.begin_task(1);
     let claim = scene.drive_to("launch-agent");
-    let mut run = RunRow {
-        id: run_of(claim.job.id),
-        task,
-        role: Role::Developer,
-        stage: claim.task.position.stage.clone(),
-        visit: 1,
-        attempt: 1,
-        command: "agent".to_owned(),
-        pid: None,
-        started_at: scene.now(),
-        ended_at: None,
-        exit_code: None,
-        timed_out: false,
-        outcome: None,
-        head_before: None,
-        head_after: None,
-        spent: None,
-        brief: Some(scene.store.put_blob(b"do it").expect("kept")),
-        report: None,
-    };
+    let mut run = run_row(&scene, &claim, task);
     scene.store.put_run(&run).expect("kept");
     run.pid = Some(4711);
     scene.store.put_run(&run).expect("kept");
@@ -210,11 +223,64 @@ pub fn runs_are_kept_with_what_is_known_later(site: &dyn Site) {
     let again = scene.drive_to("launch-agent");
     scene.cut_branch(task);
     run.ended_at = Some(scene.now());
+    // E7: what was stamped at the launch survives whoever knows nothing of it.
+    let stamped = run.model.take();
     run.exit_code = Some(0);
     let event = super::scene::delivered(&again, 'a');
     let completion = conductor::ports::store::Completion { run: Some(&run), ..completion(&again, event, None) };
     scene.store.complete(completion, scene.now()).expect("completed");
+    run.model = stamped;
     assert_eq!(scene.store.runs(task, 10).expect("read"), [run]);
+}
+
+/// A late run's cost is in the sum too, and each once.
+pub fn what_runs_cost_is_summed_by_project_and_day(site: &dyn Site) {
+    let scene = Scene::begin(site);
+    let task = scene.begin_task(1);
+    let claim = scene.drive_to("launch-agent");
+    scene.cut_branch(task);
+    let day = scene.now().0 / DAY_MS;
+    assert_eq!(scene.store.spending(&project(), day).expect("read"), Spending::default());
+    let event = super::scene::delivered(&claim, 'a');
+    scene.store.complete(completion(&claim, event, None), scene.now()).expect("completed");
+    let late = Event::RunEnded {
+        epoch: claim.job.epoch,
+        run: RunId(9_999),
+        outcome: RunOutcome::OverBudget { cause: "late".to_owned() },
+        spent: Some(Spent { cost_microusd: u64::MAX, priced_microusd: 3, ..spent() }),
+        role: Some(Role::Reviewer),
+    };
+    let tomorrow = scene.now().plus(Milliseconds(DAY_MS));
+    scene.store.apply(task, &late, tomorrow).expect("applied");
+    scene.store.apply(task, &late, tomorrow).expect("applied");
+    let today = scene.store.spending(&project(), day).expect("read");
+    assert_eq!(today.day, spent());
+    assert!(today.total.cost_microusd > u64::MAX / 8, "a figure that is too large is large: {today:?}");
+    assert_eq!((today.total.priced_microusd, today.total.wall), (6, Milliseconds(3 * spent().wall.0)));
+    let next = scene.store.spending(&project(), day + 1).expect("read").day;
+    assert_eq!(next.wall, Milliseconds(2 * spent().wall.0));
+    let by_role = scene.task(task).by_role;
+    assert_eq!((by_role[&Role::Developer].runs, by_role[&Role::Reviewer].runs), (1, 2));
+    scene.is_whole(task);
+}
+
+/// Who lost the job, or whose task was stopped, writes nothing over what others know.
+pub fn only_who_has_the_job_ends_its_run_for_a_budget(site: &dyn Site) {
+    let scene = Scene::begin(site);
+    let task = scene.begin_task(1);
+    let claim = scene.drive_to("launch-agent");
+    let row = RunRow { model: None, ..run_row(&scene, &claim, task) };
+    scene.store.put_run(&row).expect("kept");
+    let stale = FenceToken(claim.token.0 + 1);
+    let put = |token| scene.store.put_over_budget(claim.job.id, token, "all is spent");
+    assert!(matches!(put(stale), Err(StoreError::Stale { .. })));
+    put(claim.token).expect("written");
+    scene.store.put_over_budget(claim.job.id, claim.token, "again").expect("known");
+    assert_eq!(scene.store.run(row.id).expect("read").over_budget.as_deref(), Some("all is spent"));
+    scene.store.put_run(&row).expect("kept");
+    assert!(scene.store.run(row.id).expect("read").over_budget.is_some(), "it is not forgotten");
+    scene.store.apply(task, &intent(Intent::Stop), scene.now()).expect("stopped");
+    assert!(matches!(put(claim.token), Err(StoreError::Stale { .. })), "it is being ended already");
 }
 
 /// Whoever waits for news compares two numbers: what changed something counts, what did not does not.

@@ -133,7 +133,7 @@ pub(super) fn intent(intent: Intent) -> Event {
 }
 
 pub(super) fn spent() -> Spent {
-    Spent { input_tokens: 10, output_tokens: 5, cost_microusd: 700, wall: Milliseconds(1000) }
+    Spent { input_tokens: 10, output_tokens: 5, cost_microusd: 700, wall: Milliseconds(1000), ..Spent::default() }
 }
 
 pub(super) fn pass() -> Answer {
@@ -148,7 +148,13 @@ pub(super) fn answered(claim: &Claim, answer: Answer, facts: StepFacts) -> Event
 
 pub(super) fn delivered(claim: &Claim, head: char) -> Event {
     let outcome = RunOutcome::Delivered { head: Some(commit(head)), documents: Vec::new(), validated: None };
-    Event::RunEnded { epoch: claim.job.epoch, run: run_of(claim.job.id), outcome, spent: Some(spent()) }
+    Event::RunEnded {
+        epoch: claim.job.epoch,
+        run: run_of(claim.job.id),
+        outcome,
+        spent: Some(spent()),
+        role: Some(Role::Developer),
+    }
 }
 
 pub(super) fn stepped(applied: &Applied) -> &Task {

@@ -1,7 +1,7 @@
 //! Tasks: made once, stepped by events, rebuilt from their entries.
 
 use conductor::ports::store::{Applied, StoreError};
-use domain::document::{DocumentKind, NewDocument};
+use domain::document::{DocumentKind, NewDocument, Role};
 use domain::effect::{Claim, run_of};
 use domain::entry::Entry;
 use domain::event::{Event, Intent, RunOutcome, StepFacts};
@@ -141,7 +141,13 @@ fn document(scene: &Scene, claim: &Claim, text: &str) -> NewDocument {
 fn delivered_with(scene: &Scene, claim: &Claim, text: &str) -> Event {
     let documents = vec![document(scene, claim, text)];
     let outcome = RunOutcome::Delivered { head: Some(commit('a')), documents, validated: None };
-    Event::RunEnded { epoch: claim.job.epoch, run: run_of(claim.job.id), outcome, spent: Some(spent()) }
+    Event::RunEnded {
+        epoch: claim.job.epoch,
+        run: run_of(claim.job.id),
+        outcome,
+        spent: Some(spent()),
+        role: Some(Role::Developer),
+    }
 }
 
 /// Documents of a run are taken in the transaction that steps the task, under its visit; the newest of a name counts.

@@ -8,6 +8,7 @@ use domain::task::{Activity, Task};
 use rusqlite::Connection;
 
 use super::{Shadow, number};
+use crate::costs::differs;
 use crate::people::{self, STRANGER};
 use crate::world::World;
 
@@ -84,11 +85,17 @@ pub(super) fn tally(shadow: &mut Shadow, entries: &[Entry], pipeline: Option<&Pi
     let mut wrongs = Vec::new();
     for entry in entries {
         match entry {
-            Entry::RunEnded { run, .. } => {
+            Entry::RunEnded { run, spent, .. } => {
                 if shadow.ended_runs.contains(run) {
                     wrongs.push(format!("the end of run {run} was counted twice"));
                 }
                 shadow.ended_runs.push(*run);
+                if let Some(spent) = spent {
+                    shadow.counted.insert(*run);
+                    let of_an_agent = world.shims.agents_over().find(|(over, ..)| over == run);
+                    let wrong = of_an_agent.and_then(|(_, _, used)| differs(&used, spent));
+                    wrongs.extend(wrong.map(|wrong| format!("run {run}: {wrong}")));
+                }
             }
             Entry::StepAnswered { step, answer, .. } if answer == "pass" || answer == "not-applicable" => {
                 let stage = &shadow.task.position.stage;

@@ -3,6 +3,7 @@
 use conductor::ports::store::Store as _;
 
 use super::Simulation;
+use crate::costs::Bounds;
 use crate::coverage;
 use crate::disk::Illness;
 use crate::people;
@@ -58,11 +59,14 @@ impl Simulation {
         {
             let mut world = look(&self.world);
             world.weather = Weather::calm();
+            world.bounds = Bounds::default();
             world.forge.conflicts = false;
             world.land(true);
         }
+        // An operator raises the budgets in the file; who is held is let on by a person.
         if let Some(host) = &self.host {
             host.fate.spare();
+            host.read_settings();
         }
         let mut idle = 0;
         for _ in 0..ROUNDS {

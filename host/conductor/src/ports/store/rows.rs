@@ -1,12 +1,13 @@
 //! Rows of the store, as people, plugins and the API read them.
 
+use domain::cost::{Price, Usage};
 use domain::document::Role;
 use domain::effect::JobClass;
 use domain::event::Spent;
 use domain::ids::{
     Actor, CommitId, Digest, EvaluationId, JobId, PluginId, ProjectName, RunId, StageName, TaskId, Version, WorkItemId,
 };
-use domain::time::Timestamp;
+use domain::time::{Milliseconds, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::WaitReason;
@@ -71,12 +72,45 @@ pub struct RunRow {
     pub head_before: Option<CommitId>,
     /// The branch after.
     pub head_after: Option<CommitId>,
-    /// None: the agent did not say.
+    /// What counts, once it ended; none: it never began, or is a hook, which no budget counts.
     pub spent: Option<Spent>,
+    /// What the agent itself said that it used.
+    #[serde(default)]
+    pub usage: Usage,
+    /// The model, as the project's file names it.
+    #[serde(default)]
+    pub model: Option<String>,
+    /// Likewise the effort.
+    #[serde(default)]
+    pub effort: Option<String>,
+    /// On what terms it was launched; none: a hook.
+    #[serde(default)]
+    pub terms: Option<Terms>,
+    /// The budget for which it is being ended, or was.
+    #[serde(default)]
+    pub over_budget: Option<String>,
     /// The brief that it got.
     pub brief: Option<Digest>,
     /// What the agent reported, as JSON.
     pub report: Option<String>,
+}
+
+/// What counts for a run, as the project's file said when it was launched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Terms {
+    /// For what it does not say itself.
+    pub price: Price,
+    /// No run lives longer: its time and its grace.
+    pub longest: Milliseconds,
+}
+
+/// What runs that ended cost a project.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Spending {
+    /// On one day.
+    pub day: Spent,
+    /// Ever.
+    pub total: Spent,
 }
 
 /// An evaluation that shall be kept.
