@@ -123,6 +123,7 @@ impl Simulation {
         let mut world = World::new(luck.part(), Weather::calm(), base);
         coverage::panic_by(None);
         world.aloud = plan.aloud;
+        world.serial = luck.in_thousand(400);
         let device = Device::plug(number, new_disk(luck.part()));
         let auditor = Auditor::new(Arc::clone(&device), number);
         Self {
@@ -334,7 +335,7 @@ impl Simulation {
         let right = match &host.work[0] {
             Work::Perform(claim) | Work::Finish(claim) => Some((claim.job.id, claim.token)),
             Work::Cancel(job, token) => Some((*job, *token)),
-            Work::Expand(_) => None,
+            Work::Expand(_) | Work::Observe(_) => None,
         };
         let before = right.and_then(|(job, token)| self.auditor.passed_on(job, token));
         if let Err(error) = host.perform(0) {
