@@ -29,7 +29,8 @@ impl Bubblewrap {
         let program = match &config.bwrap {
             Some(program) => program.clone(),
             None => {
-                crate::preflight::find("bwrap", &config.path).ok_or("`bwrap` is not on the PATH; install bubblewrap")?
+                crate::preflight::find("bwrap", std::path::Path::new("/"), &config.path)
+                    .map_err(|_| "`bwrap` is not on the PATH; install bubblewrap")?
             }
         };
         let mut reason = String::new();

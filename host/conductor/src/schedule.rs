@@ -207,9 +207,9 @@ impl Conductor {
                 tick.work.push(Work::Expand(Box::new(delivery)));
             }
         }
-        self.look_for_cycles()?;
         let seen = self.seen();
         let limits = self.limits(limits);
+        self.look_for_cycles();
         let mut claimed = 0;
         while claimed < capacity {
             let Some(claim) = self.outside.store.claim(&self.me, &limits, self.now())? else {
@@ -326,17 +326,18 @@ impl Conductor {
     }
 
     /// No door of ours lets tasks need each other; where the rows say so all the same, none of them would ever go on.
-    fn look_for_cycles(&self) -> Result<(), StoreError> {
+    /// A look that fails holds nobody else up: the next one comes.
+    fn look_for_cycles(&self) {
         let now = self.now();
         if self.state().next_cycle_look > now {
-            return Ok(());
-        }
-        let held = self.outside.store.hold_cycles(now)?;
-        if held > 0 {
-            tracing::error!(held, "tasks need each other: they are held");
+            return;
         }
         self.state().next_cycle_look = now.plus(LOOK_INTERVAL);
-        Ok(())
+        match self.outside.store.hold_cycles(now) {
+            Ok(0) => {}
+            Ok(held) => tracing::error!(held, "tasks need each other: they are held"),
+            Err(error) => tracing::warn!(%error, "whether tasks need each other cannot be seen"),
+        }
     }
 
     pub(crate) fn keep_live(&self, claim: &Claim) {

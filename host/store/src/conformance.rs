@@ -4,8 +4,10 @@
 use conductor::ports::store::{Project, Store};
 
 pub mod claims;
+pub mod dependencies;
 pub mod facts;
 pub mod inbox;
+pub mod ownership;
 mod scene;
 pub mod tasks;
 
@@ -54,6 +56,33 @@ macro_rules! conformance {
                 a_freeze_admits_no_new_task
                 a_lease_goes_to_the_smallest_task
                 a_waiting_task_is_woken_by_its_timer
+            }
+            ownership {
+                d1_1_a_lease_that_another_holds_defers_and_costs_no_retry
+                d1_2_a_lease_that_is_anothers_is_not_given_back
+                d4_1_three_tasks_of_a_serial_project_go_one_after_the_other
+                d4_2_another_project_does_not_wait
+                d4_3_a_project_that_is_not_serial_lets_all_in
+                a10_nothing_of_a_new_task_is_asked_before_its_turn
+                d5_1_a_freeze_outlives_a_restart
+                d5_2_an_unfrozen_project_admits_again_and_says_who
+                d5_3_a_freeze_stops_neither_other_projects_nor_who_is_inside
+                d6_1_a_blocked_predecessor_still_stands_before_others
+                d6_2_a_paused_predecessor_lets_others_by
+                d6_3_dependencies_and_freezes_ignore_a_pause
+                c2_1_a_job_that_waits_for_others_takes_no_slot
+                each_waiting_job_has_one_reason_and_the_first_is_told
+            }
+            dependencies {
+                d7_1_a_task_runs_after_what_it_needs_and_waits_without_a_slot
+                d7_2_a_cycle_is_refused_and_named
+                d7_what_was_stopped_does_not_let_on_and_a_later_task_does
+                d7_a_card_brings_its_needs_along
+                d7_only_tasks_of_one_project_need_each_other
+                d7_who_needs_another_keeps_nobody_from_a_lease
+                d7_a_serial_project_does_not_wait_for_who_waits
+                d7_what_a_dead_owner_began_is_found_though_it_needs_another
+                d7_the_rows_beside_a_task_are_compared_too
             }
             facts {
                 a_fact_that_arrives_while_asking_asks_again

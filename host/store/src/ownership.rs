@@ -180,23 +180,42 @@ pub(crate) fn may_be_needed(sql: &Connection, project: &ProjectName, other: &Tas
     Ok(())
 }
 
-/// A person wants that a task goes on without another.
+/// A person wants that a task goes on without another. Whoever says a key means the work item, whichever of its tasks was needed
+/// first.
 pub(crate) fn undepend(tx: &Tx<'_>, id: TaskId, needs: TaskId, actor: &Actor, now: Timestamp) -> Result<Applied> {
     let (task, other) = (tasks::task(tx.sql, id)?, tasks::task(tx.sql, needs)?);
-    // Whoever says a key means the work item, whichever of its tasks was needed first.
-    let mut named = Vec::new();
-    for edge in &task.needs {
-        if *edge == needs || tasks::task(tx.sql, *edge)?.work_item == other.work_item {
-            named.push(*edge);
-        }
+    let query = "SELECT d.needs FROM dependency d JOIN task p ON p.id = d.needs
+        WHERE d.task = ?1 AND p.project = ?2 AND p.work_item = ?3 ORDER BY d.needs";
+    let row = params![int(id.0), other.project.as_str(), other.work_item.as_str()];
+    let mut meant = all(tx.sql, query, row, |row| Ok(TaskId(get_u64(row, "needs")?)))?;
+    // The engine says that there is none.
+    let last = meant.pop().unwrap_or(needs);
+    for edge in meant {
+        let _ = remove_one(tx, &task, edge, &other.work_item, actor, now)?;
     }
-    let meant = if named.is_empty() { vec![needs] } else { named };
-    let mut last = None;
-    for needs in meant {
-        let event = Event::DependencyRemoved { needs, on: other.work_item.clone(), actor: actor.clone() };
-        last = Some(transact::apply(tx, id, &event, Origin::default(), now)?);
+    remove_one(tx, &task, last, &other.work_item, actor, now)
+}
+
+/// An edge that another hand wrote becomes the task's own first: its entries then tell of all that was.
+fn remove_one(
+    tx: &Tx<'_>,
+    task: &Task,
+    needs: TaskId,
+    on: &WorkItemId,
+    actor: &Actor,
+    now: Timestamp,
+) -> Result<Applied> {
+    let is_there = number(
+        tx.sql,
+        "SELECT 1 FROM dependency WHERE task = ?1 AND needs = ?2",
+        params![int(task.id.0), int(needs.0)],
+    )?;
+    if is_there.is_some() && !task.needs.contains(&needs) {
+        let event = Event::DependencyAdded { needs, on: on.clone(), actor: Actor::Host };
+        transact::apply(tx, task.id, &event, Origin::default(), now)?;
     }
-    last.ok_or_else(|| refused("nothing was named"))
+    let event = Event::DependencyRemoved { needs, on: on.clone(), actor: actor.clone() };
+    transact::apply(tx, task.id, &event, Origin::default(), now)
 }
 
 /// Needs that a card was made with become its first task's, in the transaction that makes the task.

@@ -13,6 +13,7 @@ use domain::task::{Activity, Task, Terminality};
 use rusqlite::{Connection, OpenFlags, params};
 
 use self::rules::{comments, cost_the_developer, cut, is_in_main, left_its_end, moved_by_the_late, sleeps_over, tally};
+use self::turns::Turn;
 use crate::fate::Fate;
 use crate::host::{DATABASE, LIMITS};
 use crate::shims::{SHIP, STAGE};
@@ -20,6 +21,7 @@ use crate::vfs::{self, Device};
 use crate::world::{Shared, World, look};
 
 mod rules;
+mod turns;
 
 /// A task as its entries make it.
 struct Shadow {
@@ -151,7 +153,8 @@ impl Auditor {
             self.follow(&moment, id, world, wrongs)?;
         }
         self.leases(&moment, wrongs)?;
-        self.jobs(&moment, living, wrongs)?;
+        let claimed = self.jobs(&moment, living, wrongs)?;
+        turns::examine(&moment, &self.shadows, &claimed, wrongs)?;
         self.tasks(&look(world), wrongs);
         if has_changed {
             self.sums(&moment, wrongs)?;
@@ -354,10 +357,17 @@ impl Auditor {
         Ok(())
     }
 
-    fn jobs(&mut self, sql: &Connection, living: &[u64], wrongs: &mut Vec<String>) -> Found {
+    /// What was claimed since the last look, as far as it drives a task.
+    fn jobs(
+        &mut self,
+        sql: &Connection,
+        living: &[u64],
+        wrongs: &mut Vec<String>,
+    ) -> Result<Vec<Turn>, rusqlite::Error> {
+        let mut turns = Vec::new();
         let mut query = sql.prepare_cached(
             "SELECT id, task, epoch, class, effect, state, winding, attempts, token, owner_uuid, pid, started_at,
-                claimed_at, slot FROM job WHERE state IN ('queued', 'claimed') OR winding = 1",
+                claimed_at, slot, attempted, available_at FROM job WHERE state IN ('queued', 'claimed') OR winding = 1",
         )?;
         let mut rows = query.query([])?;
         let mut driven: BTreeMap<TaskId, (u32, u32)> = BTreeMap::new();
@@ -386,6 +396,10 @@ impl Auditor {
             let shadow = self.shadows.get(&task).map(|shadow| shadow.task.epoch);
             counts.1 += u32::from(is_drive && !winding && shadow == Some(epoch));
             let before = self.jobs.insert(id, now).unwrap_or(Claimed { token: 0, attempts: 0 });
+            if is_drive && is_claimed && now.token > before.token {
+                let was_begun = number(row, 14)? == 1 && number(row, 15)? == 0;
+                turns.push(Turn { job: id, task, effect: row.get(4)?, was_begun });
+            }
             if now.token < before.token || now.attempts < before.attempts {
                 wrongs.push(format!("the token or the attempts of job {id} went back"));
             }
@@ -410,7 +424,7 @@ impl Auditor {
                 wrongs.push(format!("task {id} is {stands} and no {:?} job will ever move it", JobClass::Drive));
             }
         }
-        Ok(())
+        Ok(turns)
     }
 
     fn tasks(&self, world: &World, wrongs: &mut Vec<String>) {

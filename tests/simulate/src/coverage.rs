@@ -47,7 +47,7 @@ pub const POSITIONS: [&str; 8] =
     ["running", "judging", "acting", "waiting", "awaiting-person", "held", "stopping", "settled"];
 
 /// The events, with what matters of them.
-pub const EVENTS: [&str; 40] = [
+pub const EVENTS: [&str; 44] = [
     "start",
     "approve",
     "reject",
@@ -84,6 +84,10 @@ pub const EVENTS: [&str; 40] = [
     "cleaned-up",
     "aftermath-ended",
     "panicked",
+    "dependency-added",
+    "dependency-removed",
+    "prerequisite-cancelled",
+    "dependency-cycle",
     LATE_RUN,
     LATE_ANSWER,
     LATE_TIMER,
@@ -229,7 +233,7 @@ enum Cell {
 }
 
 /// Events that only one kind of position is told of in time, and why.
-const ONLY: [(&str, &[&str], &str); 26] = [
+const ONLY: [(&str, &[&str], &str); 28] = [
     ("run-delivered", &["running"], "a run is the answer to a launch"),
     ("run-trespassed", &["running"], "a run is the answer to a launch"),
     ("run-undelivered", &["running"], "a run is the answer to a launch"),
@@ -250,6 +254,8 @@ const ONLY: [(&str, &[&str], &str); 26] = [
     ("cleaned-up", &["stopping"], "the clean-up is the stop's"),
     ("pipeline-changed", NOT_SETTLED, "only live tasks are told"),
     ("gone-from-board", NOT_SETTLED, "the item of a task that ended is looked after by nobody"),
+    ("prerequisite-cancelled", NOT_SETTLED, "only live tasks are told"),
+    ("dependency-cycle", &[], "the door refuses what would close one"),
     (LATE_RUN, &["running", "held", "stopping"], ""),
     (LATE_ANSWER, &["running", "held", "stopping"], ""),
     (LATE_TIMER, &["judging"], ""),

@@ -298,7 +298,8 @@ impl Host {
         };
         host.read_settings();
         if let Some(pipeline) = pipeline {
-            store.put_project(&people::settled(pipeline), clock.now())?;
+            let serial = look(&world).serial;
+            store.put_project(&people::settled(pipeline, serial), clock.now())?;
         }
         // One host at a time: whoever else had jobs is dead, or shall count as dead.
         let reaped = store.reap(&|other| *other == me, clock.now())?;

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use conductor::board::START;
-use conductor::ports::store::{BoardItem, NewItem, Project, Store};
+use conductor::ports::store::{BoardItem, NewItem, Project, Store, Unmet};
 use domain::event::{Event, Intent, Observation};
 use domain::ids::{Actor, BranchName, ProjectName, TaskId, WorkItemId};
 use domain::plugin::{Check, CheckState};
@@ -65,6 +65,7 @@ enum Deed {
     Help,
     Labels,
     Watch,
+    Need,
 }
 
 /// Somebody does something.
@@ -82,6 +83,7 @@ pub fn act(world: &Shared, store: &SqliteStore) {
             (10 * people, Deed::Labels),
             (3 * people, Deed::Watch),
             (5 * people, Deed::Freeze),
+            (25 * people, Deed::Need),
             (25 * pushes, Deed::Push),
             (25 * pushes, Deed::PushToBase),
             (5 * pushes, Deed::DeleteBranch),
@@ -125,6 +127,7 @@ pub fn act(world: &Shared, store: &SqliteStore) {
         Deed::Help => help(world, store),
         Deed::Labels => labels(world, store),
         Deed::Watch => watch(world, store),
+        Deed::Need => need(world, store),
     }
 }
 
@@ -156,8 +159,10 @@ fn make_card(world: &Shared, store: &SqliteStore) {
     let labels = if look(world).luck.in_thousand(200) { vec!["bug".to_owned()] } else { Vec::new() };
     let (title, description) = ("Sell more".to_owned(), "Much more.".to_owned());
     let status = START.to_owned();
-    let new = NewItem { project: project(), title, description, status, labels, actor: person(DECIDER) };
-    tell(world, || "a person makes a card".to_owned());
+    let needs = look(world).weather.has(Trouble::People) && look(world).luck.in_thousand(250);
+    let after = any_task(world, store).filter(|_| needs).map(|task| task.id).into_iter().collect::<Vec<_>>();
+    tell(world, || format!("a person makes a card; it needs {after:?}"));
+    let new = NewItem { project: project(), title, description, status, labels, actor: person(DECIDER), after };
     let _ = store.create_item(&new, now);
 }
 
@@ -223,6 +228,30 @@ fn intend(world: &Shared, store: &SqliteStore, task: &Task, intent: Intent) {
     let now = look(world).clock();
     tell(world, || format!("the operator says {intent:?} to task {}", task.id));
     let _ = store.apply(task.id, &Event::Intent { intent, actor, note: "because".to_owned() }, now);
+}
+
+/// One task shall need another, or need it no more; what would be a cycle is refused by the store.
+fn need(world: &Shared, store: &SqliteStore) {
+    let (Some(task), Some(other)) = (any_task(world, store), any_task(world, store)) else { return };
+    let (now, actor) = (look(world).clock(), person(DECIDER));
+    let is_new = look(world).luck.in_thousand(700);
+    let done = if is_new {
+        store.depend(task.id, other.id, &actor, now)
+    } else {
+        store.undepend(task.id, other.id, &actor, now)
+    };
+    let word = if is_new { "needs" } else { "needs no more" };
+    tell(world, || format!("a person says that task {} {word} task {}: {}", task.id, other.id, done.is_ok()));
+}
+
+/// Who waits for what was stopped goes on without it.
+fn let_go_of_the_stopped(world: &Shared, store: &SqliteStore, task: &Task) {
+    let Ok(rows) = store.prerequisites(task.id) else { return };
+    for row in rows.iter().filter(|row| row.unmet == Some(Unmet::Cancelled)) {
+        let now = look(world).clock();
+        tell(world, || format!("task {} goes on without {}", task.id, row.needs.task));
+        let _ = store.undepend(task.id, row.needs.task, &person(DECIDER), now);
+    }
 }
 
 fn remove(world: &Shared, store: &SqliteStore) {
@@ -319,20 +348,22 @@ pub fn subject(task: &Task, kind: WakeKind) -> Option<String> {
 }
 
 fn edit(world: &Shared, store: &SqliteStore) {
-    let pipeline = {
+    let (pipeline, serial) = {
         let mut world = look(world);
-        world.tell(|| "the pipeline is edited".to_owned());
+        world.serial ^= world.luck.in_thousand(300);
+        let serial = world.serial;
+        world.tell(|| format!("the pipeline is edited; one task at a time: {serial}"));
         let all = pipelines::all();
-        world.luck.one_of(&all).clone()
+        (world.luck.one_of(&all).clone(), serial)
     };
     let now = look(world).clock();
-    let _ = store.put_project(&settled(pipeline), now);
+    let _ = store.put_project(&settled(pipeline, serial), now);
 }
 
 /// The project with this pipeline.
-pub fn settled(pipeline: domain::pipeline::Pipeline) -> Project {
+pub fn settled(pipeline: domain::pipeline::Pipeline, serial: bool) -> Project {
     let base_branch = BranchName::new("main").expect("a branch");
-    Project { name: project(), prefix: "SHOP".to_owned(), base_branch, pipeline }
+    Project { name: project(), prefix: "SHOP".to_owned(), base_branch, pipeline, serial }
 }
 
 /// The tracker tells once more of what was told already.
@@ -384,6 +415,7 @@ pub fn help(world: &Shared, store: &SqliteStore) {
         if !calm && look(world).luck.in_thousand(400) {
             continue;
         }
+        let_go_of_the_stopped(world, store, &task);
         match &task.position.activity {
             Activity::AwaitingPerson { consent, .. } => {
                 let (status, intent) = match consent {

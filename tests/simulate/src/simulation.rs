@@ -125,6 +125,7 @@ impl Simulation {
         coverage::panic_by(None);
         world.aloud = plan.aloud;
         world.bounds = Bounds::of(&mut luck);
+        world.serial = luck.in_thousand(400);
         let device = Device::plug(number, new_disk(luck.part()));
         let auditor = Auditor::new(Arc::clone(&device), number);
         Self {

@@ -44,6 +44,8 @@ pub struct World {
     pub skew: i64,
     /// What goes wrong.
     pub weather: Weather,
+    /// Does the project's file say that it takes one task at a time?
+    pub serial: bool,
     /// The forge.
     pub forge: Repository,
     /// The machine.
@@ -84,6 +86,7 @@ impl World {
             now: 1_700_000_000_000,
             skew: 0,
             weather,
+            serial: false,
             forge: Repository::new(base),
             shims: Shims::default(),
             cards: Cards::default(),

@@ -11,6 +11,7 @@ mod docs;
 mod door;
 mod events;
 mod listener;
+mod ownership;
 mod pages;
 mod reads;
 mod tasks;

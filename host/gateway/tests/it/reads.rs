@@ -168,7 +168,7 @@ async fn the_queue_says_why_a_job_waits() {
     world.post("/api/v1/tasks/DEMO-001/approve", "").await;
     let jobs: Listing<JobRow> = world.get("/api/v1/queue").await.parse();
     let launch = jobs.items.iter().find(|job| job.effect == "launch-agent").unwrap();
-    assert_eq!((launch.state.as_str(), launch.reason), ("queued", None));
+    assert_eq!((launch.state.as_str(), launch.reason.clone()), ("queued", None));
     let queue: Queue = world.get("/queue").await.parse();
     assert_eq!(queue.max_concurrency, 2);
     assert_eq!(queue.counts["queued"], jobs.items.len() as u64);

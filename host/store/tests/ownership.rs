@@ -1,0 +1,170 @@
+//! Rows that another hand wrote, or that cannot be read: what lets go, and what holds on (catalogue C2, D7, P1).
+
+#![expect(clippy::unwrap_used, reason = "what a test needs and does not get ends it")]
+
+use std::path::Path;
+
+use conductor::ports::store::{Applied, ClaimLimits, Incarnation, NewTask, Project, Store, WaitReason};
+use domain::effect::{Claim, Effect, JobClass, Notice};
+use domain::event::{Event, Intent};
+use domain::ids::{Actor, TaskId, WorkItemId};
+use domain::task::{Activity, HoldKind, Track};
+use domain::time::Timestamp;
+use rusqlite::Connection;
+use store::conformance::small_project;
+use store::{SqliteStore, StoreConfig};
+
+const NOW: Timestamp = Timestamp(1_000_000);
+const RUNS: ClaimLimits = ClaimLimits { runs: 9, may_launch: true };
+
+/// The state folder of a project with so many new tasks.
+fn folder(serial: bool, tasks: u32) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    store.put_project(&Project { serial, ..small_project() }, NOW).unwrap();
+    for number in 1..=tasks {
+        let new = NewTask {
+            project: small_project().name,
+            work_item: WorkItemId::new(format!("SHOP-{number}")).unwrap(),
+            title: "Sell more".to_owned(),
+            description: String::new(),
+            labels: Vec::new(),
+            track: Track::Full,
+            actor: ada(),
+        };
+        store.create_task(&new, NOW).unwrap();
+    }
+    dir
+}
+
+fn open(dir: &Path) -> SqliteStore {
+    SqliteStore::open(StoreConfig::new(dir, "here")).unwrap()
+}
+
+/// As somebody would write whom no rule binds.
+fn plant(dir: &Path, statements: &str) {
+    let sql = Connection::open(dir.join("gatewright.db")).unwrap();
+    sql.pragma_update(None, "foreign_keys", "OFF").unwrap();
+    sql.execute_batch(statements).unwrap();
+}
+
+fn ada() -> Actor {
+    Actor::Person("ada".to_owned())
+}
+
+fn owner() -> Incarnation {
+    let uuid = "0123456789abcdef0123456789abcdef".to_owned();
+    Incarnation { host: "here".to_owned(), boot_id: "boot".to_owned(), pid: 7, start_time: 11, uuid }
+}
+
+/// Everything that can be claimed; the aftermath is told.
+fn claims(store: &SqliteStore) -> Vec<Claim> {
+    std::iter::from_fn(|| store.claim(&owner(), &RUNS, NOW).unwrap()).collect()
+}
+
+/// The tasks whose runs can begin.
+fn begun(store: &SqliteStore) -> Vec<u64> {
+    let runs = claims(store).into_iter().filter(|claim| claim.job.effect.class() == JobClass::Drive);
+    runs.map(|claim| claim.job.task.0).collect()
+}
+
+#[test]
+fn d7_2_a_cycle_that_another_hand_wrote_holds_its_tasks_under_one_alarm() {
+    let dir = folder(false, 4);
+    plant(dir.path(), "INSERT INTO dependency (task, needs) VALUES (1, 2), (2, 1), (3, 1)");
+    let store = open(dir.path());
+    assert!(store.rebuild(TaskId(1)).unwrap()[0].starts_with("dependencies: "), "no entry tells of it");
+    assert_eq!(store.hold_cycles(NOW).unwrap(), 2);
+    assert_eq!(store.hold_cycles(NOW).unwrap(), 0, "once");
+    let reason = |task| match store.task(TaskId(task)).unwrap().position.activity {
+        Activity::Held { hold } if hold.kind == HoldKind::DependencyCycle => Some(hold.reason),
+        _ => None,
+    };
+    assert!(reason(1).unwrap().starts_with("SHOP-1 needs SHOP-2, SHOP-2 needs SHOP-1: none of them"));
+    assert_eq!((reason(1), reason(3), reason(4)), (reason(2), None, None), "who needs them waits");
+    let claims = claims(&store);
+    let alarms = claims.iter().filter(|claim| matches!(&claim.job.effect, Effect::Notify { notice: Notice::Held, .. }));
+    let mut driven = claims.iter().filter(|claim| claim.job.effect.class() == JobClass::Drive);
+    assert_eq!(driven.next().map(|claim| claim.job.task), Some(TaskId(4)), "other tasks run");
+    assert_eq!(driven.next(), None);
+    // Notices of a task are told in order: what was queued counts too.
+    drop(store);
+    let sql = Connection::open(dir.path().join("gatewright.db")).unwrap();
+    let query = "SELECT COUNT(*) FROM job WHERE effect = 'notify' AND json_extract(body, '$.notice') = 'held'";
+    let wanted: u32 = sql.query_row(query, [], |row| row.get(0)).unwrap();
+    assert_eq!(wanted, 1);
+    assert!(alarms.count() <= 1);
+}
+
+/// What leads out is the same as for an edge of our own, and then the entries tell of all that was.
+#[test]
+fn d7_2_an_edge_that_another_hand_wrote_can_be_taken_away() {
+    let dir = folder(false, 2);
+    plant(dir.path(), "INSERT INTO dependency (task, needs) VALUES (1, 2), (2, 1)");
+    let store = open(dir.path());
+    assert_eq!(store.hold_cycles(NOW).unwrap(), 2);
+    let removed = store.undepend(TaskId(1), TaskId(2), &ada(), NOW).unwrap();
+    assert!(matches!(removed, Applied::Stepped { .. }), "{removed:?}");
+    for task in [1, 2] {
+        let resume = Event::Intent { intent: Intent::Resume, actor: ada(), note: String::new() };
+        store.apply(TaskId(task), &resume, NOW).unwrap();
+    }
+    assert_eq!(store.hold_cycles(NOW).unwrap(), 0);
+    assert_eq!(begun(&store), [1]);
+    assert_eq!(store.rebuild(TaskId(1)).unwrap(), Vec::<String>::new());
+}
+
+#[test]
+fn d7_3_an_edge_to_a_task_that_is_not_there_holds_nothing() {
+    let dir = folder(false, 1);
+    plant(dir.path(), "INSERT INTO dependency (task, needs) VALUES (1, 99)");
+    let store = open(dir.path());
+    assert_eq!(store.prerequisites(TaskId(1)).unwrap(), []);
+    assert_eq!(begun(&store), [1]);
+}
+
+#[test]
+fn c2_2_a_serial_gate_that_cannot_be_read_lets_claiming_proceed() {
+    let dir = folder(true, 2);
+    assert_eq!(begun(&open(dir.path())), [1]);
+    let dir = folder(true, 2);
+    plant(dir.path(), "DELETE FROM project");
+    assert_eq!(begun(&open(dir.path())), [1, 2]);
+}
+
+#[test]
+fn c2_3_a_freeze_whose_row_cannot_be_read_holds() {
+    let dir = folder(false, 1);
+    let project = small_project().name;
+    open(dir.path()).set_freeze(&project, Some("main is red"), &ada(), NOW).unwrap();
+    plant(dir.path(), "UPDATE freeze SET reason = CAST(x'ff' AS TEXT), actor = 'nobody', at = -1");
+    let store = open(dir.path());
+    assert_eq!(begun(&store), [0; 0]);
+    let jobs = store.jobs(&RUNS, NOW, 10).unwrap();
+    assert!(jobs.iter().any(|job| job.reason == Some(WaitReason::Freeze)));
+    assert_eq!(store.freeze(&project).unwrap().as_deref(), Some("its reason cannot be read"));
+    store.set_freeze(&project, None, &ada(), NOW).unwrap();
+    assert_eq!(begun(&store), [1]);
+}
+
+/// Where the table itself cannot be read nothing is claimed at all: a freeze may stand there.
+#[test]
+fn c2_3_without_the_table_of_freezes_nothing_is_claimed() {
+    let dir = folder(false, 1);
+    plant(dir.path(), "ALTER TABLE freeze RENAME TO gone");
+    let store = open(dir.path());
+    store.claim(&owner(), &RUNS, NOW).unwrap_err();
+}
+
+#[test]
+fn a_pause_whose_row_is_lost_is_noticed() {
+    let dir = folder(false, 1);
+    let store = open(dir.path());
+    let pause = Event::Intent { intent: Intent::Pause, actor: ada(), note: String::new() };
+    store.apply(TaskId(1), &pause, NOW).unwrap();
+    drop(store);
+    plant(dir.path(), "DELETE FROM paused");
+    let store = open(dir.path());
+    let differences = store.rebuild(TaskId(1)).unwrap();
+    assert_eq!(differences, ["paused: the entries make true, the row says false"]);
+}
