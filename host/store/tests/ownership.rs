@@ -15,7 +15,7 @@ use store::conformance::small_project;
 use store::{SqliteStore, StoreConfig};
 
 const NOW: Timestamp = Timestamp(1_000_000);
-const RUNS: ClaimLimits = ClaimLimits { runs: 9, may_launch: true };
+const RUNS: ClaimLimits = ClaimLimits::of(9);
 
 /// The state folder of a project with so many new tasks.
 fn folder(serial: bool, tasks: u32) -> tempfile::TempDir {

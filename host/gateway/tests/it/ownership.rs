@@ -187,7 +187,7 @@ fn stop(world: &World, task: TaskId) {
     world.store.apply(task, &stop, NOW).unwrap();
     let uuid = "0123456789abcdef0123456789abcdef".to_owned();
     let owner = Incarnation { host: "here".to_owned(), boot_id: "boot".to_owned(), pid: 7, start_time: 11, uuid };
-    let limits = ClaimLimits { runs: 2, may_launch: true };
+    let limits = ClaimLimits::of(2);
     let claims = std::iter::from_fn(|| world.store.claim(&owner, &limits, NOW).unwrap());
     let clean_up = claims.into_iter().find(|claim| claim.job.effect.name() == "clean-up").unwrap();
     let event = domain::event::Event::CleanedUp { epoch: clean_up.job.epoch };
