@@ -151,7 +151,7 @@ fn label(task: &Task, event: &Event) -> &'static str {
 }
 
 /// The effects, with what a host does besides.
-pub const EFFECTS: [&str; 18] = [
+pub const EFFECTS: [&str; 19] = [
     "launch-agent",
     "judge",
     "rebase",
@@ -167,6 +167,7 @@ pub const EFFECTS: [&str; 18] = [
     "notify",
     "tidy",
     "expand",
+    "observe",
     "cancel",
     "look",
     "start",
@@ -273,10 +274,11 @@ fn of_decision(position: &str, event: &str) -> Cell {
 }
 
 /// Points that an effect does not have, and why.
-const WITHOUT: [(&str, &[Point], &str); 6] = [
+const WITHOUT: [(&str, &[Point], &str); 7] = [
     ("timer", OUTSIDE, "it touches nothing outside"),
     ("prove-merged", OUTSIDE, "it only looks"),
     ("expand", PROBED, "it is no job"),
+    ("observe", &[Point::Claimed, Point::Done, Point::BeforeOutside, Point::AfterOutside], "it is no job, and only looks"),
     ("cancel", PROBED, "it is no job's performing"),
     ("look", &[Point::Claimed, Point::Done, Point::BeforeOutside, Point::AfterOutside], "it asks only the store"),
     ("start", &[Point::Claimed, Point::Done, Point::BeforeOutside, Point::AfterOutside], "it asks only the store"),
