@@ -20,8 +20,10 @@ mod notices;
 mod observe;
 pub mod ports;
 pub mod project;
+mod reconcile;
 mod schedule;
 pub mod view;
 mod world;
 
-pub use schedule::{Conductor, Outside, RIGHT, Tick, Work};
+pub use reconcile::RECONCILE_INTERVAL;
+pub use schedule::{Conductor, Intervals, Outside, RIGHT, Tick, Work};

@@ -153,6 +153,7 @@ fn open(device: &Arc<Device>, number: u64, life: u64, fate: &Arc<Fate>) -> Resul
         blobs: Arc::new(LifeBlobs { device: Arc::clone(device), fate: Arc::clone(fate) }),
         host: "here".to_owned(),
         decide: coverage::decide,
+        tells: coverage::tells,
     })
 }
 
@@ -304,6 +305,7 @@ impl Host {
             Work::Cancel(..) => "cancel",
             Work::Expand(_) => "expand",
             Work::Observe(_) => "observe",
+            Work::Reconcile(_) => "reconcile",
         }));
         let done = self.conductor.perform(work);
         self.fate.perform(None);
@@ -323,5 +325,6 @@ pub fn word(work: &Work) -> String {
         Work::Cancel(job, _) => format!("cancel job {job}"),
         Work::Expand(delivery) => format!("expand delivery {}", delivery.id),
         Work::Observe(project) => format!("observe {project}"),
+        Work::Reconcile(project) => format!("reconcile {project}"),
     }
 }

@@ -6,4 +6,5 @@ mod drivers;
 mod guards;
 mod inbox;
 mod notices;
+mod reconciling;
 mod world;

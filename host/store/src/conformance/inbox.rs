@@ -68,10 +68,11 @@ pub fn what_people_do_on_the_board_is_delivered(site: &dyn Site) {
         let delivery = pending(&scene).remove(0);
         assert_eq!((delivery.source.as_str(), &delivery.work_item), ("board", &Some(item(1))));
         let expected = json!({
-            "kind": kind, "activity": row.id, "work_item": item(1), "from": row.from, "to": row.to, "actor": person(),
-            "stood": null,
+            "kind": kind, "activity": row.id.to_string(), "work_item": item(1), "from": row.from, "to": row.to,
+            "actor": person(),
         });
         assert_eq!(body(&delivery), expected);
+        assert_eq!(delivery.row, Some(row.id.to_string()));
         expand(&scene, &delivery, Expansion::Nothing { why: "seen".to_owned() });
     }
     assert!(pending(&scene).is_empty());

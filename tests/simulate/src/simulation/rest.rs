@@ -51,6 +51,7 @@ impl Simulation {
         }
         self.tell(|| "from here on nothing goes wrong".to_owned());
         self.weather = Weather::calm();
+        coverage::lose_by(None);
         for old in self.old.drain(..) {
             old.fate.end();
             look(&self.world).shims.forget(old.life);
