@@ -9,9 +9,11 @@ pub(crate) struct Shape {
     pub(crate) keys: &'static [&'static str],
 }
 
-pub(crate) const HOST: Shape = Shape { name: "gatewright.toml", keys: &["listen", "limits", "sandbox", "plugins"] };
+pub(crate) const HOST: Shape =
+    Shape { name: "gatewright.toml", keys: &["listen", "limits", "reconcile", "sandbox", "plugins"] };
 pub(crate) const LISTEN: Shape = Shape { name: "[listen]", keys: &["operator"] };
 pub(crate) const LIMITS: Shape = Shape { name: "[limits]", keys: &["runs", "free-space-mib"] };
+pub(crate) const RECONCILE: Shape = Shape { name: "[reconcile]", keys: &["trackers", "forges"] };
 pub(crate) const SANDBOX: Shape = Shape { name: "[sandbox]", keys: &["mode", "readable"] };
 pub(crate) const PLUGINS: Shape = Shape { name: "[plugins]", keys: &["ceiling", "memory-mib", "time-ms"] };
 
@@ -94,10 +96,11 @@ pub(crate) const COMMANDS: Shape = Shape { name: "[commands]", keys: &["test", "
 
 /// All of them: what the document must explain.
 #[cfg(test)]
-pub(crate) const ALL: [&Shape; 19] = [
+pub(crate) const ALL: [&Shape; 20] = [
     &HOST,
     &LISTEN,
     &LIMITS,
+    &RECONCILE,
     &SANDBOX,
     &PLUGINS,
     &PROJECT,
