@@ -6,8 +6,8 @@ use domain::ids::{Actor, ProjectName, WorkItemId};
 use domain::plugin::{BoardStatus, Comment, StatusGroup, WorkItemView};
 use domain::time::Timestamp;
 
-use crate::ports::store::{BoardItem, Store, StoreError};
-use crate::ports::tracker::{Tracker, TrackerError};
+use crate::ports::store::{BoardActivity, BoardItem, Store, StoreError};
+use crate::ports::tracker::{Changes, Cursor, LogRow, RowKind, Tracker, TrackerError};
 
 /// The columns of the built-in board, in order (catalogue K).
 pub const STATUSES: [(&str, StatusGroup); 20] = [
@@ -36,6 +36,13 @@ pub const STATUSES: [(&str, StatusGroup); 20] = [
 /// The status in which a card is started.
 pub const START: &str = "To Analyse";
 
+/// What the log says instead of a status once a card is gone.
+pub const DELETED: &str = "(deleted)";
+/// The word under which the board's deliveries are kept.
+pub const SOURCE: &str = "board";
+/// Rows of one page of the log.
+const PAGE: u32 = 100;
+
 /// The board.
 pub struct Board {
     store: Arc<dyn Store>,
@@ -56,7 +63,42 @@ impl Board {
     }
 }
 
+fn row(activity: BoardActivity) -> LogRow {
+    let kind = match (&activity.from, activity.to.as_str()) {
+        (None, _) => RowKind::Created,
+        (Some(_), DELETED) => RowKind::Removed,
+        (Some(_), _) => RowKind::Moved,
+    };
+    LogRow {
+        key: activity.id.to_string(),
+        order: activity.id,
+        work_item: activity.work_item,
+        kind,
+        from: activity.from,
+        to: activity.to,
+        actor: activity.actor,
+    }
+}
+
 impl Tracker for Board {
+    fn source(&self) -> &'static str {
+        SOURCE
+    }
+
+    fn changes(&self, project: &ProjectName, since: Option<&Cursor>) -> Result<Changes, TrackerError> {
+        // A cursor that is no number was not written by us: from the beginning on, what is known costs nothing.
+        let since = since.and_then(|cursor| cursor.0.parse::<u64>().ok()).unwrap_or(0);
+        let rows = self.store.activity_since(project, since, PAGE).map_err(unavailable)?;
+        let end = rows.last().map_or(since, |row| row.id);
+        let more = rows.len() == PAGE as usize;
+        Ok(Changes { rows: rows.into_iter().map(row).collect(), cursor: Cursor(end.to_string()), more })
+    }
+
+    fn log(&self, project: &ProjectName, work_item: &WorkItemId) -> Result<Vec<LogRow>, TrackerError> {
+        let rows = self.store.activity(project, work_item).map_err(unavailable)?;
+        Ok(rows.into_iter().map(row).collect())
+    }
+
     fn statuses(&self, _project: &ProjectName) -> Result<Vec<BoardStatus>, TrackerError> {
         Ok(STATUSES.iter().map(|(name, group)| BoardStatus { name: (*name).to_owned(), group: *group }).collect())
     }

@@ -1,4 +1,5 @@
-//! What a delivery of the built-in board means. A row of the activity log is a request: who may decide is checked here.
+//! What a delivery of the tracker means. It is a hint at a row of the tracker's log; the row is a request, and who may decide is
+//! checked here.
 
 use domain::event::{Event, Intent, Observation};
 use domain::ids::Actor;
@@ -10,29 +11,25 @@ use crate::Conductor;
 use crate::aftermath::said;
 use crate::ports::plugins::{Asking, InboundCall};
 use crate::ports::store::{BoardItem, Delivery, Expansion, NewEvaluation, NewTask, StoreError};
-use crate::ports::tracker::TrackerError;
+use crate::ports::tracker::{LogRow as Row, RowKind, TrackerError};
 use crate::project::ProjectSettings;
 use crate::view::task_view;
 
 /// Failed expansions before a delivery is parked.
 const TRIES: u32 = 3;
 
+/// What a delivery hints at. All else that it says is read from the log: there it is the tracker's own word.
 #[derive(Deserialize)]
-struct Row {
-    kind: RowKind,
-    activity: u64,
-    from: Option<String>,
-    #[serde(default)]
-    to: String,
-    actor: Actor,
+struct Hint {
+    activity: Key,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-enum RowKind {
-    Created,
-    Moved,
-    Removed,
+/// Older deliveries of the board have a number.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Key {
+    Number(u64),
+    Text(String),
 }
 
 /// What the status-mapper makes of a move.
@@ -43,22 +40,48 @@ enum Meant {
     GivenUp(String),
 }
 
+/// Why it is not known yet what a delivery means.
+enum NotYet {
+    /// Something failed, and asking again a few times may help.
+    Failed(String),
+    /// The tracker does not answer: that is nobody's fault who moves a card, and counts as no try.
+    Unanswered(String),
+    /// Rows before this one come first.
+    Earlier,
+}
+
+impl From<TrackerError> for NotYet {
+    fn from(error: TrackerError) -> Self {
+        match error {
+            TrackerError::Unavailable(_) => Self::Unanswered(error.to_string()),
+            TrackerError::Gone | TrackerError::Refused(_) => Self::Failed(error.to_string()),
+        }
+    }
+}
+
 impl Conductor {
     pub(crate) fn expand(&self, delivery: &Delivery) -> Result<(), StoreError> {
         let expansion = match self.meaning(delivery)? {
             Ok(expansion) => expansion,
-            Err(why) if delivery.attempts + 1 < TRIES => {
+            Err(NotYet::Earlier) => return Ok(()),
+            Err(NotYet::Unanswered(why)) => {
+                tracing::warn!(delivery = %delivery.id, why, "a delivery waits for the tracker");
+                self.put_off(delivery.id);
+                return Ok(());
+            }
+            Err(NotYet::Failed(why)) if delivery.attempts + 1 < TRIES => {
                 tracing::warn!(delivery = %delivery.id, why, "a delivery could not be expanded yet");
                 return self.outside.store.expand_later(delivery.id, &why);
             }
-            Err(why) => Expansion::Parked { why },
+            Err(NotYet::Failed(why)) => Expansion::Parked { why },
         };
         self.outside.store.expand(delivery.id, &[expansion], self.now()).map(|_| ())
     }
 
-    fn meaning(&self, delivery: &Delivery) -> Result<Result<Expansion, String>, StoreError> {
-        let row = match serde_json::from_slice::<Row>(&delivery.body) {
-            Ok(row) => row,
+    fn meaning(&self, delivery: &Delivery) -> Result<Result<Expansion, NotYet>, StoreError> {
+        let key = match serde_json::from_slice::<Hint>(&delivery.body) {
+            Ok(Hint { activity: Key::Number(number) }) => number.to_string(),
+            Ok(Hint { activity: Key::Text(text) }) => text,
             Err(error) => {
                 return Ok(Ok(Expansion::Parked { why: format!("the body cannot be read: {error}") }));
             }
@@ -67,10 +90,21 @@ impl Conductor {
             return Ok(Ok(nothing("it names no work item")));
         };
         let Some(settings) = self.settings(&delivery.project) else {
-            return Ok(Err(format!("the project {} is not configured on this host", delivery.project)));
+            let why = format!("the project {} is not configured on this host", delivery.project);
+            return Ok(Err(NotYet::Failed(why)));
+        };
+        let log = match self.outside.tracker.log(&delivery.project, work_item) {
+            Ok(log) => log,
+            Err(error) => return Ok(Err(error.into())),
+        };
+        let Some(row) = log.iter().find(|row| row.key == key).cloned() else {
+            return Ok(Ok(nothing("the tracker's log has no such row")));
         };
         if row.actor == Actor::Host {
             return Ok(Ok(nothing("the host wrote it itself")));
+        }
+        if self.take_earlier(&delivery.project, &log, &row)? > 0 {
+            return Ok(Err(NotYet::Earlier));
         }
         let Some(item) = self.outside.store.item(&delivery.project, work_item)? else {
             return Ok(Ok(nothing("the item is not there")));
@@ -78,23 +112,16 @@ impl Conductor {
         let task = self.outside.store.task_of(&delivery.project, work_item)?;
         if row.kind == RowKind::Removed {
             return Ok(Ok(match task {
-                Some(task) if task.end().is_none() => gone(&row),
+                Some(task) if task.end().is_none() => gone(&row, self.intent_key(&row)),
                 _ => nothing("the item is gone, and no task lives for it"),
             }));
         }
-        if self.never_stood(&row, &item)? {
+        // A row counts only if the item stands there, or a later row leaves from there.
+        let leaves = |later: &Row| later.order > row.order && later.from.as_deref() == Some(row.to.as_str());
+        if item.status != row.to && !log.iter().any(leaves) {
             return Ok(Ok(nothing("the item does not stand there, and no later row leaves from there")));
         }
-        self.intent_of(&row, &item, task, &settings, delivery)
-    }
-
-    /// A row counts only if the item stands there, or a later row leaves from there.
-    fn never_stood(&self, row: &Row, item: &BoardItem) -> Result<bool, StoreError> {
-        if item.status == row.to {
-            return Ok(false);
-        }
-        let later = self.outside.store.activity(&item.project, &item.work_item)?;
-        Ok(!later.iter().any(|other| other.id > row.activity && other.from.as_deref() == Some(row.to.as_str())))
+        self.intent_of(&row, &item, task, &settings)
     }
 
     fn intent_of(
@@ -103,8 +130,7 @@ impl Conductor {
         item: &BoardItem,
         task: Option<Task>,
         settings: &ProjectSettings,
-        delivery: &Delivery,
-    ) -> Result<Result<Expansion, String>, StoreError> {
+    ) -> Result<Result<Expansion, NotYet>, StoreError> {
         let live = task.filter(|task| task.end().is_none());
         // STOP is matched by the host itself: no plugin stands between a person and the stop.
         let intent = if row.to.trim().eq_ignore_ascii_case("stop") {
@@ -122,13 +148,13 @@ impl Conductor {
             return Ok(Ok(nothing("only a start is read from a creation")));
         }
         if let Some(refused) = refusal(settings, intent, &row.actor) {
-            let key = format!("gatewright-refusal-{}", delivery.id);
+            let key = format!("gatewright-refusal-{}", self.intent_key(row));
             match self.outside.tracker.comment(&item.project, &item.work_item, &key, &refused, self.now()) {
                 Ok(()) | Err(TrackerError::Gone) => {}
-                Err(error) => return Ok(Err(error.to_string())),
+                Err(error) => return Ok(Err(error.into())),
             }
             return Ok(Ok(match live {
-                Some(_) => refused_intent(row, intent, refused),
+                Some(_) => refused_intent(row, self.intent_key(row), intent, refused),
                 None => nothing(&refused),
             }));
         }
@@ -146,7 +172,12 @@ impl Conductor {
             actor: row.actor.clone(),
         });
         let event = Event::Intent { intent, actor: row.actor.clone(), note };
-        Ok(Ok(Expansion::Intent { ordinal: 0, key: format!("board-{}", row.activity), event, new_task }))
+        Ok(Ok(Expansion::Intent { ordinal: 0, key: self.intent_key(row), event, new_task }))
+    }
+
+    /// Under which a row is taken once, whoever told of it.
+    fn intent_key(&self, row: &Row) -> String {
+        format!("{}-{}", self.outside.tracker.source(), row.key)
     }
 
     /// B8: a person who moves a live task's item to an end that is no intent takes it from the board.
@@ -159,7 +190,7 @@ impl Conductor {
             .and_then(|board| board.into_iter().find(|status| status.name == row.to))
             .map(|status| status.group);
         match (live, group) {
-            (Some(_), Some(StatusGroup::Completed | StatusGroup::Cancelled)) => gone(row),
+            (Some(_), Some(StatusGroup::Completed | StatusGroup::Cancelled)) => gone(row, self.intent_key(row)),
             _ => nothing("the status means nothing to the pipeline"),
         }
     }
@@ -170,10 +201,10 @@ impl Conductor {
         item: &BoardItem,
         task: Option<&Task>,
         settings: &ProjectSettings,
-    ) -> Result<Result<Meant, String>, StoreError> {
+    ) -> Result<Result<Meant, NotYet>, StoreError> {
         let board = match self.outside.tracker.statuses(&item.project) {
             Ok(board) => board,
-            Err(error) => return Ok(Err(error.to_string())),
+            Err(error) => return Ok(Err(error.into())),
         };
         let status = |name: &str| {
             let found = board.iter().find(|status| status.name == name).cloned();
@@ -226,7 +257,7 @@ impl Conductor {
                 MapperIntent::Estimate => Meant::Intent(Intent::Estimate),
             }),
             Err(Failure::GiveUp { message }) => Ok(Meant::GivenUp(format!("the status-mapper gave up: {message}"))),
-            Err(failure) => Err(format!("the status-mapper failed: {}", said(&failure))),
+            Err(failure) => Err(NotYet::Failed(format!("the status-mapper failed: {}", said(&failure)))),
         })
     }
 
@@ -241,20 +272,15 @@ fn nothing(why: &str) -> Expansion {
     Expansion::Nothing { why: why.to_owned() }
 }
 
-fn gone(row: &Row) -> Expansion {
+fn gone(row: &Row, key: String) -> Expansion {
     let observation = Observation::GoneFromBoard { by: row.actor.to_string() };
-    Expansion::Intent {
-        ordinal: 0,
-        key: format!("board-{}", row.activity),
-        event: Event::Observed { observation },
-        new_task: None,
-    }
+    Expansion::Intent { ordinal: 0, key, event: Event::Observed { observation }, new_task: None }
 }
 
 /// B1: it changes nothing, and stands among the task's entries.
-fn refused_intent(row: &Row, intent: Intent, why: String) -> Expansion {
+fn refused_intent(row: &Row, key: String, intent: Intent, why: String) -> Expansion {
     let event = Event::IntentRefused { intent, actor: row.actor.clone(), why };
-    Expansion::Intent { ordinal: 0, key: format!("board-{}", row.activity), event, new_task: None }
+    Expansion::Intent { ordinal: 0, key, event, new_task: None }
 }
 
 /// B1: an intent counts only from an actor who may give it. The operator's token may give any, here as by the API.

@@ -24,10 +24,12 @@ mod observe;
 pub mod ports;
 pub mod preflight;
 pub mod project;
+mod reconcile;
 mod schedule;
 pub mod shutdown;
 pub mod slots;
 pub mod view;
 mod world;
 
-pub use schedule::{Conductor, Outside, RIGHT, Tick, Work};
+pub use reconcile::RECONCILE_INTERVAL;
+pub use schedule::{Conductor, Intervals, Outside, RIGHT, Tick, Work};

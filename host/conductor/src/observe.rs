@@ -1,12 +1,15 @@
-//! A look at the forge between two actions: what other hands did to the branches of tasks that wait (reference rules B14, B15).
+//! A look at the forge between two actions: what other hands did to the branches of tasks that wait (reference rules B14, B15),
+//! and checks that were reported and never told.
 //!
 //! A running task's branch is compared when its run ends, an acting one's by the action itself. A task that waits has nobody who
 //! looks, and it may wait for days: a push that nobody saw would be approved unread.
 
 use domain::event::{Event, Observation};
 use domain::ids::{CommitId, ProjectName};
+use domain::plugin::Check;
 use domain::task::{Activity, Task};
 use domain::time::Milliseconds;
+use domain::verdict::WakeKind;
 
 use crate::Conductor;
 use crate::ports::forge::{Forge, ForgeError};
@@ -23,12 +26,33 @@ impl Conductor {
         let Some(forge) = self.forge(project) else { return Ok(()) };
         let tasks = self.outside.store.tasks(true, TASKS_PER_LOOK)?;
         for task in tasks.iter().filter(|task| task.project == *project && waits(task)) {
+            self.look_at_checks(task, forge.as_ref())?;
             match seen(task, forge.as_ref()) {
                 Ok(Some(observation)) => self.tell_observed(task, observation)?,
                 Ok(None) => {}
                 // Nothing follows from a forge that cannot be read: the next action says so, and counts it as infrastructure.
                 Err(error) => tracing::warn!(task = %task.id, %error, "the branch cannot be looked at"),
             }
+        }
+        Ok(())
+    }
+
+    /// What the forge has of a commit whose checks a gate waits for, and nobody told of. A task that waits for a person, is held or
+    /// has ended asked for no check: a green one is no reason to touch it.
+    fn look_at_checks(&self, task: &Task, forge: &dyn Forge) -> Result<(), StoreError> {
+        let waits =
+            matches!(&task.position.activity, Activity::Waiting { wake, .. } if wake.contains(WakeKind::Checks));
+        let Some(head) = task.head.as_ref().filter(|_| waits) else { return Ok(()) };
+        let found = match forge.checks(head) {
+            Ok(found) => found,
+            Err(error) => {
+                tracing::warn!(task = %task.id, %error, "the checks cannot be looked at");
+                return Ok(());
+            }
+        };
+        let known = self.outside.store.checks(&task.project, head)?;
+        for check in found.into_iter().filter(|check| is_news(&known, check)) {
+            self.outside.store.put_check(&task.project, head, &check, self.now())?;
         }
         Ok(())
     }
@@ -40,6 +64,14 @@ impl Conductor {
         }
         self.outside.store.apply(seen.id, &Event::Observed { observation }, self.now()).map(|_| ())
     }
+}
+
+/// Newer than what is known of its name, or it says something else of the same moment. What merely stands wakes nobody again.
+fn is_news(known: &[Check], check: &Check) -> bool {
+    known
+        .iter()
+        .find(|known| known.name == check.name)
+        .is_none_or(|known| check.at > known.at || check.at == known.at && check != known)
 }
 
 fn waits(task: &Task) -> bool {

@@ -26,9 +26,12 @@ use crate::preflight::Seen;
 use crate::project::ProjectSettings;
 use crate::shutdown::Left;
 use crate::slots::DriverRow;
+use crate::reconcile::RECONCILE_INTERVAL;
 
 /// After the store refused a write, its work is tried again no sooner than this.
 const STORE_PAUSE: Milliseconds = Milliseconds::from_seconds(2);
+/// While the tracker does not answer, a delivery is looked at again after this.
+const UNANSWERED_PAUSE: Milliseconds = Milliseconds::from_seconds(5);
 /// After performing an aftermath effect panicked, it is tried again no sooner than this; the pause doubles.
 const PANIC_PAUSE: Milliseconds = Milliseconds::from_seconds(2);
 /// Panics of one aftermath effect before it is given up.
@@ -62,9 +65,25 @@ pub struct Conductor {
     pub(crate) me: Incarnation,
     projects: RwLock<BTreeMap<ProjectName, Arc<ProjectSettings>>>,
     forges: RwLock<BTreeMap<ProjectName, Arc<dyn Forge>>>,
+    intervals: RwLock<Intervals>,
     state: Mutex<State>,
     /// What living runs have used so far. Locked after `state`, where both are.
     meters: Mutex<BTreeMap<JobId, Meter>>,
+}
+
+/// How often the outside is looked at, whether or not it told of anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Intervals {
+    /// From one look at the forges to the next.
+    pub forges: Milliseconds,
+    /// From one poll of the trackers to the next.
+    pub trackers: Milliseconds,
+}
+
+impl Default for Intervals {
+    fn default() -> Self {
+        Self { forges: LOOK_INTERVAL, trackers: RECONCILE_INTERVAL }
+    }
 }
 
 #[derive(Default)]
@@ -91,6 +110,12 @@ struct State {
     weighing: BTreeSet<JobId>,
     /// When the living runs are weighed next.
     next_weighing: Timestamp,
+    /// Deliveries that wait for their tracker, and until when.
+    put_off: BTreeMap<DeliveryId, Timestamp>,
+    /// Projects whose tracker is being polled.
+    reconciling: BTreeSet<ProjectName>,
+    /// When the trackers are polled next.
+    next_poll: Timestamp,
 }
 
 /// One piece of work. Pieces are independent of each other: any thread may take any.
@@ -108,6 +133,8 @@ pub enum Work {
     Observe(ProjectName),
     /// Look at what a living run has used.
     Weigh(Box<Claim>),
+    /// Poll a project's tracker for what no delivery told.
+    Reconcile(ProjectName),
 }
 
 /// What a look found.
@@ -115,16 +142,30 @@ pub enum Work {
 pub struct Tick {
     /// To be performed, in any order.
     pub work: Vec<Work>,
-    /// When to look again at the latest; none: when something happens. A look at the forges wakes nobody: it goes along with
-    /// the first tick after its time.
+    /// When to look again at the latest; none: when something happens. A look at the forges or trackers wakes nobody: it goes
+    /// along with the first tick after its time.
     pub look_again: Option<Timestamp>,
 }
 
 impl Conductor {
     /// Wires the ports. `me` is this life of the host.
     pub fn new(outside: Outside, me: Incarnation) -> Self {
-        let (projects, forges) = (RwLock::default(), RwLock::default());
-        Self { outside, me, projects, forges, state: Mutex::default(), meters: Mutex::default() }
+        Self {
+            outside,
+            me,
+            projects: RwLock::default(),
+            forges: RwLock::default(),
+            intervals: RwLock::default(),
+            state: Mutex::default(),
+            meters: Mutex::default(),
+        }
+    }
+
+    /// How often the outside is looked at from now on.
+    pub fn look_every(&self, intervals: Intervals) {
+        *self.intervals.write().unwrap_or_else(PoisonError::into_inner) = intervals;
+        let mut state = self.state();
+        (state.next_look, state.next_poll) = (Timestamp(0), Timestamp(0));
     }
 
     /// Takes a project up, or its new settings.
@@ -181,7 +222,7 @@ impl Conductor {
         self.take_ended(&mut tick);
         self.prolong_rights();
         self.weigh_runs(&mut tick);
-        self.look_at_forges(&mut tick);
+        self.look_outside(&mut tick);
         let failed_before = self.take_again(&mut tick);
         tick.look_again = failed_before;
         match self.find_work(&mut tick, limits, capacity) {
@@ -202,8 +243,15 @@ impl Conductor {
                 tick.work.push(Work::Cancel(job, token));
             }
         }
+        let now = self.now();
         for delivery in self.outside.store.pending_deliveries(32)? {
-            if self.state().expanding.insert(delivery.id) {
+            let mut state = self.state();
+            // Nor does a clock that went back silence it for long.
+            if state.put_off.get(&delivery.id).is_some_and(|at| *at > now && *at <= now.plus(UNANSWERED_PAUSE)) {
+                continue;
+            }
+            if state.expanding.insert(delivery.id) {
+                state.put_off.remove(&delivery.id);
                 tick.work.push(Work::Expand(Box::new(delivery)));
             }
         }
@@ -220,7 +268,8 @@ impl Conductor {
             tick.work.push(Work::Perform(Box::new(claim)));
         }
         let next = self.outside.store.next_available(self.now())?;
-        let due = [next, seen.look_again(), self.next_passage()?, tick.look_again];
+        let put_off = self.state().put_off.values().copied().min();
+        let due = [next, seen.look_again(), self.next_passage()?, put_off, tick.look_again];
         tick.look_again = due.into_iter().flatten().min();
         Ok(())
     }
@@ -310,18 +359,19 @@ impl Conductor {
         }
     }
 
-    fn look_at_forges(&self, tick: &mut Tick) {
+    /// Looks at the forges and polls the trackers, where that is due.
+    fn look_outside(&self, tick: &mut Tick) {
         let now = self.now();
+        let intervals = *self.intervals.read().unwrap_or_else(PoisonError::into_inner);
         let projects = self.forges.read().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect::<Vec<_>>();
         let mut state = self.state();
-        if state.next_look > now {
-            return;
+        if is_due(&mut state.next_look, intervals.forges, now) {
+            let due = projects.iter().filter(|project| state.observing.insert((*project).clone()));
+            tick.work.extend(due.cloned().map(Work::Observe));
         }
-        state.next_look = now.plus(LOOK_INTERVAL);
-        for project in projects {
-            if state.observing.insert(project.clone()) {
-                tick.work.push(Work::Observe(project));
-            }
+        if is_due(&mut state.next_poll, intervals.trackers, now) {
+            let due = projects.into_iter().filter(|project| state.reconciling.insert(project.clone()));
+            tick.work.extend(due.map(Work::Reconcile));
         }
     }
 
@@ -338,6 +388,12 @@ impl Conductor {
             Ok(held) => tracing::error!(held, "tasks need each other: they are held"),
             Err(error) => tracing::warn!(%error, "whether tasks need each other cannot be seen"),
         }
+    }
+
+    /// The delivery is looked at again after a pause; its place among those of its item stays.
+    pub(crate) fn put_off(&self, delivery: DeliveryId) {
+        let at = self.now().plus(UNANSWERED_PAUSE);
+        self.state().put_off.insert(delivery, at);
     }
 
     pub(crate) fn keep_live(&self, claim: &Claim) {
@@ -358,7 +414,7 @@ impl Conductor {
     pub fn perform(&self, work: Work) -> Result<(), StoreError> {
         let about = match &work {
             Work::Perform(claim) | Work::Finish(claim) => Some(claim.task.id),
-            Work::Cancel(..) | Work::Expand(_) | Work::Observe(_) | Work::Weigh(_) => None,
+            Work::Cancel(..) | Work::Expand(_) | Work::Observe(_) | Work::Weigh(_) | Work::Reconcile(_) => None,
         };
         let result = catch_unwind(AssertUnwindSafe(|| self.perform_one(&work)));
         self.no_longer_busy(&work);
@@ -388,6 +444,7 @@ impl Conductor {
         match work {
             Work::Perform(claim) | Work::Finish(claim) => state.busy.remove(&claim.job.id),
             Work::Observe(project) => state.observing.remove(project),
+            Work::Reconcile(project) => state.reconciling.remove(project),
             Work::Expand(delivery) => state.expanding.remove(&delivery.id),
             Work::Weigh(claim) => state.weighing.remove(&claim.job.id),
             Work::Cancel(..) => false,
@@ -400,7 +457,7 @@ impl Conductor {
         let mut state = self.state();
         match &work {
             // The next look finds it by itself.
-            Work::Observe(_) | Work::Weigh(_) => return,
+            Work::Observe(_) | Work::Weigh(_) | Work::Reconcile(_) => return,
             Work::Expand(delivery) => drop(state.expanding.insert(delivery.id)),
             Work::Perform(_) | Work::Finish(_) | Work::Cancel(..) => {}
         }
@@ -435,7 +492,7 @@ impl Conductor {
                 self.later(work, PANIC_PAUSE);
                 Ok(())
             }
-            Work::Observe(_) | Work::Weigh(_) => Ok(()),
+            Work::Observe(_) | Work::Weigh(_) | Work::Reconcile(_) => Ok(()),
         }
     }
 
@@ -447,6 +504,7 @@ impl Conductor {
             Work::Expand(delivery) => self.expand(delivery),
             Work::Observe(project) => self.observe(project),
             Work::Weigh(claim) => self.weigh(claim),
+            Work::Reconcile(project) => self.reconcile(project),
         }
     }
 
@@ -486,6 +544,16 @@ impl Conductor {
     pub(crate) fn fresh(&self, claim: &Claim) -> Result<Task, StoreError> {
         self.outside.store.task(claim.task.id)
     }
+}
+
+/// Whether the time has come; then it is moved on.
+fn is_due(next: &mut Timestamp, interval: Milliseconds, now: Timestamp) -> bool {
+    // A clock that went back far must not silence it for as long.
+    let is_due = *next <= now || *next > now.plus(interval);
+    if is_due {
+        *next = now.plus(interval);
+    }
+    is_due
 }
 
 fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {

@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use conductor::shutdown::Manner;
+use conductor::Intervals;
 use domain::plugin::{Capability, CapabilityError, Ceiling, Family, Limits};
 use domain::time::Milliseconds;
 
@@ -20,6 +21,9 @@ const FREE_SPACE_MIB: u64 = 512;
 /// What one call of a plugin may be given at most: the sandbox allows no more.
 const MEMORY_MIB: u64 = 512;
 
+/// How often the outside may be looked at: not more often than the scheduler looks, nor so seldom that a lost STOP is one for long.
+const INTERVAL: std::ops::RangeInclusive<u64> = 5_000..=3_600_000;
+
 /// The host's file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostConfig {
@@ -31,6 +35,8 @@ pub struct HostConfig {
     pub shutdown: Manner,
     /// Below this much free space nothing launches.
     pub free_space_mib: u64,
+    /// How often the outside is looked at for what it did not tell.
+    pub reconcile: Intervals,
     /// What workers are kept in.
     pub sandbox: SandboxPolicy,
     /// What no plugin may exceed.
@@ -73,6 +79,7 @@ pub(crate) fn read(file: &Section<'_>, paths: &Paths) -> HostConfig {
         limits: limits::of_host(file),
         shutdown: limits::shutdown(file),
         free_space_mib: FREE_SPACE_MIB,
+        reconcile: Intervals::default(),
         sandbox: SandboxPolicy { mode: SandboxMode::Auto, readable: Vec::new() },
         plugins: PluginPolicy { ceiling: Ceiling::AtMost(Vec::new()), limits: Limits::default() },
     };
@@ -84,6 +91,11 @@ pub(crate) fn read(file: &Section<'_>, paths: &Paths) -> HostConfig {
     }
     if let Some(limits) = file.section("limits", &keys::LIMITS) {
         config.free_space_mib = limits.whole("free-space-mib", 16..=1_048_576, FREE_SPACE_MIB);
+    }
+    if let Some(reconcile) = file.section("reconcile", &keys::RECONCILE) {
+        let Intervals { forges, trackers } = config.reconcile;
+        config.reconcile.forges = reconcile.duration("forges", INTERVAL, forges);
+        config.reconcile.trackers = reconcile.duration("trackers", INTERVAL, trackers);
     }
     if let Some(sandbox) = file.section("sandbox", &keys::SANDBOX) {
         let modes = [("auto", SandboxMode::Auto), ("bubblewrap", SandboxMode::Bubblewrap), ("none", SandboxMode::None)];

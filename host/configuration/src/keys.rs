@@ -10,7 +10,7 @@ pub(crate) struct Shape {
 }
 
 pub(crate) const HOST: Shape =
-    Shape { name: "gatewright.toml", keys: &["listen", "limits", "drivers", "shutdown", "sandbox", "plugins"] };
+    Shape { name: "gatewright.toml", keys: &["listen", "limits", "drivers", "reconcile", "shutdown", "sandbox", "plugins"] };
 pub(crate) const LISTEN: Shape = Shape { name: "[listen]", keys: &["operator"] };
 pub(crate) const LIMITS: Shape = Shape {
     name: "[limits]",
@@ -18,6 +18,7 @@ pub(crate) const LIMITS: Shape = Shape {
 };
 pub(crate) const DRIVER: Shape = Shape { name: "[drivers.NAME]", keys: &["runs"] };
 pub(crate) const SHUTDOWN: Shape = Shape { name: "[shutdown]", keys: &["mode"] };
+pub(crate) const RECONCILE: Shape = Shape { name: "[reconcile]", keys: &["trackers", "forges"] };
 pub(crate) const SANDBOX: Shape = Shape { name: "[sandbox]", keys: &["mode", "readable"] };
 pub(crate) const PLUGINS: Shape = Shape { name: "[plugins]", keys: &["ceiling", "memory-mib", "time-ms"] };
 
@@ -136,7 +137,7 @@ pub(crate) const COMMANDS: Shape = Shape { name: "[commands]", keys: &["test", "
 
 /// All of them: what the document must explain.
 #[cfg(test)]
-pub(crate) const ALL: [&Shape; 26] = [
+pub(crate) const ALL: [&Shape; 27] = [
     &HOST,
     &LISTEN,
     &LIMITS,
@@ -144,6 +145,7 @@ pub(crate) const ALL: [&Shape; 26] = [
     &SHUTDOWN,
     &TRANSIENT,
     &PROJECT_LIMITS,
+    &RECONCILE,
     &SANDBOX,
     &PLUGINS,
     &PROJECT,

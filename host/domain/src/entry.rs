@@ -226,6 +226,11 @@ pub enum Entry {
         /// What.
         observation: Observation,
     },
+    /// What another hand merged untested holds the task once: whoever lets it on has looked at this commit.
+    ForeignMergeSeen {
+        /// What was merged.
+        commit: CommitId,
+    },
     /// The labels as last read.
     LabelsRead {
         /// All of them.
@@ -292,6 +297,7 @@ pub(crate) fn fold(task: &mut Task, entry: &Entry) {
         Entry::ValidationDropped => task.validated = None,
         Entry::Merged { commit } => task.merged = Some(commit.clone()),
         Entry::Deployed { commit } => task.deployed = Some(commit.clone()),
+        Entry::ForeignMergeSeen { commit } => task.foreign_merge = Some(commit.clone()),
         Entry::StepPassed { step } => task.passed.push(step.clone()),
         Entry::PassDropped { step } => task.passed.retain(|passed| passed != step),
         Entry::StopDeferred => task.stop_requested = true,

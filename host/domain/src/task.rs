@@ -222,6 +222,9 @@ pub struct Task {
     pub merged: Option<CommitId>,
     /// The commit that was deployed.
     pub deployed: Option<CommitId>,
+    /// What another hand merged untested, as far as a person knows of it.
+    #[serde(default)]
+    pub foreign_merge: Option<CommitId>,
     /// Developer retries spent.
     pub retries: u32,
     /// Developer retries that people granted above the cap.

@@ -59,6 +59,7 @@ pub fn begin(pipeline: &Pipeline, seed: Seed, now: Timestamp) -> (Task, Step) {
         validated: None,
         merged: None,
         deployed: None,
+        foreign_merge: None,
         retries: 0,
         granted_retries: 0,
         run_retries: 0,

@@ -209,6 +209,7 @@ pub(crate) fn observe(plan: &mut Plan<'_>, observation: &Observation) -> Result<
             plan.note(Entry::Validated { commit: commit.clone() });
         }
         Observation::MergedElsewhere { by, commit, .. } => {
+            plan.note(Entry::ForeignMergeSeen { commit: commit.clone() });
             let reason = format!("merged by {by}, untested, as {commit}");
             plan.freeze(&reason);
             plan.hold(HoldKind::MergedUntested, &reason);
@@ -249,7 +250,9 @@ fn is_known(plan: &Plan<'_>, observation: &Observation) -> bool {
         }
         Observation::ForeignPush { head } => task.head.as_ref() == Some(head),
         Observation::MergedElsewhere { commit, .. } if task.merged.as_ref() == Some(commit) => plan.is_in_main(),
-        Observation::MergedElsewhere { tested: false, .. } => plan.hold_kind() == Some(HoldKind::MergedUntested),
+        Observation::MergedElsewhere { tested: false, commit, .. } => {
+            plan.hold_kind() == Some(HoldKind::MergedUntested) || task.foreign_merge.as_ref() == Some(commit)
+        }
         Observation::MergedElsewhere { .. } | Observation::WatchDegraded => false,
         Observation::Labels { labels } => task.labels == *labels && task.track == track_of(labels),
     }

@@ -47,6 +47,7 @@ pub(crate) fn words(entry: &Entry) -> Option<String> {
             format!("{} by {actor} does not count: {why}", intent_word(*intent))
         }
         Entry::Observed { observation } => observed(observation),
+        Entry::ForeignMergeSeen { commit } => format!("whoever lets it on knows that {} is merged", short(commit)),
         Entry::PauseSet { on: true } => "to be paused".to_owned(),
         Entry::PauseSet { on: false } => "no more to be paused".to_owned(),
         Entry::DependencyAdded { on, actor, .. } => format!("needs {on}, says {actor}"),

@@ -308,6 +308,7 @@ impl Host {
         for failed in flaws.failed {
             tracing::warn!("{failed}");
         }
+        self.conductor.look_every(loaded.host.reconcile);
         for file in &loaded.projects {
             load_plugins(&self.sandbox, dir, file, loaded)?;
             let forge = self.forge(dir, &file.project.name)?;

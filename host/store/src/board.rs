@@ -1,6 +1,7 @@
 //! The built-in board: cards, their activity log and their comments. What a person does there becomes a delivery in the same
 //! transaction, just as a webhook of a tracker would.
 
+use conductor::board::{DELETED, SOURCE};
 use conductor::ports::store::{BoardActivity, BoardComment, BoardItem, NewItem};
 use domain::ids::{Actor, ProjectName, WorkItemId};
 use domain::time::Timestamp;
@@ -8,7 +9,7 @@ use domain::verdict::WakeKind;
 use rusqlite::{Connection, Row, params};
 use serde_json::json;
 
-use crate::delivery;
+use crate::delivery::{self, About};
 use crate::failure::{Result, not_found, refused};
 use crate::late;
 use crate::ownership;
@@ -17,9 +18,6 @@ use crate::row::{all, execute, from_json, get_json, get_name, get_time, get_u64,
 use crate::tasks::project_row;
 use crate::wakes;
 use crate::writer::Tx;
-
-/// What the log says instead of a status once a card is gone.
-const DELETED: &str = "(deleted)";
 
 pub(crate) fn create(tx: &Tx<'_>, new: &NewItem, now: Timestamp) -> Result<BoardItem> {
     let (prefix, _) = project_row(tx.sql, &new.project)?;
@@ -34,7 +32,7 @@ pub(crate) fn create(tx: &Tx<'_>, new: &NewItem, now: Timestamp) -> Result<Board
     execute(tx.sql, statement, row)?;
     ownership::put_on_card(tx.sql, &new.project, &work_item, &new.after)?;
     let change = Change { kind: "created", from: None, to: &new.status, actor: &new.actor };
-    log(tx, &new.project, &work_item, &change, true, now)?;
+    log(tx, &new.project, &work_item, &change, now)?;
     item(tx.sql, &new.project, &work_item)?.ok_or_else(|| not_found("work item", &work_item))
 }
 
@@ -60,32 +58,31 @@ struct Change<'a> {
     actor: &'a Actor,
 }
 
-/// A row of the activity log, and the delivery that tells of it.
-fn log(
-    tx: &Tx<'_>,
-    project: &ProjectName,
-    work_item: &WorkItemId,
-    change: &Change<'_>,
-    tell: bool,
-    now: Timestamp,
-) -> Result<()> {
-    let statement = "INSERT INTO tracker_activity (project, work_item, actor, before, after, at)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+/// A row of the activity log, and unless the host wrote it the delivery that tells of it: our own moves are never an intent.
+fn log(tx: &Tx<'_>, project: &ProjectName, work_item: &WorkItemId, change: &Change<'_>, now: Timestamp) -> Result<()> {
+    let is_news = *change.actor != Actor::Host;
+    let stood = if is_news { late::stood(tx.sql, project, work_item)? } else { None };
+    let stood = stood.map(|stood| to_json(&stood)).transpose()?;
+    let statement = "INSERT INTO tracker_activity (project, work_item, actor, before, after, at, stood)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
     let (name, id, actor) = (project.as_str(), work_item.as_str(), to_json(change.actor)?);
-    execute(tx.sql, statement, params![name, id, actor, change.from, change.to, time(now)])?;
-    if !tell {
+    execute(tx.sql, statement, params![name, id, actor, change.from, change.to, time(now), stood])?;
+    if !is_news || !(tx.core.tells)(change.actor) {
         return Ok(());
     }
+    let row = tx.sql.last_insert_rowid();
     let body = json!({
         "kind": change.kind,
-        "activity": tx.sql.last_insert_rowid(),
+        "activity": row.to_string(),
         "work_item": id,
         "from": change.from,
         "to": change.to,
         "actor": change.actor,
-        "stood": late::stood(tx.sql, project, work_item)?,
     });
-    delivery::insert(tx.sql, "board", project, Some(work_item), body.to_string().as_bytes(), now)
+    let about = About { row: Some(&row.to_string()), order: row.unsigned_abs(), polled: false };
+    delivery::insert(tx.sql, SOURCE, project, Some(work_item), body.to_string().as_bytes(), about, now)?;
+    // Nor does what waits wake itself.
+    wakes::wake(tx, project, work_item.as_str(), WakeKind::Status, now).map(|_| ())
 }
 
 pub(crate) fn r#move(
@@ -103,13 +100,7 @@ pub(crate) fn r#move(
     let statement = "UPDATE tracker_item SET status = ?3 WHERE project = ?1 AND work_item = ?2";
     execute(tx.sql, statement, params![project.as_str(), work_item.as_str(), status])?;
     let change = Change { kind: "moved", from: Some(&card.status), to: status, actor };
-    // Our own moves are never an intent, and wake nothing: what waits would wake itself.
-    let is_news = *actor != Actor::Host;
-    log(tx, project, work_item, &change, is_news, now)?;
-    if is_news {
-        wakes::wake(tx, project, work_item.as_str(), WakeKind::Status, now)?;
-    }
-    Ok(())
+    log(tx, project, work_item, &change, now)
 }
 
 pub(crate) fn remove(
@@ -123,7 +114,7 @@ pub(crate) fn remove(
     let statement = "UPDATE tracker_item SET gone = ?3 WHERE project = ?1 AND work_item = ?2";
     execute(tx.sql, statement, params![project.as_str(), work_item.as_str(), to_json(actor)?])?;
     let change = Change { kind: "removed", from: Some(&card.status), to: DELETED, actor };
-    log(tx, project, work_item, &change, true, now)
+    log(tx, project, work_item, &change, now)
 }
 
 fn present(sql: &Connection, project: &ProjectName, work_item: &WorkItemId) -> Result<BoardItem> {
@@ -158,15 +149,27 @@ fn read(row: &Row<'_>) -> Result<BoardItem> {
 
 pub(crate) fn activity(sql: &Connection, project: &ProjectName, work_item: &WorkItemId) -> Result<Vec<BoardActivity>> {
     let query = "SELECT * FROM tracker_activity WHERE project = ?1 AND work_item = ?2 ORDER BY id";
-    all(sql, query, params![project.as_str(), work_item.as_str()], |row| {
-        Ok(BoardActivity {
-            id: get_u64(row, "id")?,
-            work_item: get_name(row, "tracker_activity", "work_item")?,
-            actor: actor(row, "actor")?,
-            from: row.get("before")?,
-            to: row.get("after")?,
-            at: get_time(row, "at")?,
-        })
+    all(sql, query, params![project.as_str(), work_item.as_str()], read_activity)
+}
+
+pub(crate) fn activity_since(
+    sql: &Connection,
+    project: &ProjectName,
+    id: u64,
+    limit: u32,
+) -> Result<Vec<BoardActivity>> {
+    let query = "SELECT * FROM tracker_activity WHERE project = ?1 AND id > ?2 ORDER BY id LIMIT ?3";
+    all(sql, query, params![project.as_str(), int(id), limit], read_activity)
+}
+
+fn read_activity(row: &Row<'_>) -> Result<BoardActivity> {
+    Ok(BoardActivity {
+        id: get_u64(row, "id")?,
+        work_item: get_name(row, "tracker_activity", "work_item")?,
+        actor: actor(row, "actor")?,
+        from: row.get("before")?,
+        to: row.get("after")?,
+        at: get_time(row, "at")?,
     })
 }
 

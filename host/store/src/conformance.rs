@@ -103,6 +103,8 @@ macro_rules! conformance {
                 what_the_host_does_on_the_board_is_not
                 a_comment_is_written_once_per_external_id
                 deliveries_are_serial_per_work_item
+                rows_that_nobody_told_are_taken_once_and_in_their_order
+                a_poll_goes_on_where_the_last_one_ended
                 a_poisoned_delivery_stands_in_nobodys_way
                 an_intent_is_taken_once
                 a_start_makes_the_task

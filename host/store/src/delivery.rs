@@ -1,9 +1,10 @@
 //! Deliveries: kept raw, expanded serially per work item, each into events that happen once.
 
-use conductor::ports::store::{Applied, Delivery, Expansion, NewTask};
+use conductor::ports::store::{Applied, Delivery, Expansion, NewTask, ToldRow};
 use domain::event::Event;
 use domain::ids::{DeliveryId, ProjectName, TaskId, WorkItemId};
 use domain::time::Timestamp;
+use domain::verdict::WakeKind;
 use engine::Rejected;
 use rusqlite::{Connection, Row, params};
 
@@ -12,7 +13,17 @@ use crate::late;
 use crate::row::{all, execute, get_name, get_u64, int, number, one, time};
 use crate::tasks;
 use crate::transact::{self, Origin};
+use crate::wakes;
 use crate::writer::Tx;
+
+/// Which row of the tracker's log a delivery tells of.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct About<'a> {
+    pub(crate) row: Option<&'a str>,
+    pub(crate) order: u64,
+    /// A poll found it.
+    pub(crate) polled: bool,
+}
 
 pub(crate) fn insert(
     sql: &Connection,
@@ -20,19 +31,73 @@ pub(crate) fn insert(
     project: &ProjectName,
     work_item: Option<&WorkItemId>,
     body: &[u8],
+    about: About<'_>,
     now: Timestamp,
 ) -> Result<()> {
-    let statement = "INSERT INTO delivery (source, project, work_item, received_at, body, state)
-        VALUES (?1, ?2, ?3, ?4, ?5, 'pending')";
+    let statement =
+        "INSERT INTO delivery (source, project, work_item, received_at, body, state, log_row, row_order, polled)
+        VALUES (?1, ?2, ?3, ?4, ?5, 'pending', ?6, ?7, ?8)";
     let work_item = work_item.map(WorkItemId::as_str);
-    execute(sql, statement, params![source, project.as_str(), work_item, time(now), body])?;
+    let (row, order) = (about.row, int(about.order));
+    execute(sql, statement, params![source, project.as_str(), work_item, time(now), body, row, order, about.polled])?;
     Ok(())
 }
 
-/// The oldest of each work item. What was parked stands in nobody's way.
+/// Has any delivery told of this row?
+fn is_told(sql: &Connection, project: &ProjectName, source: &str, row: &ToldRow) -> Result<bool> {
+    let query = "SELECT 1 FROM delivery WHERE project = ?1 AND source = ?2 AND log_row = ?3";
+    Ok(number(sql, query, params![project.as_str(), source, row.key])?.is_some())
+}
+
+/// The rows that no delivery told.
+pub(crate) fn untold(sql: &Connection, project: &ProjectName, source: &str, rows: &[ToldRow]) -> Result<Vec<ToldRow>> {
+    let mut untold = Vec::new();
+    for row in rows {
+        if !is_told(sql, project, source, row)? {
+            untold.push(row.clone());
+        }
+    }
+    Ok(untold)
+}
+
+/// What no delivery told becomes one, in the transaction that keeps where the next poll goes on.
+pub(crate) fn take_rows(
+    tx: &Tx<'_>,
+    project: &ProjectName,
+    source: &str,
+    rows: &[ToldRow],
+    cursor: Option<&str>,
+    now: Timestamp,
+) -> Result<u32> {
+    let mut taken = 0;
+    for row in rows {
+        if is_told(tx.sql, project, source, row)? {
+            continue;
+        }
+        let about = About { row: Some(&row.key), order: row.order, polled: true };
+        insert(tx.sql, source, project, Some(&row.work_item), &row.body, about, now)?;
+        wakes::wake(tx, project, row.work_item.as_str(), WakeKind::Status, now)?;
+        taken += 1;
+    }
+    if let Some(cursor) = cursor {
+        let statement = "INSERT INTO poll (project, source, cursor, at) VALUES (?1, ?2, ?3, ?4)
+            ON CONFLICT (project, source) DO UPDATE SET cursor = excluded.cursor, at = excluded.at";
+        execute(tx.sql, statement, params![project.as_str(), source, cursor, time(now)])?;
+    }
+    Ok(taken)
+}
+
+pub(crate) fn cursor(sql: &Connection, project: &ProjectName, source: &str) -> Result<Option<String>> {
+    let query = "SELECT cursor FROM poll WHERE project = ?1 AND source = ?2";
+    one(sql, query, params![project.as_str(), source], |row| Ok(row.get("cursor")?))
+}
+
+/// Of each work item the one whose row is the oldest: what was told late comes in its turn, as far as that is not over. What was
+/// parked stands in nobody's way.
 pub(crate) fn pending(sql: &Connection, limit: u32) -> Result<Vec<Delivery>> {
     let query = "SELECT * FROM delivery d WHERE state = 'pending' AND NOT EXISTS (SELECT 1 FROM delivery o
-            WHERE o.state = 'pending' AND o.project = d.project AND o.work_item IS d.work_item AND o.id < d.id)
+            WHERE o.state = 'pending' AND o.project = d.project AND o.work_item IS d.work_item
+                AND (o.row_order < d.row_order OR o.row_order = d.row_order AND o.id < d.id))
         ORDER BY id LIMIT ?1";
     all(sql, query, params![limit], read)
 }
@@ -46,6 +111,7 @@ fn read(row: &Row<'_>) -> Result<Delivery> {
         project: get_name(row, "delivery", "project")?,
         work_item: work_item.map(|id| id.parse()).transpose().map_err(unreadable)?,
         body: row.get("body")?,
+        row: row.get("log_row")?,
         attempts: row.get("attempts")?,
     })
 }

@@ -1,6 +1,7 @@
 //! Rule B3: an answer counts only if it was given after the board had shown the question. The order is the board's own log and
 //! the transactions that write it; no clock is compared.
 
+use conductor::board::SOURCE;
 use conductor::ports::store::Delivery;
 use domain::event::{Event, Intent};
 use domain::ids::{Epoch, ProjectName, StageName, TaskId, WorkItemId};
@@ -9,10 +10,10 @@ use rusqlite::{Connection, params};
 use serde::{Deserialize, Serialize};
 
 use crate::failure::Result;
-use crate::row::{int, number};
+use crate::row::{get_json, int, number, one};
 use crate::tasks;
 
-/// How an item's task stood when a row of the log was written; it goes along in the row's delivery.
+/// How an item's task stood when a row of the log was written; it is kept with the row, for a delivery may be lost or come again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Stood {
     task: TaskId,
@@ -21,14 +22,6 @@ pub(crate) struct Stood {
     visit: u32,
     /// The board showed it so: none of our status writes was still to come.
     shown: bool,
-}
-
-/// What a delivery of the board says of its row's place.
-#[derive(Deserialize)]
-struct Place {
-    activity: u64,
-    #[serde(default)]
-    stood: Option<Stood>,
 }
 
 pub(crate) fn stood(sql: &Connection, project: &ProjectName, work_item: &WorkItemId) -> Result<Option<Stood>> {
@@ -54,10 +47,10 @@ pub(crate) fn why_late(sql: &Connection, delivery: &Delivery, task: &Task, event
         return Ok(None);
     };
     let is_asked = matches!(task.position.activity, Activity::AwaitingPerson { .. } | Activity::Held { .. });
-    if !is_asked || delivery.source != "board" {
-        return Ok(None);
-    }
-    let Ok(Place { activity, stood }) = serde_json::from_slice(&delivery.body) else { return Ok(None) };
+    let row = delivery.row.as_ref().filter(|_| is_asked && delivery.source == SOURCE);
+    let Some(activity) = row.and_then(|row| row.parse().ok()) else { return Ok(None) };
+    let query = "SELECT stood FROM tracker_activity WHERE id = ?1 AND stood IS NOT NULL";
+    let stood: Option<Stood> = one(sql, query, params![int(activity)], |row| get_json(row, "activity", "stood"))?;
     if stood.as_ref().is_some_and(|stood| stood.task == task.id && stood.epoch == task.epoch && stood.shown) {
         return Ok(None);
     }

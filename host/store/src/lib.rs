@@ -44,5 +44,5 @@ mod wakes;
 mod writer;
 
 pub use blobs::BlobDisk;
-pub use open::{Decide, Foundation, StoreConfig};
+pub use open::{Decide, Foundation, StoreConfig, Tells};
 pub use sqlite::SqliteStore;

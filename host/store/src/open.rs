@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use conductor::ports::store::StoreError;
 use domain::event::Event;
-use domain::ids::ProjectName;
+use domain::ids::{Actor, ProjectName};
 use domain::pipeline::Pipeline;
 use domain::task::Task;
 use domain::time::Timestamp;
@@ -42,12 +42,23 @@ pub struct StoreConfig {
     pub readers: u32,
     /// Who decides.
     pub decide: Decide,
+    /// Whether the board tells.
+    pub tells: Tells,
+}
+
+/// Whether the board tells of what this actor just did: always, or in a test now and then not, as a tracker whose delivery is
+/// lost.
+pub type Tells = fn(&Actor) -> bool;
+
+/// It never fails to.
+pub(crate) const fn always(_: &Actor) -> bool {
+    true
 }
 
 impl StoreConfig {
     /// A store in `dir` with four readers, decided by the engine.
     pub fn new(dir: impl Into<PathBuf>, host: impl Into<String>) -> Self {
-        Self { dir: dir.into(), host: host.into(), readers: 4, decide: engine::step }
+        Self { dir: dir.into(), host: host.into(), readers: 4, decide: engine::step, tells: always }
     }
 }
 
@@ -63,6 +74,8 @@ pub struct Foundation {
     pub host: String,
     /// Who decides.
     pub decide: Decide,
+    /// Whether the board tells.
+    pub tells: Tells,
 }
 
 /// Where the database lies.
@@ -87,6 +100,7 @@ impl Place {
 /// What a transaction needs beside its connection.
 pub(crate) struct Core {
     pub(crate) decide: Decide,
+    pub(crate) tells: Tells,
     pub(crate) host: String,
     pub(crate) blobs: Blobs,
     /// By digest, so that a rolled back change of a project leaves nothing wrong behind.
@@ -125,7 +139,13 @@ impl SqliteStore {
         let sql = connect(&place).map_err(StoreError::from)?;
         let blobs = Blobs::open(Arc::new(Folder::new(dir.join("blobs")))).map_err(StoreError::from)?;
         let readers = Readers::open(&place, config.readers).map_err(|error| of_sql(&error))?;
-        let core = Arc::new(Core { decide: config.decide, host: config.host, blobs, pipelines: Mutex::default() });
+        let core = Arc::new(Core {
+            decide: config.decide,
+            tells: config.tells,
+            host: config.host,
+            blobs,
+            pipelines: Mutex::default(),
+        });
         let news = Arc::new(News::default());
         let writer = Writer::start(sql, Arc::clone(&core), Arc::clone(&news)).map_err(io)?;
         Ok(Self { writer, readers, core, news, _lock: Some(lock) })
@@ -134,12 +154,12 @@ impl SqliteStore {
     /// Opens the store on another disk. Every call runs on its caller's thread, each write in a commit of its own. Nobody keeps
     /// a second one out: that is the caller's business.
     pub fn open_on(foundation: Foundation) -> std::result::Result<Self, StoreError> {
-        let Foundation { path, vfs, blobs, host, decide } = foundation;
+        let Foundation { path, vfs, blobs, host, decide, tells } = foundation;
         let place = Place { path, vfs: Some(vfs) };
         let sql = connect(&place).map_err(StoreError::from)?;
         let blobs = Blobs::open(blobs).map_err(StoreError::from)?;
         let readers = Readers::open(&place, 1).map_err(|error| of_sql(&error))?;
-        let core = Arc::new(Core { decide, host, blobs, pipelines: Mutex::default() });
+        let core = Arc::new(Core { decide, tells, host, blobs, pipelines: Mutex::default() });
         let news = Arc::new(News::default());
         let writer = Writer::here(sql, Arc::clone(&core), Arc::clone(&news));
         Ok(Self { writer, readers, core, news, _lock: None })

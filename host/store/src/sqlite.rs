@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use conductor::ports::store::{
     Applied, BoardActivity, BoardComment, BoardItem, ClaimLimits, Completion, Delivery, EntryRow, EvaluationRow,
-    EventRow, Expansion, FreezeRow, Incarnation, JobRow, LeaseRow, NewEvaluation, NewItem, NewTask, Prerequisite, Project, RunRow, Spending, Store, StoreError,
+    EventRow, Expansion, FreezeRow, Incarnation, JobRow, LeaseRow, NewEvaluation, NewItem, NewTask, Prerequisite, Project, RunRow, Spending, Store, StoreError, ToldRow,
 };
 use conductor::slots::DriverRow;
 use domain::document::{Document, NewDocument};
@@ -21,6 +21,7 @@ use domain::verdict::WakeKind;
 use rusqlite::Connection;
 
 use crate::complete::Ending;
+use crate::delivery::About;
 use crate::failure::Result as Inner;
 use crate::lock::HostLock;
 use crate::open::Core;
@@ -49,18 +50,25 @@ impl SqliteStore {
         self.news.subscribe(listener);
     }
 
-    /// Keeps a delivery of somebody outside, raw, as it came. A repeat is kept too: what it says is taken once.
+    /// Keeps a delivery of somebody outside, raw, as it came; `row`: which row of the tracker's log it tells of, with its order.
+    /// A repeat is kept too: what it says is taken once.
     pub fn receive(
         &self,
         source: &str,
         project: &ProjectName,
         work_item: Option<&WorkItemId>,
+        row: Option<(&str, u64)>,
         body: &[u8],
         now: Timestamp,
     ) -> Result<()> {
         let (source, body) = (source.to_owned(), body.to_vec());
         let (project, work_item) = (project.clone(), work_item.cloned());
-        self.write(move |tx| delivery::insert(tx.sql, &source, &project, work_item.as_ref(), &body, now))
+        let row = row.map(|(key, order)| (key.to_owned(), order));
+        self.write(move |tx| {
+            let (key, order) = row.as_ref().map_or((None, 0), |(key, order)| (Some(key.as_str()), *order));
+            let about = About { row: key, order, polled: false };
+            delivery::insert(tx.sql, &source, &project, work_item.as_ref(), &body, about, now)
+        })
     }
 
     pub(crate) fn write<T, F>(&self, work: F) -> Result<T>
@@ -322,6 +330,10 @@ impl Store for SqliteStore {
         self.read(|sql| board::activity(sql, project, work_item))
     }
 
+    fn activity_since(&self, project: &ProjectName, id: u64, limit: u32) -> Result<Vec<BoardActivity>> {
+        self.read(|sql| board::activity_since(sql, project, id, limit))
+    }
+
     fn put_comment(
         &self,
         project: &ProjectName,
@@ -339,6 +351,29 @@ impl Store for SqliteStore {
 
     fn comments(&self, project: &ProjectName, work_item: &WorkItemId, limit: u32) -> Result<Vec<BoardComment>> {
         self.read(|sql| board::comments(sql, project, work_item, limit))
+    }
+
+    fn take_rows(
+        &self,
+        project: &ProjectName,
+        source: &str,
+        rows: &[ToldRow],
+        cursor: Option<&str>,
+        now: Timestamp,
+    ) -> Result<u32> {
+        // As a rule there is nothing to write, and that is no work for the thread that writes.
+        let untold = self.read(|sql| delivery::untold(sql, project, source, rows))?;
+        let known = self.poll_cursor(project, source)?;
+        let cursor = cursor.filter(|cursor| known.as_deref() != Some(cursor)).map(str::to_owned);
+        if untold.is_empty() && cursor.is_none() {
+            return Ok(0);
+        }
+        let (project, source) = (project.clone(), source.to_owned());
+        self.write(move |tx| delivery::take_rows(tx, &project, &source, &untold, cursor.as_deref(), now))
+    }
+
+    fn poll_cursor(&self, project: &ProjectName, source: &str) -> Result<Option<String>> {
+        self.read(|sql| delivery::cursor(sql, project, source))
     }
 
     fn pending_deliveries(&self, limit: u32) -> Result<Vec<Delivery>> {

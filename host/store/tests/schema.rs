@@ -145,7 +145,9 @@ fn a_database_of_each_released_schema_migrates_and_goes_on() {
         }
         effects.sort_unstable();
         assert_eq!(effects, ["judge", "launch-agent"]);
-        assert_eq!(store.pending_deliveries(10).unwrap().len(), 1);
+        let pending = store.pending_deliveries(10).unwrap();
+        assert_eq!(pending.len(), 1);
+        assert!(pending[0].row.is_some(), "what was told is known as such: no poll tells it again");
         drop(store);
         let row: u32 =
             raw(dir.path()).query_row("SELECT MAX(version) FROM schema_version", [], |row| row.get(0)).unwrap();

@@ -12,7 +12,7 @@ use domain::pipeline::Pipeline;
 use domain::task::{Activity, Task, Terminality};
 use rusqlite::{Connection, OpenFlags, params};
 
-use self::rules::{comments, cost_the_developer, cut, is_in_main, left_its_end, moved_by_the_late, sleeps_over, tally};
+use self::rules::{comments, cost_the_developer, cut, is_in_main, left_its_end, moved_by_the_late, passed_over, sleeps_over, tally, told_out_of_turn, untold};
 use self::turns::Turn;
 use crate::fate::Fate;
 use crate::host::{DATABASE, LIMITS};
@@ -153,6 +153,7 @@ impl Auditor {
             self.follow(&moment, id, world, wrongs)?;
         }
         self.leases(&moment, wrongs)?;
+        self.decisions(&moment, wrongs)?;
         let claimed = self.jobs(&moment, living, wrongs)?;
         turns::examine(&moment, &self.shadows, &claimed, wrongs)?;
         self.tasks(&look(world), wrongs);
@@ -473,6 +474,22 @@ impl Auditor {
         // What anybody saw outside is told without any right, and may cancel the job.
         let counts = |(fence, row): &(u64, String)| *fence > token.0 && !row.starts_with("cancelled");
         found.ok().filter(counts).map(|(_, row)| row)
+    }
+
+    /// What a person did on the board is heard in its turn, and a decision that was heard in time has its effect.
+    fn decisions(&self, sql: &Connection, wrongs: &mut Vec<String>) -> Found {
+        wrongs.extend(told_out_of_turn(sql)?);
+        for (id, shadow) in &self.shadows {
+            if let Activity::AwaitingPerson { consent, .. } = &shadow.task.position.activity {
+                wrongs.extend(passed_over(sql, *id, &shadow.task, *consent)?);
+            }
+        }
+        Ok(())
+    }
+
+    /// What people did on the board and nobody has told the host yet.
+    pub fn untold(&self) -> u64 {
+        self.reader.as_ref().and_then(|(sql, _)| untold(sql).ok()).unwrap_or(0)
     }
 
     /// The tasks as they stand.

@@ -21,12 +21,23 @@ pub const LONG: u64 = 10_000;
 
 thread_local! {
     static PANICS: RefCell<Option<Luck>> = const { RefCell::new(None) };
+    static LOSES: RefCell<Option<Luck>> = const { RefCell::new(None) };
     static DECIDED: RefCell<BTreeMap<(&'static str, &'static str), u64>> = const { RefCell::new(BTreeMap::new()) };
 }
 
 /// From now on deciding panics on this thread, once in so many times by this luck; none: never.
 pub fn panic_by(luck: Option<Luck>) {
     PANICS.set(luck);
+}
+
+/// From now on deliveries of the board are lost on this thread, some of them by this luck; none: no one.
+pub fn lose_by(luck: Option<Luck>) {
+    LOSES.set(luck);
+}
+
+/// Whether the board's delivery comes.
+pub fn tells(_: &domain::ids::Actor) -> bool {
+    !LOSES.with_borrow_mut(|luck| luck.as_mut().is_some_and(|luck| luck.in_thousand(500)))
 }
 
 /// The engine, and a note of what it was asked.
@@ -155,7 +166,7 @@ fn label(task: &Task, event: &Event) -> &'static str {
 }
 
 /// The effects, with what a host does besides.
-pub const EFFECTS: [&str; 18] = [
+pub const EFFECTS: [&str; 20] = [
     "launch-agent",
     "judge",
     "rebase",
@@ -171,6 +182,8 @@ pub const EFFECTS: [&str; 18] = [
     "notify",
     "tidy",
     "expand",
+    "observe",
+    "reconcile",
     "cancel",
     "look",
     "start",
@@ -279,10 +292,20 @@ fn of_decision(position: &str, event: &str) -> Cell {
 }
 
 /// Points that an effect does not have, and why.
-const WITHOUT: [(&str, &[Point], &str); 6] = [
+const WITHOUT: [(&str, &[Point], &str); 8] = [
     ("timer", OUTSIDE, "it touches nothing outside"),
     ("prove-merged", OUTSIDE, "it only looks"),
     ("expand", PROBED, "it is no job"),
+    (
+        "reconcile",
+        &[Point::Claimed, Point::Done, Point::BeforeOutside, Point::AfterOutside],
+        "it is no job, and only looks",
+    ),
+    (
+        "observe",
+        &[Point::Claimed, Point::Done, Point::BeforeOutside, Point::AfterOutside],
+        "it is no job, and only looks",
+    ),
     ("cancel", PROBED, "it is no job's performing"),
     ("look", &[Point::Claimed, Point::Done, Point::BeforeOutside, Point::AfterOutside], "it asks only the store"),
     ("start", &[Point::Claimed, Point::Done, Point::BeforeOutside, Point::AfterOutside], "it asks only the store"),

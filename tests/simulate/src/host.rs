@@ -159,6 +159,7 @@ fn open(device: &Arc<Device>, number: u64, life: u64, fate: &Arc<Fate>) -> Resul
         blobs: Arc::new(LifeBlobs { device: Arc::clone(device), fate: Arc::clone(fate) }),
         host: "here".to_owned(),
         decide: coverage::decide,
+        tells: coverage::tells,
     })
 }
 
@@ -339,6 +340,7 @@ impl Host {
             Work::Expand(_) => "expand",
             Work::Observe(_) => "observe",
             Work::Weigh(_) => "weigh",
+            Work::Reconcile(_) => "reconcile",
         }));
         let done = self.conductor.perform(work);
         self.fate.perform(None);
@@ -359,5 +361,6 @@ pub fn word(work: &Work) -> String {
         Work::Expand(delivery) => format!("expand delivery {}", delivery.id),
         Work::Observe(project) => format!("observe {project}"),
         Work::Weigh(claim) => format!("weigh the run of job {}", claim.job.id),
+        Work::Reconcile(project) => format!("reconcile {project}"),
     }
 }

@@ -377,16 +377,18 @@ fn deliver_again(world: &Shared, store: &SqliteStore) {
     let now = look(world).clock();
     let row = look(world).luck.one_of(&rows).clone();
     let kind = if row.from.is_some() { "moved" } else { "created" };
+    let key = row.id.to_string();
     let body = json!({
         "kind": kind,
-        "activity": row.id,
+        "activity": key,
         "work_item": row.work_item,
         "from": row.from,
         "to": row.to,
         "actor": row.actor,
     });
     tell(world, || format!("it is delivered again that {} was moved to {}", row.work_item, row.to));
-    let _ = store.receive("board", &project(), Some(&row.work_item), body.to_string().as_bytes(), now);
+    let tells = Some((key.as_str(), row.id));
+    let _ = store.receive("board", &project(), Some(&row.work_item), tells, body.to_string().as_bytes(), now);
 }
 
 fn labels(world: &Shared, store: &SqliteStore) {

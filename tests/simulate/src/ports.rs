@@ -12,7 +12,7 @@ use conductor::ports::forge::{
 use conductor::ports::probe::{Point as ProbePoint, Probe};
 use conductor::ports::runs::{Launch, LaunchError, RunState, Runs, Usage};
 use conductor::ports::store::Store as _;
-use conductor::ports::tracker::{Tracker, TrackerError};
+use conductor::ports::tracker::{Changes, Cursor, LogRow, Tracker, TrackerError};
 use conductor::project::UsageReader;
 use domain::budget::DAY_MS;
 use domain::effect::Claim;
@@ -300,6 +300,20 @@ fn unavailable(silence: Silence) -> TrackerError {
 }
 
 impl Tracker for WorldTracker {
+    fn source(&self) -> &'static str {
+        self.board.source()
+    }
+
+    fn changes(&self, project: &ProjectName, since: Option<&Cursor>) -> Result<Changes, TrackerError> {
+        self.outlet.see(|_| ()).map_err(unavailable)?;
+        self.board.changes(project, since)
+    }
+
+    fn log(&self, project: &ProjectName, work_item: &WorkItemId) -> Result<Vec<LogRow>, TrackerError> {
+        self.outlet.see(|_| ()).map_err(unavailable)?;
+        self.board.log(project, work_item)
+    }
+
     fn statuses(&self, project: &ProjectName) -> Result<Vec<BoardStatus>, TrackerError> {
         self.outlet.see(|_| ()).map_err(unavailable)?;
         self.board.statuses(project)

@@ -123,6 +123,7 @@ impl Simulation {
         let base = BranchName::new("main").expect("a branch");
         let mut world = World::new(luck.part(), Weather::calm(), base);
         coverage::panic_by(None);
+        coverage::lose_by(None);
         world.aloud = plan.aloud;
         world.bounds = Bounds::of(&mut luck);
         world.serial = luck.in_thousand(400);
@@ -190,6 +191,7 @@ impl Simulation {
         self.weather = self.drawn;
         look(&self.world).weather = self.drawn;
         coverage::panic_by(self.weather.has(Trouble::Panics).then(|| self.luck.part()));
+        coverage::lose_by(self.weather.has(Trouble::Lost).then(|| self.luck.part()));
     }
 
     fn choose(&mut self) -> Happening {
@@ -337,7 +339,7 @@ impl Simulation {
         let right = match &host.work[0] {
             Work::Perform(claim) | Work::Finish(claim) => Some((claim.job.id, claim.token)),
             Work::Cancel(job, token) => Some((*job, *token)),
-            Work::Expand(_) | Work::Observe(_) | Work::Weigh(_) => None,
+            Work::Expand(_) | Work::Observe(_) | Work::Weigh(_) | Work::Reconcile(_) => None,
         };
         let before = right.and_then(|(job, token)| self.auditor.passed_on(job, token));
         if let Err(error) = host.perform(0) {

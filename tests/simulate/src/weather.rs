@@ -40,11 +40,13 @@ pub enum Trouble {
     Interludes,
     /// Deciding panics.
     Panics,
+    /// Deliveries do not come at all.
+    Lost,
 }
 
 impl Trouble {
     /// Every kind.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Kill,
         Self::Power,
         Self::FullDisk,
@@ -62,6 +64,7 @@ impl Trouble {
         Self::Deliveries,
         Self::Interludes,
         Self::Panics,
+        Self::Lost,
     ];
 
     /// As the command line spells it.
@@ -84,6 +87,7 @@ impl Trouble {
             Self::Deliveries => "deliveries",
             Self::Interludes => "interludes",
             Self::Panics => "panics",
+            Self::Lost => "lost",
         }
     }
 }

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 
 use domain::document::Role;
 use domain::ids::{BranchName, CommitId, JobId, RunId, TaskId, WorkItemId};
-use domain::plugin::{ChangedFile, CommitInfo};
+use domain::plugin::{ChangedFile, Check, CommitInfo};
 use domain::time::Timestamp;
 
 /// Why git did not do what was asked.
@@ -318,6 +318,11 @@ pub trait Forge: Sight {
     /// Where this mark's own writes brought the branch from `from`; none: it made none. After a crash, a head that is found here
     /// is no other hand's.
     fn moved_by(&self, mark: &Mark, branch: &BranchName, from: &CommitId) -> Result<Option<CommitId>, ForgeError>;
+    /// The checks that the forge itself keeps of a commit: of each name the newest, all pages of them, none that our own user wrote.
+    /// A bare repository keeps none.
+    fn checks(&self, _commit: &CommitId) -> Result<Vec<Check>, ForgeError> {
+        Ok(Vec::new())
+    }
     /// All branches but the base with their heads, sorted: people may have pushed or deleted some.
     fn task_branches(&self) -> Result<Vec<(BranchName, CommitId)>, ForgeError>;
     /// Removes a task's branch, wherever this task's own writes brought it from `from`. Another hand's work stays: its head is

@@ -171,8 +171,23 @@ pub struct Delivery {
     pub work_item: Option<WorkItemId>,
     /// The body as it came.
     pub body: Vec<u8>,
+    /// The row of the tracker's log that it tells of.
+    pub row: Option<String>,
     /// Failed expansions so far.
     pub attempts: u32,
+}
+
+/// A row of a tracker's log, as the delivery that should have told of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ToldRow {
+    /// The tracker's own id of it.
+    pub key: String,
+    /// Its place among the rows of its item.
+    pub order: u64,
+    /// Which item.
+    pub work_item: WorkItemId,
+    /// What the delivery says.
+    pub body: Vec<u8>,
 }
 
 /// What an expanded delivery leads to.
@@ -346,6 +361,8 @@ pub trait Store: Send + Sync {
         actor: &Actor,
         now: Timestamp,
     ) -> Result<(), StoreError>;
+    /// The activity of a project's cards after the row with this id, oldest first.
+    fn activity_since(&self, project: &ProjectName, id: u64, limit: u32) -> Result<Vec<BoardActivity>, StoreError>;
     /// The activity of a card, oldest first.
     fn activity(&self, project: &ProjectName, work_item: &WorkItemId) -> Result<Vec<BoardActivity>, StoreError>;
     /// Writes a comment, once per external id: false when it was there. One that is not the host's is counted as a fact that may
@@ -367,7 +384,20 @@ pub trait Store: Send + Sync {
         limit: u32,
     ) -> Result<Vec<BoardComment>, StoreError>;
 
-    /// Deliveries to expand: the oldest of each work item.
+    /// Takes in what the log of a tracker says and no delivery has told: each such row becomes a delivery, counted as a fact that
+    /// may end a wait, in one transaction with where the next poll goes on (none: that stays). How many there were.
+    fn take_rows(
+        &self,
+        project: &ProjectName,
+        source: &str,
+        rows: &[ToldRow],
+        cursor: Option<&str>,
+        now: Timestamp,
+    ) -> Result<u32, StoreError>;
+    /// Where the next poll of a project's tracker goes on.
+    fn poll_cursor(&self, project: &ProjectName, source: &str) -> Result<Option<String>, StoreError>;
+
+    /// Deliveries to expand: of each work item the one whose row is the oldest.
     fn pending_deliveries(&self, limit: u32) -> Result<Vec<Delivery>, StoreError>;
     /// Closes a delivery with what it leads to: events unique on `(delivery, ordinal, task)` and by key, in one transaction.
     fn expand(

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
+use conductor::board::Board;
 use conductor::ports::clock::Clock;
 use conductor::ports::forge::{
     CloneKey, CloneRequest, CollectLimits, Collected, Forge, ForgeError, Mark, Merged, PreparedClone, Rebased, Sight,
@@ -15,11 +16,12 @@ use conductor::ports::plugins::{
     ValidateCall, World,
 };
 use conductor::ports::runs::{Ending, ExitRecord, Launch, LaunchError, Program, RunState, Runs, Usage};
+use conductor::ports::tracker::{Changes, Cursor, LogRow, Tracker, TrackerError};
 use conductor::project::UsageReader;
-use domain::ids::{BranchName, CommitId, PluginId, ProjectName, RunId, TaskId};
+use domain::ids::{BranchName, CommitId, PluginId, ProjectName, RunId, TaskId, WorkItemId};
 use domain::plugin::{
-    ChangedFile, CommitInfo, Failure, Flaw, Forecast, GuardDecision, GuardQuestion, MapperIntent, NotifierNotice,
-    PluginInfo,
+    BoardStatus, ChangedFile, Check, Comment, CommitInfo, Failure, Flaw, Forecast, GuardDecision, GuardQuestion,
+    MapperIntent, NotifierNotice, PluginInfo, WorkItemView,
 };
 use domain::time::{Milliseconds, Timestamp};
 use domain::verdict::{InfraCause, Verdict};
@@ -99,6 +101,7 @@ impl Plugins for Scripted {
             "To Analyse" => MapperIntent::Start,
             "Approved" => MapperIntent::Approve,
             "Rejected" => MapperIntent::Reject,
+            "Confirm Deploy" => MapperIntent::ConfirmDeploy,
             _ => MapperIntent::None,
         };
         answered(&call.asking, next.unwrap_or(Ok(meant)))
@@ -107,6 +110,7 @@ impl Plugins for Scripted {
         let names = match call.standing.phase.as_str() {
             "in-review" => "In Review",
             "needs-input" => "Needs Input",
+            "awaiting-deploy" => "Awaiting Deploy",
             other => other,
         };
         answered(&call.asking, Ok(vec![names.to_owned()]))
@@ -212,6 +216,8 @@ pub(crate) struct OneCommit {
     /// What each run leaves in the work item's folder.
     pub(crate) documents: Mutex<Vec<(String, Vec<u8>)>>,
     branches: Mutex<BTreeMap<BranchName, CommitId>>,
+    /// What was reported of every commit.
+    pub(crate) checks: Mutex<Vec<Check>>,
 }
 
 fn nothing<A>() -> Result<A, ForgeError> {
@@ -254,6 +260,9 @@ impl Sight for OneCommit {
 impl Forge for OneCommit {
     fn base_head(&self, _: &BranchName) -> Result<CommitId, ForgeError> {
         Ok(base())
+    }
+    fn checks(&self, _: &CommitId) -> Result<Vec<Check>, ForgeError> {
+        Ok(self.checks.lock().unwrap().clone())
     }
     fn cut_branch(&self, _: &Mark, branch: &BranchName, from: &CommitId) -> Result<CommitId, ForgeError> {
         self.branches.lock().unwrap().insert(branch.clone(), from.clone());
@@ -302,5 +311,65 @@ impl Forge for OneCommit {
         _: &CommitId,
     ) -> Result<Merged, ForgeError> {
         nothing()
+    }
+}
+
+/// The built-in board, which does not always answer.
+pub(crate) struct Moody {
+    pub(crate) board: Board,
+    pub(crate) is_down: AtomicBool,
+    pub(crate) polls: AtomicU64,
+}
+
+impl Moody {
+    fn ask<A>(&self, answer: impl FnOnce(&Board) -> Result<A, TrackerError>) -> Result<A, TrackerError> {
+        if self.is_down.load(Ordering::SeqCst) {
+            return Err(TrackerError::Unavailable("502 Bad Gateway".to_owned()));
+        }
+        answer(&self.board)
+    }
+}
+
+impl Tracker for Moody {
+    fn source(&self) -> &'static str {
+        self.board.source()
+    }
+    fn changes(&self, project: &ProjectName, since: Option<&Cursor>) -> Result<Changes, TrackerError> {
+        self.polls.fetch_add(1, Ordering::SeqCst);
+        self.ask(|board| board.changes(project, since))
+    }
+    fn log(&self, project: &ProjectName, item: &WorkItemId) -> Result<Vec<LogRow>, TrackerError> {
+        self.ask(|board| board.log(project, item))
+    }
+    fn statuses(&self, project: &ProjectName) -> Result<Vec<BoardStatus>, TrackerError> {
+        self.ask(|board| board.statuses(project))
+    }
+    fn item(&self, project: &ProjectName, item: &WorkItemId) -> Result<WorkItemView, TrackerError> {
+        self.ask(|board| board.item(project, item))
+    }
+    fn gone_by(&self, project: &ProjectName, item: &WorkItemId) -> String {
+        self.board.gone_by(project, item)
+    }
+    fn comments(&self, project: &ProjectName, item: &WorkItemId, limit: u32) -> Result<Vec<Comment>, TrackerError> {
+        self.ask(|board| board.comments(project, item, limit))
+    }
+    fn set_status(
+        &self,
+        project: &ProjectName,
+        item: &WorkItemId,
+        status: &str,
+        now: Timestamp,
+    ) -> Result<(), TrackerError> {
+        self.ask(|board| board.set_status(project, item, status, now))
+    }
+    fn comment(
+        &self,
+        project: &ProjectName,
+        item: &WorkItemId,
+        key: &str,
+        text: &str,
+        now: Timestamp,
+    ) -> Result<(), TrackerError> {
+        self.ask(|board| board.comment(project, item, key, text, now))
     }
 }

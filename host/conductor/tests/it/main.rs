@@ -8,4 +8,5 @@ mod guards;
 mod inbox;
 mod notices;
 mod workers;
+mod reconciling;
 mod world;

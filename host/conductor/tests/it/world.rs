@@ -1,7 +1,7 @@
 //! A project with one stage of work, whose edge asks a gate and then a person; a conductor that is driven by hand.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use conductor::board::Board;
@@ -23,15 +23,17 @@ use domain::time::{Milliseconds, Timestamp};
 use serde_json::json;
 use store::{SqliteStore, StoreConfig};
 
-use crate::drivers::{OneCommit, Records, Scripted, StandingClock};
+use crate::drivers::{Moody, OneCommit, Records, Scripted, StandingClock};
 
 pub(crate) struct World {
     pub(crate) store: Arc<dyn Store>,
+    inbox: Arc<SqliteStore>,
     pub(crate) plugins: Arc<Scripted>,
     pub(crate) runs: Arc<Records>,
     pub(crate) conductor: Conductor,
     clock: Arc<StandingClock>,
     pub(crate) forge: Arc<OneCommit>,
+    pub(crate) tracker: Arc<Moody>,
     ended: Arc<Mutex<Vec<RunId>>>,
     settings: Mutex<ProjectSettings>,
     /// What the operator's file bounds.
@@ -56,6 +58,13 @@ pub(crate) fn person(name: &str) -> Actor {
     Actor::Person(name.to_owned())
 }
 
+/// Whose deeds the board tells of to nobody: the log has them.
+pub(crate) const UNHEARD: &str = "mute";
+
+fn is_heard(actor: &Actor) -> bool {
+    *actor != person(UNHEARD)
+}
+
 /// A guard of these kinds of effects.
 pub(crate) fn guard(kinds: &[&str], patience: Milliseconds) -> GuardBinding {
     GuardBinding {
@@ -67,7 +76,7 @@ pub(crate) fn guard(kinds: &[&str], patience: Milliseconds) -> GuardBinding {
     }
 }
 
-fn pipeline(role: Role) -> Pipeline {
+fn pipeline(role: Role, consent: Consent) -> Pipeline {
     let stage = |name: &str| StageName::new(name).unwrap();
     let step = |name: &str, kind| EdgeStep {
         name: StepName::new(name).unwrap(),
@@ -79,7 +88,7 @@ fn pipeline(role: Role) -> Pipeline {
     };
     let steps = vec![
         step("questions", StepKind::Gate { plugin: plugin("questions") }),
-        step("approve", StepKind::Consent { consent: Consent::Approve, waived_by: Vec::new() }),
+        step("approve", StepKind::Consent { consent, waived_by: Vec::new() }),
     ];
     let edge = Edge { to: stage("done"), steps, on_fail: stage("development"), on_moved_base: None, bug_to: None };
     let place = |name: &str, kind, edge| Stage { name: stage(name), kind, edge };
@@ -137,10 +146,21 @@ impl World {
 
     /// The same with another role at work.
     pub(crate) fn of(role: Role, more: impl FnOnce(&mut ProjectSettings)) -> Self {
+        Self::whose(role, Consent::Approve, more)
+    }
+
+    /// And whose last step asks a person for this.
+    pub(crate) fn asking(consent: Consent, more: impl FnOnce(&mut ProjectSettings)) -> Self {
+        Self::whose(Role::Developer, consent, more)
+    }
+
+    fn whose(role: Role, consent: Consent, more: impl FnOnce(&mut ProjectSettings)) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let store: Arc<dyn Store> = Arc::new(SqliteStore::open(StoreConfig::new(dir.path(), "here")).unwrap());
+        let config = StoreConfig { tells: is_heard, ..StoreConfig::new(dir.path(), "here") };
+        let inbox = Arc::new(SqliteStore::open(config).unwrap());
+        let store: Arc<dyn Store> = inbox.clone();
         let base_branch = BranchName::new("main").unwrap();
-        let pipeline = pipeline(role);
+        let pipeline = pipeline(role, consent);
         let row = Project { name: project(), prefix: "SHOP".to_owned(), base_branch, pipeline, serial: false };
         store.put_project(&row, Timestamp(1)).unwrap();
         let mut settings = settings(role);
@@ -149,18 +169,21 @@ impl World {
         let (runs, forge) = (Arc::new(Records::default()), Arc::new(OneCommit::default()));
         let clock = Arc::new(StandingClock(AtomicU64::new(1_790_000_000_000)));
         let ended = Arc::new(Mutex::new(Vec::new()));
-        let outside = outside(&store, &plugins, &runs, &clock, &ended);
+        let board = Board::new(store.clone());
+        let tracker = Arc::new(Moody { board, is_down: AtomicBool::new(false), polls: AtomicU64::new(0) });
+        let outside = outside(&store, &plugins, &runs, &tracker, &clock, &ended);
         let conductor = Conductor::new(outside, incarnation(1));
         conductor.put_project(settings.clone(), forge.clone());
         let (settings, limits) = (Mutex::new(settings), ClaimLimits::of(4));
-        Self { store, plugins, runs, conductor, clock, forge, ended, settings, limits, lives: 1, _dir: dir }
+        let lives = 1;
+        Self { store, inbox, plugins, runs, conductor, clock, forge, tracker, ended, settings, limits, lives, _dir: dir }
     }
 
     /// The host dies and begins anew: what it had claimed is queued again.
     pub(crate) fn restart(&mut self) {
         self.lives += 1;
         self.store.reap(&|_| false, self.now()).unwrap();
-        let outside = outside(&self.store, &self.plugins, &self.runs, &self.clock, &self.ended);
+        let outside = outside(&self.store, &self.plugins, &self.runs, &self.tracker, &self.clock, &self.ended);
         self.conductor = Conductor::new(outside, incarnation(self.lives));
         self.conductor.put_project(self.settings.lock().unwrap().clone(), self.forge.clone());
     }
@@ -235,6 +258,12 @@ impl World {
 
     pub(crate) fn move_to(&self, status: &str, actor: &Actor) {
         self.store.move_item(&project(), &item(), status, actor, self.now()).unwrap();
+    }
+
+    /// Somebody tells of a row of the log.
+    pub(crate) fn deliver(&self, key: &str, order: u64, body: &serde_json::Value) {
+        let body = body.to_string().into_bytes();
+        self.inbox.receive("board", &project(), Some(&item()), Some((key, order)), &body, self.now()).unwrap();
     }
 
     pub(crate) fn status(&self) -> String {
@@ -395,6 +424,7 @@ fn outside(
     store: &Arc<dyn Store>,
     plugins: &Arc<Scripted>,
     runs: &Arc<Records>,
+    tracker: &Arc<Moody>,
     clock: &Arc<StandingClock>,
     ended: &Arc<Mutex<Vec<RunId>>>,
 ) -> Outside {
@@ -402,7 +432,7 @@ fn outside(
         store: store.clone(),
         plugins: plugins.clone(),
         runs: runs.clone(),
-        tracker: Arc::new(Board::new(store.clone())),
+        tracker: tracker.clone(),
         clock: clock.clone(),
         probe: Arc::new(NoProbe),
         ended: ended.clone(),

@@ -28,6 +28,12 @@ fn what_is_not_written_has_a_default_but_the_ceiling() {
     let host = world.load().unwrap().host;
     assert_eq!((host.operator.port(), host.limits.runs, host.free_space_mib), (8500, 2, 512));
     assert_eq!(host.plugins.ceiling, Ceiling::Open);
+    assert_eq!((host.reconcile.trackers.0, host.reconcile.forges.0), (120_000, 10_000));
+    world.write("gatewright.toml", "[reconcile]\ntrackers = \"30s\"\n[plugins]\nceiling = \"open\"\n");
+    let reconcile = world.load().unwrap().host.reconcile;
+    assert_eq!((reconcile.trackers.0, reconcile.forges.0), (30_000, 10_000));
+    world.write("gatewright.toml", "[reconcile]\nforges = \"1s\"\n[plugins]\nceiling = \"open\"\n");
+    assert!(world.complaints().contains("forges"), "{}", world.complaints());
     world.write("gatewright.toml", "[plugins]\nceiling = [\"repo:docs/**\"]\nmemory-mib = 128\ntime-ms = 60000\n");
     let plugins = world.load().unwrap().host.plugins;
     assert_eq!(plugins.ceiling, Ceiling::AtMost(vec![Capability::Repo(Some("docs/**".to_owned()))]));

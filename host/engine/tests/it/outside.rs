@@ -153,6 +153,9 @@ fn rule_b14_resume_of_an_untested_merge_skips_no_consent() {
     seen(&mut world, merged(70, false));
     world.intent(Intent::Resume, "").unwrap();
     assert_eq!(world.stands(), "testing awaiting-person approve");
+    assert!(world.tell(&Event::Observed { observation: merged(70, false) }).is_err(), "it holds once");
+    seen(&mut world, merged(71, false));
+    assert_eq!(world.hold_kind(), Some(HoldKind::MergedUntested), "another one is news");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The inbox: what people do on the board, delivered once, expanded in order, taken once.
 
-use conductor::ports::store::{Applied, BoardItem, Delivery, Expansion, StoreError};
+use conductor::ports::store::{Applied, BoardItem, Delivery, Expansion, Store, StoreError, ToldRow};
 use domain::entry::Entry;
 use domain::event::{Answer, Event, Intent, StepFacts};
 use domain::ids::Actor;
@@ -68,10 +68,11 @@ pub fn what_people_do_on_the_board_is_delivered(site: &dyn Site) {
         let delivery = pending(&scene).remove(0);
         assert_eq!((delivery.source.as_str(), &delivery.work_item), ("board", &Some(item(1))));
         let expected = json!({
-            "kind": kind, "activity": row.id, "work_item": item(1), "from": row.from, "to": row.to, "actor": person(),
-            "stood": null,
+            "kind": kind, "activity": row.id.to_string(), "work_item": item(1), "from": row.from, "to": row.to,
+            "actor": person(),
         });
         assert_eq!(body(&delivery), expected);
+        assert_eq!(delivery.row, Some(row.id.to_string()));
         expand(&scene, &delivery, Expansion::Nothing { why: "seen".to_owned() });
     }
     assert!(pending(&scene).is_empty());
@@ -129,6 +130,52 @@ pub fn deliveries_are_serial_per_work_item(site: &dyn Site) {
     let twice = expand(&scene, &first[0], wanted("a", Intent::Start, 1));
     assert!(twice.is_empty(), "a closed delivery leads to nothing more");
     assert_eq!(scene.store.task_of(&project(), &item(1)).expect("read"), None);
+}
+
+fn row(number: u32, order: u64) -> ToldRow {
+    ToldRow { key: format!("row-{order}"), order, work_item: item(number), body: order.to_string().into_bytes() }
+}
+
+/// A row that was told late comes before those of its item that were told already and not read; one that is known is nothing.
+pub fn rows_that_nobody_told_are_taken_once_and_in_their_order(site: &dyn Site) {
+    let scene = Scene::begin(site);
+    let take = |source: &str, rows: &[ToldRow]| {
+        scene.store.take_rows(&project(), source, rows, None, scene.now()).expect("the rows are taken")
+    };
+    assert_eq!(take("elsewhere", &[row(1, 7), row(2, 8)]), 2);
+    assert_eq!(take("elsewhere", &[row(1, 3), row(1, 7), row(2, 8)]), 1);
+    assert_eq!(take("elsewhere", &[row(1, 3), row(1, 7), row(2, 8)]), 0);
+    let keys = |found: &[Delivery]| found.iter().filter_map(|told| told.row.clone()).collect::<Vec<_>>();
+    let first = pending(&scene);
+    assert_eq!(keys(&first), ["row-8", "row-3"], "of each item the oldest row");
+    expand(&scene, &first[1], Expansion::Nothing { why: "seen".to_owned() });
+    assert_eq!(keys(&pending(&scene)), ["row-7", "row-8"]);
+    assert_eq!(take("elsewhere", &[row(1, 3)]), 0, "what was read is known too");
+    assert_eq!(take("another", &[row(1, 3)]), 1, "another tracker counts for itself");
+}
+
+/// Where a poll goes on is kept with what it found, and over a restart; a poll that finds nothing writes nothing.
+pub fn a_poll_goes_on_where_the_last_one_ended(site: &dyn Site) {
+    let scene = Scene::begin(site);
+    let cursor = |store: &dyn Store| store.poll_cursor(&project(), "elsewhere").expect("read");
+    assert_eq!(cursor(scene.store.as_ref()), None);
+    let take = |store: &dyn Store, rows: &[ToldRow], at| {
+        store.take_rows(&project(), "elsewhere", rows, Some(at), scene.now()).expect("the rows are taken")
+    };
+    take(scene.store.as_ref(), &[row(1, 7)], "page 2");
+    let commits = scene.store.sequence();
+    take(scene.store.as_ref(), &[row(1, 7)], "page 2");
+    assert_eq!(scene.store.sequence(), commits);
+    take(scene.store.as_ref(), &[], "page 3");
+    (0..3).for_each(|_| drop(make(&scene, "To do")));
+    drop(scene);
+    let store = site.open();
+    assert_eq!(cursor(store.as_ref()).as_deref(), Some("page 3"));
+    let since = |id| {
+        let rows = store.activity_since(&project(), id, 2).expect("read");
+        rows.iter().map(|row| row.id).collect::<Vec<_>>()
+    };
+    assert_eq!((since(0), since(1), since(3)), (vec![1, 2], vec![2, 3], vec![]));
 }
 
 /// What cannot be expanded is set aside: later deliveries of the same item, and other items, go on.

@@ -2,10 +2,10 @@
 
 use domain::entry::Entry;
 use domain::event::{Answer, Event, Intent, RunOutcome};
-use domain::ids::Actor;
-use domain::pipeline::{Pipeline, StepKind};
+use domain::ids::{Actor, TaskId};
+use domain::pipeline::{Consent, Pipeline, StepKind};
 use domain::task::{Activity, Task};
-use rusqlite::Connection;
+use rusqlite::{Connection, params};
 
 use super::{Shadow, number};
 use crate::costs::differs;
@@ -39,6 +39,52 @@ pub(super) fn comments(sql: &Connection, world: &World) -> Result<Vec<String>, r
         }
     }
     Ok(wrongs)
+}
+
+/// Rows of people's that no delivery told.
+const UNTOLD: &str =
+    "tracker_activity a WHERE a.actor <> '{\"kind\":\"host\"}' AND NOT EXISTS (SELECT 1 FROM delivery d
+    WHERE d.project = a.project AND d.source = 'board' AND d.log_row = CAST(a.id AS TEXT))";
+
+pub(super) fn untold(sql: &Connection) -> Result<u64, rusqlite::Error> {
+    sql.prepare_cached(&format!("SELECT COUNT(*) FROM {UNTOLD}"))?.query_row([], |row| number(row, 0))
+}
+
+/// A row whose delivery was lost is told before a later one of its item is heard.
+pub(super) fn told_out_of_turn(sql: &Connection) -> Result<Vec<String>, rusqlite::Error> {
+    let query = format!(
+        "SELECT a.work_item, a.id FROM {UNTOLD} AND EXISTS (SELECT 1 FROM delivery e WHERE e.project = a.project
+            AND e.work_item = a.work_item AND e.row_order > a.id AND e.state = 'expanded')"
+    );
+    let mut query = sql.prepare_cached(&query)?;
+    let found = query.query_map([], |row| Ok((row.get::<_, String>(0)?, number(row, 1)?)))?;
+    found
+        .map(|row| row.map(|(item, row)| format!("row {row} of {item} was never told, and a later one was heard")))
+        .collect()
+}
+
+/// Who decides moved the card in this very wait, after the board had shown the question; it was heard, and the task still waits.
+pub(super) fn passed_over(
+    sql: &Connection,
+    id: TaskId,
+    task: &Task,
+    consent: Consent,
+) -> Result<Option<String>, rusqlite::Error> {
+    let answer = match consent {
+        Consent::Approve => "Approved",
+        Consent::Confirm => "Confirm Deploy",
+    };
+    let query = "SELECT a.id FROM tracker_activity a JOIN delivery d ON d.project = a.project AND d.source = 'board'
+            AND d.log_row = CAST(a.id AS TEXT)
+        WHERE a.project = ?1 AND a.work_item = ?2 AND a.after IN (?3, 'Rejected') AND a.before IS NOT NULL
+            AND a.actor = ?4 AND d.state = 'expanded'
+            AND a.stood ->> '$.task' = ?5 AND a.stood ->> '$.epoch' = ?6 AND a.stood ->> '$.shown'";
+    let actor = serde_json::to_string(&Actor::Person(people::DECIDER.to_owned())).unwrap_or_default();
+    let (project, item) = (task.project.as_str(), task.work_item.as_str());
+    let key = params![project, item, answer, actor, id.0.cast_signed(), task.epoch.0.cast_signed()];
+    let mut query = sql.prepare_cached(query)?;
+    let row = query.query_map(key, |row| number(row, 0))?.next().transpose()?;
+    Ok(row.map(|row| format!("task {id} awaits a person, and the decision of row {row} was heard and had no effect")))
 }
 
 pub(super) fn cut(text: &str) -> String {

@@ -1,0 +1,79 @@
+//! What a lost delivery would have told, found by polling: rows of the tracker's log that no delivery told become deliveries and
+//! come through the same door. So each is taken once, whoever saw it first, and what it means where the task stands is for
+//! [`crate::expand`] and the engine alone.
+//!
+//! A poll moves no task and says nothing by itself. What merely stands (a status that is shown, a check that is green) is no row,
+//! and so a task that is escalated, blocked, waiting or at its end is left alone, until a person does something.
+
+use domain::ids::{Actor, ProjectName};
+use domain::time::Milliseconds;
+use serde_json::json;
+
+use crate::Conductor;
+use crate::ports::store::{StoreError, ToldRow};
+use crate::ports::tracker::{Changes, Cursor, LogRow};
+
+/// From one poll of the trackers to the next, unless the operator's file says otherwise: as long as a person waits before he
+/// looks why nothing happens, and with fifty projects at one tracker within what its rate allows.
+pub const RECONCILE_INTERVAL: Milliseconds = Milliseconds::from_seconds(120);
+/// Pages that one poll reads; the next one goes on from there.
+const PAGES: u32 = 20;
+
+/// A row as the delivery that should have told of it.
+pub(crate) fn told(row: &LogRow) -> ToldRow {
+    let body = json!({
+        "kind": row.kind,
+        "activity": row.key,
+        "work_item": row.work_item,
+        "from": row.from,
+        "to": row.to,
+        "actor": row.actor,
+    });
+    ToldRow {
+        key: row.key.clone(),
+        order: row.order,
+        work_item: row.work_item.clone(),
+        body: body.to_string().into_bytes(),
+    }
+}
+
+impl Conductor {
+    /// Polls the tracker of a project, from where the last poll ended.
+    pub(crate) fn reconcile(&self, project: &ProjectName) -> Result<(), StoreError> {
+        let source = self.outside.tracker.source();
+        let mut cursor = self.outside.store.poll_cursor(project, source)?.map(Cursor);
+        for _ in 0..PAGES {
+            let page = match self.outside.tracker.changes(project, cursor.as_ref()) {
+                Ok(page) => page,
+                // Nothing follows from a tracker that cannot be read: the next poll begins where this one did.
+                Err(error) => {
+                    tracing::warn!(%project, %error, "the tracker cannot be polled");
+                    return Ok(());
+                }
+            };
+            let found = self.take(project, source, &page)?;
+            if found > 0 {
+                tracing::info!(%project, found, "a poll found what no delivery had told");
+            }
+            let stands_still = cursor.as_ref() == Some(&page.cursor);
+            if !page.more || stands_still {
+                return Ok(());
+            }
+            cursor = Some(page.cursor);
+        }
+        Ok(())
+    }
+
+    fn take(&self, project: &ProjectName, source: &str, page: &Changes) -> Result<u32, StoreError> {
+        let rows = page.rows.iter().filter(|row| row.actor != Actor::Host).map(told).collect::<Vec<_>>();
+        self.outside.store.take_rows(project, source, &rows, Some(&page.cursor.0), self.now())
+    }
+
+    /// Rows that stand before this one and were never told are told now, and come first: a person's second word is not heard
+    /// before the first. How many there were.
+    pub(crate) fn take_earlier(&self, project: &ProjectName, log: &[LogRow], than: &LogRow) -> Result<u32, StoreError> {
+        let earlier = |row: &&LogRow| row.order < than.order && row.actor != Actor::Host;
+        let rows = log.iter().filter(earlier).map(told).collect::<Vec<_>>();
+        self.outside.store.take_rows(project, self.outside.tracker.source(), &rows, None, self.now())
+    }
+}
