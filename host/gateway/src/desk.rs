@@ -1,6 +1,7 @@
 //! What the API needs beyond the store, from the host that lives in the same process.
 
-use conductor::ports::store::ClaimLimits;
+use conductor::ports::store::{ClaimLimits, RunRow};
+use domain::cost::{Spent, Usage};
 use domain::ids::{ProjectName, RunId};
 use serde::{Deserialize, Serialize};
 
@@ -21,6 +22,8 @@ pub trait Desk: Send + Sync {
     fn pull_command(&self, project: &ProjectName) -> Option<String>;
     /// The end of a run's log; empty where there is none.
     fn run_log_tail(&self, run: RunId, bytes: u64) -> Vec<u8>;
+    /// What a living run has used so far, and what counts of it; none: it is not under way here.
+    fn live_usage(&self, run: RunId) -> Option<(Usage, Spent)>;
     /// How the host feels.
     fn health(&self) -> Health;
     /// What a claim obeys at present: the queue's reasons are told by it.
@@ -29,4 +32,15 @@ pub trait Desk: Send + Sync {
     fn statuses(&self, project: &ProjectName) -> Vec<String>;
     /// The status that starts a task.
     fn start_status(&self, project: &ProjectName) -> String;
+}
+
+/// A run as it stands at this moment: of a living one the figures are those so far.
+pub(crate) fn with_live_usage(desk: &dyn Desk, mut row: RunRow) -> RunRow {
+    if row.ended_at.is_none()
+        && let Some((usage, spent)) = desk.live_usage(row.id)
+    {
+        row.usage = usage;
+        row.spent = Some(spent);
+    }
+    row
 }

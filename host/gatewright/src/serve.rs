@@ -12,6 +12,7 @@ use conductor::ports::probe::{NoProbe, Point, Probe};
 use conductor::ports::runs::Runs as _;
 use conductor::ports::store::ClaimLimits;
 use configuration::SandboxMode;
+use domain::cost::{Spent, Usage};
 use domain::effect::Claim;
 use domain::ids::{ProjectName, RunId};
 use gateway::{Desk, GatewayState, Health, Token};
@@ -171,6 +172,10 @@ impl Desk for LivingDesk {
 
     fn run_log_tail(&self, run: RunId, bytes: u64) -> Vec<u8> {
         self.host.runs.log_tail(run, bytes)
+    }
+
+    fn live_usage(&self, run: RunId) -> Option<(Usage, Spent)> {
+        self.host.conductor.live_usage(run)
     }
 
     fn health(&self) -> Health {

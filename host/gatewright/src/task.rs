@@ -248,6 +248,9 @@ fn show(client: &Client, out: &Output, key: &str) -> anyhow::Result<()> {
                 visible(&outcome)
             ));
         }
+        for (role, sum) in &task.by_role {
+            text.push_str(&format!("  {role} cost: {} in {} runs\n", sum.spent.words(), sum.runs));
+        }
         for row in &entries.items {
             if let Some(said) = told(&row.entry) {
                 text.push_str(&format!("  {} {said}\n", moment(row.at)));

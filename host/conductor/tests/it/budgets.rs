@@ -172,15 +172,14 @@ fn what_a_run_does_not_say_counts_by_the_price_however_it_ended() {
         let world = world(of_task(dollars(6)), Cap::default());
         world.started();
         let run = live(&world);
-        match ending {
-            Some(ending) => ends(&world, run, ending, wall),
-            None => {
-                // Its shim is gone: nobody knows when, and longer than it was allowed to it did not live.
-                world.clock_only(100_000);
-                world.runs.lose(run);
-                world.tell_end(run);
-                world.go();
-            }
+        if let Some(ending) = ending {
+            ends(&world, run, ending, wall);
+        } else {
+            // Its shim is gone: nobody knows when, and longer than it was allowed to it did not live.
+            world.clock_only(100_000);
+            world.runs.lose(run);
+            world.tell_end(run);
+            world.go();
         }
         let spent = world.task().spent;
         assert!(spent.cost_microusd >= 6_000_000 && spent.cost_microusd < 6_100_000, "{spent:?}");

@@ -12,6 +12,7 @@ use domain::verdict::Verdict;
 
 use crate::api::State;
 use crate::app::GatewayState;
+use crate::desk::with_live_usage;
 use crate::find;
 use crate::problem::Problem;
 use crate::routes::events::Cursor;
@@ -198,7 +199,7 @@ fn way(state: &GatewayState, task: &Task) -> Result<Way, Problem> {
         id: task.id.0,
         facts: facts(task),
         feedback: task.feedback.iter().map(|row| (line(&row.source, 200), plain(&row.note))).collect(),
-        runs: store.runs(task.id, ROWS)?.iter().map(run).collect(),
+        runs: store.runs(task.id, ROWS)?.into_iter().map(|row| run(&with_live_usage(&*state.desk, row))).collect(),
         evaluations: judgements(store, store.evaluations(Some(task.id), ROWS)?),
         documents: store.documents(task.id)?.iter().map(paper).collect(),
         entries,
@@ -228,6 +229,10 @@ fn facts(task: &Task) -> Vec<(&'static str, String)> {
     if !cost.is_empty() {
         facts.push(("cost", cost));
     }
+    for (role, sum) in &task.by_role {
+        let runs = if sum.runs == 1 { "run" } else { "runs" };
+        facts.push((role.as_str(), format!("{} {runs}, {}", sum.runs, sum.spent.words())));
+    }
     facts
 }
 
@@ -240,12 +245,17 @@ fn run(row: &RunRow) -> Run {
     };
     Run {
         id: row.id.0,
-        what: format!("{} in {}, visit {}, attempt {}", row.role, row.stage, row.visit, row.attempt),
+        what: format!("{} in {}, visit {}, attempt {}{}", row.role, row.stage, row.visit, row.attempt, stamp(row)),
         at: Moment::of(row.started_at),
         took: took.unwrap_or_default(),
         outcome,
         cost: row.spent.as_ref().map(cost).unwrap_or_default(),
     }
+}
+
+/// The model and the effort that it was launched with.
+fn stamp(row: &RunRow) -> String {
+    [&row.model, &row.effort].into_iter().flatten().fold(String::new(), |all, stamp| all + ", " + &line(stamp, 100))
 }
 
 fn judgements(store: &dyn Store, rows: Vec<EvaluationRow>) -> Vec<Judgement> {

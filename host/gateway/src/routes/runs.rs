@@ -10,6 +10,7 @@ use serde::Deserialize;
 
 use crate::app::App;
 use crate::body::{Parameters, Segments};
+use crate::desk::with_live_usage;
 use crate::find;
 use crate::problem::Problem;
 use crate::routes::Answer;
@@ -21,7 +22,7 @@ const LONGEST_TAIL: u64 = 1 << 20;
 
 pub(crate) async fn show(State(app): State<App>, Segments(run): Segments<String>) -> Answer<RunRow> {
     let run: RunId = find::parse(&run)?;
-    app.ask(move |state| Ok(state.store.run(run)?)).await.map(Json)
+    app.ask(move |state| Ok(with_live_usage(&*state.desk, state.store.run(run)?))).await.map(Json)
 }
 
 /// How much of the log.

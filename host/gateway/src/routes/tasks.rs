@@ -14,6 +14,7 @@ use serde::Deserialize;
 use crate::api::{CardView, Listing, NewCard, NewTaskCard, TaskView};
 use crate::app::App;
 use crate::body::{Parameters, Required, Segments};
+use crate::desk::with_live_usage;
 use crate::door::Operator;
 use crate::find;
 use crate::problem::Problem;
@@ -132,7 +133,8 @@ pub(crate) async fn runs(
     let rows = limit.rows()?;
     let runs = app.ask(move |state| {
         let task = find::task(&*state.store, &reference)?;
-        Ok(state.store.runs(task.id, rows + 1)?)
+        let runs = state.store.runs(task.id, rows + 1)?;
+        Ok(runs.into_iter().map(|run| with_live_usage(&*state.desk, run)).collect())
     });
     Ok(Json(listing(runs.await?, rows)))
 }

@@ -2,12 +2,13 @@
 
 use axum::http::{StatusCode, header};
 use conductor::ports::store::{EvaluationRow, JobRow, NewEvaluation, RunRow};
-use domain::cost::Usage;
+use domain::cost::{Spent, Usage};
 use domain::document::{Document, DocumentKind, NewDocument, Role};
-use domain::ids::{Digest, PluginId, RunId, StageName, TaskId};
+use domain::event::{Event, RunOutcome};
+use domain::ids::{Digest, Epoch, PluginId, RunId, StageName, TaskId};
 use domain::plugin::{Check, CheckState};
 use domain::verdict::Verdict;
-use gateway::api::{EvaluationView, Health, LeaseView, Listing, Queue};
+use gateway::api::{EvaluationView, Health, LeaseView, Listing, Queue, TaskView};
 
 use crate::world::{NOW, World};
 
@@ -82,6 +83,46 @@ async fn runs_and_the_ends_of_their_logs() {
     let none = world.get("/api/v1/runs/999/log").await;
     assert_eq!((none.status, none.detail().as_str()), (StatusCode::NOT_FOUND, "there is no run `999`"));
     assert!(world.get("/t/DEMO-001").await.text().contains("developer in development, visit 1, attempt 1"));
+}
+
+#[tokio::test]
+async fn a_living_run_shows_what_it_has_used_so_far() {
+    let world = World::new();
+    let task = world.task("DEMO-001", "a");
+    let id = run(&world, task).await;
+    let row: RunRow = world.get(&format!("/api/v1/runs/{id}")).await.parse();
+    assert_eq!((row.usage.cache_read_tokens, row.spent.map(|spent| spent.cost_microusd)), (Some(40), Some(1_500_000)));
+    let rows: Listing<RunRow> = world.get("/api/v1/tasks/DEMO-001/runs").await.parse();
+    assert_eq!(rows.items[0].usage, row.usage);
+    assert!(world.get("/t/DEMO-001").await.text().contains("$1.50, 42 tokens"));
+    let ended = RunRow { ended_at: Some(NOW), model: Some("opus<b>".to_owned()), ..world.store.run(id).unwrap() };
+    world.store.put_run(&ended).unwrap();
+    let row: RunRow = world.get(&format!("/api/v1/runs/{id}")).await.parse();
+    assert_eq!((row.usage, row.spent), (Usage::default(), None), "what ended has what was recorded");
+    assert!(!world.get("/t/DEMO-001").await.text().contains("opus<b>"));
+}
+
+/// E7.3: a task shows what each role cost, input with what the cache held.
+#[tokio::test]
+async fn e7_3_a_task_shows_what_each_role_cost() {
+    let world = World::new();
+    let task = world.task("DEMO-001", "a");
+    for run in 901..=903 {
+        let spent = Spent { input_tokens: 1, cache_creation_tokens: 10, cost_microusd: 500_000, ..Spent::default() };
+        let event = Event::RunEnded {
+            epoch: Epoch(0),
+            run: RunId(run),
+            outcome: RunOutcome::OverBudget { cause: "late".to_owned() },
+            spent: Some(spent),
+            role: Some(Role::Developer),
+        };
+        world.store.apply(task, &event, NOW).unwrap();
+    }
+    let shown: TaskView = world.get("/api/v1/tasks/DEMO-001").await.parse();
+    let sum = shown.task.by_role[&Role::Developer];
+    assert_eq!((sum.runs, sum.spent, sum.spent.shown_input()), (3, shown.task.spent, 33));
+    let page = world.get("/t/DEMO-001").await;
+    assert!(page.text().contains("3 runs, $1.50, 33 tokens in (30 by the cache), 0 out"), "{}", page.text());
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, Method, Request, StatusCode, header};
 use axum::{Router, body};
 use conductor::ports::store::{ClaimLimits, NewTask, Project, Store};
+use domain::cost::{Spent, Usage};
 use domain::document::Role;
 use domain::ids::{Actor, BranchName, ProjectName, RunId, StageName, StepName, TaskId, WorkItemId};
 use domain::pipeline::{Consent, Edge, EdgeStep, OnPatience, Pipeline, PipelineDraft, Stage, StageKind, StepKind};
@@ -37,6 +38,11 @@ impl Desk for FakeDesk {
     }
     fn run_log_tail(&self, run: RunId, bytes: u64) -> Vec<u8> {
         format!("the last {bytes} bytes of {run}").into_bytes()
+    }
+    fn live_usage(&self, _: RunId) -> Option<(Usage, Spent)> {
+        let usage = Usage { cache_read_tokens: Some(40), output_tokens: Some(2), ..Usage::default() };
+        let spent = Spent { cache_read_tokens: 40, output_tokens: 2, cost_microusd: 1_500_000, ..Spent::default() };
+        Some((usage, spent))
     }
     fn health(&self) -> Health {
         let reasons = if self.ok { Vec::new() } else { vec!["the disk is <nearly> full".to_owned()] };
