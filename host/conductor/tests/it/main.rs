@@ -3,7 +3,9 @@
 #![expect(clippy::unwrap_used, reason = "what a test needs and does not get ends it")]
 
 mod drivers;
+mod ends;
 mod guards;
 mod inbox;
 mod notices;
+mod rounds;
 mod world;
