@@ -5,6 +5,7 @@ use conductor::ports::store::{Project, Store};
 
 pub mod claims;
 pub mod dependencies;
+pub mod ends;
 pub mod facts;
 pub mod inbox;
 pub mod ownership;
@@ -110,6 +111,12 @@ macro_rules! conformance {
                 a_start_makes_the_task
                 an_intent_too_late_is_recorded
                 rule_b3_an_answer_from_before_the_question_does_not_count
+            }
+            ends {
+                d2_4_a_living_owner_keeps_its_job_however_long_it_takes
+                h3_1_a_claim_that_outlives_its_task_is_not_queued_again
+                d2_2_a_rollback_of_a_task_that_is_done_meanwhile_changes_nothing
+                i4_5_a_stop_that_was_put_off_takes_hold_after_a_restart
             }
         }
     };

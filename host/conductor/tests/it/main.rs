@@ -4,9 +4,11 @@
 
 mod budgets;
 mod drivers;
+mod ends;
 mod guards;
 mod inbox;
 mod notices;
 mod workers;
 mod reconciling;
+mod rounds;
 mod world;

@@ -42,6 +42,22 @@ fn both_presets_are_sound() {
 }
 
 #[test]
+fn b1_3_full_has_its_nine_stages_and_two_of_them_are_ends() {
+    let (name, text) = PRESETS[1];
+    let sketch = preset(name, text).unwrap();
+    let stages = sketch.stages.iter().map(|stage| &stage.stage);
+    let names = stages.clone().map(|stage| stage.name.as_str()).collect::<Vec<_>>();
+    let work = ["analysis", "architecture", "development", "review", "testing", "deploy-staging", "deploy"];
+    assert_eq!(names, [&work[..], &["done", "cancelled"]].concat());
+    let ends = stages.clone().filter(|stage| stage.edge.is_none()).map(|stage| stage.name.as_str());
+    assert_eq!(ends.collect::<Vec<_>>(), ["done", "cancelled"]);
+    for edge in stages.filter_map(|stage| stage.edge.as_ref()) {
+        let leads_to = [Some(&edge.to), Some(&edge.on_fail), edge.bug_to.as_ref()];
+        assert!(!leads_to.into_iter().flatten().any(|to| to.as_str() == "cancelled"), "only a stop leads there");
+    }
+}
+
+#[test]
 fn the_preset_brings_settings_and_the_file_replaces_them() {
     let (name, text) = PRESETS[1];
     let sketch = preset(name, text).unwrap();

@@ -44,6 +44,23 @@ fn d1_3_a_lease_survives_an_infrastructure_fault_of_its_step() {
     assert!(world.task.leases.contains_key(&lease("merge")));
 }
 
+/// What runs over its time again and again does not keep others from the lease for ever.
+#[test]
+fn c7_5_what_never_ends_in_time_gives_its_lease_back_in_the_end() {
+    let mut world = World::new(quick());
+    world.walk_to("testing acting retest");
+    while world.hold_kind().is_none() {
+        assert!(world.task.leases.contains_key(&lease("merge")), "{}", world.stands());
+        let message = "it ran over its time and was ended".to_owned();
+        world.answer(Answer::Infra { cause: InfraCause::Time, message, retry_after: None });
+        if world.hold_kind().is_none() {
+            world.go_on();
+        }
+    }
+    assert_eq!((world.hold_kind(), world.task.retries), (Some(HoldKind::InfraExhausted), 0));
+    assert!(world.task.leases.is_empty() && world.task.requested.is_empty());
+}
+
 #[test]
 fn who_awaits_a_person_gives_the_lease_back_and_takes_it_again() {
     let mut world = World::new(full());

@@ -6,8 +6,10 @@ use domain::entry::Entry;
 use domain::event::{Answer, Event, Intent, Observation, StepFacts};
 use domain::ids::{BranchName, Digest};
 use domain::task::{HoldKind, Terminality, Track};
+use domain::time::Milliseconds;
+use domain::verdict::{WakeKind, WakeSet};
 
-use crate::pipelines::{admitted, full, full_with_security, quick};
+use crate::pipelines::{admitted, full, full_with_security, quick, without_shortcut};
 use crate::world::{World, commit};
 
 fn stages(world: &World) -> Vec<String> {
@@ -98,6 +100,30 @@ fn b2_2_a_reviewers_request_for_changes_goes_back_to_development() {
     assert_eq!(role_at_work(&world), Some(Role::Developer));
 }
 
+/// A gate is asked again by a timer, a fact or an edit, and each time nobody has worked since: only its answer costs, and once.
+#[test]
+fn b2_3_being_asked_again_costs_no_retry_and_neither_does_an_answer_that_nobody_asked_for() {
+    let mut world = World::new(quick());
+    world.walk_to("review judging review-verdict");
+    for by_a_fact in [true, false] {
+        let until = world.now.plus(Milliseconds::from_seconds(60));
+        let wake = WakeSet::from_iter([WakeKind::Comment]);
+        world.answer(Answer::Wait { until, wake, why: "a second opinion".to_owned() });
+        if by_a_fact {
+            world.tell(&Event::Woken { kind: WakeKind::Comment }).unwrap();
+        } else {
+            world.go_on();
+        }
+        assert_eq!((world.stands().as_str(), world.task.retries), ("review judging review-verdict", 0));
+    }
+    let red = Answer::Fail { findings: Digest::of(b"red"), count: 1, title: "red".to_owned() };
+    let answered = world.answered(red, StepFacts::default());
+    world.tell(&answered).unwrap();
+    assert_eq!((world.stands().as_str(), world.task.retries), ("development running", 1));
+    assert_eq!(world.tell(&answered), Err(engine::Rejected::Late));
+    assert_eq!((world.stands().as_str(), world.task.retries), ("development running", 1));
+}
+
 #[test]
 fn b5_1_an_architect_who_disagrees_sends_the_task_back_to_analysis() {
     let mut world = World::new(full());
@@ -133,6 +159,15 @@ fn b8_2_a_task_that_is_no_bug_any_more_goes_through_architecture() {
     assert_eq!(world.stands(), "architecture running");
 }
 
+/// What a bug skips is the pipeline's word: where no edge leads around a stage, the label changes nothing.
+#[test]
+fn b8_3_where_the_pipeline_has_no_shortcut_the_label_changes_nothing() {
+    let mut world = World::with(without_shortcut(), Track::Bug, &["Bug"]);
+    world.walk_to("analysis awaiting-person approve");
+    world.intent(Intent::Approve, "").unwrap();
+    assert_eq!(world.stands(), "architecture running");
+}
+
 #[test]
 fn b10_1_a_merge_by_another_hand_does_not_complete_a_task() {
     let mut world = World::new(full());
@@ -150,6 +185,9 @@ fn b10_2_a_failed_deploy_goes_back_to_development_and_says_so() {
     assert_eq!(world.stands(), "development running");
     assert_eq!(world.notices(Notice::DeployFailed), 1);
     assert_eq!(world.task.validated, None);
+    assert!(world.task.leases.is_empty() && world.task.passed.is_empty());
+    world.walk_to("deploy acting deploy");
+    assert_ne!(world.task.head, world.task.deployed, "the deploy is wanted anew, of the new commit");
 }
 
 #[test]

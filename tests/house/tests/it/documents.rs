@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use house::{SourceFile, files};
+use house::{Found, SourceFile, alone, files, function, read, source_tests};
 
 fn document(path: &str) -> String {
     let found = files().into_iter().find(|file| file.path == path);
@@ -14,63 +14,14 @@ fn quoted(text: &str) -> impl Iterator<Item = &str> {
     text.split('`').skip(1).step_by(2)
 }
 
-/// A line that is one name and nothing else, as a test macro lists its cases.
-fn alone(line: &str) -> Option<&str> {
-    let line = line.strip_suffix(',').unwrap_or(line);
-    (!line.is_empty() && line.chars().all(|one| one.is_alphanumeric() || one == '_')).then_some(line)
-}
-
-/// The name that a line defines as a function.
-fn function(line: &str) -> Option<&str> {
-    let (before, rest) = line.split_once("fn ")?;
-    let is_item = before.split_whitespace().all(|word| matches!(word, "pub" | "async" | "pub(crate)" | "pub(super)"));
-    let name = rest.split(|one: char| !one.is_alphanumeric() && one != '_').next().unwrap_or_default();
-    (is_item && !name.is_empty()).then_some(name)
-}
-
-/// The functions below a `#[test]` (or a runtime's), and whether one of them is a macro's, which makes a test of each name in
-/// its lists.
-fn tests(text: &str) -> (BTreeSet<&str>, bool) {
-    let (mut found, mut of_a_macro, mut awaited) = (BTreeSet::new(), false, false);
-    for line in text.lines().map(str::trim) {
-        let line = line.strip_prefix("$(").unwrap_or(line);
-        if line == "#[test]" || line.starts_with("#[tokio::test") {
-            awaited = true;
-        } else if awaited && line.starts_with("fn $") {
-            (of_a_macro, awaited) = (true, false);
-        } else if let Some(name) = function(line) {
-            if std::mem::take(&mut awaited) {
-                found.insert(name);
-            }
-        } else if !line.starts_with('#') && !line.starts_with("//") {
-            awaited = false;
-        }
-    }
-    (found, of_a_macro)
-}
-
-/// Every test: what stands below `#[test]`, and the functions that a test macro lists, one to a line.
-fn every_test() -> BTreeSet<String> {
-    let files = files().into_iter().filter(SourceFile::is_rust).collect::<Vec<_>>();
-    let functions = files.iter().flat_map(|file| file.text.lines()).filter_map(|line| function(line.trim()));
-    let functions = functions.collect::<BTreeSet<_>>();
-    let mut found = BTreeSet::new();
-    for file in &files {
-        let (tests, lists) = tests(&file.text);
-        found.extend(tests.into_iter().map(str::to_owned));
-        if lists {
-            let listed = file.text.lines().filter_map(|line| alone(line.trim()));
-            found.extend(listed.filter(|name| functions.contains(name)).map(str::to_owned));
-        }
-    }
-    found
-}
-
 #[test]
 fn only_a_test_counts_as_one() {
     let text = "#[test]\n#[should_panic]\nfn a() {}\nfn b() {}\n#[test]\nstruct C;\nfn c() {}\nlet d = 1;\n#[tokio::test]\nasync fn e() {}";
-    assert_eq!(tests(text), (BTreeSet::from(["a", "e"]), false));
-    assert!(tests("$(#[test]\nfn $case() {\n}").1);
+    assert_eq!(read(text), Found { tests: BTreeSet::from(["a", "e"]), lists: false });
+    assert!(read("$(#[test]\nfn $case() {\n}").lists);
+    let away = concat!("#[test]\n#[", "ignore]\nfn a() {}\n#[cfg(windows)]\n#[test]\nfn b() {}\n");
+    assert_eq!(read(away), Found::default());
+    assert_eq!(read(&format!("#![cfg(windows)]\n{text}")), Found::default());
     assert_eq!((alone("a_case,"), alone("a case"), alone("a.case")), (Some("a_case"), None, None));
     assert_eq!((function("pub fn a(b: &C)"), function("// no fn a()")), (Some("a"), None));
 }
@@ -79,7 +30,7 @@ fn only_a_test_counts_as_one() {
 fn every_test_that_the_architecture_names_exists() {
     let page = document("docs/ARCHITECTURE.md");
     let section = page.split("## What is never so").nth(1).and_then(|rest| rest.split("\n## ").next()).unwrap();
-    let known = every_test();
+    let known = source_tests(&files()).into_iter().map(|test| test.name).collect::<BTreeSet<_>>();
     // The name of a test is a sentence; what has fewer words is a crate, a stage or a type.
     let named = quoted(section).filter(|word| word.matches('_').count() > 2).collect::<Vec<_>>();
     assert!(named.len() > 30, "{named:?}");

@@ -1,0 +1,100 @@
+//! The two ends, and what comes after them (catalogue B9, H3, I4).
+
+use domain::task::Terminality;
+use serde_json::json;
+
+use crate::drivers::base;
+use crate::world::{World, person, plugin};
+
+fn told_of_all() -> World {
+    World::with(|settings| settings.notifiers = vec![(plugin("chat"), json!({}))])
+}
+
+fn told(world: &World, event: &str) -> usize {
+    world.plugins.told.lock().unwrap().iter().filter(|(_, notice)| notice.event == event).count()
+}
+
+/// Ada stops it, and what runs ends.
+fn stop(world: &World) {
+    world.move_to("STOP", &person("ada"));
+    world.go();
+    world.cancelled_runs_end();
+    world.pass(1);
+}
+
+/// A task whose run was under way when ada stopped it.
+fn stopped() -> World {
+    let world = told_of_all();
+    world.started();
+    stop(&world);
+    assert_eq!(world.task().end(), Some(Terminality::Cancelled));
+    world
+}
+
+/// All that anybody could have noticed of it, however long one looks and whatever the board says meanwhile.
+fn nothing_follows(world: &mut World, statuses: &[&str]) {
+    let noticed = |world: &World| {
+        let told = world.plugins.told.lock().unwrap().len();
+        (world.task(), world.entries(), world.comments(), told, world.runs.live().len())
+    };
+    let before = noticed(world);
+    for status in statuses {
+        world.move_to(status, &person("ada"));
+        world.restart();
+        world.pass(600);
+        assert_eq!(noticed(world), before, "{status}");
+    }
+}
+
+#[test]
+fn b9_1_no_restart_no_look_and_no_move_of_its_card_moves_a_cancelled_task() {
+    let mut world = stopped();
+    nothing_follows(&mut world, &["Approved", "Rejected", "In Review", "STOP"]);
+}
+
+#[test]
+fn h3_2_an_approval_of_a_done_task_is_nothing_and_tells_nobody() {
+    let mut world = told_of_all();
+    world.started();
+    world.end_runs();
+    world.go();
+    world.move_to("Approved", &person("ada"));
+    world.go();
+    assert_eq!((world.task().end(), told(&world, "done")), (Some(Terminality::Done), 1));
+    nothing_follows(&mut world, &["In Review", "Approved"]);
+}
+
+#[test]
+fn i4_1_a_stop_ends_the_run_keeps_the_documents_and_tells_once() {
+    let world = told_of_all();
+    world.started();
+    let documents = world.store.documents(world.task().id).unwrap();
+    assert!(!documents.is_empty());
+    stop(&world);
+    world.pass(3600);
+    assert!(world.runs.live().is_empty());
+    assert_eq!(world.store.documents(world.task().id).unwrap(), documents);
+    assert!(documents.iter().all(|document| world.store.blob(&document.blob).is_ok()));
+    assert_eq!((world.task().end(), told(&world, "cancelled")), (Some(Terminality::Cancelled), 1));
+    assert_eq!(world.comments().iter().filter(|comment| comment.contains("was stopped")).count(), 1);
+}
+
+/// The card of a stopped task starts another one, under the same number, on a branch of its own that holds nothing of the first.
+#[test]
+fn i4_4_a_start_after_a_stop_makes_a_new_task_on_a_fresh_branch() {
+    let world = World::new();
+    world.started();
+    world.end_runs();
+    world.go();
+    let first = world.task();
+    assert_ne!(first.head, Some(base()), "it holds work");
+    stop(&world);
+    world.move_to("To Analyse", &person("ada"));
+    world.go();
+    let second = world.task();
+    assert_ne!(second.id, first.id);
+    assert_eq!((&second.work_item, second.end()), (&first.work_item, None));
+    assert_eq!((second.head, second.runs, second.retries, second.feedback.len()), (Some(base()), 0, 0, 0));
+    assert_eq!((world.stands(), world.runs.live().len()), ("running", 1));
+    assert_eq!(world.store.task(first.id).unwrap().end(), Some(Terminality::Cancelled));
+}
