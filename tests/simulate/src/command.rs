@@ -15,7 +15,7 @@ pub const USAGE: &str = "\
 simulate --seeds N [--from SEED] [--steps N] [--only TROUBLE,…] [--go-on] [--brief]   plays seeds
 simulate --seed SEED [--steps N] [--only TROUBLE,…]                         plays one and tells its whole story
 simulate mutants [--seeds N] [NAME…]                                        applies each kept bug, and looks for it
-simulate kill --rounds N [--seed S] [--hits N] [--places NAME,…] [--bin PATH] [--json]
+simulate kill --rounds N [--seed S] [--hits N] [--places NAME,…] [--bin PATH] [--json] [--keep]
                                                                             kills the real program, and counts";
 
 /// What the line begins with that says which seed failed.
@@ -125,7 +125,8 @@ impl Command {
 }
 
 fn parse_kills(mut words: impl Iterator<Item = String>) -> Result<Kills, String> {
-    let mut kills = Kills { rounds: 0, seed: 1, hits: kill::HITS, places: Vec::new(), binary: None, json: false };
+    let mut kills =
+        Kills { rounds: 0, seed: 1, hits: kill::HITS, places: Vec::new(), binary: None, json: false, keep: false };
     while let Some(word) = words.next() {
         let mut value = || words.next().ok_or(format!("{word} wants a value"));
         let number = |text: String| text.parse::<u64>().map_err(|_| format!("{word} wants a number, not `{text}`"));
@@ -136,6 +137,7 @@ fn parse_kills(mut words: impl Iterator<Item = String>) -> Result<Kills, String>
             "--places" => kills.places = value()?.split(',').map(str::to_owned).collect(),
             "--bin" => kills.binary = Some(value()?.into()),
             "--json" => kills.json = true,
+            "--keep" => kills.keep = true,
             other => return Err(format!("`{other}` is not known")),
         }
     }

@@ -45,6 +45,8 @@ pub struct Kills {
     pub binary: Option<PathBuf>,
     /// The report as one JSON object.
     pub json: bool,
+    /// The folders of sound rounds stay too.
+    pub keep: bool,
 }
 
 /// What all rounds told.
@@ -95,12 +97,12 @@ fn play(kills: &Kills) -> Result<bool, String> {
         if !kills.json {
             tell(number, &strikes, &told, &root);
         }
-        if told.wrongs.is_empty() {
+        if told.wrongs.is_empty() && !kills.keep {
             fs::remove_dir_all(&root).map_err(|error| format!("{}: {error}", root.display()))?;
         }
     }
     let holds = sums.report(kills, &planner, &calm);
-    if sums.wrongs.is_empty() {
+    if sums.wrongs.is_empty() && !kills.keep {
         // What is left of it is a few files in the folder for such.
         let _ = fs::remove_dir_all(&folder);
     }

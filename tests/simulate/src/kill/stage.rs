@@ -46,6 +46,8 @@ impl Stage {
         let endless = self.root.join("agents/endless.sh");
         fs::write(&endless, ENDLESS)?;
         fs::set_permissions(&endless, fs::Permissions::from_mode(0o755))?;
+        let file = self.state().join("projects").join(format!("{WALKED}.toml"));
+        fs::write(&file, fs::read_to_string(&file)? + "\n[[notifier]]\nplugin = \"log\"\n")?;
         let file = self.state().join("projects").join(format!("{STOPPED}.toml"));
         fs::write(&file, fs::read_to_string(&file)?.replace("agents/developer.sh", "agents/endless.sh"))?;
         if let Some(cache) = cache {

@@ -160,10 +160,13 @@ fn inspect(stage: &Stage, records: &Records, flaws: &mut Vec<String>) {
     );
 }
 
+/// The end of a line in the host's log that the notifier `log` wrote.
+const NOTIFIED: &str = "plugin=\"log\"";
+
 /// The lines that the notifier `log` wrote.
 fn notices(stage: &Stage) -> Vec<String> {
     let log = std::fs::read_to_string(stage.host_log()).unwrap_or_default();
-    let lines = log.lines().filter(|line| line.contains("plugin=log"));
+    let lines = log.lines().filter(|line| line.contains(NOTIFIED));
     lines.filter_map(|line| line.split_once("sandbox::evaluate: ")).map(|(_, notice)| without_ids(notice)).collect()
 }
 
