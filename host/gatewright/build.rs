@@ -29,7 +29,9 @@ fn main() {
 
     let components = build_components(&root, "plugins", &out_dir);
     require_listed(&components);
-    let shim = build_shim(&root, &out_dir);
+    // The shim is a program of its own: a feature of this one does not reach it by itself.
+    let armed = std::env::var_os("CARGO_FEATURE_KILL_POINTS").map(|_| "kill-points/armed");
+    let shim = build_shim(&root, &out_dir, armed);
     write(&out_dir, &components, &shim);
 }
 

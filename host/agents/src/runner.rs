@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
+use kill_points::kill_point;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::OFlags;
 use rustix::process::{WaitId, WaitIdOptions, waitid};
@@ -237,7 +238,10 @@ impl Runner {
             RunState::Prepared | RunState::Starting | RunState::Live(_) => {
                 let folder = self.folder(job);
                 shim::files::write_atomic(folder.path(), protocol::CANCEL, why)
+                kill_point!("before-run-is-cancelled");
+                shim::files::write_atomic(folder.path(), protocol::CANCEL, b"")
                     .map_err(folder.io("cancelling the run in"))?;
+                kill_point!("after-run-is-cancelled");
                 Ok(state)
             }
         }

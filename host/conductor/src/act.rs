@@ -19,6 +19,8 @@ use crate::{Conductor, Work};
 
 /// The exit code by which a hook says that it could not try: the system's fault, nobody's work (catalogue G9, the third outcome).
 const HOOK_COULD_NOT_TRY: i32 = 2;
+/// A code above this tells of a death by the signal that it exceeds this by.
+const KILLED: i32 = 128;
 /// The newest runs of a task, among which the one that tested a commit is looked for.
 const RUNS_LOOKED_AT: u32 = 200;
 
@@ -198,8 +200,9 @@ impl Conductor {
             };
             return Ok((answer, StepFacts::default()));
         };
+        let record = ExitRecord { ending: ending_of(action, &record.ending), ..record.clone() };
         let Ending::Exited(code) = record.ending else {
-            let cause = complaint(record).unwrap_or_default();
+            let cause = complaint(&record).unwrap_or_default();
             let answer = match (&record.ending, action) {
                 // It may have been half-way: a second deploy over it is a person's to order.
                 (
@@ -335,6 +338,15 @@ fn infra_answer(message: &str) -> Answer {
     Answer::Infra { cause: InfraCause::Host("action".to_owned()), message: message.to_owned(), retry_after: None }
 }
 
+/// How a hook ended. Bubblewrap, and the shell within, tell of a death by a signal as a code: then the hook did not say that it
+/// failed, it said nothing. A suite may say so of a test that crashed, and that is its verdict.
+fn ending_of(action: Action, ending: &Ending) -> Ending {
+    match ending {
+        Ending::Exited(code) if action != Action::Retest && *code > KILLED => Ending::Signaled(code - KILLED),
+        other => other.clone(),
+    }
+}
+
 /// Guards are asked about these actions, as the WIT names them.
 fn guarded_kind(action: Action) -> Option<&'static str> {
     match action {
@@ -342,5 +354,23 @@ fn guarded_kind(action: Action) -> Option<&'static str> {
         Action::Deploy => Some("deploy"),
         Action::Staging | Action::Retest => Some("run-command"),
         Action::Rebase | Action::ProveMerged => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hook_that_a_signal_ended_said_nothing() {
+        for action in [Action::Deploy, Action::Staging] {
+            assert_eq!(ending_of(action, &Ending::Exited(137)), Ending::Signaled(9));
+            for said in
+                [Ending::Exited(0), Ending::Exited(1), Ending::Exited(128), Ending::Signaled(9), Ending::TimedOut]
+            {
+                assert_eq!(ending_of(action, &said), said);
+            }
+        }
+        assert_eq!(ending_of(Action::Retest, &Ending::Exited(139)), Ending::Exited(139));
     }
 }

@@ -101,6 +101,9 @@ pub(crate) struct Demo {
     /// What the points are drawn from.
     #[arg(long, default_value_t = 1, value_name = "S")]
     pub(crate) seed: u64,
+    /// Lay out the demonstration's world in `--dir`, and leave it to whoever plays in it.
+    #[arg(long, hide = true)]
+    pub(crate) only_world: bool,
     /// Keep the folder (it is kept anyway when `--dir` names it, or when the demo fails).
     #[arg(long)]
     pub(crate) keep: bool,

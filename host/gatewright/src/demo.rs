@@ -31,6 +31,9 @@ pub(crate) fn run(dir: Option<PathBuf>, options: &Demo, out: &Output) -> anyhow:
     }
     let began = Instant::now();
     let world = world::World::make(&root, DEMO_STRANGER)?;
+    if options.only_world {
+        return Ok(true);
+    }
     say("a repository with a small program and its suite; all agents here are scripted");
     let told = story::Story::new(&world, options.crash, options.seed).play();
     let told = match told {

@@ -9,13 +9,16 @@ const BINARY: &str = "gatewright-shim";
 
 /// Builds `gatewright-shim` of the workspace in `root` in release profile, below `out_dir`.
 ///
-/// It is a program of its own because it outlives the host that started it.
-pub fn build_shim(root: &Path, out_dir: &Path) -> Artifact {
-    for source in ["Cargo.toml", "Cargo.lock", "host/shim"] {
+/// It is a program of its own because it outlives the host that started it. `feature`, in cargo's words, is built in.
+pub fn build_shim(root: &Path, out_dir: &Path, feature: Option<&str>) -> Artifact {
+    for source in ["Cargo.toml", "Cargo.lock", "host/shim", "host/kill-points"] {
         watch(&root.join(source));
     }
     let mut cargo = command::nested_cargo(root, &out_dir.join("shim"));
     cargo.args(["--release", "--package", PACKAGE, "--bin", BINARY]);
+    if let Some(feature) = feature {
+        cargo.args(["--features", feature]);
+    }
     // It is embedded, and copied once per digest: what a debugger wants would be nine tenths of it.
     cargo.envs([("CARGO_PROFILE_RELEASE_DEBUG", "0"), ("CARGO_PROFILE_RELEASE_STRIP", "symbols")]);
     if let Some(target) = foreign_target() {

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use kill_points::kill_point;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::{Mode, OFlags, inotify};
 use rustix::io::Errno;
@@ -70,6 +71,7 @@ fn prepare(folder: &Path) -> Result<Ready, String> {
     // Refused only to the leader of a group, who has left its session's signals behind already.
     let _ = setsid();
     let lock = take_lock(folder).map_err(at("the lock of the run folder"))?;
+    kill_point!("shim-took-the-lock");
     set_child_subreaper(Pid::from_raw(1)).map_err(io::Error::from).map_err(at("PR_SET_CHILD_SUBREAPER"))?;
     std::env::set_current_dir("/").map_err(at("/"))?;
     let spec: Spec = match protocol::read(folder, protocol::SPEC) {
@@ -77,8 +79,10 @@ fn prepare(folder: &Path) -> Result<Ready, String> {
         Ok(None) => return Err("there is no spec.json in the run folder".to_owned()),
         Err(error) => return Err(error.to_string()),
     };
+    kill_point!("shim-read-its-spec");
     let exit = Reserved::take(folder, protocol::EXIT_RESERVED, protocol::EXIT_BYTES).map_err(at("the exit record"))?;
     let log = open_log(folder).map_err(at("the log"))?;
+    kill_point!("shim-opened-the-log");
     let signals = sys::catch_signals().map_err(at("signals"))?;
     let folder_events = watch(folder).ok();
     let me = std::process::id();
@@ -99,6 +103,7 @@ fn prepare(folder: &Path) -> Result<Ready, String> {
         cgroup.inspect(Cgroup::remove);
         return Err(error.to_string());
     }
+    kill_point!("shim-says-that-it-lives");
     // It may hold secrets and has done its work.
     let _ = std::fs::remove_file(folder.join(protocol::SPEC));
     Ok(Ready { folder: folder.to_owned(), spec, info, log, exit, signals, folder_events, cgroup, _lock: lock })
@@ -146,19 +151,23 @@ impl Ready {
             spawn(&self.spec, &self.log, self.cgroup.as_ref())
                 .map_err(|error| Exit::NotStarted { error: record::cut(&error) })
         };
+        kill_point!("shim-started-the-command");
         let mut holder = Holder::new(self, started);
         holder.open_proxy();
         // The host need not wait for the end. Where nothing began it gets the record with the word.
         let began = holder.command.is_some();
         if began {
             tell_ready();
+            kill_point!("shim-gave-its-word");
         }
         if let Err(error) = holder.hold() {
             // Blind, but not without a blow: the command itself is bound to this process's life.
             holder.strike();
             return Err(error);
         }
+        kill_point!("shim-sees-the-tree-empty");
         holder.publish()?;
+        kill_point!("shim-wrote-its-record");
         if !began {
             tell_ready();
         }

@@ -7,6 +7,7 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 
+use kill_points::kill_point;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::FdFlags;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
@@ -30,8 +31,12 @@ const DOORS: usize = 16;
 /// and the pipe on which the host waits for its word (standard output).
 pub fn start(folder: &Path) -> ExitCode {
     // Descriptors of the host that are not marked already must not reach the command.
+    kill_point!("shim-begins");
     let started = sys::close_inherited_on_exec().and_then(|()| {
-        Command::new(OURSELVES).arg0(NAME).arg("hold").arg(folder).env_clear().stderr(Stdio::null()).spawn().map(drop)
+        let mut second = Command::new(OURSELVES);
+        second.arg0(NAME).arg("hold").arg(folder).env_clear().stderr(Stdio::null());
+        kill_points::hand_on(&mut second);
+        second.spawn().map(drop)
     });
     match started {
         Ok(()) => ExitCode::SUCCESS,

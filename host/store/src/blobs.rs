@@ -9,6 +9,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 use conductor::ports::store::StoreError;
 use domain::ids::Digest;
+use kill_points::kill_point;
 use rusqlite::{Connection, params};
 use rustix::io::Errno;
 
@@ -129,8 +130,11 @@ impl Blobs {
         let number = self.counter.fetch_add(1, Ordering::Relaxed);
         let unfinished = format!("{UNFINISHED}/{number}");
         let written = || {
+            kill_point!("before-blob-is-written");
             self.disk.write_synced(&unfinished, bytes)?;
+            kill_point!("blob-has-no-name-yet");
             self.disk.rename(&unfinished, name)?;
+            kill_point!("after-blob-has-its-name");
             self.disk.sync_name(name)
         };
         written().inspect_err(|_| {

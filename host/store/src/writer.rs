@@ -10,6 +10,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use conductor::ports::store::StoreError;
+use kill_points::{ARMED, pass};
 use rusqlite::Connection;
 
 use crate::failure::{Result, of_sql};
@@ -160,6 +161,8 @@ impl Trouble {
 
 /// One call in the line.
 pub(crate) trait Request: Send {
+    /// What was asked, by the name of the store's method.
+    fn kind(&self) -> &'static str;
     /// Ok: whether its savepoint is to be kept.
     fn run(&mut self, tx: &Tx<'_>) -> std::result::Result<bool, Trouble>;
     fn answer(self: Box<Self>);
@@ -177,6 +180,10 @@ where
     T: Send,
     F: FnMut(&Tx<'_>) -> Result<T> + Send,
 {
+    fn kind(&self) -> &'static str {
+        std::any::type_name::<F>().trim_end_matches("::{{closure}}").rsplit("::").next().unwrap_or_default()
+    }
+
     fn run(&mut self, tx: &Tx<'_>) -> std::result::Result<bool, Trouble> {
         let outcome = catch_unwind(AssertUnwindSafe(|| (self.work)(tx)))
             .unwrap_or_else(|panic| Err(crate::failure::refused(format!("the store panicked: {}", words(&*panic)))))
@@ -200,6 +207,15 @@ where
 
     fn fail(self: Box<Self>, trouble: &Trouble) {
         let _ = self.reply.send(Err(trouble.error()));
+    }
+}
+
+/// The places around a commit, one for each kind of request in it.
+fn pass_all(group: &[Box<dyn Request>], when: &str) {
+    if ARMED {
+        for request in group {
+            pass(&kill_points::commit(when, request.kind()));
+        }
     }
 }
 
@@ -275,6 +291,9 @@ impl Committer {
             for request in &mut *group {
                 self.one(&mut **request)?;
             }
+            if self.sql.total_changes() != before {
+                pass_all(group, "before");
+            }
             self.say("COMMIT")
         };
         run().inspect_err(|_| {
@@ -283,7 +302,11 @@ impl Committer {
                 let _ = self.say("ROLLBACK");
             }
         })?;
-        Ok(self.sql.total_changes() != before)
+        let changed = self.sql.total_changes() != before;
+        if changed {
+            pass_all(group, "after");
+        }
+        Ok(changed)
     }
 
     fn one(&self, request: &mut dyn Request) -> std::result::Result<(), Trouble> {

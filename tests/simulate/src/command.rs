@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use crate::coverage::{self, Coverage};
+use crate::kill::{self, Kills};
 use crate::mutants;
 use crate::report::{Failure, say, shorten};
 use crate::simulation::{Plan, play};
@@ -13,7 +14,9 @@ use crate::weather::{Trouble, Weather};
 pub const USAGE: &str = "\
 simulate --seeds N [--from SEED] [--steps N] [--only TROUBLE,…] [--go-on] [--brief]   plays seeds
 simulate --seed SEED [--steps N] [--only TROUBLE,…]                         plays one and tells its whole story
-simulate mutants [--seeds N] [NAME…]                                        applies each kept bug, and looks for it";
+simulate mutants [--seeds N] [NAME…]                                        applies each kept bug, and looks for it
+simulate kill --rounds N [--seed S] [--hits N] [--places NAME,…] [--bin PATH] [--json] [--keep]
+                                                                            kills the real program, and counts";
 
 /// What the line begins with that says which seed failed.
 pub const FOUND: &str = "first failing seed: ";
@@ -55,6 +58,8 @@ pub enum Command {
         /// What may go wrong; none: as it says.
         only: Option<u32>,
     },
+    /// Kill the real program.
+    Kill(Kills),
     /// Look for bugs that are there.
     Mutants {
         /// At most so many seeds for each.
@@ -68,6 +73,9 @@ impl Command {
     /// Reads the words of the command line.
     pub fn parse(words: impl Iterator<Item = String>) -> Result<Self, String> {
         let mut words = words.peekable();
+        if words.next_if(|word| word == "kill").is_some() {
+            return parse_kills(words).map(Self::Kill);
+        }
         let is_mutants = words.next_if(|word| word == "mutants").is_some();
         let (mut seeds, mut from, mut seed, mut steps, mut only) = (None, 1, None, STEPS, None);
         let mut manner = Manner::default();
@@ -110,9 +118,30 @@ impl Command {
                 }
                 outcome.wrongs.is_empty()
             }
+            Self::Kill(kills) => kill::run(&kills),
             Self::Mutants { seeds, names } => mutants::run(seeds, &names),
         }
     }
+}
+
+fn parse_kills(mut words: impl Iterator<Item = String>) -> Result<Kills, String> {
+    let mut kills =
+        Kills { rounds: 0, seed: 1, hits: kill::HITS, places: Vec::new(), binary: None, json: false, keep: false };
+    while let Some(word) = words.next() {
+        let mut value = || words.next().ok_or(format!("{word} wants a value"));
+        let number = |text: String| text.parse::<u64>().map_err(|_| format!("{word} wants a number, not `{text}`"));
+        match word.as_str() {
+            "--rounds" => kills.rounds = number(value()?)?,
+            "--seed" => kills.seed = number(value()?)?,
+            "--hits" => kills.hits = number(value()?)?,
+            "--places" => kills.places = value()?.split(',').map(str::to_owned).collect(),
+            "--bin" => kills.binary = Some(value()?.into()),
+            "--json" => kills.json = true,
+            "--keep" => kills.keep = true,
+            other => return Err(format!("`{other}` is not known")),
+        }
+    }
+    if kills.rounds == 0 { Err("how many rounds?".to_owned()) } else { Ok(kills) }
 }
 
 fn many(plan: Plan, seeds: u64, manner: Manner) -> bool {

@@ -21,6 +21,7 @@ pub mod disk;
 pub mod fate;
 pub mod host;
 pub mod judges;
+pub mod kill;
 pub mod luck;
 pub mod mutants;
 pub mod people;

@@ -17,8 +17,8 @@ pub const SEEDS: u64 = 1_000;
 const SOUND: u64 = 40;
 
 /// What is copied: the simulator, and what it runs.
-const COPIED: [&str; 6] =
-    ["host/domain", "host/engine", "host/conductor", "host/store", "tests/simulate", "Cargo.lock"];
+const COPIED: [&str; 7] =
+    ["host/domain", "host/engine", "host/conductor", "host/kill-points", "host/store", "tests/simulate", "Cargo.lock"];
 
 /// The repository's root.
 pub fn root() -> PathBuf {
@@ -122,7 +122,7 @@ fn read_all(path: &Path, files: &mut Vec<(PathBuf, Vec<u8>)>) -> io::Result<()> 
 /// The workspace of what is copied.
 fn manifest() -> io::Result<String> {
     let text = fs::read_to_string(root().join("Cargo.toml"))?;
-    let members = COPIED[..5].iter().map(|part| format!("\"{part}\"")).collect::<Vec<_>>().join(", ");
+    let members = COPIED[..6].iter().map(|part| format!("\"{part}\"")).collect::<Vec<_>>().join(", ");
     let mut lines = String::new();
     for line in text.lines() {
         if line.starts_with("members = ") {

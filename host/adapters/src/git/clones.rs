@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use conductor::ports::forge::{CloneKey, CloneRequest, ForgeError, PreparedClone};
 use domain::ids::{JobId, TaskId};
+use kill_points::kill_point;
 use rustix::fs::{FileType, Mode};
 use rustix::io::Errno;
 
@@ -31,10 +32,12 @@ pub(super) fn prepare(forge: &EmbeddedForge, request: &CloneRequest) -> Result<P
             return Err(ForgeError::Moved { branch, expected, found });
         }
     }
+    kill_point!("before-clone-is-made");
     let making = tempfile::Builder::new().prefix(MAKING).tempdir_in(&forge.layout.clones);
     let making = making.map_err(|error| infra("a clone cannot be made", error))?;
     let making = Making { forge, request, folder: making.path().to_owned(), _removed_at_the_end: making };
     making.git_folder()?;
+    kill_point!("clone-is-half-made");
     let place = place(forge, request.key);
     let is_folder = fs::symlink_metadata(&place).is_ok_and(|metadata| metadata.is_dir());
     if request.key.job.is_none() && is_folder {
@@ -49,6 +52,7 @@ pub(super) fn prepare(forge: &EmbeddedForge, request: &CloneRequest) -> Result<P
     } else {
         making.fresh(&place)?;
     }
+    kill_point!("after-clone-is-made");
     Ok(PreparedClone { key: request.key, path: place, readable: forge.objects(), head: request.head.clone() })
 }
 
@@ -86,8 +90,12 @@ fn parse_key(name: &str) -> Option<CloneKey> {
 
 /// See the port.
 pub(super) fn remove(forge: &EmbeddedForge, key: CloneKey) -> Result<(), ForgeError> {
+    kill_point!("before-clone-is-removed");
     discard(forge, key)?;
-    forge.trash()?.empty()
+    kill_point!("clone-is-half-removed");
+    forge.trash()?.empty()?;
+    kill_point!("after-clone-is-removed");
+    Ok(())
 }
 
 fn discard(forge: &EmbeddedForge, key: CloneKey) -> Result<(), ForgeError> {

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 
 use conductor::ports::forge::{ForgeError, Mark, Rebased};
 use domain::ids::{BranchName, CommitId};
+use kill_points::kill_point;
 
 use super::EmbeddedForge;
 use super::command::{Call, nul_separated, parse_id};
@@ -51,7 +52,9 @@ pub(super) fn rebase(
     {
         return Err(ForgeError::Infra(format!("the rebased commits were not accepted: {}", trespass.note)));
     }
+    kill_point!("before-branch-is-rebased");
     let head = refs::advance(forge, mark, branch, &start, &head, "rebase")?;
+    kill_point!("after-branch-is-rebased");
     Ok(Rebased { head, base: onto.clone(), moved: true })
 }
 

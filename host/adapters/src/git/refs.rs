@@ -4,6 +4,7 @@ use std::fs::File;
 
 use conductor::ports::forge::{ForgeError, Mark, Merged};
 use domain::ids::{BranchName, CommitId, TaskId};
+use kill_points::kill_point;
 
 use super::EmbeddedForge;
 use super::command::parse_id;
@@ -133,6 +134,7 @@ fn write(
         answer = call()?;
     }
     if answer.code == 0 {
+        kill_point!("ref-is-moved-not-synced");
         return sync_folder_of(forge, &name);
     }
     // A person's push got in between; or git failed on its own, and then the branch is where it was.
@@ -165,7 +167,12 @@ pub(super) fn cut(
     require(forge, from)?;
     let _guard = forge.refs_guard();
     match head(forge, branch)? {
-        None => write(forge, mark, branch, None, from, "cut").map(|()| from.clone()),
+        None => {
+            kill_point!("before-branch-is-cut");
+            write(forge, mark, branch, None, from, "cut")?;
+            kill_point!("after-branch-is-cut");
+            Ok(from.clone())
+        }
         Some(found) if is_ancestor(forge, &found, from)? => Ok(found),
         Some(_) => Err(ForgeError::Refused(format!(
             "the branch `{branch}` is there already and holds commits that are not in the base: \
@@ -210,7 +217,9 @@ pub(super) fn discard(
     }
     let name = full(branch);
     let call = || forge.durable().args(["update-ref", "-d", &name, found.as_str()]).done();
+    kill_point!("before-branch-is-discarded");
     call().or_else(|error| if forge.clear_stale_locks()? > 0 { call() } else { Err(error) })?;
+    kill_point!("after-branch-is-discarded");
     Ok(None)
 }
 
@@ -248,6 +257,8 @@ pub(super) fn merge(
             "`{branch}` does not rest on the head of `{base}`: it must be rebased before it is merged"
         )));
     }
+    kill_point!("before-main-is-moved");
     write(forge, mark, base, Some(expected_base), commit, &format!("merge {branch}"))?;
+    kill_point!("after-main-is-moved");
     Ok(Merged { commit: commit.clone(), base_head: commit.clone(), already: false })
 }

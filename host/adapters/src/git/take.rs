@@ -5,6 +5,7 @@ use std::path::Path;
 
 use conductor::ports::forge::{ForgeError, TakeOver, Taken, Trespass, TrespassKind};
 use domain::ids::CommitId;
+use kill_points::kill_point;
 
 use super::EmbeddedForge;
 use super::claim::{Claim, GitFolder};
@@ -27,6 +28,7 @@ pub(super) fn take_over(forge: &EmbeddedForge, request: &TakeOver) -> Result<Tak
     let mut trespasses = scan(&root, &forge.trash()?)?;
     let quarantine = Quarantine::new(forge)?;
     let mut found = found(forge, &quarantine, &root, request, &mut trespasses)?;
+    kill_point!("before-objects-are-taken-over");
     // The commits first: no tree is read into an index before git's checks accepted it.
     if found.head != request.expected
         && let Some(trespass) = quarantine.import(forge, &found.head, None)?
@@ -49,10 +51,12 @@ pub(super) fn take_over(forge: &EmbeddedForge, request: &TakeOver) -> Result<Tak
         trespasses.push(trespass);
         head = request.expected.clone();
     }
+    kill_point!("before-branch-takes-over");
     let head = match standing {
         Standing::Written(ours) => ours,
         Standing::Ready => refs::advance(forge, &request.mark, &request.branch, &request.expected, &head, "take over")?,
     };
+    kill_point!("after-branch-took-over");
     trespasses.sort();
     trespasses.dedup();
     trespasses.truncate(TOLD);

@@ -6,6 +6,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use kill_points::kill_point;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use shim::protocol::{self, MARKER, Sandbox, Spec};
 
@@ -37,6 +38,7 @@ impl Runner {
                 }
             }
             let plan = self.plan(job, spec)?;
+            kill_point!("before-run-folder-is-made");
             folder.make()?;
             let lock = {
                 let _gate = self.gate();
@@ -158,8 +160,11 @@ impl Runner {
                 .map_err(|source| RunError::Io { what: "writing the brief", path, source })?;
         }
         protocol::write(folder.path(), protocol::SPEC, &plan.spec).map_err(RunError::from)?;
+        kill_point!("after-spec-is-written");
         let (mut child, out) = self.spawn(folder, lock)?;
+        kill_point!("after-shim-was-started");
         let word = hear(out);
+        kill_point!("after-shim-gave-its-word");
         // It only starts the shim proper and ends.
         let _ = child.wait();
         if let Some(problem) = word.strip_prefix("error: ") {
@@ -176,6 +181,7 @@ impl Runner {
         let shim = &self.config.shim_path;
         let mut command = Command::new(shim);
         command.arg("start").arg(folder.path()).env_clear().current_dir("/");
+        kill_points::hand_on(&mut command);
         command.stdin(Stdio::from(lock)).stdout(Stdio::piped()).stderr(Stdio::null());
         for _ in 0..PATIENCE {
             match command.spawn() {

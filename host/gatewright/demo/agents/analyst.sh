@@ -1,6 +1,7 @@
 #!/bin/sh
 # A scripted analyst: a process on the same road as any agent, with nothing intelligent in it.
 set -eu
+printf '%s %s run=%s\n' "$GATEWRIGHT_ROLE" "$GATEWRIGHT_WORK_ITEM" "$GATEWRIGHT_RUN" >> "$1"
 cat > "$GATEWRIGHT_DOCUMENTS/01-brd.md" <<DOCUMENT
 ---
 work_item: $GATEWRIGHT_WORK_ITEM

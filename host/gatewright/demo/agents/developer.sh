@@ -2,6 +2,7 @@
 # A scripted developer. What it mends, it takes from the brief: without the reviewer's words there it makes the same
 # change again.
 set -eu
+printf '%s %s run=%s\n' "$GATEWRIGHT_ROLE" "$GATEWRIGHT_WORK_ITEM" "$GATEWRIGHT_RUN" >> "$1"
 program=bin/slugify
 if ! grep -q 'cut -c1-30' "$program"; then
   sed -i -e '$ s/$/ |/' "$program"

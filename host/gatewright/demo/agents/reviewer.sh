@@ -1,6 +1,7 @@
 #!/bin/sh
 # A scripted reviewer: it reads the code, it does not run it.
 set -eu
+printf '%s %s run=%s\n' "$GATEWRIGHT_ROLE" "$GATEWRIGHT_WORK_ITEM" "$GATEWRIGHT_RUN" >> "$1"
 last=$(tail -n 1 bin/slugify)
 {
   case "$last" in

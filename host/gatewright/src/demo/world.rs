@@ -39,7 +39,7 @@ pub(crate) struct World {
     pub(crate) state: PathBuf,
     /// The user's repository.
     pub(crate) repository: PathBuf,
-    /// What the hooks write, and nobody else.
+    /// What the agents and the hooks write, and nobody else.
     pub(crate) effects_log: PathBuf,
     /// The stranger's component.
     pub(crate) stranger: PathBuf,
@@ -89,11 +89,12 @@ impl World {
 
     fn roles(&self, text: &mut String, roles: &[&str]) {
         let agents = quoted(&self.root.join("agents"));
+        let (log, effects) = (quoted(&self.effects_log), quoted(&self.root.join("effects")));
         for role in roles {
             let script = quoted(&self.agent(role));
             text.push_str(&format!(
-                "\n# A scripted agent: a process on the same road as any other.\n[roles.{role}]\ncommand = [{script}]\n\
-                 prompt = \"prompts/{role}.md\"\ntimeout = \"2m\"\nreadable = [{agents}]\n\
+                "\n# A scripted agent: a process on the same road as any other.\n[roles.{role}]\ncommand = [{script}, {log}]\n\
+                 prompt = \"prompts/{role}.md\"\ntimeout = \"2m\"\nreadable = [{agents}]\nwritable = [{effects}]\n\
                  usage = {{ format = \"json\", cost-usd = \"/total_cost_usd\", input-tokens = \"/usage/input_tokens\", output-tokens = \"/usage/output_tokens\" }}\n"
             ));
         }

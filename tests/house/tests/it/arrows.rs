@@ -5,22 +5,23 @@ use std::collections::{BTreeMap, BTreeSet};
 use house::House;
 
 /// What a crate under `host/` may name of ours. `gatewright`, the wiring, may name all.
-const MAY_KNOW: [(&str, &[&str]); 11] = [
+const MAY_KNOW: [(&str, &[&str]); 12] = [
     ("domain", &[]),
     ("engine", &["domain"]),
     ("conductor", &["domain", "engine"]),
-    ("store", &["conductor", "domain", "engine"]),
+    ("store", &["conductor", "domain", "engine", "kill-points"]),
     ("sandbox", &["conductor", "domain"]),
-    ("agents", &["conductor", "domain", "shim"]),
-    ("adapters", &["conductor", "domain"]),
+    ("agents", &["conductor", "domain", "kill-points", "shim"]),
+    ("adapters", &["conductor", "domain", "kill-points"]),
     ("gateway", &["conductor", "domain"]),
     ("configuration", &["conductor", "domain"]),
-    ("shim", &[]),
+    ("shim", &["kill-points"]),
+    ("kill-points", &[]),
     ("nested-cargo", &[]),
 ];
 
 /// What the simulator runs is what is free of any runtime, and nothing else.
-const SIMULATED: &[&str] = &["conductor", "domain", "engine", "store"];
+const SIMULATED: &[&str] = &["conductor", "domain", "engine", "kill-points", "store"];
 
 /// One heavy thing is known in one place, so that an edit elsewhere does not rebuild it and a change of it stays there.
 const KNOWN_IN_ONE_PLACE: [(&str, &str); 6] = [
