@@ -237,9 +237,8 @@ impl Runner {
             RunState::Ended(_) | RunState::Lost(_) => Ok(state),
             RunState::Prepared | RunState::Starting | RunState::Live(_) => {
                 let folder = self.folder(job);
-                shim::files::write_atomic(folder.path(), protocol::CANCEL, why)
                 kill_point!("before-run-is-cancelled");
-                shim::files::write_atomic(folder.path(), protocol::CANCEL, b"")
+                shim::files::write_atomic(folder.path(), protocol::CANCEL, why)
                     .map_err(folder.io("cancelling the run in"))?;
                 kill_point!("after-run-is-cancelled");
                 Ok(state)
