@@ -202,7 +202,14 @@ impl Conductor {
             let cause = complaint(record).unwrap_or_default();
             let answer = match (&record.ending, action) {
                 // It may have been half-way: a second deploy over it is a person's to order.
-                (Ending::TimedOut | Ending::Signaled(_) | Ending::Cancelled | Ending::LogFull, Action::Deploy) => {
+                (
+                    Ending::TimedOut
+                    | Ending::Signaled(_)
+                    | Ending::Cancelled
+                    | Ending::LogFull
+                    | Ending::OverLimit { .. },
+                    Action::Deploy,
+                ) => {
                     let reason = format!("what the deploy hook did is not known: {cause}");
                     Answer::Stuck { kind: HoldKind::FateUnknown, reason }
                 }

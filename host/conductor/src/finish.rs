@@ -380,6 +380,7 @@ pub(crate) fn complaint(record: &ExitRecord) -> Option<String> {
         Ending::TimedOut => Some("it ran over its time and was ended".to_owned()),
         Ending::Cancelled => Some("it was cancelled".to_owned()),
         Ending::LogFull => Some("it filled its log and was ended".to_owned()),
+        Ending::OverLimit { limit, allowed } => Some(limit.passed(*allowed)),
         Ending::NotStarted(why) => Some(format!("it could not be started: {why}")),
     }
 }

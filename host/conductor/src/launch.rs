@@ -96,6 +96,7 @@ impl Conductor {
                     network: agent.network.clone(),
                     budget: agent.budget,
                     grace: agent.grace,
+                    limits: agent.limits,
                     sandboxed: true,
                 }
             }
@@ -382,6 +383,7 @@ pub(crate) fn command_launch(
         network: command.network.clone(),
         budget: command.budget,
         grace: command.grace,
+        limits: command.limits,
         sandboxed: command.sandboxed,
     }
 }

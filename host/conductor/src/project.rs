@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use domain::document::Role;
 use domain::ids::{PluginId, ProjectName, StepName};
+use domain::limits::RunLimits;
 use domain::network::Network;
 use domain::time::Milliseconds;
 use serde_json::Value;
@@ -73,6 +74,8 @@ pub struct AgentSpec {
     pub writable: Vec<PathBuf>,
     /// What it may reach.
     pub network: Network,
+    /// What its run may take of the machine.
+    pub limits: RunLimits,
 }
 
 /// A command.
@@ -92,6 +95,8 @@ pub struct CommandSpec {
     pub writable: Vec<PathBuf>,
     /// What it may reach, if it is in the sandbox.
     pub network: Network,
+    /// What its run may take of the machine.
+    pub limits: RunLimits,
     /// A hook of the operator's may need the whole machine; it is his word.
     pub sandboxed: bool,
 }

@@ -17,6 +17,7 @@ use rustix::process::{Pid, WaitOptions, WaitStatus, set_child_subreaper, setsid,
 use crate::cgroup::Cgroup;
 use crate::clock::{span, steady_ms, wall_ms};
 use crate::files::Reserved;
+use crate::guard::{self, Guard};
 use crate::launch::{Started, say, spawn};
 use crate::protocol::{self, Exit, ExitRecord, Right, Sandbox, ShimInfo, Spec};
 use crate::proxy::{self, Log};
@@ -83,7 +84,10 @@ fn prepare(folder: &Path) -> Result<Ready, String> {
     let folder_events = watch(folder).ok();
     let me = std::process::id();
     let myself = processes::process(me).ok_or("/proc does not show this process")?;
-    let cgroup = Cgroup::create(&format!("gatewright-run-{}", spec.marker));
+    let mut cgroup = Cgroup::create(&format!("gatewright-run-{}", spec.marker));
+    if let Some(group) = &mut cgroup {
+        group.limit(&spec.limits);
+    }
     let info = ShimInfo {
         version: protocol::VERSION,
         pid: me,
@@ -140,14 +144,21 @@ fn watch(folder: &Path) -> io::Result<OwnedFd> {
 
 impl Ready {
     fn run(self) -> io::Result<()> {
+        let guard = Guard::start(&self.spec.limits, self.spec.cwd.clone(), self.cgroup.as_ref());
+        let begun = |guard: Guard| {
+            let started = spawn(&self.spec, &self.log, self.cgroup.as_ref());
+            started.map(|started| (started, guard)).map_err(|error| Exit::NotStarted { error: record::cut(&error) })
+        };
         let started = if self.folder.join(protocol::CANCEL).symlink_metadata().is_ok() {
             Err(Exit::Cancelled)
         } else {
-            spawn(&self.spec, &self.log, self.cgroup.as_ref())
-                .map_err(|error| Exit::NotStarted { error: record::cut(&error) })
+            // Nobody would see what it takes.
+            guard.map_err(|error| Exit::NotStarted { error: format!("its limits: {error}") }).and_then(begun)
         };
         let mut holder = Holder::new(self, started);
         holder.open_proxy();
+        // From here on nothing is born of this thread.
+        guard::come_first();
         // The host need not wait for the end. Where nothing began it gets the record with the word.
         let began = holder.command.is_some();
         if began {
@@ -187,6 +198,8 @@ enum Phase {
 struct Holder {
     ready: Ready,
     command: Option<Started>,
+    /// As long as there is a command.
+    guard: Option<Guard>,
     status: Option<WaitStatus>,
     /// Why we ended it, if we did.
     reason: Option<Exit>,
@@ -203,10 +216,10 @@ struct Holder {
 }
 
 impl Holder {
-    fn new(ready: Ready, started: Result<Started, Exit>) -> Self {
-        let (command, reason) = match started {
-            Ok(started) => (Some(started), None),
-            Err(exit) => (None, Some(exit)),
+    fn new(ready: Ready, started: Result<(Started, Guard), Exit>) -> Self {
+        let (command, guard, reason) = match started {
+            Ok((started, guard)) => (Some(started), Some(guard), None),
+            Err(exit) => (None, None, Some(exit)),
         };
         let phase = if command.is_some() { Phase::Running } else { Phase::Killing };
         let deadline = steady_ms().saturating_add(ready.spec.budget_ms);
@@ -214,6 +227,7 @@ impl Holder {
         Self {
             ready,
             command,
+            guard,
             status: None,
             reason,
             phase,
@@ -274,6 +288,12 @@ impl Holder {
         }
     }
 
+    /// The limit that it passed.
+    fn over(&self) -> Option<Exit> {
+        let over = self.guard.as_ref()?.over()?;
+        Some(Exit::OverLimit { limit: over.limit, allowed: over.allowed })
+    }
+
     fn log_is_full(&self) -> bool {
         self.ready.log.metadata().is_ok_and(|log| log.len() > self.ready.spec.log_limit_bytes)
     }
@@ -289,6 +309,10 @@ impl Holder {
                 self.reason = Some(Exit::LogLimit);
                 self.phase = Phase::Killing;
             }
+            Phase::Running if self.over().is_some() => {
+                self.reason = self.over();
+                self.phase = Phase::Killing;
+            }
             Phase::Running => {
                 if let Some(reason) = self.reason_to_stop(now) {
                     self.reason = Some(reason);
@@ -301,7 +325,7 @@ impl Holder {
                 self.phase = Phase::Killing;
             }
             Phase::Stopping { kill_at } => {
-                if now >= kill_at || self.log_is_full() {
+                if now >= kill_at || self.log_is_full() || self.over().is_some() {
                     self.forced = true;
                     self.phase = Phase::Killing;
                 }
@@ -358,7 +382,7 @@ impl Holder {
             // The walk below does the same without it.
             let _ = group.kill();
         }
-        tree::kill(std::process::id());
+        tree::kill(std::process::id(), self.sandbox_itself());
     }
 
     /// Waits for the next event or deadline.
@@ -370,11 +394,15 @@ impl Holder {
         if let Some(events) = heard {
             fds.push(PollFd::new(events, PollFlags::IN));
         }
+        let bell = self.guard.as_ref().filter(|_| self.phase != Phase::Killing);
+        if let Some(guard) = bell {
+            fds.push(PollFd::new(&guard.bell, PollFlags::IN));
+        }
         match poll(&mut fds, Some(&span(self.patience(now, calm)))) {
             Ok(_) | Err(Errno::INTR) => {}
             Err(error) => return Err(error.into()),
         }
-        let folder_changed = fds.get(1).is_some_and(|events| !events.revents().is_empty());
+        let folder_changed = heard.is_some() && fds.get(1).is_some_and(|events| !events.revents().is_empty());
         let signalled = fds.first().is_some_and(|signals| !signals.revents().is_empty());
         if folder_changed && let Some(events) = &self.ready.folder_events {
             drain(events.as_fd(), |_| {});
@@ -408,14 +436,24 @@ impl Holder {
 
     /// The tree is empty: says how it ended. Nothing is written after this.
     fn publish(self) -> io::Result<()> {
-        let Self { ready, command, status, reason, forced, proxy_log, .. } = self;
-        proxy_log.inspect(|log| log.close());
+        let Self { ready, command, guard, status, reason, forced, proxy_log, .. } = self;
+        // What ended by itself may have taken too much before anybody looked.
+        let over = guard
+            .as_ref()
+            .and_then(Guard::at_the_end)
+            .filter(|_| reason.as_ref().is_none_or(|reason| matches!(reason, Exit::OverLimit { .. })));
+        let log = proxy_log.map_or_else(|| ready.log.try_clone().map(|file| Arc::new(Log::new(file))), Ok)?;
+        if let Some(over) = &over {
+            log.ended(&over.words);
+        }
+        log.close();
         if let Some(group) = &ready.cgroup {
             group.remove();
         }
         let size = ready.log.metadata()?.len();
         let log_truncated = size > ready.spec.log_limit_bytes;
         // Read before the log is cut: what bubblewrap says of its failure stands at the end.
+        let reason = reason.or(over.map(|over| Exit::OverLimit { limit: over.limit, allowed: over.allowed }));
         let exit = reason.unwrap_or_else(|| {
             let line = command.as_ref().and_then(|command| command.handover.as_ref());
             if let Some(error) = line.and_then(|line| enter::complaint(line.as_fd())) {

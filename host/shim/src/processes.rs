@@ -15,6 +15,8 @@ pub struct Process {
     pub parent: u32,
     /// `R`, `S`, `Z`, …
     pub state: char,
+    /// Its threads, itself among them.
+    pub threads: u64,
     /// Its start in clock ticks since boot.
     pub start_time: u64,
 }
@@ -34,8 +36,9 @@ fn parse(pid: u32, stat: &str) -> Option<Process> {
     let mut fields = stat.get(stat.rfind(')')? + 1..)?.split_ascii_whitespace();
     let state = fields.next()?.chars().next()?;
     let parent = fields.next()?.parse().ok()?;
-    let start_time = fields.nth(17)?.parse().ok()?;
-    Some(Process { pid, parent, state, start_time })
+    let threads = fields.nth(15)?.parse().ok()?;
+    let start_time = fields.nth(1)?.parse().ok()?;
+    Some(Process { pid, parent, state, threads, start_time })
 }
 
 /// All processes that can be seen.
@@ -113,8 +116,8 @@ mod tests {
 
     #[test]
     fn a_name_with_brackets_and_spaces_does_not_shift_the_fields() {
-        let stat = "7 (a) b) (c) S 3 7 7 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 4242 1 1";
-        assert_eq!(parse(7, stat), Some(Process { pid: 7, parent: 3, state: 'S', start_time: 4242 }));
+        let stat = "7 (a) b) (c) S 3 7 7 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 9 0 4242 1 1";
+        assert_eq!(parse(7, stat), Some(Process { pid: 7, parent: 3, state: 'S', threads: 9, start_time: 4242 }));
         assert_eq!(parse(7, "garbage"), None);
         assert_eq!(parse(7, "7 (x) S 3"), None);
     }

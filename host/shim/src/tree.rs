@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use rustix::process::Signal;
 
-use crate::processes::{Handle, Process, descendants};
+use crate::processes::{self, Handle, Process, descendants};
 
 /// How often new members are looked for before the blow falls.
 const STOP_ROUNDS: usize = 10;
@@ -26,9 +26,12 @@ pub(crate) fn terminate(root: u32, spared: Option<u32>) {
     }
 }
 
-/// Kills every descendant of `root`: first all are stopped, until no new one turns up, so that none can be born behind
+/// Kills every descendant of `root`: first `first`, with which a whole namespace ends, whatever is born in it; then all are stopped, until no new one turns up, so that none can be born behind
 /// our back. Whoever slips through is found by the next call.
-pub(crate) fn kill(root: u32) {
+pub(crate) fn kill(root: u32, first: Option<u32>) {
+    if let Some(process) = first.and_then(processes::process).filter(|process| process.parent == root) {
+        send(process, Signal::KILL);
+    }
     let mut stopped = BTreeSet::new();
     for _ in 0..STOP_ROUNDS {
         let mut fresh = false;
