@@ -56,13 +56,15 @@ pub(crate) const ROLE: Shape = Shape {
         "readable",
         "writable",
         "network",
+        "limits",
         "sandboxed",
     ],
 };
+pub(crate) const WORKER_LIMITS: Shape = Shape { name: "limits", keys: &["memory", "processes", "disk", "open-files"] };
 pub(crate) const USAGE: Shape = Shape { name: "usage", keys: &["format", "cost-usd", "input-tokens", "output-tokens"] };
 pub(crate) const COMMAND: Shape = Shape {
     name: "[commands.NAME]",
-    keys: &["run", "timeout", "grace", "pass-environment", "readable", "writable", "network", "sandboxed"],
+    keys: &["run", "timeout", "grace", "pass-environment", "readable", "writable", "network", "limits", "sandboxed"],
 };
 pub(crate) const GATE: Shape = Shape { name: "[gates.NAME]", keys: &["settings"] };
 pub(crate) const PLUGIN: Shape = Shape {
@@ -94,7 +96,7 @@ pub(crate) const COMMANDS: Shape = Shape { name: "[commands]", keys: &["test", "
 
 /// All of them: what the document must explain.
 #[cfg(test)]
-pub(crate) const ALL: [&Shape; 19] = [
+pub(crate) const ALL: [&Shape; 20] = [
     &HOST,
     &LISTEN,
     &LIMITS,
@@ -106,6 +108,7 @@ pub(crate) const ALL: [&Shape; 19] = [
     &ROLES,
     &ROLE,
     &USAGE,
+    &WORKER_LIMITS,
     &COMMANDS,
     &COMMAND,
     &GATE,

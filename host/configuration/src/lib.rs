@@ -13,6 +13,7 @@ mod duration;
 mod host;
 mod init;
 mod keys;
+mod limits;
 mod load;
 mod network;
 mod paths;

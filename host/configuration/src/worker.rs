@@ -12,6 +12,7 @@ use domain::time::Milliseconds;
 
 use crate::diagnostic::{Problem, nearest, quoted};
 use crate::keys;
+use crate::limits;
 use crate::network;
 use crate::paths::Paths;
 use crate::reader::{At, Node, Section, list_of_words};
@@ -181,6 +182,7 @@ fn agent(
         readable: paths.readable(section),
         writable: paths.writable(section, repository),
         network: network::read(section, listener),
+        limits: limits::read(section),
     };
     Some(spec)
 }
@@ -217,6 +219,7 @@ fn command(
         readable: paths.readable(section),
         writable: paths.writable(section, repository),
         network: network::read(section, listener),
+        limits: limits::read(section),
         sandboxed,
     };
     Some(spec)

@@ -119,6 +119,11 @@ impl Cgroup {
         listed.lines().filter_map(|line| line.trim().parse().ok()).collect()
     }
 
+    /// How many processes and threads there are in it, as far as this process may know them.
+    pub fn tasks(&self) -> Option<u64> {
+        Some(std::fs::read_to_string(self.path.join("cgroup.threads")).ok()?.lines().count() as u64)
+    }
+
     /// Removes it; one that still has members stays.
     pub fn remove(&self) {
         // What is left is an empty folder in a virtual file system: nothing depends on it.

@@ -141,9 +141,7 @@ impl Watch {
         while !self.is_over() {
             let begun = steady_ms();
             let before = Machine::now();
-            // Where there is no list of processes for a moment, the next look finds one.
-            let taken = processes::descendants(me).map_or(Ok(Taken::default()), |tree| self.tree_taken(me, &tree));
-            match taken {
+            match self.tree_taken(me) {
                 Ok(taken) => self.await_loss(&before, taken, begun),
                 Err(over) => return self.tell(over),
             }
@@ -151,11 +149,17 @@ impl Watch {
     }
 
     /// What the tree takes, or that this is too much.
-    fn tree_taken(&self, me: u32, tree: &[Process]) -> Result<Taken, Over> {
+    fn tree_taken(&self, me: u32) -> Result<Taken, Over> {
         let limits = &self.limits;
+        let more = || over(Limit::Processes, limits.processes, "it had more at one time");
+        if self.listed() > limits.processes || processes::are_more_than(me, limits.processes).unwrap_or(false) {
+            return Err(more());
+        }
+        // Where there is no list of processes for a moment, the next look finds one.
+        let tree = &processes::descendants(me).unwrap_or_default()[..];
         let processes: u64 = tree.iter().map(|process| process.threads).sum();
         if processes > limits.processes {
-            return Err(over(Limit::Processes, limits.processes, &format!("it had {processes}")));
+            return Err(more());
         }
         if let Some(over) = self.cgroup.as_ref().and_then(|group| self.told_by(group)) {
             return Err(over);
@@ -178,6 +182,11 @@ impl Watch {
         memory.map(|memory| Taken { processes, memory }).map_err(|words| over(Limit::Memory, allowed, &words))
     }
 
+    /// How many there are as the control group tells it, which is soon read; nothing where there is none.
+    fn listed(&self) -> u64 {
+        self.cgroup.as_ref().and_then(Cgroup::tasks).unwrap_or(0)
+    }
+
     /// Until the next look is due, or the machine lost more than the run may still take.
     fn await_loss(&self, before: &Machine, taken: Taken, begun: u64) {
         let looked = steady_ms();
@@ -186,6 +195,9 @@ impl Watch {
         let (processes, memory) = (self.limits.processes - taken.processes, self.limits.memory_bytes - taken.memory);
         while steady_ms() < due && !self.is_over() {
             pause(ASK_MS);
+            if self.listed() > self.limits.processes {
+                return;
+            }
             let now = Machine::now();
             let lost = now.threads.saturating_sub(before.threads) > processes
                 || before.available.saturating_sub(now.available) > memory;

@@ -166,7 +166,7 @@ impl Ready {
         }
         if let Err(error) = holder.hold() {
             // Blind, but not without a blow: the command itself is bound to this process's life.
-            holder.strike();
+            holder.strike(true);
             return Err(error);
         }
         holder.publish()?;
@@ -210,7 +210,7 @@ struct Holder {
     deadline: u64,
     right_until: u64,
     calm_until: u64,
-    last_blow: Option<u64>,
+    next_blow: Option<u64>,
     /// What the proxy writes of the log, where there is one.
     proxy_log: Option<Arc<Log>>,
 }
@@ -237,7 +237,7 @@ impl Holder {
             deadline,
             right_until,
             calm_until: 0,
-            last_blow: None,
+            next_blow: None,
             proxy_log: None,
         }
     }
@@ -370,19 +370,22 @@ impl Holder {
     /// In the last phase: kills, and again as long as anything lives.
     fn act(&mut self) {
         let now = steady_ms();
-        if self.phase != Phase::Killing || self.last_blow.is_some_and(|last| now < last + AGAIN_MS) {
+        if self.phase != Phase::Killing || self.next_blow.is_some_and(|next| now < next) {
             return;
         }
-        self.last_blow = Some(now);
-        self.strike();
+        self.strike(self.next_blow.is_some());
+        // Who dies needs the processor for it: a blow against thousands takes its time, and leaves them as much.
+        let struck = steady_ms();
+        self.next_blow = Some(struck + AGAIN_MS.max(struck - now));
     }
 
-    fn strike(&self) {
-        if let Some(group) = &self.ready.cgroup {
-            // The walk below does the same without it.
-            let _ = group.kill();
+    /// One by one only where nothing ends all at once, or did not.
+    fn strike(&self, each: bool) {
+        let group = self.ready.cgroup.as_ref().is_some_and(|group| group.kill().is_ok());
+        let namespace = self.status.is_none() && self.sandbox_itself().is_some_and(tree::kill_one);
+        if each || !(group || namespace) {
+            tree::kill(std::process::id());
         }
-        tree::kill(std::process::id(), self.sandbox_itself());
     }
 
     /// Waits for the next event or deadline.
@@ -426,7 +429,7 @@ impl Holder {
                 until = until.min(self.deadline).min(now + self.right_until.saturating_sub(wall_ms()));
             }
             Phase::Stopping { kill_at } => until = until.min(kill_at),
-            Phase::Killing => until = until.min(self.last_blow.unwrap_or(now) + AGAIN_MS),
+            Phase::Killing => until = until.min(self.next_blow.unwrap_or(now)),
         }
         if !calm && self.phase != Phase::Killing {
             until = until.min(self.calm_until);

@@ -41,16 +41,36 @@ fn parse(pid: u32, stat: &str) -> Option<Process> {
     Some(Process { pid, parent, state, threads, start_time })
 }
 
-/// All processes that can be seen.
-pub fn all() -> io::Result<Vec<Process>> {
+/// The numbers that there are at this moment. Whoever looks at each of them as he reads the list may never come to its end, for
+/// new ones are added there.
+fn numbers() -> io::Result<Vec<u32>> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir("/proc")? {
-        let name = entry?.file_name();
-        if let Some(process) = name.to_str().and_then(|name| name.parse().ok()).and_then(process) {
-            found.push(process);
-        }
+        found.extend(entry?.file_name().to_str().and_then(|name| name.parse::<u32>().ok()));
     }
     Ok(found)
+}
+
+/// All processes that can be seen.
+pub fn all() -> io::Result<Vec<Process>> {
+    Ok(numbers()?.into_iter().filter_map(process).collect())
+}
+
+/// Whether `root` has more descendants than `most`, threads counted, as soon as so many were seen. Who was born after his parent has
+/// a higher number than it, until numbers begin anew: then some are not seen here, and [`descendants`] sees them.
+pub fn are_more_than(root: u32, most: u64) -> io::Result<bool> {
+    let mut below = BTreeSet::from([root]);
+    let mut threads = 0;
+    for process in numbers()?.into_iter().filter_map(process) {
+        if below.contains(&process.parent) {
+            below.insert(process.pid);
+            threads += process.threads;
+            if threads > most {
+                return Ok(true);
+            }
+        }
+    }
+    Ok(false)
 }
 
 /// The children of `root`, their children, and so on, zombies too.
@@ -134,6 +154,8 @@ mod tests {
     fn a_child_is_among_the_descendants() {
         let mut child = std::process::Command::new("cat").stdin(std::process::Stdio::piped()).spawn().unwrap();
         assert!(descendants(std::process::id()).unwrap().iter().any(|process| process.pid == child.id()));
+        assert!(are_more_than(std::process::id(), 0).unwrap());
+        assert!(!are_more_than(std::process::id(), 1 << 20).unwrap());
         drop(child.stdin.take());
         child.wait().unwrap();
     }

@@ -26,12 +26,15 @@ pub(crate) fn terminate(root: u32, spared: Option<u32>) {
     }
 }
 
-/// Kills every descendant of `root`: first `first`, with which a whole namespace ends, whatever is born in it; then all are stopped, until no new one turns up, so that none can be born behind
+/// Kills a child of this process that was not waited for yet: its number cannot mean another one.
+pub(crate) fn kill_one(child: u32) -> bool {
+    let mine = processes::process(child).filter(|process| process.parent == std::process::id());
+    mine.inspect(|process| send(*process, Signal::KILL)).is_some()
+}
+
+/// Kills every descendant of `root`: first all are stopped, until no new one turns up, so that none can be born behind
 /// our back. Whoever slips through is found by the next call.
-pub(crate) fn kill(root: u32, first: Option<u32>) {
-    if let Some(process) = first.and_then(processes::process).filter(|process| process.parent == root) {
-        send(process, Signal::KILL);
-    }
+pub(crate) fn kill(root: u32) {
     let mut stopped = BTreeSet::new();
     for _ in 0..STOP_ROUNDS {
         let mut fresh = false;
