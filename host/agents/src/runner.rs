@@ -115,7 +115,7 @@ impl Runner {
 
     /// By what runs are held on this machine, looked at once.
     pub fn means(&self) -> &Means {
-        self.means.get_or_init(|| Means::of(&self.sandbox().map(|found| found.cloned()), self.sandbox_problem()))
+        self.means.get_or_init(|| Means::of(&self.sandbox().map(Option::<&Bubblewrap>::cloned), self.sandbox_problem()))
     }
 
     /// From now on no run in the sandbox is led there, whatever its network names: where the operator is listened to.

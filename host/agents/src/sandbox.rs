@@ -37,13 +37,8 @@ pub struct Bubblewrap {
 impl Bubblewrap {
     /// Runs `true` inside, with all that a run gets; the error says in bubblewrap's words why it does not work.
     pub fn probe(config: &RunnerConfig) -> Result<Self, String> {
-        let program = match &config.bwrap {
-            Some(program) => program.clone(),
-            None => {
-                let missing = || format!("`bwrap` is not on the PATH; {}", cure(MISSING));
-                crate::preflight::find("bwrap", &config.path).ok_or_else(missing)?
-            }
-        };
+        let program = config.bwrap.clone().or_else(|| crate::preflight::find("bwrap", &config.path));
+        let program = program.ok_or_else(|| format!("`bwrap` is not on the PATH; {}", cure(MISSING)))?;
         let mut reason = String::new();
         for (user_namespace, sizes) in [(true, true), (true, false), (false, true), (false, false)] {
             let counted_alone = user_namespace && counts_alone();

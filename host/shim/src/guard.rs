@@ -167,7 +167,7 @@ impl Watch {
         let most = limits.open_files.saturating_mul(OPEN_FILES_OF_ALL);
         let open = descriptors::of(tree, most).ok_or_else(|| over(Limit::OpenFiles, most, "it had more"))?;
         self.unlinked.store(open.unlinked_on_disk, Ordering::Relaxed);
-        if self.cgroup.as_ref().is_some_and(|group| group.has_limits()) {
+        if self.cgroup.as_ref().is_some_and(Cgroup::has_limits) {
             return Ok(Taken { processes, memory: 0 });
         }
         let allowed = limits.memory_bytes;

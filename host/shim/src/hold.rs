@@ -1,16 +1,17 @@
 //! The second life: the shim proper. It blocks on events (a child's end, a signal, a file of the run folder, a deadline)
 //! and looks at everything anew after each, so that no event can be missed for another's sake.
 
+mod opened;
+
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::fs::{Mode, OFlags, inotify};
+use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::process::{Pid, WaitOptions, WaitStatus, set_child_subreaper, setsid, wait};
 
@@ -22,6 +23,7 @@ use crate::launch::{Started, say, spawn};
 use crate::protocol::{self, Exit, ExitRecord, Right, Sandbox, ShimInfo, Spec};
 use crate::proxy::{self, Log};
 use crate::{enter, processes, record, sys, tree};
+use opened::{drain, open_log, take_lock, watch};
 
 /// Everything is looked at at least this often, for a wall clock that jumped makes no event.
 const LOOK_MS: u64 = 60_000;
@@ -106,40 +108,6 @@ fn prepare(folder: &Path) -> Result<Ready, String> {
     // It may hold secrets and has done its work.
     let _ = std::fs::remove_file(folder.join(protocol::SPEC));
     Ok(Ready { folder: folder.to_owned(), spec, info, log, exit, signals, folder_events, cgroup, _lock: lock })
-}
-
-/// The host handed the lock over as standard input. It moves out of the command's reach.
-fn take_lock(folder: &Path) -> io::Result<OwnedFd> {
-    let lock = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdin(), 3)?;
-    let handed = File::from(lock.try_clone()?).metadata()?;
-    let expected = std::fs::symlink_metadata(folder.join(protocol::LOCK))?;
-    if (handed.dev(), handed.ino()) != (expected.dev(), expected.ino()) {
-        return Err(io::Error::other("standard input is not the run folder's lock"));
-    }
-    rustix::fs::flock(&lock, rustix::fs::FlockOperation::NonBlockingLockExclusive)?;
-    let nothing = rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?;
-    rustix::stdio::dup2_stdin(&nothing)?;
-    Ok(lock)
-}
-
-fn open_log(folder: &Path) -> io::Result<File> {
-    let log = std::fs::OpenOptions::new()
-        .append(true)
-        .create(true)
-        .mode(0o600)
-        .custom_flags(OFlags::NOFOLLOW.bits() as i32)
-        .open(folder.join(protocol::LOG))?;
-    // A shim before this one may have failed after this point; it started nothing.
-    log.set_len(0)?;
-    Ok(log)
-}
-
-fn watch(folder: &Path) -> io::Result<OwnedFd> {
-    use inotify::{CreateFlags, WatchFlags, add_watch, init};
-    let events = init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?;
-    let asked = WatchFlags::CREATE | WatchFlags::MOVED_TO | WatchFlags::MODIFY;
-    add_watch(&events, folder, asked | WatchFlags::DELETE | WatchFlags::MOVE_SELF)?;
-    Ok(events)
 }
 
 impl Ready {
@@ -484,18 +452,5 @@ impl Holder {
             log_truncated,
         };
         ready.exit.publish(&ready.folder, protocol::EXIT, &serde_json::to_vec(&record)?)
-    }
-}
-
-/// Empties a descriptor that does not block.
-fn drain(fd: std::os::fd::BorrowedFd<'_>, mut each: impl FnMut(&[u8])) {
-    let mut buffer = [0_u8; 4096];
-    loop {
-        match rustix::io::read(fd, &mut buffer) {
-            Ok(0) => return,
-            Ok(read) => each(&buffer[..read]),
-            Err(Errno::INTR) => {}
-            Err(_) => return,
-        }
     }
 }

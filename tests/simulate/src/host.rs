@@ -13,6 +13,7 @@ use conductor::{Conductor, Outside, Work};
 use domain::document::Role;
 use domain::event::Intent;
 use domain::ids::PluginId;
+use domain::limits::RunLimits;
 use domain::network::Network;
 use domain::pipeline::Pipeline;
 use domain::time::{Milliseconds, Timestamp};
@@ -176,6 +177,7 @@ fn command(name: &str) -> CommandSpec {
         readable: Vec::new(),
         writable: Vec::new(),
         network: Network::default(),
+        limits: RunLimits::default(),
         sandboxed: true,
     }
 }
@@ -191,6 +193,7 @@ fn agent() -> AgentSpec {
         readable: Vec::new(),
         writable: Vec::new(),
         network: Network::default(),
+        limits: RunLimits::default(),
     }
 }
 

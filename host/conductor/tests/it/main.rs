@@ -5,5 +5,6 @@
 mod drivers;
 mod guards;
 mod inbox;
+mod limits;
 mod notices;
 mod world;

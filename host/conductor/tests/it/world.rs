@@ -14,6 +14,7 @@ use domain::document::Role;
 use domain::entry::Entry;
 use domain::event::Intent;
 use domain::ids::{Actor, BranchName, PluginId, ProjectName, RunId, StageName, StepName, WorkItemId};
+use domain::limits::RunLimits;
 use domain::network::Network;
 use domain::pipeline::{Consent, Edge, EdgeStep, OnPatience, Pipeline, PipelineDraft, Stage, StageKind, StepKind};
 use domain::task::{Activity, Task, Terminality};
@@ -100,6 +101,7 @@ fn settings() -> ProjectSettings {
         readable: Vec::new(),
         writable: Vec::new(),
         network: Network::default(),
+        limits: RunLimits::default(),
     };
     ProjectSettings {
         name: project(),
@@ -230,8 +232,13 @@ impl World {
 
     /// All runs end well.
     pub(crate) fn end_runs(&self) {
+        self.end_runs_as(&Ending::Exited(0));
+    }
+
+    /// All runs end so.
+    pub(crate) fn end_runs_as(&self, ending: &Ending) {
         for run in self.runs.live() {
-            self.runs.end(run, Ending::Exited(0));
+            self.runs.end(run, ending.clone());
             self.ended.lock().unwrap().push(run);
         }
     }

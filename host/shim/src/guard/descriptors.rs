@@ -35,7 +35,7 @@ pub(super) fn of(tree: &[Process], most: u64) -> Option<Open> {
             let path = entry.path();
             let Ok(found) = std::fs::metadata(&path) else { continue };
             if found.is_file() && found.nlink() == 0 && !unlinked.contains_key(&(found.dev(), found.ino())) {
-                let in_memory = statfs(&path).is_ok_and(|system| IN_MEMORY.contains(&(system.f_type as i64)));
+                let in_memory = statfs(&path).is_ok_and(|system| IN_MEMORY.contains(&system.f_type));
                 unlinked.insert((found.dev(), found.ino()), (in_memory, found.blocks().saturating_mul(512)));
             }
         }

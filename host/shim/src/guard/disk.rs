@@ -37,6 +37,11 @@ fn open(at: impl AsFd, name: impl rustix::path::Arg) -> rustix::io::Result<Owned
     openat(&at, name, flags, Mode::empty())
 }
 
+/// The kernel's number of names has another width on each kind of machine.
+fn whole(number: impl Into<u64>) -> u64 {
+    number.into()
+}
+
 /// Adds up what a folder takes, until it is more than `most` or the time (`steady_ms`) is over. What goes away meanwhile, or
 /// cannot be read, takes nothing.
 pub(super) fn walk(folder: &Path, most: u64, until: u64) -> Found {
@@ -66,7 +71,7 @@ pub(super) fn walk(folder: &Path, most: u64, until: u64) -> Found {
         }
         let bytes = (found.st_blocks.cast_unsigned().saturating_mul(512)).max(LEAST);
         // A file with several names is added up in as many parts.
-        let names = if FileType::from_raw_mode(found.st_mode).is_dir() { 1 } else { u64::from(found.st_nlink).max(1) };
+        let names = if FileType::from_raw_mode(found.st_mode).is_dir() { 1 } else { whole(found.st_nlink).max(1) };
         total = total.saturating_add(bytes / names);
         seen = seen.wrapping_add(1);
         if total > most || (seen.is_multiple_of(STRIDE) && steady_ms() > until) {

@@ -47,7 +47,7 @@ fn eat() {
         "memory without a name" => {
             let mut file = std::fs::File::from(memfd_create("x", MemfdFlags::empty()).unwrap());
             for _ in 0..256 {
-                file.write_all(&[1; MIB as usize]).unwrap();
+                file.write_all(&vec![1; MIB as usize]).unwrap();
             }
             kept.push(file);
         }
