@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use domain::limits::RunLimits;
 use domain::network::Network;
 
 /// Whether runs are confined.
@@ -106,12 +107,14 @@ pub struct LaunchSpec {
     pub log_limit_bytes: u64,
     /// What it may reach; outside the sandbox it reaches all.
     pub network: Network,
+    /// What its whole tree may take of the machine.
+    pub limits: RunLimits,
     /// Inside the sandbox or not.
     pub confinement: Confinement,
 }
 
 impl LaunchSpec {
-    /// A launch with half an hour, twenty seconds of grace, 64 MiB of log, no network.
+    /// A launch with half an hour, twenty seconds of grace, 64 MiB of log, no network, the usual limits.
     pub fn new(argv: Vec<String>, cwd: impl Into<PathBuf>) -> Self {
         Self {
             argv,
@@ -124,6 +127,7 @@ impl LaunchSpec {
             grace: Duration::from_secs(20),
             log_limit_bytes: 64 * 1024 * 1024,
             network: Network::default(),
+            limits: RunLimits::default(),
             confinement: Confinement::Sandboxed,
         }
     }

@@ -2,6 +2,7 @@
 //!
 //! * [`Runner`] launches, inspects, waits, cancels and removes runs; [`Watcher`] tells when they end.
 //! * [`sandbox`] is what a run may see: bubblewrap, where it works.
+//! * [`means`] is what of all this works on this machine.
 //! * [`port`] is the conductor's port on top of both.
 //! * `stream` keeps count of what a living run says that it uses.
 //! * [`template`], [`environment`], [`report`] are the contract with the agent's command.
@@ -14,6 +15,8 @@ pub mod environment;
 pub mod error;
 pub mod folder;
 pub mod install;
+mod limits;
+pub mod means;
 mod orphans;
 pub mod port;
 pub mod preflight;
@@ -29,6 +32,7 @@ pub use config::{Confinement, LaunchSpec, RunnerConfig, SandboxMode};
 pub use error::{LaunchError, RunError, SandboxError};
 pub use folder::RunState;
 pub use install::install_shim;
+pub use means::{HeldBy, Means};
 pub use port::ShimRuns;
 pub use runner::{Launch, Runner};
 pub use watcher::Watcher;

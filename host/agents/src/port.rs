@@ -14,6 +14,7 @@ use shim::protocol::Exit;
 use crate::config::{Confinement, LaunchSpec};
 use crate::environment::{self, EFFORT, MODEL, ROLE, WORK_ITEM};
 use crate::error::{LaunchError as Refused, RunError};
+use crate::limits;
 use crate::report;
 use crate::runner::Runner;
 use crate::stream::Stream;
@@ -74,6 +75,7 @@ impl ShimRuns {
             readable: [launch.readable.clone(), named_files(&argv, launch)].concat(),
             writable: launch.writable.clone(),
             network: launch.network.clone(),
+            limits: launch.limits,
             budget: span(launch.budget),
             grace: span(launch.grace),
             confinement: if launch.sandboxed { Confinement::Sandboxed } else { Confinement::Trusted },
@@ -155,6 +157,9 @@ fn ending(exit: &Exit) -> Option<Ending> {
         Exit::Cancelled => Some(Ending::Cancelled),
         Exit::OverBudget => Some(Ending::OverBudget),
         Exit::LogLimit => Some(Ending::LogFull),
+        Exit::OverLimit { limit, allowed } => {
+            Some(Ending::OverLimit { limit: limits::limit(*limit), allowed: *allowed })
+        }
         Exit::NotStarted { error } => Some(Ending::NotStarted(error.clone())),
         Exit::RightExpired | Exit::Interrupted => None,
     }

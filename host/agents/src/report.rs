@@ -92,6 +92,7 @@ pub fn describe(exit: &Exit) -> String {
         Exit::Cancelled => "it was cancelled".to_owned(),
         Exit::OverBudget => "a budget was spent".to_owned(),
         Exit::LogLimit => "its log was full".to_owned(),
+        Exit::OverLimit { limit, allowed } => crate::limits::limit(*limit).passed(*allowed),
         Exit::RightExpired => "no host prolonged its right to run".to_owned(),
         Exit::Interrupted => "the machine went down".to_owned(),
         Exit::NotStarted { error } => format!("it never started: {error}"),

@@ -19,6 +19,7 @@ use shim::protocol::{self, Right, ShimInfo};
 use crate::config::{RunnerConfig, SandboxMode};
 use crate::error::{LaunchError, RunError, SandboxError};
 use crate::folder::{Folder, RunState};
+use crate::means::Means;
 use crate::orphans;
 use crate::sandbox::Bubblewrap;
 
@@ -50,6 +51,7 @@ pub type Listed = (u64, Result<RunState, RunError>);
 pub struct Runner {
     config: RunnerConfig,
     bubblewrap: OnceLock<Result<Bubblewrap, String>>,
+    means: OnceLock<Means>,
     /// Within this process only one asks for a lock at a time: asking holds it for a moment.
     gate: Mutex<()>,
     /// What no run's proxy connects to.
@@ -65,8 +67,13 @@ impl Runner {
             std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
             builder.recursive(true).create(folder).map_err(io)?;
         }
-        let runner =
-            Self { config, bubblewrap: OnceLock::new(), gate: Mutex::default(), never_reached: Mutex::default() };
+        let runner = Self {
+            config,
+            bubblewrap: OnceLock::new(),
+            means: OnceLock::new(),
+            gate: Mutex::default(),
+            never_reached: Mutex::default(),
+        };
         for name in runner.names()?.iter().filter(|name| name.starts_with(REMOVED)) {
             // It is out of sight already; the next start tries again.
             let _ = std::fs::remove_dir_all(runner.config.runs_dir.join(name));
@@ -107,6 +114,11 @@ impl Runner {
             }
             _ => self.bubblewrap.get().and_then(|probed| probed.clone().err()),
         }
+    }
+
+    /// By what runs are held on this machine, looked at once.
+    pub fn means(&self) -> &Means {
+        self.means.get_or_init(|| Means::of(&self.sandbox().map(Option::<&Bubblewrap>::cloned), self.sandbox_problem()))
     }
 
     /// From now on no run in the sandbox is led there, whatever its network names: where the operator is listened to.

@@ -206,7 +206,12 @@ impl Conductor {
             let answer = match (&record.ending, action) {
                 // It may have been half-way: a second deploy over it is a person's to order.
                 (
-                    Ending::TimedOut | Ending::Signaled(_) | Ending::Cancelled | Ending::OverBudget | Ending::LogFull,
+                    Ending::TimedOut
+                    | Ending::Signaled(_)
+                    | Ending::Cancelled
+                    | Ending::OverBudget
+                    | Ending::LogFull
+                    | Ending::OverLimit { .. },
                     Action::Deploy,
                 ) => {
                     let reason = format!("what the deploy hook did is not known: {cause}");

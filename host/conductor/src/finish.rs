@@ -389,6 +389,7 @@ pub(crate) fn complaint(record: &ExitRecord) -> Option<String> {
         Ending::Cancelled => Some("it was cancelled".to_owned()),
         Ending::OverBudget => Some("it was ended, for a budget is spent".to_owned()),
         Ending::LogFull => Some("it filled its log and was ended".to_owned()),
+        Ending::OverLimit { limit, allowed } => Some(limit.passed(*allowed)),
         Ending::NotStarted(why) => Some(format!("it could not be started: {why}")),
     }
 }

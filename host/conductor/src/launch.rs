@@ -112,6 +112,7 @@ impl Conductor {
                     network: agent.network.clone(),
                     budget: agent.budget,
                     grace: agent.grace,
+                    limits: agent.limits,
                     sandboxed: true,
                 }
             }
@@ -456,6 +457,7 @@ pub(crate) fn command_launch(
         network: command.network.clone(),
         budget: command.budget,
         grace: command.grace,
+        limits: command.limits,
         sandboxed: command.sandboxed,
     }
 }

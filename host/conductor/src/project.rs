@@ -7,6 +7,7 @@ use domain::budget::{Budgets, Cap};
 use domain::cost::Price;
 use domain::document::Role;
 use domain::ids::{DriverName, PluginId, ProjectName, StepName};
+use domain::limits::RunLimits;
 use domain::network::Network;
 use domain::time::Milliseconds;
 use serde_json::Value;
@@ -104,6 +105,8 @@ pub struct AgentSpec {
     pub driver: DriverName,
     /// By what else than the usual signs its failures are known that pass by themselves.
     pub transient: TransientSigns,
+    /// What its run may take of the machine.
+    pub limits: RunLimits,
 }
 
 /// Signs of a failure that passes by itself, beside the usual ones.
@@ -132,6 +135,8 @@ pub struct CommandSpec {
     pub writable: Vec<PathBuf>,
     /// What it may reach, if it is in the sandbox.
     pub network: Network,
+    /// What its run may take of the machine.
+    pub limits: RunLimits,
     /// A hook of the operator's may need the whole machine; it is his word.
     pub sandboxed: bool,
 }

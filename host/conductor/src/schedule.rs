@@ -24,9 +24,9 @@ use crate::ports::store::{
 use crate::ports::tracker::Tracker;
 use crate::preflight::Seen;
 use crate::project::ProjectSettings;
+use crate::reconcile::RECONCILE_INTERVAL;
 use crate::shutdown::Left;
 use crate::slots::DriverRow;
-use crate::reconcile::RECONCILE_INTERVAL;
 
 /// After the store refused a write, its work is tried again no sooner than this.
 const STORE_PAUSE: Milliseconds = Milliseconds::from_seconds(2);

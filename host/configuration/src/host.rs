@@ -3,8 +3,8 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
-use conductor::shutdown::Manner;
 use conductor::Intervals;
+use conductor::shutdown::Manner;
 use domain::plugin::{Capability, CapabilityError, Ceiling, Family, Limits};
 use domain::time::Milliseconds;
 

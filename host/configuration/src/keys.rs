@@ -9,8 +9,10 @@ pub(crate) struct Shape {
     pub(crate) keys: &'static [&'static str],
 }
 
-pub(crate) const HOST: Shape =
-    Shape { name: "gatewright.toml", keys: &["listen", "limits", "drivers", "reconcile", "shutdown", "sandbox", "plugins"] };
+pub(crate) const HOST: Shape = Shape {
+    name: "gatewright.toml",
+    keys: &["listen", "limits", "drivers", "reconcile", "shutdown", "sandbox", "plugins"],
+};
 pub(crate) const LISTEN: Shape = Shape { name: "[listen]", keys: &["operator"] };
 pub(crate) const LIMITS: Shape = Shape {
     name: "[limits]",
@@ -72,6 +74,7 @@ pub(crate) const ROLE: Shape = Shape {
         "readable",
         "writable",
         "network",
+        "limits",
         "sandboxed",
     ],
 };
@@ -103,9 +106,10 @@ pub(crate) const PRICE: Shape = Shape {
         "usd-per-million-cache-creation-tokens",
     ],
 };
+pub(crate) const WORKER_LIMITS: Shape = Shape { name: "limits", keys: &["memory", "processes", "disk", "open-files"] };
 pub(crate) const COMMAND: Shape = Shape {
     name: "[commands.NAME]",
-    keys: &["run", "timeout", "grace", "pass-environment", "readable", "writable", "network", "sandboxed"],
+    keys: &["run", "timeout", "grace", "pass-environment", "readable", "writable", "network", "limits", "sandboxed"],
 };
 pub(crate) const GATE: Shape = Shape { name: "[gates.NAME]", keys: &["settings"] };
 pub(crate) const PLUGIN: Shape = Shape {
@@ -137,7 +141,7 @@ pub(crate) const COMMANDS: Shape = Shape { name: "[commands]", keys: &["test", "
 
 /// All of them: what the document must explain.
 #[cfg(test)]
-pub(crate) const ALL: [&Shape; 27] = [
+pub(crate) const ALL: [&Shape; 28] = [
     &HOST,
     &LISTEN,
     &LIMITS,
@@ -154,6 +158,7 @@ pub(crate) const ALL: [&Shape; 27] = [
     &ROLES,
     &ROLE,
     &USAGE,
+    &WORKER_LIMITS,
     &COMMANDS,
     &COMMAND,
     &GATE,

@@ -24,6 +24,7 @@ mod reader;
 mod secret;
 mod stage;
 mod worker;
+mod worker_limits;
 
 pub use addition::{AddError, Anchor, PluginAddition, PluginPlace, add_plugin};
 pub use binding::{GatePlace, PluginBinding};

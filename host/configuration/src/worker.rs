@@ -18,6 +18,7 @@ use crate::limits;
 use crate::network;
 use crate::paths::Paths;
 use crate::reader::{At, Node, Section, list_of_words};
+use crate::worker_limits;
 
 /// From TERM to KILL (catalogue E5).
 const GRACE: Milliseconds = Milliseconds::from_seconds(20);
@@ -205,6 +206,7 @@ fn agent(
         network: network::read(section, listener),
         driver: driver?,
         transient,
+        limits: worker_limits::read(section),
     };
     Some(spec)
 }
@@ -241,6 +243,7 @@ fn command(
         readable: paths.readable(section),
         writable: paths.writable(section, repository),
         network: network::read(section, listener),
+        limits: worker_limits::read(section),
         sandboxed,
     };
     Some(spec)

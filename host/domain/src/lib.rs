@@ -7,6 +7,7 @@ pub mod effect;
 pub mod entry;
 pub mod event;
 pub mod ids;
+pub mod limits;
 pub mod network;
 pub mod pipeline;
 pub mod plugin;

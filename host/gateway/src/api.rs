@@ -12,7 +12,14 @@ use domain::task::Task;
 use domain::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
-pub use crate::desk::Health;
+pub use crate::desk::{Health, HeldBy, Holding};
+
+/// `GET /api/v1/system`: what this host can rely on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct System {
+    /// By what runs are held.
+    pub runs_held: Vec<Holding>,
+}
 
 /// `POST /api/v1/projects/{project}/items`: a card that shall be.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -14,6 +14,29 @@ pub struct Health {
     pub reasons: Vec<String>,
 }
 
+/// Who sees to it that a run takes or reaches no more than it may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum HeldBy {
+    /// The kernel refuses what goes beyond.
+    Kernel,
+    /// The run's shim looks, and ends what goes beyond.
+    Shim,
+    /// Nobody.
+    Nobody,
+}
+
+/// One thing that runs are held by on this machine.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Holding {
+    /// `sandbox`, `network`, `memory`, `processes`, `disk`.
+    pub name: String,
+    /// Who sees to it.
+    pub held_by: HeldBy,
+    /// How, or why not and what helps.
+    pub how: String,
+}
+
 /// The living host behind the API. Every method is called on a thread that may block.
 pub trait Desk: Send + Sync {
     /// Something was written: the conductor looks at once instead of at its next tick.
@@ -26,6 +49,8 @@ pub trait Desk: Send + Sync {
     fn live_usage(&self, run: RunId) -> Option<(Usage, Spent)>;
     /// How the host feels.
     fn health(&self) -> Health;
+    /// By what runs are held, as it was found when the host started.
+    fn holdings(&self) -> Vec<Holding>;
     /// What a claim obeys at present: the queue's reasons are told by it.
     fn limits(&self) -> ClaimLimits;
     /// The statuses of a project's board in order; empty: any word is taken.

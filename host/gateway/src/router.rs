@@ -69,6 +69,7 @@ fn table() -> Vec<(&'static str, MethodRouter<App>)> {
         ("/api/v1/runs/{run}", get(runs::show)),
         ("/api/v1/runs/{run}/log", get(runs::log)),
         ("/api/v1/events", get(events::stream)),
+        ("/api/v1/system", get(probes::system)),
     ];
     table.extend(INTENTS.map(|(path, intent)| (path, give(intent))));
     table

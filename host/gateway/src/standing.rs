@@ -157,9 +157,8 @@ impl Scene {
     fn queued(&self, task: &Task) -> Option<(State, String)> {
         let (reason, note) = self.wait(task)?;
         let state = if waits_for_a_person(reason) { State::NeedsYou } else { State::Queued };
-        let why = note.as_ref().filter(|_| {
-            matches!(reason, WaitReason::Slot | WaitReason::Breaker | WaitReason::Program)
-        });
+        let why =
+            note.as_ref().filter(|_| matches!(reason, WaitReason::Slot | WaitReason::Breaker | WaitReason::Program));
         let why = why.cloned().unwrap_or_else(|| reason.to_string());
         Some((state, format!("it waits: {why}")))
     }

@@ -15,7 +15,7 @@ use configuration::SandboxMode;
 use domain::cost::{Spent, Usage};
 use domain::effect::Claim;
 use domain::ids::{ProjectName, RunId};
-use gateway::{Desk, GatewayState, Health, Token};
+use gateway::{Desk, GatewayState, Health, HeldBy, Holding, Token};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::Serve;
@@ -74,6 +74,7 @@ pub(crate) fn run(dir: &Path, options: &Serve, out: &Output) -> anyhow::Result<(
     out.line(&format!("listening {address}"))?;
     std::io::stdout().flush()?;
     say(&format!("the board: {address}/  state: {}", dir.display()));
+    tracing::info!("{}", host.runner.means().line());
     if let Some(problem) = host.runner.sandbox_problem() {
         say(&format!("warning: {}", without_sandbox(must_confine, &problem)));
     }
@@ -200,6 +201,19 @@ impl Desk for LivingDesk {
             reasons.push("the store failed; the host is ending".to_owned());
         }
         Health { ok, reasons }
+    }
+
+    fn holdings(&self) -> Vec<Holding> {
+        let holding = |mean: &agents::means::Mean| Holding {
+            name: mean.name.to_owned(),
+            held_by: match mean.held_by {
+                agents::HeldBy::Kernel => HeldBy::Kernel,
+                agents::HeldBy::Shim => HeldBy::Shim,
+                agents::HeldBy::Nobody => HeldBy::Nobody,
+            },
+            how: mean.how.clone(),
+        };
+        self.host.runner.means().0.iter().map(holding).collect()
     }
 
     fn limits(&self) -> ClaimLimits {

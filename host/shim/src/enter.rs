@@ -1,6 +1,6 @@
-//! The fourth life: inside the sandbox, whose network is one of its own. It opens the proxy's listener there, and doors to the
-//! loopback addresses that were named, and hands them out to the shim, which lies outside and accepts what connects; then it
-//! becomes the command. Nothing of ours stays inside.
+//! The fourth life: inside the sandbox. Where the network is one of its own, it opens the proxy's listener there, and doors to the
+//! loopback addresses that were named, and hands them out to the shim, which lies outside and accepts what connects. It tells the
+//! kernel how many processes there may be in this user namespace; then it becomes the command. Nothing of ours stays inside.
 
 use std::ffi::OsString;
 use std::io::{self, IoSlice, IoSliceMut};
@@ -15,6 +15,7 @@ use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, recv,
     recvmsg, send, sendmsg,
 };
+use rustix::process::{Resource, Rlimit, setrlimit};
 
 use crate::protocol::PROXY_PORT;
 use crate::sys;
@@ -25,6 +26,8 @@ const LISTENER: u8 = b'L';
 const LAST: u8 = b'.';
 /// The message that says why the command could not begin begins with this.
 const COMPLAINT: u8 = b'!';
+/// In place of the doors: the network is the host's, and no proxy is needed.
+pub(crate) const OUTSIDE: &str = "-";
 /// Longer than any address.
 const ADDRESS_BYTES: usize = 64;
 /// A complaint is cut to this many bytes.
@@ -37,20 +40,27 @@ pub fn enter(mut arguments: impl Iterator<Item = OsString>) -> ExitCode {
         return ExitCode::from(2);
     };
     drop(ourselves);
-    let (Some(doors), Some(program)) = (arguments.next(), arguments.next()) else {
+    let (Some(doors), Some(processes), Some(program)) = (arguments.next(), arguments.next(), arguments.next()) else {
         return ExitCode::from(2);
     };
-    let handed = hand_out(&line, &doors.to_string_lossy());
+    let handed = if doors == OUTSIDE { Ok(()) } else { hand_out(&line, &doors.to_string_lossy()) };
+    let handed = handed.and_then(|()| bound(&processes.to_string_lossy()));
     let handed = handed.and_then(|()| Ok(send(&line, &[LAST], SendFlags::NOSIGNAL).map(drop)?));
     let complaint = match handed {
         // The line is closed by this; the shim hears no complaint.
         Ok(()) => format!("{}: {}", program.display(), Command::new(&program).args(arguments).exec()),
-        Err(error) => format!("the proxy's listener inside the sandbox: {error}"),
+        Err(error) => format!("the last step inside the sandbox: {error}"),
     };
     let end = complaint.floor_char_boundary(COMPLAINT_BYTES);
     // If the shim is gone, so are we in a moment.
     let _ = send(&line, &[&[COMPLAINT], &complaint.as_bytes()[..end]].concat(), SendFlags::NOSIGNAL);
     ExitCode::from(127)
+}
+
+/// The kernel counts here what was born in this namespace alone; outside it would count all that its user runs.
+fn bound(processes: &str) -> io::Result<()> {
+    let Ok(most) = processes.parse::<u64>() else { return Ok(()) };
+    Ok(setrlimit(Resource::Nproc, Rlimit { current: Some(most), maximum: Some(most) })?)
 }
 
 fn hand_out(line: &OwnedFd, doors: &str) -> io::Result<()> {

@@ -1,27 +1,30 @@
 //! The second life: the shim proper. It blocks on events (a child's end, a signal, a file of the run folder, a deadline)
 //! and looks at everything anew after each, so that no event can be missed for another's sake.
 
+mod opened;
+
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use kill_points::kill_point;
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::fs::{Mode, OFlags, inotify};
+use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::process::{Pid, WaitOptions, WaitStatus, set_child_subreaper, setsid, wait};
 
 use crate::cgroup::Cgroup;
 use crate::clock::{span, steady_ms, wall_ms};
 use crate::files::{self, Reserved};
+use crate::guard::{self, Guard};
 use crate::launch::{Started, say, spawn};
 use crate::protocol::{self, Exit, ExitRecord, Right, Sandbox, ShimInfo, Spec};
 use crate::proxy::{self, Log};
 use crate::{enter, processes, record, sys, tree};
+use opened::{drain, open_log, take_lock, watch};
 
 /// Everything is looked at at least this often, for a wall clock that jumped makes no event.
 const LOOK_MS: u64 = 60_000;
@@ -87,7 +90,10 @@ fn prepare(folder: &Path) -> Result<Ready, String> {
     let folder_events = watch(folder).ok();
     let me = std::process::id();
     let myself = processes::process(me).ok_or("/proc does not show this process")?;
-    let cgroup = Cgroup::create(&format!("gatewright-run-{}", spec.marker));
+    let mut cgroup = Cgroup::create(&format!("gatewright-run-{}", spec.marker));
+    if let Some(group) = &mut cgroup {
+        group.limit(&spec.limits);
+    }
     let info = ShimInfo {
         version: protocol::VERSION,
         pid: me,
@@ -109,51 +115,24 @@ fn prepare(folder: &Path) -> Result<Ready, String> {
     Ok(Ready { folder: folder.to_owned(), spec, info, log, exit, signals, folder_events, cgroup, _lock: lock })
 }
 
-/// The host handed the lock over as standard input. It moves out of the command's reach.
-fn take_lock(folder: &Path) -> io::Result<OwnedFd> {
-    let lock = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdin(), 3)?;
-    let handed = File::from(lock.try_clone()?).metadata()?;
-    let expected = std::fs::symlink_metadata(folder.join(protocol::LOCK))?;
-    if (handed.dev(), handed.ino()) != (expected.dev(), expected.ino()) {
-        return Err(io::Error::other("standard input is not the run folder's lock"));
-    }
-    rustix::fs::flock(&lock, rustix::fs::FlockOperation::NonBlockingLockExclusive)?;
-    let nothing = rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?;
-    rustix::stdio::dup2_stdin(&nothing)?;
-    Ok(lock)
-}
-
-fn open_log(folder: &Path) -> io::Result<File> {
-    let log = std::fs::OpenOptions::new()
-        .append(true)
-        .create(true)
-        .mode(0o600)
-        .custom_flags(OFlags::NOFOLLOW.bits() as i32)
-        .open(folder.join(protocol::LOG))?;
-    // A shim before this one may have failed after this point; it started nothing.
-    log.set_len(0)?;
-    Ok(log)
-}
-
-fn watch(folder: &Path) -> io::Result<OwnedFd> {
-    use inotify::{CreateFlags, WatchFlags, add_watch, init};
-    let events = init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?;
-    let asked = WatchFlags::CREATE | WatchFlags::MOVED_TO | WatchFlags::MODIFY;
-    add_watch(&events, folder, asked | WatchFlags::DELETE | WatchFlags::MOVE_SELF)?;
-    Ok(events)
-}
-
 impl Ready {
     fn run(self) -> io::Result<()> {
+        let guard = Guard::start(&self.spec.limits, self.spec.cwd.clone(), self.cgroup.as_ref());
+        let begun = |guard: Guard| {
+            let started = spawn(&self.spec, &self.log, self.cgroup.as_ref());
+            started.map(|started| (started, guard)).map_err(|error| Exit::NotStarted { error: record::cut(&error) })
+        };
         let started = if let Some(exit) = asked_to_end(&self.folder) {
             Err(exit)
         } else {
-            spawn(&self.spec, &self.log, self.cgroup.as_ref())
-                .map_err(|error| Exit::NotStarted { error: record::cut(&error) })
+            // Nobody would see what it takes.
+            guard.map_err(|error| Exit::NotStarted { error: format!("its limits: {error}") }).and_then(begun)
         };
         kill_point!("shim-started-the-command");
         let mut holder = Holder::new(self, started);
         holder.open_proxy();
+        // From here on nothing is born of this thread.
+        guard::come_first();
         // The host need not wait for the end. Where nothing began it gets the record with the word.
         let began = holder.command.is_some();
         if began {
@@ -162,7 +141,7 @@ impl Ready {
         }
         if let Err(error) = holder.hold() {
             // Blind, but not without a blow: the command itself is bound to this process's life.
-            holder.strike();
+            holder.strike(true);
             return Err(error);
         }
         kill_point!("shim-sees-the-tree-empty");
@@ -204,6 +183,8 @@ enum Phase {
 struct Holder {
     ready: Ready,
     command: Option<Started>,
+    /// As long as there is a command.
+    guard: Option<Guard>,
     status: Option<WaitStatus>,
     /// Why we ended it, if we did.
     reason: Option<Exit>,
@@ -214,16 +195,16 @@ struct Holder {
     deadline: u64,
     right_until: u64,
     calm_until: u64,
-    last_blow: Option<u64>,
+    next_blow: Option<u64>,
     /// What the proxy writes of the log, where there is one.
     proxy_log: Option<Arc<Log>>,
 }
 
 impl Holder {
-    fn new(ready: Ready, started: Result<Started, Exit>) -> Self {
-        let (command, reason) = match started {
-            Ok(started) => (Some(started), None),
-            Err(exit) => (None, Some(exit)),
+    fn new(ready: Ready, started: Result<(Started, Guard), Exit>) -> Self {
+        let (command, guard, reason) = match started {
+            Ok((started, guard)) => (Some(started), Some(guard), None),
+            Err(exit) => (None, None, Some(exit)),
         };
         let phase = if command.is_some() { Phase::Running } else { Phase::Killing };
         let deadline = steady_ms().saturating_add(ready.spec.budget_ms);
@@ -231,6 +212,7 @@ impl Holder {
         Self {
             ready,
             command,
+            guard,
             status: None,
             reason,
             phase,
@@ -240,7 +222,7 @@ impl Holder {
             deadline,
             right_until,
             calm_until: 0,
-            last_blow: None,
+            next_blow: None,
             proxy_log: None,
         }
     }
@@ -291,6 +273,12 @@ impl Holder {
         }
     }
 
+    /// The limit that it passed.
+    fn over(&self) -> Option<Exit> {
+        let over = self.guard.as_ref()?.over()?;
+        Some(Exit::OverLimit { limit: over.limit, allowed: over.allowed })
+    }
+
     fn log_is_full(&self) -> bool {
         self.ready.log.metadata().is_ok_and(|log| log.len() > self.ready.spec.log_limit_bytes)
     }
@@ -306,6 +294,10 @@ impl Holder {
                 self.reason = Some(Exit::LogLimit);
                 self.phase = Phase::Killing;
             }
+            Phase::Running if self.over().is_some() => {
+                self.reason = self.over();
+                self.phase = Phase::Killing;
+            }
             Phase::Running => {
                 if let Some(reason) = self.reason_to_stop(now) {
                     self.reason = Some(reason);
@@ -318,7 +310,7 @@ impl Holder {
                 self.phase = Phase::Killing;
             }
             Phase::Stopping { kill_at } => {
-                if now >= kill_at || self.log_is_full() {
+                if now >= kill_at || self.log_is_full() || self.over().is_some() {
                     self.forced = true;
                     self.phase = Phase::Killing;
                 }
@@ -366,19 +358,22 @@ impl Holder {
     /// In the last phase: kills, and again as long as anything lives.
     fn act(&mut self) {
         let now = steady_ms();
-        if self.phase != Phase::Killing || self.last_blow.is_some_and(|last| now < last + AGAIN_MS) {
+        if self.phase != Phase::Killing || self.next_blow.is_some_and(|next| now < next) {
             return;
         }
-        self.last_blow = Some(now);
-        self.strike();
+        self.strike(self.next_blow.is_some());
+        // Who dies needs the processor for it: a blow against thousands takes its time, and leaves them as much.
+        let struck = steady_ms();
+        self.next_blow = Some(struck + AGAIN_MS.max(struck - now));
     }
 
-    fn strike(&self) {
-        if let Some(group) = &self.ready.cgroup {
-            // The walk below does the same without it.
-            let _ = group.kill();
+    /// One by one only where nothing ends all at once, or did not.
+    fn strike(&self, each: bool) {
+        let group = self.ready.cgroup.as_ref().is_some_and(|group| group.kill().is_ok());
+        let namespace = self.status.is_none() && self.sandbox_itself().is_some_and(tree::kill_one);
+        if each || !(group || namespace) {
+            tree::kill(std::process::id());
         }
-        tree::kill(std::process::id());
     }
 
     /// Waits for the next event or deadline.
@@ -390,11 +385,15 @@ impl Holder {
         if let Some(events) = heard {
             fds.push(PollFd::new(events, PollFlags::IN));
         }
+        let bell = self.guard.as_ref().filter(|_| self.phase != Phase::Killing);
+        if let Some(guard) = bell {
+            fds.push(PollFd::new(&guard.bell, PollFlags::IN));
+        }
         match poll(&mut fds, Some(&span(self.patience(now, calm)))) {
             Ok(_) | Err(Errno::INTR) => {}
             Err(error) => return Err(error.into()),
         }
-        let folder_changed = fds.get(1).is_some_and(|events| !events.revents().is_empty());
+        let folder_changed = heard.is_some() && fds.get(1).is_some_and(|events| !events.revents().is_empty());
         let signalled = fds.first().is_some_and(|signals| !signals.revents().is_empty());
         if folder_changed && let Some(events) = &self.ready.folder_events {
             drain(events.as_fd(), |_| {});
@@ -418,7 +417,7 @@ impl Holder {
                 until = until.min(self.deadline).min(now + self.right_until.saturating_sub(wall_ms()));
             }
             Phase::Stopping { kill_at } => until = until.min(kill_at),
-            Phase::Killing => until = until.min(self.last_blow.unwrap_or(now) + AGAIN_MS),
+            Phase::Killing => until = until.min(self.next_blow.unwrap_or(now)),
         }
         if !calm && self.phase != Phase::Killing {
             until = until.min(self.calm_until);
@@ -428,14 +427,24 @@ impl Holder {
 
     /// The tree is empty: says how it ended. Nothing is written after this.
     fn publish(self) -> io::Result<()> {
-        let Self { ready, command, status, reason, forced, proxy_log, .. } = self;
-        proxy_log.inspect(|log| log.close());
+        let Self { ready, command, guard, status, reason, forced, proxy_log, .. } = self;
+        // What ended by itself may have taken too much before anybody looked.
+        let over = guard
+            .as_ref()
+            .and_then(Guard::at_the_end)
+            .filter(|_| reason.as_ref().is_none_or(|reason| matches!(reason, Exit::OverLimit { .. })));
+        let log = proxy_log.map_or_else(|| ready.log.try_clone().map(|file| Arc::new(Log::new(file))), Ok)?;
+        if let Some(over) = &over {
+            log.ended(&over.words);
+        }
+        log.close();
         if let Some(group) = &ready.cgroup {
             group.remove();
         }
         let size = ready.log.metadata()?.len();
         let log_truncated = size > ready.spec.log_limit_bytes;
         // Read before the log is cut: what bubblewrap says of its failure stands at the end.
+        let reason = reason.or(over.map(|over| Exit::OverLimit { limit: over.limit, allowed: over.allowed }));
         let exit = reason.unwrap_or_else(|| {
             let line = command.as_ref().and_then(|command| command.handover.as_ref());
             if let Some(error) = line.and_then(|line| enter::complaint(line.as_fd())) {
@@ -463,18 +472,5 @@ impl Holder {
             log_truncated,
         };
         ready.exit.publish(&ready.folder, protocol::EXIT, &serde_json::to_vec(&record)?)
-    }
-}
-
-/// Empties a descriptor that does not block.
-fn drain(fd: std::os::fd::BorrowedFd<'_>, mut each: impl FnMut(&[u8])) {
-    let mut buffer = [0_u8; 4096];
-    loop {
-        match rustix::io::read(fd, &mut buffer) {
-            Ok(0) => return,
-            Ok(read) => each(&buffer[..read]),
-            Err(Errno::INTR) => {}
-            Err(_) => return,
-        }
     }
 }

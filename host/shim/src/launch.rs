@@ -12,12 +12,20 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::FdFlags;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use rustix::pipe::{PipeFlags, pipe_with};
-use rustix::process::{Pid, Resource, Rlimit, Signal, getppid, set_parent_process_death_signal, setrlimit, setsid};
+use rustix::process::{
+    Pid, Resource, Rlimit, Signal, getppid, getrlimit, set_parent_process_death_signal, setrlimit, setsid,
+};
 
 use crate::cgroup::Cgroup;
+use crate::enter::OUTSIDE;
 use crate::protocol::{Allowed, Sandbox, Spec};
 use crate::sys;
 
+/// So many processes more than its limit the kernel lets a sandbox have: past the limit the shim sees it and says why the run ends;
+/// a fork that is refused says nothing.
+const BEFORE_THE_KERNEL: u64 = 64;
+/// So much more than its disk one file may have, before the kernel ends whoever writes on.
+const BEYOND_THE_DISK: u64 = 1 << 20;
 /// This program, even where its file was removed meanwhile.
 const OURSELVES: &str = "/proc/self/exe";
 /// How it is called in a list of processes.
@@ -78,6 +86,9 @@ pub(crate) fn spawn(spec: &Spec, log: &std::fs::File, cgroup: Option<&Cgroup>) -
     let mut command = Command::new(OURSELVES);
     command.arg0(NAME).arg("exec").arg(std::process::id().to_string());
     command.arg(cgroup.map_or_else(|| OsString::from("-"), |group| group.members_file().into_os_string()));
+    // The log is a file that it writes too.
+    let largest = spec.limits.disk_bytes.max(spec.log_limit_bytes).saturating_add(BEYOND_THE_DISK);
+    command.arg(spec.limits.open_files.to_string()).arg(largest.to_string());
     let Lines { status, handover, theirs } = compose(&mut command, spec).map_err(before)?;
     command.env_clear().envs(&spec.env).current_dir(&spec.cwd).stdin(Stdio::from(failed));
     command.stdout(log.try_clone().map_err(before)?).stderr(log.try_clone().map_err(before)?);
@@ -97,7 +108,7 @@ pub(crate) fn spawn(spec: &Spec, log: &std::fs::File, cgroup: Option<&Cgroup>) -
 
 /// Adds the program and its arguments, inside the sandbox where there is one.
 fn compose(command: &mut Command, spec: &Spec) -> io::Result<Lines> {
-    let Sandbox::Bubblewrap { program, args, proxy } = &spec.sandbox else {
+    let Sandbox::Bubblewrap { program, args, proxy, counted_alone } = &spec.sandbox else {
         command.args(&spec.argv);
         return Ok(Lines::default());
     };
@@ -109,19 +120,19 @@ fn compose(command: &mut Command, spec: &Spec) -> io::Result<Lines> {
     command.arg("--json-status-fd").arg(theirs.as_raw_fd().to_string()).arg("--");
     lines.status = Some(ours);
     lines.theirs.push(theirs);
-    if let Some(proxy) = proxy {
-        let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
-        // The sandbox shows no path of ours, so this program goes in as an open file. The fourth life closes both.
-        let program = rustix::fs::open(OURSELVES, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
-        for inherited in [&theirs, &program] {
-            rustix::io::fcntl_setfd(inherited, FdFlags::empty())?;
-        }
-        let number = program.as_raw_fd().to_string();
-        command.arg(format!("/proc/self/fd/{number}")).arg("enter").arg(number).arg(theirs.as_raw_fd().to_string());
-        command.arg(doors(&proxy.allowed));
-        lines.handover = Some(ours);
-        lines.theirs.extend([theirs, program]);
+    let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
+    // The sandbox shows no path of ours, so this program goes in as an open file. The fourth life closes both.
+    let program = rustix::fs::open(OURSELVES, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+    for inherited in [&theirs, &program] {
+        rustix::io::fcntl_setfd(inherited, FdFlags::empty())?;
     }
+    let number = program.as_raw_fd().to_string();
+    command.arg(format!("/proc/self/fd/{number}")).arg("enter").arg(number).arg(theirs.as_raw_fd().to_string());
+    command.arg(proxy.as_ref().map_or_else(|| OUTSIDE.to_owned(), |proxy| doors(&proxy.allowed)));
+    let processes = counted_alone.then(|| spec.limits.processes.saturating_add(BEFORE_THE_KERNEL).to_string());
+    command.arg(processes.as_deref().unwrap_or("-"));
+    lines.handover = Some(ours);
+    lines.theirs.extend([theirs, program]);
     command.args(&spec.argv);
     Ok(lines)
 }
@@ -137,14 +148,18 @@ fn doors(allowed: &[Allowed]) -> String {
 
 /// Third life: binds itself to the shim's life, joins the control group, and becomes the command.
 pub fn exec(mut arguments: impl Iterator<Item = OsString>) -> ExitCode {
-    let (Some(parent), Some(group), Some(program)) = (arguments.next(), arguments.next(), arguments.next()) else {
+    let (Some(parent), Some(group)) = (arguments.next(), arguments.next()) else {
+        return ExitCode::from(2);
+    };
+    let mut number = || arguments.next()?.to_str()?.parse::<u64>().ok();
+    let (Some(open_files), Some(largest), Some(program)) = (number(), number(), arguments.next()) else {
         return ExitCode::from(2);
     };
     // Standard input is the pipe on which the shim hears of a failure; the command gets an empty one.
     let Ok(failed) = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdin(), 3) else {
         return ExitCode::from(2);
     };
-    let error = match prepare(&parent, &group) {
+    let error = match prepare(&parent, &group).and_then(|()| bound(open_files, largest)) {
         Ok(()) => Command::new(&program).args(arguments).exec(),
         Err(error) => error,
     };
@@ -167,9 +182,20 @@ fn prepare(parent: &std::ffi::OsStr, group: &std::ffi::OsStr) -> io::Result<()> 
     if group != "-" {
         std::fs::write(group, "0")?;
     }
-    // A core would fill the disk with what nobody looks at, and hold what the command had in memory.
-    setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?;
     // Raising it is always allowed; where there is no such file there is nothing to say.
     let _ = std::fs::write("/proc/self/oom_score_adj", OOM_SCORE);
     Ok(())
+}
+
+/// What the kernel holds each process to. None of it can be raised again without rights, and root's run has none in its sandbox.
+fn bound(open_files: u64, largest: u64) -> io::Result<()> {
+    // A core would fill the disk with what nobody looks at, and hold what the command had in memory.
+    setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?;
+    let before = getrlimit(Resource::Nofile);
+    let most = before.maximum.map_or(open_files, |maximum| maximum.min(open_files));
+    // What programs begin with stays: some go through all that they may have open.
+    let first = before.current.map_or(most, |current| current.min(most));
+    setrlimit(Resource::Nofile, Rlimit { current: Some(first), maximum: Some(most) })?;
+    let largest = getrlimit(Resource::Fsize).maximum.map_or(largest, |maximum| maximum.min(largest));
+    Ok(setrlimit(Resource::Fsize, Rlimit { current: Some(largest), maximum: Some(largest) })?)
 }

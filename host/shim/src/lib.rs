@@ -6,8 +6,10 @@
 //! 1. `start FOLDER`: started by the host; starts the second and ends, so that the second is nobody's child;
 //! 2. `hold FOLDER`: the shim proper: own session, subreaper, waits for events until the tree is empty ([`hold`]);
 //! 3. `exec …`: becomes the command, after it has bound its life to the shim's ([`launch`]);
-//! 4. `enter …`, inside a sandbox that has a network of its own: opens a listener there, hands it out to the shim, and
-//!    becomes the command ([`enter`]). Whoever connects to the listener speaks to the shim's [`proxy`].
+//! 4. `enter …`, inside the sandbox: where that has a network of its own, opens a listener there and hands it out to the
+//!    shim; then it becomes the command ([`enter`]). Whoever connects to the listener speaks to the shim's [`proxy`].
+//!
+//! While the command works, `guard` looks what its tree takes of the machine.
 //!
 //! The run folder is never shown to the command.
 
@@ -15,6 +17,7 @@ pub mod cgroup;
 mod clock;
 pub mod enter;
 pub mod files;
+mod guard;
 pub mod hold;
 pub mod launch;
 pub mod processes;

@@ -15,6 +15,8 @@ pub struct Process {
     pub parent: u32,
     /// `R`, `S`, `Z`, …
     pub state: char,
+    /// Its threads, itself among them.
+    pub threads: u64,
     /// Its start in clock ticks since boot.
     pub start_time: u64,
 }
@@ -34,20 +36,41 @@ fn parse(pid: u32, stat: &str) -> Option<Process> {
     let mut fields = stat.get(stat.rfind(')')? + 1..)?.split_ascii_whitespace();
     let state = fields.next()?.chars().next()?;
     let parent = fields.next()?.parse().ok()?;
-    let start_time = fields.nth(17)?.parse().ok()?;
-    Some(Process { pid, parent, state, start_time })
+    let threads = fields.nth(15)?.parse().ok()?;
+    let start_time = fields.nth(1)?.parse().ok()?;
+    Some(Process { pid, parent, state, threads, start_time })
+}
+
+/// The numbers that there are at this moment. Whoever looks at each of them as he reads the list may never come to its end, for
+/// new ones are added there.
+fn numbers() -> io::Result<Vec<u32>> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir("/proc")? {
+        found.extend(entry?.file_name().to_str().and_then(|name| name.parse::<u32>().ok()));
+    }
+    Ok(found)
 }
 
 /// All processes that can be seen.
 pub fn all() -> io::Result<Vec<Process>> {
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir("/proc")? {
-        let name = entry?.file_name();
-        if let Some(process) = name.to_str().and_then(|name| name.parse().ok()).and_then(process) {
-            found.push(process);
+    Ok(numbers()?.into_iter().filter_map(process).collect())
+}
+
+/// Whether `root` has more descendants than `most`, threads counted, as soon as so many were seen. Who was born after his parent has
+/// a higher number than it, until numbers begin anew: then some are not seen here, and [`descendants`] sees them.
+pub fn are_more_than(root: u32, most: u64) -> io::Result<bool> {
+    let mut below = BTreeSet::from([root]);
+    let mut threads = 0;
+    for process in numbers()?.into_iter().filter_map(process) {
+        if below.contains(&process.parent) {
+            below.insert(process.pid);
+            threads += process.threads;
+            if threads > most {
+                return Ok(true);
+            }
         }
     }
-    Ok(found)
+    Ok(false)
 }
 
 /// The children of `root`, their children, and so on, zombies too.
@@ -113,8 +136,8 @@ mod tests {
 
     #[test]
     fn a_name_with_brackets_and_spaces_does_not_shift_the_fields() {
-        let stat = "7 (a) b) (c) S 3 7 7 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 4242 1 1";
-        assert_eq!(parse(7, stat), Some(Process { pid: 7, parent: 3, state: 'S', start_time: 4242 }));
+        let stat = "7 (a) b) (c) S 3 7 7 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 9 0 4242 1 1";
+        assert_eq!(parse(7, stat), Some(Process { pid: 7, parent: 3, state: 'S', threads: 9, start_time: 4242 }));
         assert_eq!(parse(7, "garbage"), None);
         assert_eq!(parse(7, "7 (x) S 3"), None);
     }
@@ -131,6 +154,8 @@ mod tests {
     fn a_child_is_among_the_descendants() {
         let mut child = std::process::Command::new("cat").stdin(std::process::Stdio::piped()).spawn().unwrap();
         assert!(descendants(std::process::id()).unwrap().iter().any(|process| process.pid == child.id()));
+        assert!(are_more_than(std::process::id(), 0).unwrap());
+        assert!(!are_more_than(std::process::id(), 1 << 20).unwrap());
         drop(child.stdin.take());
         child.wait().unwrap();
     }

@@ -13,7 +13,7 @@ use crate::files;
 /// The version of every file that a host reads, whichever shim wrote it.
 pub const VERSION: u32 = 1;
 /// The version of [`SPEC`], which only the shim reads that its writer starts: runs that live are not touched by a change.
-pub const SPEC_VERSION: u32 = 2;
+pub const SPEC_VERSION: u32 = 3;
 
 /// What is to be run. Written by the host, 0600; removed by the shim once it has read it, for it may hold secrets.
 pub const SPEC: &str = "spec.json";
@@ -69,10 +69,46 @@ pub struct Spec {
     pub grace_ms: u64,
     /// How long the run may live without `right.json`.
     pub right_ms: u64,
+    /// What the whole tree may take of the machine.
+    pub limits: Limits,
     /// The value of [`MARKER`]: no other run has it.
     pub marker: String,
     /// What surrounds the command.
     pub sandbox: Sandbox,
+}
+
+/// What a run's whole tree may take of the machine. Past one of these it gets KILL and [`Exit::OverLimit`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Limits {
+    /// Of all processes together, and of the files that they keep in memory.
+    pub memory_bytes: u64,
+    /// Processes and threads at one time.
+    pub processes: u64,
+    /// What the working directory holds, what `lent` grew by, and files that were removed and are still open.
+    pub disk_bytes: u64,
+    /// Descriptors that one process may have open; the tree may have [`OPEN_FILES_OF_ALL`] times as many.
+    pub open_files: u64,
+    /// Folders beside the working directory that the run may write.
+    pub lent: Vec<PathBuf>,
+}
+
+/// How many times one process's open files all processes of a run may have open together: a build has many processes, each with
+/// few files. It bounds what the kernel keeps for the run, and how long it takes to look at it.
+pub const OPEN_FILES_OF_ALL: u64 = 16;
+
+/// One of the [`Limits`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Limit {
+    /// In bytes.
+    Memory,
+    /// Processes and threads.
+    Processes,
+    /// In bytes.
+    Disk,
+    /// Of all processes together.
+    OpenFiles,
 }
 
 /// What surrounds the command.
@@ -89,6 +125,8 @@ pub enum Sandbox {
         args: Vec<String>,
         /// Its network is one of its own, and this is the only way out of it. None: the network is the host's.
         proxy: Option<Proxy>,
+        /// The kernel counts the processes of its user namespace by themselves, so it is told their limit too.
+        counted_alone: bool,
     },
 }
 
@@ -179,6 +217,13 @@ pub enum Exit {
     OverBudget,
     /// It wrote more than its log may hold.
     LogLimit,
+    /// It took more of the machine than it may.
+    OverLimit {
+        /// Of what.
+        limit: Limit,
+        /// How much it may have: bytes, or a number.
+        allowed: u64,
+    },
     /// No host prolonged its right.
     RightExpired,
     /// The shim got TERM, INT or HUP: the machine goes down.

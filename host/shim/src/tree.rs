@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use rustix::process::Signal;
 
-use crate::processes::{Handle, Process, descendants};
+use crate::processes::{self, Handle, Process, descendants};
 
 /// How often new members are looked for before the blow falls.
 const STOP_ROUNDS: usize = 10;
@@ -24,6 +24,12 @@ pub(crate) fn terminate(root: u32, spared: Option<u32>) {
             send(process, Signal::CONT);
         }
     }
+}
+
+/// Kills a child of this process that was not waited for yet: its number cannot mean another one.
+pub(crate) fn kill_one(child: u32) -> bool {
+    let mine = processes::process(child).filter(|process| process.parent == std::process::id());
+    mine.inspect(|process| send(*process, Signal::KILL)).is_some()
 }
 
 /// Kills every descendant of `root`: first all are stopped, until no new one turns up, so that none can be born behind

@@ -85,7 +85,8 @@ fn fill(place: &Path) {
         SELECT t.id, t.version, 1000 + n.i, t.epoch, 'aftermath', 'post-comment', ?2, 0, 0, 'queued', ?3
         FROM n, task t ORDER BY n.i, t.id LIMIT ?4";
     let wanted = JOBS - queued as usize;
-    sql.execute(copies, params![wanted.div_ceil(PROJECTS * TASKS) as i64, comment, NOW.0 as i64, wanted as i64]).expect("the copies");
+    sql.execute(copies, params![wanted.div_ceil(PROJECTS * TASKS) as i64, comment, NOW.0 as i64, wanted as i64])
+        .expect("the copies");
     say(&format!("{JOBS} queued jobs of {} tasks in {PROJECTS} projects", PROJECTS * TASKS));
 }
 

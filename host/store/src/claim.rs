@@ -77,7 +77,8 @@ static BEGUN: LazyLock<String> =
     LazyLock::new(|| lane("j.slot = 1 AND j.priority = 0 AND j.available_at = 0 AND j.attempted = 1"));
 
 /// Whether a place is free at all, as far as the limit in all says.
-const ROOMY: &str = "SELECT 1 WHERE ?1 > (SELECT COUNT(*) FROM job o WHERE o.slot = 1 AND (o.state = 'claimed' OR o.winding = 1))";
+const ROOMY: &str =
+    "SELECT 1 WHERE ?1 > (SELECT COUNT(*) FROM job o WHERE o.slot = 1 AND (o.state = 'claimed' OR o.winding = 1))";
 
 /// Claims the next job that may run.
 pub(crate) fn claim(tx: &Tx<'_>, owner: &Incarnation, limits: &ClaimLimits, now: Timestamp) -> Result<Option<Claim>> {

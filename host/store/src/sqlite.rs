@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use conductor::ports::store::{
     Applied, BoardActivity, BoardComment, BoardItem, ClaimLimits, Completion, Delivery, EntryRow, EvaluationRow,
-    EventRow, Expansion, FreezeRow, Incarnation, JobRow, LeaseRow, NewEvaluation, NewItem, NewTask, Prerequisite, Project, RunRow, Spending, Store, StoreError, ToldRow,
+    EventRow, Expansion, FreezeRow, Incarnation, JobRow, LeaseRow, NewEvaluation, NewItem, NewTask, Prerequisite,
+    Project, RunRow, Spending, Store, StoreError, ToldRow,
 };
 use conductor::slots::DriverRow;
 use domain::document::{Document, NewDocument};

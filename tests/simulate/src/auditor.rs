@@ -12,7 +12,10 @@ use domain::pipeline::Pipeline;
 use domain::task::{Activity, Task, Terminality};
 use rusqlite::{Connection, OpenFlags, params};
 
-use self::rules::{comments, cost_the_developer, cut, is_in_main, left_its_end, moved_by_the_late, passed_over, sleeps_over, tally, told_out_of_turn, untold};
+use self::rules::{
+    comments, cost_the_developer, cut, is_in_main, left_its_end, moved_by_the_late, passed_over, sleeps_over, tally,
+    told_out_of_turn, untold,
+};
 use self::turns::Turn;
 use crate::fate::Fate;
 use crate::host::{DATABASE, LIMITS};

@@ -15,6 +15,7 @@ use conductor::{Conductor, Outside, Work};
 use domain::document::Role;
 use domain::event::Intent;
 use domain::ids::PluginId;
+use domain::limits::RunLimits;
 use domain::network::Network;
 use domain::pipeline::Pipeline;
 use domain::time::{Milliseconds, Timestamp};
@@ -183,6 +184,7 @@ fn command(name: &str) -> CommandSpec {
         readable: Vec::new(),
         writable: Vec::new(),
         network: Network::default(),
+        limits: RunLimits::default(),
         sandboxed: true,
     }
 }
@@ -203,6 +205,7 @@ fn agent(driver: &str, bounds: Bounds) -> AgentSpec {
         network: Network::default(),
         driver: DriverName::new(driver).expect("a name"),
         transient: TransientSigns::default(),
+        limits: RunLimits::default(),
     }
 }
 

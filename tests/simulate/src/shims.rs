@@ -10,6 +10,7 @@ use conductor::ports::forge::CloneKey;
 use conductor::ports::runs::{Ending, ExitRecord, Launch, RunState, Usage};
 use domain::document::{DocumentKind, Role, documents_folder};
 use domain::ids::{CommitId, JobId, RunId, TaskId, WorkItemId};
+use domain::limits::Limit;
 use domain::time::Timestamp;
 
 use crate::costs::Rates;
@@ -132,6 +133,7 @@ impl Shims {
             1 if !mild => Ending::Exited(2),
             2 if !mild => Ending::Signaled(9),
             3 if !mild && luck.in_thousand(300) => Ending::LogFull,
+            3 if !mild && luck.in_thousand(300) => Ending::OverLimit { limit: Limit::Memory, allowed: 1 << 30 },
             4 if !mild && luck.in_thousand(300) => Ending::NotStarted("no memory".to_owned()),
             _ => Ending::Exited(0),
         };

@@ -15,6 +15,7 @@ use crate::config::{Confinement, LaunchSpec};
 use crate::environment;
 use crate::error::{LaunchError, RunError};
 use crate::folder::{Folder, Lock, RunState};
+use crate::limits;
 use crate::preflight;
 use crate::sandbox::{self, View};
 
@@ -115,6 +116,7 @@ impl Runner {
         env.insert(MARKER.to_owned(), marker.clone());
         let searched = env.get("PATH").map_or("", String::as_str);
         preflight::check(command, &spec.cwd, searched, outside, view.as_ref())?;
+        let limits = limits::of(spec.limits, view.as_ref().map(View::lent).unwrap_or_default());
         let sandbox = match (bubblewrap, &view) {
             (Some(bubblewrap), Some(view)) => {
                 let proxy = sandbox::proxy(&spec.network, self.never_reached());
@@ -123,8 +125,9 @@ impl Runner {
                 }
                 Sandbox::Bubblewrap {
                     program: bubblewrap.program.clone(),
-                    args: view.arguments(bubblewrap, proxy.is_none())?,
+                    args: view.arguments(bubblewrap, proxy.is_none(), limits::folder_in_memory(&limits))?,
                     proxy,
+                    counted_alone: bubblewrap.counted_alone,
                 }
             }
             _ => Sandbox::None,
@@ -139,6 +142,7 @@ impl Runner {
             budget_ms: milliseconds(spec.budget),
             grace_ms: milliseconds(spec.grace),
             right_ms: milliseconds(self.config.right),
+            limits,
             marker,
             sandbox,
         };

@@ -65,8 +65,16 @@ fn words(words: &[&str]) -> Vec<String> {
     words.iter().map(|word| (*word).to_owned()).collect()
 }
 
-/// The system: read-only, with a `/proc`, `/dev` and `/tmp` of its own.
-pub(super) fn system() -> Vec<String> {
+/// An empty folder in memory, which holds `size` bytes at most.
+fn in_memory(arguments: &mut Vec<String>, folder: &str, permissions: &str, size: Option<u64>) {
+    if let Some(size) = size {
+        arguments.extend(words(&["--size", &size.to_string()]));
+    }
+    arguments.extend(words(&["--perms", permissions, "--tmpfs", folder]));
+}
+
+/// The system: read-only, with a `/proc`, `/dev` and `/tmp` of its own. `size` is what each of its folders in memory holds.
+pub(super) fn system(size: Option<u64>) -> Vec<String> {
     let mut arguments = Vec::new();
     for folder in ["/usr", "/nix/store", "/gnu/store"] {
         if Path::new(folder).is_dir() {
@@ -93,6 +101,9 @@ pub(super) fn system() -> Vec<String> {
         }
     }
     arguments.extend(words(&["--proc", "/proc", "--dev", "/dev", "--dir", "/run"]));
+    // It is in memory too, and nobody writes there but into devices.
+    in_memory(&mut arguments, "/dev/shm", "1777", size);
+    arguments.extend(words(&["--remount-ro", "/dev"]));
     // Where the host is root's, a run is root's user too, and the kernel asks who owns a setting, not what rights are left: a
     // name written into `core_pattern` would be run by the kernel itself, outside every sandbox.
     for switches in
@@ -103,7 +114,7 @@ pub(super) fn system() -> Vec<String> {
         }
     }
     for folder in ["/tmp", "/var/tmp"] {
-        arguments.extend(words(&["--perms", "1777", "--tmpfs", folder]));
+        in_memory(&mut arguments, folder, "1777", size);
     }
     arguments
 }
@@ -218,6 +229,11 @@ impl View {
         Ok(())
     }
 
+    /// Folders beside its clone that it may write.
+    pub(crate) fn lent(&self) -> Vec<PathBuf> {
+        self.writable.iter().chain(self.own_writable.iter().filter(|path| **path != self.cwd)).cloned().collect()
+    }
+
     /// The run's `HOME`.
     pub fn home(&self) -> &Path {
         &self.home
@@ -249,14 +265,23 @@ impl View {
     }
 
     /// All options for bubblewrap. What comes later covers what came before.
-    pub fn arguments(&self, bubblewrap: &Bubblewrap, shares_network: bool) -> Result<Vec<String>, SandboxError> {
+    /// `in_memory_bytes` is what each folder in memory may hold.
+    pub fn arguments(
+        &self,
+        bubblewrap: &Bubblewrap,
+        shares_network: bool,
+        in_memory_bytes: u64,
+    ) -> Result<Vec<String>, SandboxError> {
+        let size = bubblewrap.sizes.then_some(in_memory_bytes);
         let mut arguments = bubblewrap.namespaces(shares_network);
-        arguments.extend(system());
-        arguments.extend(words(&["--perms", "0700", "--tmpfs", &text(&self.home)?]));
+        arguments.extend(system(size));
+        in_memory(&mut arguments, &text(&self.home)?, "0700", size);
         bind(&mut arguments, "--ro-bind", &self.readable)?;
         bind(&mut arguments, "--bind", &self.writable)?;
+        let mut covers = Vec::new();
         for hidden in self.hidden.iter().filter(|hidden| self.is_uncovered(hidden)) {
             if hidden.is_dir() {
+                covers.push(text(hidden)?);
                 arguments.extend(words(&["--tmpfs", &text(hidden)?]));
             } else {
                 arguments.extend(words(&["--ro-bind", "/dev/null", &text(hidden)?]));
@@ -265,6 +290,10 @@ impl View {
         bind(&mut arguments, "--ro-bind", &self.own_readable)?;
         bind(&mut arguments, "--ro-bind", self.brief.as_slice())?;
         bind(&mut arguments, "--bind", &self.own_writable)?;
+        // What covers something is in memory too.
+        for cover in &covers {
+            arguments.extend(words(&["--remount-ro", cover]));
+        }
         arguments.extend(words(&["--remount-ro", "/", "--chdir", &text(&self.cwd)?]));
         Ok(arguments)
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use domain::ids::RunId;
+use domain::limits::{Limit, RunLimits};
 use domain::network::Network;
 use domain::time::{Milliseconds, Timestamp};
 
@@ -36,6 +37,8 @@ pub struct Launch {
     pub budget: Milliseconds,
     /// From TERM to KILL.
     pub grace: Milliseconds,
+    /// What its whole tree may take of the machine.
+    pub limits: RunLimits,
     /// False: an operator's hook that asked for the whole machine.
     pub sandboxed: bool,
 }
@@ -68,6 +71,13 @@ pub enum Ending {
     OverBudget,
     /// Its log was full.
     LogFull,
+    /// It took more of the machine than it may.
+    OverLimit {
+        /// Of what.
+        limit: Limit,
+        /// How much it may have: bytes, or a number.
+        allowed: u64,
+    },
     /// It never began.
     NotStarted(String),
 }

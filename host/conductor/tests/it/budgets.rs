@@ -349,6 +349,7 @@ fn a_plain_command_costs_time_and_no_money() {
             readable: Vec::new(),
             writable: Vec::new(),
             network: agent.network,
+            limits: domain::limits::RunLimits::default(),
             sandboxed: true,
         };
         settings.workers.insert(Role::Developer, Worker::Command(command));

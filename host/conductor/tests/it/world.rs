@@ -15,7 +15,10 @@ use domain::cost::Price;
 use domain::document::Role;
 use domain::entry::Entry;
 use domain::event::{Event, Intent};
-use domain::ids::{Actor, BranchName, DriverName, PluginId, ProjectName, RunId, StageName, StepName, TaskId, WorkItemId};
+use domain::ids::{
+    Actor, BranchName, DriverName, PluginId, ProjectName, RunId, StageName, StepName, TaskId, WorkItemId,
+};
+use domain::limits::RunLimits;
 use domain::network::Network;
 use domain::pipeline::{Consent, Edge, EdgeStep, OnPatience, Pipeline, PipelineDraft, Stage, StageKind, StepKind};
 use domain::task::{Activity, Task, Terminality, Track};
@@ -116,6 +119,7 @@ fn settings(role: Role) -> ProjectSettings {
         network: Network::default(),
         driver: DriverName::new("agent").unwrap(),
         transient: TransientSigns::default(),
+        limits: RunLimits::default(),
     };
     ProjectSettings {
         name: project(),
@@ -176,7 +180,21 @@ impl World {
         conductor.put_project(settings.clone(), forge.clone());
         let (settings, limits) = (Mutex::new(settings), ClaimLimits::of(4));
         let lives = 1;
-        Self { store, inbox, plugins, runs, conductor, clock, forge, tracker, ended, settings, limits, lives, _dir: dir }
+        Self {
+            store,
+            inbox,
+            plugins,
+            runs,
+            conductor,
+            clock,
+            forge,
+            tracker,
+            ended,
+            settings,
+            limits,
+            lives,
+            _dir: dir,
+        }
     }
 
     /// The host dies and begins anew: what it had claimed is queued again.
@@ -365,8 +383,13 @@ impl World {
 
     /// All runs end well.
     pub(crate) fn end_runs(&self) {
+        self.end_runs_as(&Ending::Exited(0));
+    }
+
+    /// All runs end so.
+    pub(crate) fn end_runs_as(&self, ending: &Ending) {
         for run in self.runs.live() {
-            self.runs.end(run, Ending::Exited(0));
+            self.runs.end(run, ending.clone());
             self.ended.lock().unwrap().push(run);
         }
     }

@@ -2,6 +2,7 @@
 
 use conductor::project::{HookName, Pointers, TransientSigns, UsageReader, Worker};
 use domain::document::Role;
+use domain::limits::RunLimits;
 use domain::network::Network;
 use domain::time::Milliseconds;
 
@@ -101,6 +102,22 @@ fn a_worker_reaches_what_is_named_and_without_a_word_nothing() {
 }
 
 #[test]
+fn limits_are_read_for_agents_and_commands_and_have_defaults() {
+    let world = World::new();
+    let said = "limits = { memory = \"4GiB\", processes = 512 }\n\n[roles.reviewer]";
+    let text =
+        PROJECT.replace("[roles.reviewer]", said) + "\n[commands.test.limits]\ndisk = \"512MiB\"\nopen-files = 1024\n";
+    world.write("projects/app.toml", text);
+    let settings = &world.load().unwrap().projects[0].settings;
+    let Worker::Agent(developer) = &settings.workers[&Role::Developer] else { panic!() };
+    let Worker::Agent(reviewer) = &settings.workers[&Role::Reviewer] else { panic!() };
+    let usual = RunLimits::default();
+    assert_eq!(developer.limits, RunLimits { memory: Some(4 << 30), processes: 512, ..usual });
+    assert_eq!(reviewer.limits, usual);
+    assert_eq!(settings.hooks[&HookName::Test].limits, RunLimits { disk: 512 << 20, open_files: 1024, ..usual });
+}
+
+#[test]
 fn what_is_wrong_with_a_role_is_told() {
     let said = edits(
         PROJECT,
@@ -134,6 +151,13 @@ fn what_is_wrong_with_a_role_is_told() {
                 "timeout = \"60m\"",
                 "network = [\"https://api.example.com/v1\", \"*\", \"127.0.0.1\", \"a.example:0\", \"b\u{fc}cher.example\", 7]",
             ),
+            (
+                "limits that are none",
+                "timeout = \"60m\"",
+                "limits = { memory = \"4GB\", disk = \"much\", processes = 3, memroy = \"1GiB\" }",
+            ),
+            ("a limit that no run could live with", "timeout = \"60m\"", "limits = { memory = \"1MiB\" }"),
+            ("a limit that is a number", "timeout = \"60m\"", "limits = { memory = 4096 }"),
             ("a name without a list", "timeout = \"60m\"", "network = \"api.example.com\""),
             ("a word that is none", "timeout = \"60m\"", "network = \"opne\""),
             (

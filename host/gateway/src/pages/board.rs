@@ -9,7 +9,7 @@ use domain::pipeline::StageKind;
 use domain::task::Task;
 use domain::time::Timestamp;
 
-use crate::api::State;
+use crate::api::{HeldBy, Holding, State};
 use crate::app::GatewayState;
 use crate::problem::Problem;
 use crate::routes::events::Cursor;
@@ -24,6 +24,8 @@ const CARDS: u32 = 200;
 const ENDED: usize = 8;
 const LONGEST_TITLE: usize = 140;
 const LONGEST_SENTENCE: usize = 300;
+/// What helps against a sandbox that does not work is a long sentence.
+const LONGEST_HOW: usize = 1000;
 
 #[derive(Template)]
 #[template(path = "board.html")]
@@ -45,6 +47,14 @@ pub(crate) struct Board {
     troubles: Vec<String>,
     needs: Vec<Card>,
     projects: Vec<Lane>,
+    holdings: Vec<Held>,
+}
+
+/// One thing that runs are held by.
+struct Held {
+    name: String,
+    by: &'static str,
+    how: String,
 }
 
 struct Lane {
@@ -91,7 +101,17 @@ pub(crate) fn read(state: &GatewayState, life: Timestamp) -> Result<Board, Probl
         troubles: health.reasons.iter().map(|reason| line(reason, LONGEST_SENTENCE)).collect(),
         needs,
         projects,
+        holdings: state.desk.holdings().into_iter().map(held).collect(),
     })
+}
+
+fn held(holding: Holding) -> Held {
+    let by = match holding.held_by {
+        HeldBy::Kernel => "by the kernel",
+        HeldBy::Shim => "by the run's shim",
+        HeldBy::Nobody => "by nobody",
+    };
+    Held { name: holding.name, by, how: line(&holding.how, LONGEST_HOW) }
 }
 
 /// What nothing but a person moves on; who waits longest stands first, and what was paused on purpose last.

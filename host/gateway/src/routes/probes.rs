@@ -1,4 +1,4 @@
-//! Is it alive, and can it serve?
+//! Is it alive, can it serve, and what can it rely on?
 
 use std::time::Duration;
 
@@ -6,8 +6,9 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 
-use crate::api::Health;
+use crate::api::{Health, System};
 use crate::app::App;
+use crate::problem::Problem;
 
 /// A store that takes longer than this serves nobody.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -29,6 +30,10 @@ pub(crate) async fn ready(State(app): State<App>) -> (StatusCode, Json<Health>) 
     };
     let status = if health.ok { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(health))
+}
+
+pub(crate) async fn system(State(app): State<App>) -> Result<Json<System>, Problem> {
+    app.ask(|state| Ok(Json(System { runs_held: state.desk.holdings() }))).await
 }
 
 fn no(reason: String) -> Health {

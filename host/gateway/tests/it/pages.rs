@@ -83,7 +83,10 @@ async fn pages_work_without_a_script_and_have_none_inline() {
 #[tokio::test]
 async fn trouble_is_said_on_the_board() {
     let world = World::empty(false);
-    assert!(world.get("/").await.text().contains("the disk is &#60;nearly&#62; full"));
+    let reply = world.get("/").await;
+    let page = reply.text();
+    assert!(page.contains("the disk is &#60;nearly&#62; full"));
+    assert!(page.contains("sandbox: <strong>by nobody</strong>, a run sees what &#60;you&#62; see"), "{page}");
 }
 
 #[tokio::test]

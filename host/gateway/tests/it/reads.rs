@@ -8,7 +8,7 @@ use domain::event::{Event, RunOutcome};
 use domain::ids::{Digest, Epoch, PluginId, RunId, StageName, TaskId};
 use domain::plugin::{Check, CheckState};
 use domain::verdict::Verdict;
-use gateway::api::{EvaluationView, Health, LeaseView, Listing, Queue, TaskView};
+use gateway::api::{EvaluationView, Health, HeldBy, LeaseView, Listing, Queue, System, TaskView};
 
 use crate::world::{NOW, World};
 
@@ -223,6 +223,8 @@ async fn probes_tell_life_from_service() {
     assert_eq!(well.get("/healthz").await.text(), "ok");
     let ready = well.get("/readyz").await;
     assert_eq!((ready.status, ready.parse::<Health>().ok), (StatusCode::OK, true));
+    let system: System = well.get("/api/v1/system").await.parse();
+    assert_eq!((system.runs_held[0].name.as_str(), system.runs_held[0].held_by), ("sandbox", HeldBy::Nobody));
     let ill = World::empty(false);
     assert_eq!(ill.get("/healthz").await.status, StatusCode::OK);
     let ready = ill.get("/readyz").await;

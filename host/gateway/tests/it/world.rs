@@ -13,7 +13,7 @@ use domain::ids::{Actor, BranchName, ProjectName, RunId, StageName, StepName, Ta
 use domain::pipeline::{Consent, Edge, EdgeStep, OnPatience, Pipeline, PipelineDraft, Stage, StageKind, StepKind};
 use domain::task::{Terminality, Track};
 use domain::time::{Milliseconds, Timestamp};
-use gateway::{Desk, GatewayState, Health, Token};
+use gateway::{Desk, GatewayState, Health, HeldBy, Holding, Token};
 use serde::de::DeserializeOwned;
 use store::{SqliteStore, StoreConfig};
 use tokio::sync::watch;
@@ -47,6 +47,10 @@ impl Desk for FakeDesk {
     fn health(&self) -> Health {
         let reasons = if self.ok { Vec::new() } else { vec!["the disk is <nearly> full".to_owned()] };
         Health { ok: self.ok, reasons }
+    }
+    fn holdings(&self) -> Vec<Holding> {
+        let how = "a run sees what <you> see".to_owned();
+        vec![Holding { name: "sandbox".to_owned(), held_by: HeldBy::Nobody, how }]
     }
     fn limits(&self) -> ClaimLimits {
         ClaimLimits::of(2)

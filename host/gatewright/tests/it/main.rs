@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test ends where its world does")]
 
+mod breakout;
 mod fixture;
 mod hostile;
 mod other_hands;

@@ -43,6 +43,14 @@ impl Log {
         }
     }
 
+    /// Tells why the run is ended.
+    pub(crate) fn ended(&self, why: &str) {
+        if let Some(file) = &mut self.state.lock().unwrap_or_else(PoisonError::into_inner).file {
+            // A full disk is no reason to keep the run alive.
+            let _ = file.write_all(format!("gatewright: {why}\n").as_bytes());
+        }
+    }
+
     /// Nothing is written after this.
     pub(crate) fn close(&self) {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).file = None;

@@ -5,6 +5,8 @@ mod ends;
 #[cfg(test)]
 mod launches;
 #[cfg(test)]
+mod limits;
+#[cfg(test)]
 mod network;
 #[cfg(test)]
 mod port;

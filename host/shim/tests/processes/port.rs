@@ -9,6 +9,7 @@ use agents::{SandboxMode, environment};
 use conductor::ports::runs::{Ending, Launch, LaunchError, Program, RunState, Runs, Usage};
 use conductor::project::{Pointers, UsageReader};
 use domain::ids::RunId;
+use domain::limits::{Limit, RunLimits};
 use domain::network::Network;
 use domain::time::Milliseconds;
 use rustix::process::Signal;
@@ -28,6 +29,7 @@ fn launch(world: &World, run: u64, argv: &[&str]) -> Launch {
         network: Network::default(),
         budget: Milliseconds::from_seconds(60),
         grace: Milliseconds::from_seconds(60),
+        limits: RunLimits::default(),
         sandboxed: true,
     }
 }
@@ -60,6 +62,21 @@ fn an_agent_works_from_launch_to_report() {
     runs.remove(RunId(1));
     assert_eq!(runs.inspect(RunId(1)), Ok(RunState::Absent));
     assert_eq!(runs.cancel(RunId(1)), Ok(()));
+}
+
+#[test]
+fn a_run_past_a_limit_says_which_one_and_what_to_set() {
+    let world = World::new();
+    let host = HostEnvironment { reserved: Vec::new(), values: BTreeMap::new() };
+    let runs = ShimRuns::new(world.runner(SandboxMode::Bubblewrap), host, |_| {}).unwrap();
+    // What it prints makes it no better.
+    let mut agent = launch(&world, 1, &["sh", "-c", "echo 'HTTP 429 rate limit'; tail /dev/zero; exit 0"]);
+    agent.pass_environment.clear();
+    agent.limits.memory = Some(64 << 20);
+    runs.launch(&agent).unwrap();
+    runs.runner().wait(1, Some(LONG)).unwrap();
+    let Ok(RunState::Ended(record)) = runs.inspect(RunId(1)) else { panic!("it has ended") };
+    assert_eq!(record.ending, Ending::OverLimit { limit: Limit::Memory, allowed: 64 << 20 });
 }
 
 #[test]

@@ -1,0 +1,72 @@
+//! What a tree keeps open: how many, and files that were removed, whose bytes no walk through a folder finds.
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::MetadataExt;
+
+use rustix::fs::statfs;
+
+use crate::processes::Process;
+
+/// File systems whose files lie in memory: tmpfs (and what `memfd_create` makes), and that of large pages.
+const IN_MEMORY: [i64; 2] = [0x0102_1994, 0x9584_58f6];
+
+/// What was found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Open {
+    /// Bytes of removed files on disks.
+    pub(super) unlinked_on_disk: u64,
+    /// Bytes of removed files in memory, and of those that never had a name.
+    pub(super) unlinked_in_memory: u64,
+}
+
+/// Looks through all descriptors; `None`: there are more than `most`.
+pub(super) fn of(tree: &[Process], most: u64) -> Option<Open> {
+    let mut seen = 0_u64;
+    let mut unlinked = BTreeMap::new();
+    for process in tree {
+        // A process that ends meanwhile has none.
+        let Ok(listed) = std::fs::read_dir(format!("/proc/{}/fd", process.pid)) else { continue };
+        for entry in listed.flatten() {
+            seen += 1;
+            if seen > most {
+                return None;
+            }
+            // Through the link, which leads to the file itself and not to a name of it.
+            let path = entry.path();
+            let Ok(found) = std::fs::metadata(&path) else { continue };
+            if found.is_file() && found.nlink() == 0 && !unlinked.contains_key(&(found.dev(), found.ino())) {
+                let in_memory = statfs(&path).is_ok_and(|system| IN_MEMORY.contains(&system.f_type));
+                unlinked.insert((found.dev(), found.ino()), (in_memory, found.blocks().saturating_mul(512)));
+            }
+        }
+    }
+    let sum = |wanted: bool| {
+        let bytes = unlinked.values().filter(|(in_memory, _)| *in_memory == wanted).map(|(_, bytes)| *bytes);
+        bytes.fold(0, u64::saturating_add)
+    };
+    Some(Open { unlinked_on_disk: sum(false), unlinked_in_memory: sum(true) })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+    use crate::processes::process;
+
+    #[test]
+    fn removed_files_are_found_where_they_lie() {
+        let me = [process(std::process::id()).unwrap()];
+        let Open { unlinked_on_disk: disk, unlinked_in_memory: memory } = of(&me, u64::MAX).unwrap();
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(&vec![1; 1 << 20]).unwrap();
+        file.sync_all().unwrap();
+        let nameless = rustix::fs::memfd_create("x", rustix::fs::MemfdFlags::CLOEXEC).unwrap();
+        std::fs::File::from(nameless.try_clone().unwrap()).write_all(&vec![1; 2 << 20]).unwrap();
+        let found = of(&me, u64::MAX).unwrap();
+        // Other tests of this process may hold such files too.
+        assert!(found.unlinked_on_disk + found.unlinked_in_memory >= disk + memory + (3 << 20), "{found:?}");
+        assert!(found.unlinked_in_memory >= 2 << 20, "{found:?}");
+        assert_eq!(of(&me, 2), None);
+    }
+}

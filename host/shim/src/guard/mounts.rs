@@ -1,0 +1,103 @@
+//! File systems in memory that a tree has for itself: those of its sandbox, and those that it mounts in namespaces of its own. What
+//! lies in them is memory that no process shows.
+
+use std::collections::BTreeSet;
+use std::os::fd::OwnedFd;
+
+use rustix::fs::{Mode, OFlags, ResolveFlags, fstat, fstatvfs, major, minor, open, openat2};
+
+use crate::processes::Process;
+
+/// A tree that has mounted more than these is not looked at to the end.
+const MOST: usize = 512;
+/// What a file takes of the kernel's memory beside its content.
+const INODE_BYTES: u64 = 1024;
+
+/// What they hold together; `None`: there are too many.
+pub(super) fn held(tree: &[Process]) -> Option<u64> {
+    let own = std::fs::read_link("/proc/self/ns/mnt").ok();
+    let mut namespaces: BTreeSet<_> = own.into_iter().collect();
+    // What lies in memory for the whole machine is nobody's.
+    let mut devices: BTreeSet<(u32, u32)> = listed("self").into_iter().map(|mount| mount.device).collect();
+    let shared = devices.len();
+    let mut total = 0_u64;
+    for process in tree {
+        let Ok(namespace) = std::fs::read_link(format!("/proc/{}/ns/mnt", process.pid)) else { continue };
+        if !namespaces.insert(namespace) {
+            continue;
+        }
+        for mount in listed(&process.pid.to_string()) {
+            if devices.contains(&mount.device) {
+                continue;
+            }
+            if let Some(bytes) = used(process.pid, &mount) {
+                devices.insert(mount.device);
+                total = total.saturating_add(bytes);
+            }
+            if devices.len() > shared + MOST {
+                return None;
+            }
+        }
+    }
+    Some(total)
+}
+
+struct Mount {
+    device: (u32, u32),
+    point: String,
+}
+
+/// The mounts in memory that a process sees.
+fn listed(process: &str) -> Vec<Mount> {
+    let mounts = std::fs::read_to_string(format!("/proc/{process}/mountinfo")).unwrap_or_default();
+    mounts.lines().filter_map(parse).collect()
+}
+
+/// `36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 - ext3 /dev/root rw`: number, parent, device, root, mount point; behind the dash
+/// the type.
+fn parse(line: &str) -> Option<Mount> {
+    let (left, right) = line.split_once(" - ")?;
+    if !matches!(right.split(' ').next()?, "tmpfs" | "ramfs") {
+        return None;
+    }
+    let mut fields = left.split(' ').skip(2);
+    let (major, minor) = fields.next()?.split_once(':')?;
+    let point = fields.nth(1)?;
+    let point = point.replace("\\040", " ").replace("\\011", "\t").replace("\\012", "\n").replace("\\134", "\\");
+    Some(Mount { device: (major.parse().ok()?, minor.parse().ok()?), point })
+}
+
+/// Looked at from outside, where its links mean what they mean inside. One that is covered by another is not found.
+fn used(pid: u32, mount: &Mount) -> Option<u64> {
+    let flags = OFlags::PATH | OFlags::CLOEXEC;
+    let root: OwnedFd = open(format!("/proc/{pid}/root"), flags | OFlags::DIRECTORY, Mode::empty()).ok()?;
+    let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+    let there = openat2(&root, mount.point.as_str(), flags, Mode::empty(), resolve).ok()?;
+    let found = fstat(&there).ok()?.st_dev;
+    if (major(found), minor(found)) != mount.device {
+        return None;
+    }
+    let room = fstatvfs(&there).ok()?;
+    let blocks = room.f_blocks.saturating_sub(room.f_bfree).saturating_mul(room.f_frsize);
+    Some(blocks.saturating_add(room.f_files.saturating_sub(room.f_ffree).saturating_mul(INODE_BYTES)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mount_in_memory_is_known_by_its_type() {
+        let line = "78 64 0:44 / /tmp\\040x rw,nosuid shared:3 - tmpfs tmpfs rw,size=2048k";
+        let mount = parse(line).unwrap();
+        assert_eq!((mount.device, mount.point.as_str()), ((0, 44), "/tmp x"));
+        assert!(parse("65 64 254:0 /usr /usr ro - ext4 /dev/vda rw").is_none());
+        assert!(parse("garbage").is_none());
+    }
+
+    #[test]
+    fn what_the_machine_holds_in_memory_is_nobodys() {
+        let me = [crate::processes::process(std::process::id()).unwrap()];
+        assert_eq!(held(&me), Some(0));
+    }
+}
