@@ -91,6 +91,9 @@ pub(crate) struct Serve {
     /// N:claimed, EFFECT:done.
     #[arg(long, hide = true, value_name = "PLACE:POINT")]
     pub(crate) halt_at: Option<String>,
+    /// At the first SIGTERM claim nothing more and wait for the runs; a second one ends the host at once.
+    #[arg(long)]
+    pub(crate) drain_on_stop: bool,
 }
 
 #[derive(Debug, Args)]

@@ -45,11 +45,13 @@ pub(crate) fn run(dir: Option<&Path>, options: &Init, out: &Output) -> anyhow::R
     undo.files(&written.written);
     let loaded = crate::wiring::load(&dir)?;
     undo.nothing();
+    let missing = crate::wiring::missing_programs(&loaded);
     let found_from_here = dir_was_found && options.repository.is_none();
     let here = if found_from_here { String::new() } else { format!(" --dir {}", quoted(&dir.to_string_lossy())) };
     let value = serde_json::json!({
         "project": name, "dir": dir, "repository": repository, "base_branch": request.base_branch,
         "forge": forge, "written": written.written, "kept": written.kept, "projects": loaded.projects.len(),
+        "warnings": missing,
     });
     out.value(&value, || {
         let mut text = format!("{name} is set up in {}; nothing was committed.\n", dir.display());
@@ -59,6 +61,9 @@ pub(crate) fn run(dir: Option<&Path>, options: &Init, out: &Output) -> anyhow::R
         text.push_str(&format!("  added the remote `gatewright` to {}\n", repository.display()));
         if repository.join(".gitmodules").exists() {
             text.push_str("  note: submodules are not checked out in the clones that agents and suites work on\n");
+        }
+        for warning in &missing {
+            text.push_str(&format!("  warning: {warning}\n"));
         }
         text.push_str("\nNext:\n");
         text.push_str(&format!("  gatewright serve{here}\n"));

@@ -5,6 +5,7 @@ mod client;
 mod clock;
 mod demo;
 mod embedded;
+mod ending;
 mod init;
 mod output;
 mod plugin;
@@ -85,10 +86,16 @@ fn check(dir: &std::path::Path, out: &Output) -> anyhow::Result<bool> {
             let names = loaded.projects.iter().map(|project| project.project.name.to_string()).collect::<Vec<_>>();
             let flaws = wiring::check_plugins(dir, &loaded);
             let flaws = [flaws.told, flaws.failed].concat();
-            let value = serde_json::json!({"ok": flaws.is_empty(), "projects": names, "flaws": flaws});
-            out.value(&value, || match flaws.as_slice() {
-                [] => format!("{}: all files are sound; projects: {}", dir.display(), names.join(", ")),
-                flaws => flaws.join("\n"),
+            let warnings = wiring::missing_programs(&loaded);
+            let value =
+                serde_json::json!({"ok": flaws.is_empty(), "projects": names, "flaws": flaws, "warnings": warnings});
+            out.value(&value, || {
+                let mut lines: Vec<String> = warnings.iter().map(|warning| format!("warning: {warning}")).collect();
+                match flaws.as_slice() {
+                    [] => lines.push(format!("{}: all files are sound; projects: {}", dir.display(), names.join(", "))),
+                    flaws => lines.extend_from_slice(flaws),
+                }
+                lines.join("\n")
             })?;
             Ok(flaws.is_empty())
         }

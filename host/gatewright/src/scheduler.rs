@@ -10,6 +10,9 @@ use std::time::Duration;
 use conductor::ports::clock::Clock;
 use conductor::ports::store::{ClaimLimits, StoreError};
 use conductor::{Conductor, Work};
+use configuration::RunLimits;
+
+use crate::ending::Ending;
 
 /// Threads that perform. They wait for git, plugins and the store, seldom for the processor.
 const WORKERS: usize = 6;
@@ -45,18 +48,27 @@ impl Signal {
 /// Limits that the operator's file sets.
 #[derive(Clone, Debug)]
 pub(crate) struct Bounds {
-    /// Runs at one time.
-    pub(crate) runs: u32,
+    /// Runs at one time, in all and of whom.
+    pub(crate) runs: RunLimits,
     /// Below this many free bytes nothing launches.
     pub(crate) free_bytes: u64,
     /// Where the free bytes are counted.
     pub(crate) dir: PathBuf,
 }
 
+impl Bounds {
+    /// What a claim obeys now.
+    pub(crate) fn limits(&self, may_launch: bool) -> ClaimLimits {
+        let RunLimits { runs, each, drivers } = &self.runs;
+        ClaimLimits { may_launch, each: *each, drivers: drivers.clone(), ..ClaimLimits::of(*runs) }
+    }
+}
+
 struct Shared {
     conductor: Arc<Conductor>,
     clock: Arc<dyn Clock>,
     signal: Arc<Signal>,
+    ending: Arc<Ending>,
     stopping: AtomicBool,
     idle: AtomicIsize,
     fatal: Mutex<Option<StoreError>>,
@@ -75,6 +87,7 @@ impl Scheduler {
         conductor: Arc<Conductor>,
         clock: Arc<dyn Clock>,
         signal: Arc<Signal>,
+        ending: Arc<Ending>,
         bounds: Bounds,
         on_fatal: Box<dyn Fn() + Send + Sync>,
     ) -> std::io::Result<Self> {
@@ -82,6 +95,7 @@ impl Scheduler {
             conductor,
             clock,
             signal,
+            ending,
             stopping: AtomicBool::new(false),
             idle: AtomicIsize::new(WORKERS as isize),
             fatal: Mutex::default(),
@@ -125,9 +139,10 @@ fn look(shared: &Shared, sender: &SyncSender<Work>, bounds: &Bounds) {
             tracing::warn!(floor = bounds.free_bytes, "too little free space: nothing is launched until there is more");
         }
         said_full = !may_launch;
-        let limits = ClaimLimits { may_launch, ..ClaimLimits::of(bounds.runs) };
+        let limits = bounds.limits(may_launch);
         // Ended runs and deliveries may queue for a worker too: then nothing more is claimed.
-        let capacity = usize::try_from(shared.idle.load(Ordering::SeqCst)).unwrap_or(0);
+        let idle = usize::try_from(shared.idle.load(Ordering::SeqCst)).unwrap_or(0);
+        let capacity = if shared.ending.phase().claims() { idle } else { 0 };
         let tick = match shared.conductor.tick(&limits, capacity) {
             Ok(tick) => tick,
             Err(error) => {
@@ -144,6 +159,7 @@ fn look(shared: &Shared, sender: &SyncSender<Work>, bounds: &Bounds) {
                 return;
             }
         }
+        shared.ending.look(shared.conductor.left());
         let pause = tick.look_again.map_or(LONGEST_SLEEP, |at| Duration::from_millis(at.since(shared.clock.now()).0));
         // A job that is due and was not claimed waits for a slot or a lease: news will come, the clock alone brings none.
         let pause = if pause.is_zero() { LONGEST_SLEEP } else { pause.min(LONGEST_SLEEP) };

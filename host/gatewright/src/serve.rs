@@ -11,6 +11,7 @@ use conductor::ports::clock::Clock as _;
 use conductor::ports::probe::{NoProbe, Point, Probe};
 use conductor::ports::runs::Runs as _;
 use conductor::ports::store::ClaimLimits;
+use conductor::shutdown::Manner;
 use configuration::SandboxMode;
 use domain::cost::{Spent, Usage};
 use domain::effect::Claim;
@@ -20,6 +21,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::Serve;
 use crate::clock::{SystemClock, hex, random_bytes};
+use crate::ending::{Ending, Signals};
 use crate::output::{Output, say};
 use crate::scheduler::{Bounds, Scheduler, has_room};
 use crate::state::{ADDRESS_FILE, TOKEN_FILE};
@@ -43,10 +45,11 @@ pub(crate) fn run(dir: &Path, options: &Serve, out: &Output) -> anyhow::Result<(
     let token = operator_token(dir)?;
     let must_confine = loaded.host.sandbox.mode == SandboxMode::Bubblewrap;
     let bounds = Bounds {
-        runs: loaded.host.runs,
+        runs: loaded.host.limits.clone(),
         free_bytes: loaded.host.free_space_mib.saturating_mul(1 << 20),
         dir: dir.to_owned(),
     };
+    let ending = Arc::new(Ending::new(if options.drain_on_stop { Manner::Drain } else { loaded.host.shutdown }));
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let listener = runtime
         .block_on(tokio::net::TcpListener::bind(loaded.host.operator))
@@ -59,6 +62,7 @@ pub(crate) fn run(dir: &Path, options: &Serve, out: &Output) -> anyhow::Result<(
         host.conductor.clone(),
         host.clock.clone(),
         host.signal.clone(),
+        ending.clone(),
         bounds.clone(),
         Box::new(move || failing.fail()),
     )?;
@@ -67,7 +71,7 @@ pub(crate) fn run(dir: &Path, options: &Serve, out: &Output) -> anyhow::Result<(
     write_private(&dir.join(ADDRESS_FILE), &address)?;
     let state = GatewayState {
         store: host.store.clone(),
-        desk: Arc::new(LivingDesk { host: host.clone(), bounds, must_confine }),
+        desk: Arc::new(LivingDesk { host: host.clone(), ending: ending.clone(), bounds, must_confine }),
         token: Token::new("operator", token)?,
         clock: Arc::new(|| SystemClock.now()),
     };
@@ -78,7 +82,8 @@ pub(crate) fn run(dir: &Path, options: &Serve, out: &Output) -> anyhow::Result<(
     if let Some(problem) = host.runner.sandbox_problem() {
         say(&format!("warning: {}", without_sandbox(must_confine, &problem)));
     }
-    let served = runtime.block_on(gateway::serve(listener, state, end(host.clone())));
+    follow_signals(&runtime, &host, &ending, dir)?;
+    let served = runtime.block_on(gateway::serve(listener, state, end(host.clone(), ending)));
     drop(watch);
     let failed = scheduler.stop();
     // What is gone already needs no removing.
@@ -103,17 +108,37 @@ fn probe(options: &Serve) -> anyhow::Result<Arc<dyn Probe>> {
     })
 }
 
-/// SIGTERM, SIGINT, or a store that failed.
-async fn end(host: Arc<Host>) {
-    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-    else {
-        return;
-    };
+/// SIGTERM or SIGINT and what it leaves to wait for, or a store that failed.
+async fn end(host: Arc<Host>, ending: Arc<Ending>) {
     tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+        () = ending.over() => {}
         () = host.failed() => {}
     }
+}
+
+/// From now on signals move the end on, beside whatever the process waits for.
+fn follow_signals(
+    runtime: &tokio::runtime::Runtime,
+    host: &Arc<Host>,
+    ending: &Arc<Ending>,
+    dir: &Path,
+) -> anyhow::Result<()> {
+    let guard = runtime.enter();
+    let signals = Signals::listen().context("signals cannot be listened for")?;
+    let (conductor, woken, address) = (host.conductor.clone(), host.signal.clone(), dir.join(ADDRESS_FILE));
+    let left = move || {
+        // The scheduler looks again under the new phase.
+        woken.notify();
+        conductor.left()
+    };
+    let at_once = move || {
+        let _ = std::fs::remove_file(&address);
+        // Nothing is lost by it: whatever was under way is found by the next host.
+        std::process::exit(0);
+    };
+    runtime.spawn(signals.follow(ending.clone(), left, at_once));
+    drop(guard);
+    Ok(())
 }
 
 /// A sound edit is taken up; an unsound one keeps what was good, and says so.
@@ -153,6 +178,7 @@ fn write_private(path: &Path, text: &str) -> anyhow::Result<()> {
 /// What the API asks the living host.
 struct LivingDesk {
     host: Arc<Host>,
+    ending: Arc<Ending>,
     bounds: Bounds,
     must_confine: bool,
 }
@@ -196,10 +222,13 @@ impl Desk for LivingDesk {
             reasons
                 .push(format!("less than {floor} bytes are free on the disk: nothing is launched, the rest goes on"));
         }
-        let ok = !self.host.has_failed();
-        if !ok {
+        let failed = self.host.has_failed();
+        if failed {
             reasons.push("the store failed; the host is ending".to_owned());
         }
+        let ends = self.ending.phase().sentence(self.host.conductor.left());
+        let ok = !failed && ends.is_none();
+        reasons.extend(ends);
         Health { ok, reasons }
     }
 
@@ -217,7 +246,7 @@ impl Desk for LivingDesk {
     }
 
     fn limits(&self) -> ClaimLimits {
-        ClaimLimits { may_launch: has_room(&self.bounds), ..ClaimLimits::of(self.bounds.runs) }
+        self.host.conductor.limits(&self.bounds.limits(has_room(&self.bounds)))
     }
 
     fn statuses(&self, _project: &ProjectName) -> Vec<String> {

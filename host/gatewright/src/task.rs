@@ -7,8 +7,8 @@ use conductor::ports::store::{BoardItem, EntryRow, JobRow, RunRow, Unmet};
 use domain::ids::ProjectName;
 use domain::time::Timestamp;
 use gateway::api::{
-    CardView, Dependencies, IntentNote, Listing, NewCard, NewDependency, NewTaskCard, ProjectView, Rebuilt, Taken,
-    TaskView, Why,
+    CardView, Dependencies, IntentNote, Listing, LiveQueue, NewCard, NewDependency, NewTaskCard, ProjectView, Rebuilt,
+    Taken, TaskView, Why,
 };
 
 use crate::cli::{Decision, Needs, StopAll, Task};
@@ -328,12 +328,13 @@ fn depend(client: &Client, out: &Output, edge: &Needs, needs: bool) -> anyhow::R
 
 /// `gatewright queue`.
 pub(crate) fn queue(client: &Client, out: &Output, now: Timestamp) -> anyhow::Result<()> {
-    let jobs: Listing<JobRow> = client.get("/api/v1/queue")?;
+    let jobs: LiveQueue = client.get("/api/v1/queue")?;
     out.value(&jobs.items, || {
         let live = jobs.items.iter().filter(|job| job.state == "queued" || job.state == "claimed");
         let lines = live
             .map(|job| {
                 let why = job.reason.as_ref().map_or_else(String::new, |reason| format!("waits: {reason}"));
+                let why = job.note.as_ref().map_or_else(|| why.clone(), |note| visible(&format!("{why}, {note}")));
                 format!(
                     "{:<6} task {:<5} {:<14} {:<8} {:<10} {why}",
                     job.id,
@@ -343,6 +344,10 @@ pub(crate) fn queue(client: &Client, out: &Output, now: Timestamp) -> anyhow::Re
                     ago(job.available_at, now)
                 )
             })
+            .chain(jobs.drivers.iter().filter(|driver| driver.state != "closed").map(|driver| {
+                let until = driver.until.map_or_else(String::new, |until| format!(", until {}", ago(until, now)));
+                format!("the breaker of the agent driver {} is {}{until}", driver.driver, driver.state)
+            }))
             .collect::<Vec<_>>();
         if lines.is_empty() { "Nothing is queued and nothing runs.".to_owned() } else { lines.join("\n") }
     })

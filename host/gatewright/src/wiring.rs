@@ -15,6 +15,8 @@ use conductor::ports::forge::Forge;
 use conductor::ports::plugins::{Asking, Plugins as _, ValidateCall};
 use conductor::ports::probe::Probe;
 use conductor::ports::store::Store;
+use conductor::project::Worker;
+use conductor::slots::Seat;
 use conductor::{Conductor, Outside};
 use configuration::{Loaded, PluginBinding, ProjectFile, SandboxMode, Surroundings};
 use domain::ids::{BranchName, Digest, PluginId, ProjectName, RunId};
@@ -122,6 +124,28 @@ pub(crate) fn check_plugins(dir: &Path, loaded: &Loaded) -> PluginFlaws {
         }
     }
     flaws
+}
+
+/// Programs that the files name and that this machine does not have: a line each. Their jobs would wait.
+pub(crate) fn missing_programs(loaded: &Loaded) -> Vec<String> {
+    let path = std::env::var("PATH").unwrap_or_default();
+    let mut lines = Vec::new();
+    for file in &loaded.projects {
+        let roles = file.settings.workers.iter().map(|(role, worker)| match worker {
+            Worker::Agent(agent) => (format!("[roles.{role}]"), &agent.argv),
+            Worker::Command(command) => (format!("[roles.{role}]"), &command.argv),
+        });
+        let hooks = file.settings.hooks.iter();
+        let hooks = hooks.map(|(hook, command)| (Seat::Hook(*hook).to_string(), &command.argv));
+        for (who, argv) in roles.chain(hooks) {
+            let Some(program) = argv.first() else { continue };
+            if let Err(problem) = agents::preflight::find(program, Path::new("/"), &path) {
+                let source = file.source.display();
+                lines.push(format!("{source}: {who}: `{program}` cannot be executed: {problem}; its jobs will wait"));
+            }
+        }
+    }
+    lines
 }
 
 /// What is wrong with components and their settings.

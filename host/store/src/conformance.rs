@@ -10,6 +10,7 @@ pub mod facts;
 pub mod inbox;
 pub mod ownership;
 mod scene;
+pub mod slots;
 pub mod tasks;
 
 /// A place where a store lies. Opening it a second time, after the first one was dropped, is a restart of the host.
@@ -52,7 +53,7 @@ macro_rules! conformance {
                 what_a_dead_owner_began_is_ended_when_it_is_cancelled
                 what_a_dead_owner_began_comes_first
                 what_is_given_back_did_not_begin
-                racing_claimers_never_share_a_job
+                c1_3_racing_claimers_never_share_a_job
                 aftermath_is_told_in_order
                 a_freeze_admits_no_new_task
                 a_lease_goes_to_the_smallest_task
@@ -84,6 +85,16 @@ macro_rules! conformance {
                 d7_a_serial_project_does_not_wait_for_who_waits
                 d7_what_a_dead_owner_began_is_found_though_it_needs_another
                 d7_the_rows_beside_a_task_are_compared_too
+            }
+            slots {
+                c1_1_one_slot_is_never_shared
+                c2_1_what_a_limit_holds_back_takes_no_slot
+                c4_1_a_missing_program_holds_back_its_own_jobs
+                a_run_counts_for_the_driver_that_launched_it
+                c4_2_a_breaker_is_fed_by_outcomes_and_outlives_a_restart
+                c4_2_a_probe_without_an_answer_leaves_its_way_to_another
+                c7_1_a_dead_owners_job_is_queued_again_once
+                c8_2_what_waits_for_its_time_takes_no_slot
             }
             facts {
                 a_fact_that_arrives_while_asking_asks_again

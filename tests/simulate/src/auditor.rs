@@ -4,22 +4,24 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use conductor::breaker::Breaker;
 use domain::effect::JobClass;
 use domain::entry::Entry;
 use domain::event::{Event, Intent, Spent};
 use domain::ids::{Actor, Digest, Epoch, FenceToken, JobId, LeaseName, RunId, StepName, TaskId, Version};
 use domain::pipeline::Pipeline;
 use domain::task::{Activity, Task, Terminality};
+use domain::time::Timestamp;
 use rusqlite::{Connection, OpenFlags, params};
 
 use self::rules::{
-    comments, cost_the_developer, cut, is_in_main, left_its_end, moved_by_the_late, passed_over, sleeps_over, tally,
-    told_out_of_turn, untold,
+    breakers, comments, cost_an_attempt, cost_the_developer, cut, is_in_main, left_its_end, let_through,
+    moved_by_the_late, passed_over, sleeps_over, tally, told_out_of_turn, untold,
 };
 use self::turns::Turn;
 use crate::fate::Fate;
-use crate::host::{DATABASE, LIMITS};
-use crate::shims::{SHIP, STAGE};
+use crate::host::{DATABASE, RUNS, RUNS_OF_DRIVER};
+use crate::shims::{CRITIC, SHIP, STAGE, WRITER};
 use crate::vfs::{self, Device};
 use crate::world::{Shared, World, look};
 
@@ -37,10 +39,12 @@ struct Shadow {
 }
 
 /// A job as it was last seen.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 struct Claimed {
     token: u64,
     attempts: u64,
+    /// A dead host began it: its run may live, and taking it up lets nobody through.
+    begun: bool,
 }
 
 /// What the auditor remembers.
@@ -52,6 +56,8 @@ pub struct Auditor {
     pipeline: Option<(String, Pipeline)>,
     shadows: BTreeMap<TaskId, Shadow>,
     jobs: BTreeMap<u64, Claimed>,
+    /// How each driver's breaker stood at the last look, and whether its probe lived.
+    breakers: BTreeMap<String, (Breaker, bool)>,
     leases: BTreeMap<String, (u64, Option<TaskId>)>,
     marks: [u64; 4],
     merges: usize,
@@ -84,6 +90,7 @@ impl Auditor {
             pipeline: None,
             shadows: BTreeMap::new(),
             jobs: BTreeMap::new(),
+            breakers: BTreeMap::new(),
             leases: BTreeMap::new(),
             marks: [0; 4],
             merges: 0,
@@ -157,7 +164,7 @@ impl Auditor {
         }
         self.leases(&moment, wrongs)?;
         self.decisions(&moment, wrongs)?;
-        let claimed = self.jobs(&moment, living, wrongs)?;
+        let claimed = self.jobs(&moment, living, look(world).clock(), wrongs)?;
         turns::examine(&moment, &self.shadows, &claimed, wrongs)?;
         self.tasks(&look(world), wrongs);
         if has_changed {
@@ -285,6 +292,7 @@ impl Auditor {
                 look_at(cost_the_developer(&before, &shadow.task, event, &entries));
             }
             let mut world = look(world);
+            look_at(event.as_ref().and_then(|event| cost_an_attempt(&before, &shadow.task, event, &world)));
             world.tell(|| {
                 let told = event
                     .as_ref()
@@ -366,22 +374,25 @@ impl Auditor {
         &mut self,
         sql: &Connection,
         living: &[u64],
+        clock: Timestamp,
         wrongs: &mut Vec<String>,
     ) -> Result<Vec<Turn>, rusqlite::Error> {
         let mut turns = Vec::new();
         let mut query = sql.prepare_cached(
             "SELECT id, task, epoch, class, effect, state, winding, attempts, token, owner_uuid, pid, started_at,
-                claimed_at, slot, attempted, available_at FROM job WHERE state IN ('queued', 'claimed') OR winding = 1",
+                claimed_at, slot, attempted = 1 AND available_at = 0, driver FROM job WHERE state IN ('queued', 'claimed') OR winding = 1",
         )?;
         let mut rows = query.query([])?;
         let mut driven: BTreeMap<TaskId, (u32, u32)> = BTreeMap::new();
         let mut slots = 0;
+        let mut passed = BTreeMap::new();
         while let Some(row) = rows.next()? {
             let (id, task) = (number(row, 0)?, TaskId(number(row, 1)?));
             let epoch = Epoch(number(row, 2)?);
             let is_drive = row.get::<_, String>(3)? == "drive";
             let (state, winding) = (row.get::<_, String>(5)?, number(row, 6)? == 1);
-            let now = Claimed { attempts: number(row, 7)?, token: number(row, 8)? };
+            let begun = state == "queued" && number(row, 14)? == 1;
+            let now = Claimed { attempts: number(row, 7)?, token: number(row, 8)?, begun };
             let owner: Option<String> = row.get(9)?;
             let (pid, started, claimed) =
                 (row.get::<_, Option<i64>>(10)?, row.get::<_, Option<i64>>(11)?, row.get::<_, Option<i64>>(12)?);
@@ -399,10 +410,16 @@ impl Auditor {
             counts.0 += u32::from(is_drive && is_claimed);
             let shadow = self.shadows.get(&task).map(|shadow| shadow.task.epoch);
             counts.1 += u32::from(is_drive && !winding && shadow == Some(epoch));
-            let before = self.jobs.insert(id, now).unwrap_or(Claimed { token: 0, attempts: 0 });
+            let before = self.jobs.insert(id, now).unwrap_or_default();
             if is_drive && is_claimed && now.token > before.token {
-                let was_begun = number(row, 14)? == 1 && number(row, 15)? == 0;
-                turns.push(Turn { job: id, task, effect: row.get(4)?, was_begun });
+                turns.push(Turn { job: id, task, effect: row.get(4)?, was_begun: number(row, 14)? == 1 });
+            }
+            if let Some(driver) = row.get::<_, Option<String>>(15)?
+                && is_claimed
+                && now.attempts > before.attempts
+                && !before.begun
+            {
+                *passed.entry(driver).or_insert(0) += 1;
             }
             if now.token < before.token || now.attempts < before.attempts {
                 wrongs.push(format!("the token or the attempts of job {id} went back"));
@@ -411,9 +428,13 @@ impl Auditor {
                 wrongs.push(format!("an attempt of job {id} was counted twice"));
             }
         }
-        if slots > LIMITS.runs {
-            wrongs.push(format!("{slots} jobs hold a run's slot, {} may", LIMITS.runs));
+        if slots > RUNS {
+            wrongs.push(format!("{slots} jobs hold a run's slot, {RUNS} may"));
         }
+        for (driver, passed) in passed {
+            wrongs.extend(let_through(self.breakers.get(&driver), clock, passed, &driver));
+        }
+        self.breakers = breakers(sql)?;
         for (id, shadow) in &self.shadows {
             let (claimed, live) = driven.get(id).copied().unwrap_or_default();
             if claimed > 1 {
@@ -443,8 +464,14 @@ impl Auditor {
             }
             clones.push(shim.clone);
         }
-        if live > LIMITS.runs {
-            wrongs.push(format!("{live} runs live, {} may", LIMITS.runs));
+        if live > RUNS {
+            wrongs.push(format!("{live} runs live, {RUNS} may"));
+        }
+        for driver in [WRITER, CRITIC] {
+            let of_driver = world.shims.live().filter(|(_, shim)| shim.program == driver).count();
+            if of_driver > RUNS_OF_DRIVER as usize {
+                wrongs.push(format!("{of_driver} runs of {driver} live, {RUNS_OF_DRIVER} may"));
+            }
         }
         if deploying > 1 {
             wrongs.push("two hooks that need the merge lease run at once".to_owned());

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use domain::event::{Answer, Event, Intent, Observation, RunOutcome};
+use domain::event::{Answer, Event, FailureClass, Intent, Observation, RunOutcome};
 use domain::pipeline::Pipeline;
 use domain::task::{Activity, Task};
 use domain::time::Timestamp;
@@ -58,7 +58,7 @@ pub const POSITIONS: [&str; 8] =
     ["running", "judging", "acting", "waiting", "awaiting-person", "held", "stopping", "settled"];
 
 /// The events, with what matters of them.
-pub const EVENTS: [&str; 44] = [
+pub const EVENTS: [&str; 45] = [
     "start",
     "approve",
     "reject",
@@ -72,6 +72,7 @@ pub const EVENTS: [&str; 44] = [
     "run-delivered",
     "run-trespassed",
     "run-undelivered",
+    "run-refused",
     "run-over-budget",
     "pass",
     "fail",
@@ -139,6 +140,7 @@ fn label(task: &Task, event: &Event) -> &'static str {
         Event::RunEnded { outcome, .. } => match outcome {
             RunOutcome::Delivered { .. } => "run-delivered",
             RunOutcome::Trespassed { .. } => "run-trespassed",
+            RunOutcome::Undelivered { class: FailureClass::Transient, .. } => "run-refused",
             RunOutcome::Undelivered { .. } => "run-undelivered",
             RunOutcome::OverBudget { .. } => "run-over-budget",
         },
@@ -246,10 +248,11 @@ enum Cell {
 }
 
 /// Events that only one kind of position is told of in time, and why.
-const ONLY: [(&str, &[&str], &str); 28] = [
+const ONLY: [(&str, &[&str], &str); 29] = [
     ("run-delivered", &["running"], "a run is the answer to a launch"),
     ("run-trespassed", &["running"], "a run is the answer to a launch"),
     ("run-undelivered", &["running"], "a run is the answer to a launch"),
+    ("run-refused", &["running"], "a run is the answer to a launch"),
     ("run-over-budget", &["running"], "a run is the answer to a launch"),
     ("pass", &["judging", "acting"], "an answer is a step's"),
     ("fail", &["judging", "acting"], "an answer is a step's"),

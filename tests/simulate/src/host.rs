@@ -7,14 +7,15 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use conductor::board::Board;
 use conductor::ports::clock::Clock as _;
-use conductor::ports::store::{ClaimLimits, Incarnation, Store, StoreError};
+use conductor::ports::store::{ClaimLimits, Each, Incarnation, Store, StoreError};
 use conductor::project::{
-    AgentSpec, CommandSpec, Figures, GuardBinding, HookName, Pointers, ProjectSettings, UsageReader, Worker,
+    AgentSpec, CommandSpec, Figures, GuardBinding, HookName, Pointers, ProjectSettings, TransientSigns, UsageReader,
+    Worker,
 };
 use conductor::{Conductor, Outside, Work};
 use domain::document::Role;
 use domain::event::Intent;
-use domain::ids::PluginId;
+use domain::ids::{DriverName, PluginId};
 use domain::limits::RunLimits;
 use domain::network::Network;
 use domain::pipeline::Pipeline;
@@ -30,7 +31,7 @@ use crate::judges::WorldPlugins;
 use crate::luck::Luck;
 use crate::people;
 use crate::ports::{FateProbe, WorldForge, WorldRuns, WorldTracker};
-use crate::shims::{SHIP, STAGE, SUITE};
+use crate::shims::{CRITIC, SHIP, STAGE, SUITE, WRITER};
 use crate::vfs::{self, Device};
 use crate::weather::{Trouble, Weather};
 use crate::world::{Outlet, Shared, WorldClock, look};
@@ -38,8 +39,21 @@ use crate::world::{Outlet, Shared, WorldClock, look};
 /// The database's file.
 pub const DATABASE: &str = "gatewright.db";
 
-/// Runs at one time.
-pub const LIMITS: ClaimLimits = ClaimLimits::of(2);
+/// Runs at one time: the one project's are the narrowest bound of all.
+pub const RUNS: u32 = 3;
+/// Runs at one time of an agent driver.
+pub const RUNS_OF_DRIVER: u32 = 2;
+
+/// What a claim obeys, as the operator's file says it.
+pub fn limits() -> ClaimLimits {
+    let open = ClaimLimits::of(RUNS + 1);
+    ClaimLimits { each: Each { driver: RUNS_OF_DRIVER, ..open.each }, ..open }
+}
+
+/// Who works in a role: those that write by one service, those that judge by another.
+const fn driver_of(role: Role) -> &'static str {
+    if role.judges() { CRITIC } else { WRITER }
+}
 
 /// A living host, or one that was.
 pub struct Host {
@@ -191,7 +205,7 @@ fn command(name: &str) -> CommandSpec {
 
 fn agent(driver: &str, bounds: Bounds) -> AgentSpec {
     AgentSpec {
-        argv: vec!["agent".to_owned()],
+        argv: vec![driver.to_owned()],
         prompt: "Do it.".to_owned(),
         budget: Milliseconds::from_seconds(1800),
         grace: Milliseconds::from_seconds(10),
@@ -240,9 +254,9 @@ fn settings(weather: Weather, tests_by_command: bool, bounds: Bounds) -> Project
         deciders: deciders.into_iter().map(|intent| (intent, vec![people::DECIDER.to_owned()])).collect(),
         observe: false,
         repository: "/src/shop".to_owned(),
-        runs: None,
         budgets: bounds.budgets,
         price: PRICE,
+        runs: Some(RUNS),
     }
 }
 
@@ -325,7 +339,7 @@ impl Host {
     /// Looks for work.
     pub fn look(&mut self, capacity: usize, may_launch: bool) -> Result<usize, StoreError> {
         self.fate.perform(Some("look"));
-        let tick = self.conductor.tick(&ClaimLimits { may_launch, ..LIMITS }, capacity);
+        let tick = self.conductor.tick(&ClaimLimits { may_launch, ..limits() }, capacity);
         self.fate.perform(None);
         let tick = tick?;
         let found = tick.work.len();

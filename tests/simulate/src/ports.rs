@@ -10,7 +10,7 @@ use conductor::ports::forge::{
     TakeOver, Taken,
 };
 use conductor::ports::probe::{Point as ProbePoint, Probe};
-use conductor::ports::runs::{Launch, LaunchError, RunState, Runs, Usage};
+use conductor::ports::runs::{Launch, LaunchError, Program, RunState, Runs, Usage};
 use conductor::ports::store::Store as _;
 use conductor::ports::tracker::{Changes, Cursor, LogRow, Tracker, TrackerError};
 use conductor::project::UsageReader;
@@ -205,6 +205,10 @@ impl Forge for WorldForge {
 /// A life's runs.
 pub struct WorldRuns(pub Arc<Outlet>);
 
+fn missing(program: String) -> LaunchError {
+    LaunchError::ProgramMissing { program, why: "there is no such file".to_owned() }
+}
+
 fn machine(silence: Silence) -> LaunchError {
     LaunchError::Infra(silence.to_string())
 }
@@ -223,6 +227,12 @@ impl WorldRuns {
 }
 
 impl Runs for WorldRuns {
+    fn ready(&self, program: &Program) -> Result<(), LaunchError> {
+        let name = program.argv.first().cloned().unwrap_or_default();
+        let is_there = self.0.see(|world| !world.weather.has(Trouble::Runs) || world.shims.has(&name, world.now));
+        if is_there.map_err(machine)? { Ok(()) } else { Err(missing(name)) }
+    }
+
     fn inspect(&self, run: RunId) -> Result<RunState, LaunchError> {
         self.0.see(|world| world.shims.state(run)).map_err(machine)
     }
@@ -234,8 +244,9 @@ impl Runs for WorldRuns {
         self.0
             .act_here(&format!("run {} is launched in {}", launch.run, launch.workdir.display()), move |world| {
                 let mild = !world.weather.has(Trouble::Runs);
-                if !mild && world.luck.in_thousand(15) {
-                    return Err(LaunchError::ProgramMissing { program: "agent".to_owned() });
+                let program = asked.argv.first().cloned().unwrap_or_default();
+                if !mild && (!world.shims.has(&program, world.now) || world.luck.in_thousand(15)) {
+                    return Err(missing(program));
                 }
                 if let Some(why) = forbidden {
                     world.wrongs.push(format!("run {} is launched over budget: {why}", asked.run));
@@ -268,8 +279,8 @@ impl Runs for WorldRuns {
         }
     }
 
-    fn log_tail(&self, _run: RunId, _bytes: u64) -> Vec<u8> {
-        b"the end of a log\n".to_vec()
+    fn log_tail(&self, run: RunId, _bytes: u64) -> Vec<u8> {
+        look(&self.0.world).shims.log(run).as_bytes().to_vec()
     }
 
     fn usage(&self, run: RunId, reader: &UsageReader) -> Usage {

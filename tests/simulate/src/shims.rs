@@ -24,6 +24,18 @@ pub const STAGE: &str = "stage";
 /// The deploy hook.
 pub const SHIP: &str = "ship";
 
+/// The agent of those who write, and its service.
+pub const WRITER: &str = "writer";
+/// The agent of those who judge, and its service.
+pub const CRITIC: &str = "critic";
+
+/// What an agent prints whose service refuses, and what says how long to wait.
+const REFUSALS: [&str; 3] = [
+    "API Error: 429 Too Many Requests\nRetry-After: 45\n",
+    "{\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\"}}\n",
+    "error: rate limit reached\n",
+];
+
 /// One run.
 pub struct Shim {
     /// In which clone it works.
@@ -43,6 +55,8 @@ pub struct Shim {
     ending: Ending,
     state: State,
     pid: u32,
+    log: &'static str,
+    refused: bool,
 }
 
 #[derive(Clone, PartialEq, Eq)]
@@ -79,6 +93,10 @@ pub struct Shims {
     /// How often each run was begun: never more than once.
     pub launches: BTreeMap<RunId, u32>,
     pids: u32,
+    /// Services that refuse, and until when.
+    outages: BTreeMap<&'static str, u64>,
+    /// Programs that are not there, and until when.
+    hidden: BTreeMap<&'static str, u64>,
 }
 
 /// The clone that a path names.
@@ -151,6 +169,8 @@ impl Shims {
             ending: if lasts > launch.budget.0 { Ending::TimedOut } else { ending },
             state: State::Live,
             pid: self.pids,
+            log: "the end of a log\n",
+            refused: false,
         };
         self.runs.insert(launch.run, shim);
         self.state(launch.run)
@@ -218,6 +238,9 @@ impl Shims {
     pub fn pass_time(&mut self, now: u64, repository: &mut Repository, luck: &mut Luck, mild: bool) -> Vec<RunId> {
         let due: Vec<RunId> = self.live().filter(|(_, shim)| shim.ends_at <= now).map(|(run, _)| run).collect();
         for run in &due {
+            if !mild {
+                self.refuse(*run, now, luck);
+            }
             self.deeds(*run, repository, luck, mild);
             let Some(shim) = self.runs.get_mut(run) else { continue };
             let lasted = shim.ends_at.saturating_sub(shim.begun);
@@ -228,6 +251,45 @@ impl Shims {
             self.tell(*run);
         }
         due
+    }
+
+    /// A service refuses for a while, or a program is not there for a while.
+    pub fn trouble(&mut self, now: u64, luck: &mut Luck) -> String {
+        let driver = *luck.one_of(&[WRITER, CRITIC]);
+        if luck.in_thousand(600) {
+            self.outages.insert(driver, now + luck.below(7_200_000));
+            format!("the service of {driver} refuses for a while")
+        } else {
+            self.hidden.insert(driver, now + luck.below(900_000));
+            format!("the program {driver} is gone for a while")
+        }
+    }
+
+    /// Is the program there?
+    pub fn has(&self, program: &str, now: u64) -> bool {
+        self.hidden.get(program).is_none_or(|until| *until <= now)
+    }
+
+    /// Did the service refuse the run at its end, by its own record?
+    pub fn refused(&self, run: RunId) -> bool {
+        self.runs.get(&run).is_some_and(|shim| shim.refused && matches!(shim.state, State::Ended(_)))
+    }
+
+    /// The end of what a run printed.
+    pub fn log(&self, run: RunId) -> &'static str {
+        self.runs.get(&run).map_or("", |shim| shim.log)
+    }
+
+    /// An agent that would end by itself while its service refuses gets no further.
+    fn refuse(&mut self, run: RunId, now: u64, luck: &mut Luck) {
+        let Some(shim) = self.runs.get_mut(&run) else { return };
+        let is_out = self.outages.get(shim.program.as_str()).is_some_and(|until| now < *until);
+        if is_out && matches!(shim.ending, Ending::Exited(_)) {
+            shim.ending = Ending::Exited(1);
+            let said: &&str = luck.one_of(&REFUSALS);
+            shim.log = said;
+            shim.refused = true;
+        }
     }
 
     /// The shim of a run is killed, its tree with it.

@@ -415,6 +415,10 @@ impl Simulation {
     fn lose_run(&self) {
         let mut world = look(&self.world);
         let world = &mut *world;
+        if world.luck.in_thousand(400) {
+            let trouble = world.shims.trouble(world.now, &mut world.luck);
+            return world.tell(|| trouble);
+        }
         let live: Vec<_> = world.shims.live().map(|(run, _)| run).collect();
         if !live.is_empty() {
             let run = *world.luck.one_of(&live);

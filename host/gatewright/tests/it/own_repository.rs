@@ -72,20 +72,24 @@ fn a_repository_without_commits_is_told_so() {
 }
 
 #[test]
-fn a_missing_agent_holds_the_task_and_it_goes_on_once_the_agent_is_there() {
+fn c4_1_a_missing_agent_keeps_its_task_queued_until_it_is_there() {
     let place = Place::new(DEVELOPER, REVIEWER);
     place.init();
     let agent = place.path("agents/developer.sh");
     let kept = fs::read_to_string(&agent).unwrap();
     fs::remove_file(&agent).unwrap();
-    let _host = place.serve();
+    let checked = place.gatewright(&["check"]);
+    assert!(checked.status.success(), "{}", said(&checked));
+    assert!(said(&checked).contains("warning: ") && said(&checked).contains("there is no file "), "{}", said(&checked));
+    let host = place.serve();
     let key = place.ticket("Greet once more");
-    let shown = place.until_phase(&key, "blocked");
-    assert!(shown["standing"]["sentence"].as_str().unwrap().contains("developer.sh"), "{}", shown["standing"]);
-    assert_eq!(shown["task"]["retries"], 0, "an infrastructure fault costs no developer's retry");
+    let sentence = |shown: &serde_json::Value| shown["standing"]["sentence"].as_str().unwrap_or_default().to_owned();
+    let shown = place.until(&key, "waiting for its agent", |shown| sentence(shown).contains("developer.sh"));
+    assert_eq!((&shown["standing"]["state"], &shown["task"]["retries"]), (&"queued".into(), &0.into()));
+    assert!(sentence(&shown).contains("there is no file "), "{}", sentence(&shown));
+    let queue: serde_json::Value = serde_json::from_str(&host.get("/api/v1/queue").1).unwrap();
+    assert!(queue["items"].as_array().unwrap().iter().any(|job| job["reason"] == "program" && job["attempts"] == 0));
     place.script("agents/developer.sh", &kept);
-    let resumed = place.gatewright(&["task", "resume", &key]);
-    assert!(resumed.status.success(), "{}", said(&resumed));
     place.until_phase(&key, "in-review");
 }
 

@@ -37,6 +37,52 @@ fn i4_1_stop_all_ends_every_task_its_processes_its_clone_and_its_branch() {
     assert!(again.status.success() && said(&again).contains("No task is live"), "{}", said(&again));
 }
 
+/// A developer that works until somebody lets him go on.
+const PATIENT: &str = r#"#!/bin/sh
+set -eu
+touch "$NOTES/started"
+while [ ! -e "$NOTES/go" ]; do sleep 0.1; done
+echo more >> greeting.txt
+"#;
+
+#[test]
+fn a_host_that_drains_says_so_and_ends_after_its_run() {
+    let place = Place::new(PATIENT, REVIEWER);
+    place.init();
+    let mut host = place.serve_with(&["--drain-on-stop"]);
+    let key = place.ticket("Greet once more");
+    place.until(&key, "at work", |_| place.notes().join("started").exists());
+    host.tell_to_end();
+    let draining = |_: &serde_json::Value| host.get("/readyz").0 == 503;
+    place.until(&key, "drained", draining);
+    assert!(host.get("/readyz").1.contains("the host is draining"), "{}", host.get("/readyz").1);
+    assert!(host.is_up());
+    std::fs::write(place.notes().join("go"), "").unwrap();
+    assert!(host.ended_well(), "{}", place.log());
+    // The run's end was taken over, and the next job was left to the next host.
+    let next = place.serve();
+    let shown = place.until_phase(&key, "in-review");
+    assert_eq!(shown["task"]["run_retries"], 0);
+    assert_eq!(next.get("/readyz").0, 200);
+}
+
+#[test]
+fn a_second_signal_ends_a_draining_host_at_once_and_its_run_goes_on() {
+    let place = Place::new(PATIENT, REVIEWER);
+    place.init();
+    let mut host = place.serve_with(&["--drain-on-stop"]);
+    let key = place.ticket("Greet once more");
+    place.until(&key, "at work", |_| place.notes().join("started").exists());
+    host.tell_to_end();
+    place.until(&key, "drained", |_| host.get("/readyz").0 == 503);
+    host.tell_to_end();
+    assert!(host.ended_well(), "{}", place.log());
+    let _next = place.serve();
+    std::fs::write(place.notes().join("go"), "").unwrap();
+    let shown = place.until_phase(&key, "in-review");
+    assert_eq!(shown["task"]["run_retries"], 0, "it was adopted");
+}
+
 #[test]
 fn a_task_says_why_it_waits_and_that_its_entries_make_it_so() {
     let place = Place::new(DEVELOPER, REVIEWER);

@@ -49,6 +49,7 @@ fn agent(world: &World, run: u64, script: &str) -> Launch {
         readable: Vec::new(),
         writable: Vec::new(),
         network: Network::default(),
+        limits: domain::limits::RunLimits::default(),
         budget: Milliseconds::from_seconds(60),
         grace: Milliseconds::from_seconds(60),
         sandboxed: true,

@@ -231,7 +231,7 @@ pub fn what_a_dead_owner_began_comes_first(site: &dyn Site) {
 }
 
 /// Four claimers on four threads take each job once.
-pub fn racing_claimers_never_share_a_job(site: &dyn Site) {
+pub fn c1_3_racing_claimers_never_share_a_job(site: &dyn Site) {
     let scene = Scene::begin(site);
     let tasks = (1..=12).map(|number| scene.begin_task(number)).collect::<BTreeSet<_>>();
     let (store, now) = (&*scene.store, scene.now());

@@ -1,16 +1,19 @@
 //! The auditor's rules: what a single step may do, what is counted over all of them, and what those outside remember.
 
-use domain::entry::Entry;
-use domain::event::{Answer, Event, Intent, RunOutcome};
-use domain::ids::{Actor, TaskId};
-use domain::pipeline::{Consent, Pipeline, StepKind};
-use domain::task::{Activity, Task};
-use rusqlite::{Connection, params};
+use std::collections::BTreeMap;
 
-use super::{Shadow, number};
+use super::{Shadow, json, number};
 use crate::costs::differs;
 use crate::people::{self, STRANGER};
 use crate::world::World;
+use conductor::breaker::{Breaker, Passage};
+use domain::entry::Entry;
+use domain::event::{Answer, Event, FailureClass, Intent, RunOutcome};
+use domain::ids::{Actor, TaskId};
+use domain::pipeline::{Consent, Pipeline, StepKind};
+use domain::task::{Activity, Task};
+use domain::time::Timestamp;
+use rusqlite::{Connection, params};
 
 pub(super) fn comments(sql: &Connection, world: &World) -> Result<Vec<String>, rusqlite::Error> {
     let mut wrongs = Vec::new();
@@ -124,6 +127,65 @@ pub(super) fn cost_the_developer(before: &Task, after: &Task, event: &Event, ent
     let is_back = after.position.stage != before.position.stage && after.end().is_none() && !before.stop_requested;
     (is_answer && is_back)
         .then(|| format!("a {} of the infrastructure's moved it to {}", event.name(), after.position.stage))
+}
+
+/// An attempt is counted once, and what the service behind an agent refused costs none: the service's own record says what it
+/// refused, not the class that the host gave it.
+pub(super) fn cost_an_attempt(before: &Task, after: &Task, event: &Event, world: &World) -> Option<String> {
+    let Event::RunEnded { epoch, run, outcome, .. } = event else { return None };
+    if *epoch != before.epoch || after.position.visit != before.position.visit {
+        return None;
+    }
+    let attempts = after.run_retries.saturating_sub(before.run_retries);
+    let transient = after.transient_retries.saturating_sub(before.transient_retries);
+    let refused = world.shims.refused(*run);
+    match outcome {
+        RunOutcome::Undelivered { class, .. } if refused != (*class == FailureClass::Transient) => {
+            Some(format!("run {run} was {}refused, and counts as {class:?}", if refused { "" } else { "not " }))
+        }
+        RunOutcome::Undelivered { .. } if refused && attempts > 0 => {
+            Some(format!("run {run} was refused, and cost {attempts} attempts"))
+        }
+        _ if attempts + transient > 1 => {
+            Some(format!("the end of run {run} was counted {attempts} and {transient} times"))
+        }
+        _ => None,
+    }
+}
+
+/// How the breakers stand, and whether their probes live.
+pub(super) fn breakers(sql: &Connection) -> Result<BTreeMap<String, (Breaker, bool)>, rusqlite::Error> {
+    let mut query = sql.prepare_cached("SELECT driver, body FROM breaker")?;
+    let rows = query.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))?;
+    let mut found = BTreeMap::new();
+    for row in rows {
+        let (driver, body) = row?;
+        let breaker: Breaker = json(&body);
+        let lives = match &breaker {
+            Breaker::HalfOpen { probe, .. } => sql
+                .prepare_cached("SELECT state = 'claimed' OR winding OR (attempted AND state = 'queued' AND available_at = 0) FROM job WHERE id = ?1")?
+                .query_row([probe.0.cast_signed()], |row| row.get(0))?,
+            Breaker::Closed { .. } | Breaker::Open { .. } => false,
+        };
+        found.insert(driver, (breaker, lives));
+    }
+    Ok(found)
+}
+
+/// How many were launched anew since the last look is what the breaker let through as it stood then.
+pub(super) fn let_through(
+    breaker: Option<&(Breaker, bool)>,
+    clock: Timestamp,
+    passed: u32,
+    driver: &str,
+) -> Option<String> {
+    let (breaker, probe_lives) = breaker?;
+    let may = match breaker.passage(clock, *probe_lives) {
+        Passage::All => return None,
+        Passage::One => 1,
+        Passage::Nobody { .. } => 0,
+    };
+    (passed > may).then(|| format!("{passed} runs of {driver} were let through, and {may} might: {breaker:?}"))
 }
 
 /// What is counted over all of a task's steps.

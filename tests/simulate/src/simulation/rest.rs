@@ -99,7 +99,7 @@ impl Simulation {
         let Some(host) = &self.host else { return false };
         let settled = self.auditor.standing().all(|task| task.end().is_some());
         let nothing_waits = host.store.pending_deliveries(1).is_ok_and(|waiting| waiting.is_empty());
-        let jobs = host.store.jobs(&crate::host::LIMITS, look(&self.world).clock(), 1);
+        let jobs = host.store.jobs(&crate::host::limits(), look(&self.world).clock(), 1);
         let all_closed = jobs.is_ok_and(|jobs| jobs.iter().all(|job| job.state == "done" || job.state == "cancelled"));
         settled && nothing_waits && all_closed && host.work.is_empty() && self.auditor.untold() == 0
     }
