@@ -11,7 +11,7 @@ use domain::task::Task;
 use domain::time::{Milliseconds, Timestamp};
 
 use crate::breaker::Passage;
-use crate::budget::{Meter, WEIGH_INTERVAL};
+use crate::budget::Meter;
 use crate::observe::LOOK_INTERVAL;
 use crate::ports::clock::Clock;
 use crate::ports::forge::Forge;
@@ -28,6 +28,8 @@ use crate::reconcile::RECONCILE_INTERVAL;
 use crate::shutdown::Left;
 use crate::slots::DriverRow;
 
+mod rounds;
+
 /// After the store refused a write, its work is tried again no sooner than this.
 const STORE_PAUSE: Milliseconds = Milliseconds::from_seconds(2);
 /// While the tracker does not answer, a delivery is looked at again after this.
@@ -38,8 +40,6 @@ const PANIC_PAUSE: Milliseconds = Milliseconds::from_seconds(2);
 const PANICS: u32 = 5;
 /// How long a run may live on without a host. It is prolonged while a host lives.
 pub const RIGHT: Milliseconds = Milliseconds::from_seconds(24 * 3600);
-/// From one prolonging of a run's right to the next.
-const RIGHT_INTERVAL: Milliseconds = Milliseconds::from_seconds(3600);
 
 /// The ports, wired.
 pub struct Outside {
@@ -311,82 +311,6 @@ impl Conductor {
                 state.busy.insert(job);
                 tick.work.push(Work::Finish(Box::new(claim)));
             }
-        }
-    }
-
-    /// A host that goes on living lets its runs live: their right is prolonged long before it ends.
-    fn prolong_rights(&self) {
-        let now = self.now();
-        let mut due = Vec::new();
-        for (job, (_, at)) in &mut self.state().live {
-            if *at <= now {
-                *at = now.plus(RIGHT_INTERVAL);
-                due.push(domain::effect::run_of(*job));
-            }
-        }
-        for run in due {
-            if let Err(error) = self.outside.runs.prolong(run, now.plus(RIGHT)) {
-                tracing::warn!(%run, %error, "the run's right was not prolonged");
-            }
-        }
-    }
-
-    fn weigh_runs(&self, tick: &mut Tick) {
-        let now = self.now();
-        let mut state = self.state();
-        // A clock that was set back must not keep anybody from looking.
-        if state.next_weighing > now && state.next_weighing.since(now) <= WEIGH_INTERVAL {
-            return;
-        }
-        state.next_weighing = now.plus(WEIGH_INTERVAL);
-        let State { live, weighing, .. } = &mut *state;
-        for (claim, _) in live.values().filter(|(claim, _)| matches!(claim.job.effect, Effect::Launch { .. })) {
-            if weighing.insert(claim.job.id) {
-                tick.work.push(Work::Weigh(Box::new(claim.clone())));
-            }
-        }
-    }
-
-    pub(crate) fn meters(&self) -> MutexGuard<'_, BTreeMap<JobId, Meter>> {
-        self.meters.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Only of a run that is not over: what that used is in the store.
-    pub(crate) fn put_meter(&self, job: JobId, meter: Meter) {
-        let state = self.state();
-        if state.live.contains_key(&job) {
-            self.meters().insert(job, meter);
-        }
-    }
-
-    /// Looks at the forges and polls the trackers, where that is due.
-    fn look_outside(&self, tick: &mut Tick) {
-        let now = self.now();
-        let intervals = *self.intervals.read().unwrap_or_else(PoisonError::into_inner);
-        let projects = self.forges.read().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect::<Vec<_>>();
-        let mut state = self.state();
-        if is_due(&mut state.next_look, intervals.forges, now) {
-            let due = projects.iter().filter(|project| state.observing.insert((*project).clone()));
-            tick.work.extend(due.cloned().map(Work::Observe));
-        }
-        if is_due(&mut state.next_poll, intervals.trackers, now) {
-            let due = projects.into_iter().filter(|project| state.reconciling.insert(project.clone()));
-            tick.work.extend(due.map(Work::Reconcile));
-        }
-    }
-
-    /// No door of ours lets tasks need each other; where the rows say so all the same, none of them would ever go on.
-    /// A look that fails holds nobody else up: the next one comes.
-    fn look_for_cycles(&self) {
-        let now = self.now();
-        if self.state().next_cycle_look > now {
-            return;
-        }
-        self.state().next_cycle_look = now.plus(LOOK_INTERVAL);
-        match self.outside.store.hold_cycles(now) {
-            Ok(0) => {}
-            Ok(held) => tracing::error!(held, "tasks need each other: they are held"),
-            Err(error) => tracing::warn!(%error, "whether tasks need each other cannot be seen"),
         }
     }
 

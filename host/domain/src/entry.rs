@@ -270,15 +270,7 @@ pub(crate) fn fold(task: &mut Task, entry: &Entry) {
         }
         Entry::HeadMoved { head, .. } => task.head = Some(head.clone()),
         Entry::BaseSeen { base } => task.base = Some(base.clone()),
-        Entry::RunEnded { spent, role, .. } => {
-            task.runs += 1;
-            let spent = spent.unwrap_or_default();
-            task.spent = task.spent.plus(spent);
-            if let Some(role) = role {
-                let sum = task.by_role.entry(*role).or_default();
-                *sum = RoleSum { runs: sum.runs.saturating_add(1), spent: sum.spent.plus(spent) };
-            }
-        }
+        Entry::RunEnded { spent, role, .. } => fold_run(task, spent.unwrap_or_default(), *role),
         Entry::RunRetrySpent => task.run_retries += 1,
         Entry::TransientRetrySpent => task.transient_retries += 1,
         Entry::InfraRetrySpent => task.infra_retries += 1,
@@ -302,12 +294,8 @@ pub(crate) fn fold(task: &mut Task, entry: &Entry) {
         Entry::PassDropped { step } => task.passed.retain(|passed| passed != step),
         Entry::StopDeferred => task.stop_requested = true,
         Entry::PauseSet { on } => task.paused = *on,
-        Entry::DependencyAdded { needs, .. } => {
-            task.needs.insert(*needs);
-        }
-        Entry::DependencyRemoved { needs, .. } => {
-            task.needs.remove(needs);
-        }
+        Entry::DependencyAdded { needs, .. } => drop(task.needs.insert(*needs)),
+        Entry::DependencyRemoved { needs, .. } => drop(task.needs.remove(needs)),
         Entry::LeaseRequested { name } => {
             task.requested.insert(name.clone());
         }
@@ -333,6 +321,15 @@ pub(crate) fn fold(task: &mut Task, entry: &Entry) {
         | Entry::PrerequisiteCancelled { .. }
         | Entry::AftermathEnded { .. }
         | Entry::Panicked { .. } => {}
+    }
+}
+
+fn fold_run(task: &mut Task, spent: Spent, role: Option<Role>) {
+    task.runs += 1;
+    task.spent = task.spent.plus(spent);
+    if let Some(role) = role {
+        let sum = task.by_role.entry(role).or_default();
+        *sum = RoleSum { runs: sum.runs.saturating_add(1), spent: sum.spent.plus(spent) };
     }
 }
 

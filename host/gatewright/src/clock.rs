@@ -51,14 +51,6 @@ pub(crate) fn incarnation() -> anyhow::Result<Incarnation> {
     })
 }
 
-/// Does that life go on? On another machine nobody can tell from here: it counts as alive.
-pub(crate) fn is_alive(other: &Incarnation, me: &Incarnation) -> bool {
-    if other.host != me.host {
-        return true;
-    }
-    other.boot_id == me.boot_id && start_time(other.pid) == Some(other.start_time)
-}
-
 fn boot_id() -> anyhow::Result<String> {
     let text =
         std::fs::read_to_string("/proc/sys/kernel/random/boot_id").context("the kernel does not tell its boot id")?;

@@ -5,26 +5,24 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use conductor::breaker::Breaker;
-use domain::effect::JobClass;
 use domain::entry::Entry;
 use domain::event::{Event, Intent, Spent};
-use domain::ids::{Actor, Digest, Epoch, FenceToken, JobId, LeaseName, RunId, StepName, TaskId, Version};
+use domain::ids::{Actor, Digest, FenceToken, JobId, LeaseName, RunId, StepName, TaskId, Version};
 use domain::pipeline::Pipeline;
 use domain::task::{Activity, Task, Terminality};
-use domain::time::Timestamp;
 use rusqlite::{Connection, OpenFlags, params};
 
 use self::rules::{
-    breakers, comments, cost_an_attempt, cost_the_developer, cut, is_in_main, left_its_end, let_through,
-    moved_by_the_late, passed_over, sleeps_over, tally, told_out_of_turn, untold,
+    comments, cost_an_attempt, cost_the_developer, cut, is_in_main, left_its_end, moved_by_the_late, passed_over,
+    sleeps_over, tally, told_out_of_turn, untold,
 };
-use self::turns::Turn;
 use crate::fate::Fate;
 use crate::host::{DATABASE, RUNS, RUNS_OF_DRIVER};
 use crate::shims::{CRITIC, SHIP, STAGE, WRITER};
 use crate::vfs::{self, Device};
 use crate::world::{Shared, World, look};
 
+mod jobs;
 mod rules;
 mod turns;
 
@@ -367,89 +365,6 @@ impl Auditor {
             }
         }
         Ok(())
-    }
-
-    /// What was claimed since the last look, as far as it drives a task.
-    fn jobs(
-        &mut self,
-        sql: &Connection,
-        living: &[u64],
-        clock: Timestamp,
-        wrongs: &mut Vec<String>,
-    ) -> Result<Vec<Turn>, rusqlite::Error> {
-        let mut turns = Vec::new();
-        let mut query = sql.prepare_cached(
-            "SELECT id, task, epoch, class, effect, state, winding, attempts, token, owner_uuid, pid, started_at,
-                claimed_at, slot, attempted = 1 AND available_at = 0, driver FROM job WHERE state IN ('queued', 'claimed') OR winding = 1",
-        )?;
-        let mut rows = query.query([])?;
-        let mut driven: BTreeMap<TaskId, (u32, u32)> = BTreeMap::new();
-        let mut slots = 0;
-        let mut passed = BTreeMap::new();
-        while let Some(row) = rows.next()? {
-            let (id, task) = (number(row, 0)?, TaskId(number(row, 1)?));
-            let epoch = Epoch(number(row, 2)?);
-            let is_drive = row.get::<_, String>(3)? == "drive";
-            let (state, winding) = (row.get::<_, String>(5)?, number(row, 6)? == 1);
-            let begun = state == "queued" && number(row, 14)? == 1;
-            let now = Claimed { attempts: number(row, 7)?, token: number(row, 8)?, begun };
-            let owner: Option<String> = row.get(9)?;
-            let (pid, started, claimed) =
-                (row.get::<_, Option<i64>>(10)?, row.get::<_, Option<i64>>(11)?, row.get::<_, Option<i64>>(12)?);
-            let is_claimed = state == "claimed";
-            if state == "queued" && (owner.is_some() || pid.is_some() || started.is_some() || claimed.is_some()) {
-                wrongs.push(format!("job {id} is queued and has an owner, a pid or a start"));
-            }
-            if let Some(owner) = &owner
-                && !living.iter().any(|life| format!("{life:032x}") == *owner)
-            {
-                wrongs.push(format!("job {id} belongs to the dead host {owner} while another lives"));
-            }
-            slots += u32::from(number(row, 13)? == 1 && (is_claimed || winding));
-            let counts = driven.entry(task).or_default();
-            counts.0 += u32::from(is_drive && is_claimed);
-            let shadow = self.shadows.get(&task).map(|shadow| shadow.task.epoch);
-            counts.1 += u32::from(is_drive && !winding && shadow == Some(epoch));
-            let before = self.jobs.insert(id, now).unwrap_or_default();
-            if is_drive && is_claimed && now.token > before.token {
-                turns.push(Turn { job: id, task, effect: row.get(4)?, was_begun: number(row, 14)? == 1 });
-            }
-            if let Some(driver) = row.get::<_, Option<String>>(15)?
-                && is_claimed
-                && now.attempts > before.attempts
-                && !before.begun
-            {
-                *passed.entry(driver).or_insert(0) += 1;
-            }
-            if now.token < before.token || now.attempts < before.attempts {
-                wrongs.push(format!("the token or the attempts of job {id} went back"));
-            }
-            if now.attempts > before.attempts && now.attempts - before.attempts > now.token - before.token {
-                wrongs.push(format!("an attempt of job {id} was counted twice"));
-            }
-        }
-        if slots > RUNS {
-            wrongs.push(format!("{slots} jobs hold a run's slot, {RUNS} may"));
-        }
-        for (driver, passed) in passed {
-            wrongs.extend(let_through(self.breakers.get(&driver), clock, passed, &driver));
-        }
-        self.breakers = breakers(sql)?;
-        for (id, shadow) in &self.shadows {
-            let (claimed, live) = driven.get(id).copied().unwrap_or_default();
-            if claimed > 1 {
-                wrongs.push(format!("task {id} is driven by {claimed} jobs at once"));
-            }
-            let needs = !matches!(
-                shadow.task.position.activity,
-                Activity::AwaitingPerson { .. } | Activity::Held { .. } | Activity::Settled { .. }
-            );
-            if needs && live == 0 {
-                let stands = shadow.task.position.activity.name();
-                wrongs.push(format!("task {id} is {stands} and no {:?} job will ever move it", JobClass::Drive));
-            }
-        }
-        Ok(turns)
     }
 
     fn tasks(&self, world: &World, wrongs: &mut Vec<String>) {

@@ -1,0 +1,93 @@
+//! What a tick does by the clock alone: rights, weighing, looks at the outside, cycles of needs.
+
+use std::collections::BTreeMap;
+use std::sync::{MutexGuard, PoisonError};
+
+use domain::effect::Effect;
+use domain::ids::JobId;
+use domain::time::Milliseconds;
+
+use super::{Conductor, RIGHT, State, Tick, Work, is_due};
+use crate::budget::{Meter, WEIGH_INTERVAL};
+use crate::observe::LOOK_INTERVAL;
+
+/// From one prolonging of a run's right to the next.
+const RIGHT_INTERVAL: Milliseconds = Milliseconds::from_seconds(3600);
+
+impl Conductor {
+    /// A host that goes on living lets its runs live: their right is prolonged long before it ends.
+    pub(super) fn prolong_rights(&self) {
+        let now = self.now();
+        let mut due = Vec::new();
+        for (job, (_, at)) in &mut self.state().live {
+            if *at <= now {
+                *at = now.plus(RIGHT_INTERVAL);
+                due.push(domain::effect::run_of(*job));
+            }
+        }
+        for run in due {
+            if let Err(error) = self.outside.runs.prolong(run, now.plus(RIGHT)) {
+                tracing::warn!(%run, %error, "the run's right was not prolonged");
+            }
+        }
+    }
+
+    pub(super) fn weigh_runs(&self, tick: &mut Tick) {
+        let now = self.now();
+        let mut state = self.state();
+        // A clock that was set back must not keep anybody from looking.
+        if state.next_weighing > now && state.next_weighing.since(now) <= WEIGH_INTERVAL {
+            return;
+        }
+        state.next_weighing = now.plus(WEIGH_INTERVAL);
+        let State { live, weighing, .. } = &mut *state;
+        for (claim, _) in live.values().filter(|(claim, _)| matches!(claim.job.effect, Effect::Launch { .. })) {
+            if weighing.insert(claim.job.id) {
+                tick.work.push(Work::Weigh(Box::new(claim.clone())));
+            }
+        }
+    }
+
+    pub(crate) fn meters(&self) -> MutexGuard<'_, BTreeMap<JobId, Meter>> {
+        self.meters.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Only of a run that is not over: what that used is in the store.
+    pub(crate) fn put_meter(&self, job: JobId, meter: Meter) {
+        let state = self.state();
+        if state.live.contains_key(&job) {
+            self.meters().insert(job, meter);
+        }
+    }
+
+    /// Looks at the forges and polls the trackers, where that is due.
+    pub(super) fn look_outside(&self, tick: &mut Tick) {
+        let now = self.now();
+        let intervals = *self.intervals.read().unwrap_or_else(PoisonError::into_inner);
+        let projects = self.forges.read().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect::<Vec<_>>();
+        let mut state = self.state();
+        if is_due(&mut state.next_look, intervals.forges, now) {
+            let due = projects.iter().filter(|project| state.observing.insert((*project).clone()));
+            tick.work.extend(due.cloned().map(Work::Observe));
+        }
+        if is_due(&mut state.next_poll, intervals.trackers, now) {
+            let due = projects.into_iter().filter(|project| state.reconciling.insert(project.clone()));
+            tick.work.extend(due.map(Work::Reconcile));
+        }
+    }
+
+    /// No door of ours lets tasks need each other; where the rows say so all the same, none of them would ever go on.
+    /// A look that fails holds nobody else up: the next one comes.
+    pub(super) fn look_for_cycles(&self) {
+        let now = self.now();
+        if self.state().next_cycle_look > now {
+            return;
+        }
+        self.state().next_cycle_look = now.plus(LOOK_INTERVAL);
+        match self.outside.store.hold_cycles(now) {
+            Ok(0) => {}
+            Ok(held) => tracing::error!(held, "tasks need each other: they are held"),
+            Err(error) => tracing::warn!(%error, "whether tasks need each other cannot be seen"),
+        }
+    }
+}
