@@ -17,7 +17,6 @@ use domain::cost::{Spent, Usage};
 use domain::effect::Claim;
 use domain::ids::{ProjectName, RunId};
 use gateway::{Desk, GatewayState, Health, HeldBy, Holding, Token};
-use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::Serve;
 use crate::clock::{SystemClock, hex, random_bytes};
@@ -117,6 +116,7 @@ async fn end(host: Arc<Host>, ending: Arc<Ending>) {
 }
 
 /// From now on signals move the end on, beside whatever the process waits for.
+#[expect(clippy::exit, clippy::disallowed_methods, reason = "the second signal means: at once, whatever is under way")]
 fn follow_signals(
     runtime: &tokio::runtime::Runtime,
     host: &Arc<Host>,

@@ -3,7 +3,7 @@
 use std::io::Read as _;
 
 use anyhow::Context as _;
-use conductor::ports::store::{BoardItem, EntryRow, JobRow, RunRow, Unmet};
+use conductor::ports::store::{BoardItem, EntryRow, RunRow, Unmet};
 use domain::ids::ProjectName;
 use domain::time::Timestamp;
 use gateway::api::{

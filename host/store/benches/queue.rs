@@ -92,7 +92,7 @@ fn fill(place: &Path) {
 
 fn project(number: usize) -> Project {
     let name = ProjectName::new(format!("p{number:04}")).expect("a name");
-    Project { name, serial: number % 2 == 0, ..small_project() }
+    Project { name, serial: number.is_multiple_of(2), ..small_project() }
 }
 
 fn begin(store: &SqliteStore, project: &Project) {

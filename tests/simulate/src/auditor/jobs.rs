@@ -13,6 +13,9 @@ use super::turns::Turn;
 use super::{Auditor, Claimed, number};
 use crate::host::RUNS;
 
+const LIVE_JOBS: &str = "SELECT id, task, epoch, class, effect, state, winding, attempts, token, owner_uuid, pid, started_at,
+    claimed_at, slot, attempted = 1 AND available_at = 0, driver FROM job WHERE state IN ('queued', 'claimed') OR winding = 1";
+
 impl Auditor {
     /// What was claimed since the last look, as far as it drives a task.
     pub(super) fn jobs(
@@ -23,10 +26,7 @@ impl Auditor {
         wrongs: &mut Vec<String>,
     ) -> Result<Vec<Turn>, rusqlite::Error> {
         let mut turns = Vec::new();
-        let mut query = sql.prepare_cached(
-            "SELECT id, task, epoch, class, effect, state, winding, attempts, token, owner_uuid, pid, started_at,
-                claimed_at, slot, attempted = 1 AND available_at = 0, driver FROM job WHERE state IN ('queued', 'claimed') OR winding = 1",
-        )?;
+        let mut query = sql.prepare_cached(LIVE_JOBS)?;
         let mut rows = query.query([])?;
         let mut driven: BTreeMap<TaskId, (u32, u32)> = BTreeMap::new();
         let mut slots = 0;
