@@ -228,7 +228,11 @@ pub(crate) fn take_over(tx: &Tx<'_>, task: &Task, actor: &Actor, now: Timestamp)
     }
     execute(tx.sql, "DELETE FROM tracker_item_needs WHERE project = ?1 AND work_item = ?2", row)?;
     for needs in wanted {
-        let other = tasks::task(tx.sql, needs)?;
+        // A record that cannot be read keeps no task from its beginning.
+        let other = match tasks::task(tx.sql, needs) {
+            Err(Failure::Row { .. }) => continue,
+            other => other?,
+        };
         let event = Event::DependencyAdded { needs, on: other.work_item.clone(), actor: actor.clone() };
         transact::apply(tx, task.id, &event, Origin::default(), now)?;
         let met = "SELECT met FROM dependency WHERE task = ?1 AND needs = ?2";

@@ -26,7 +26,7 @@ pub fn d7_1_a_task_runs_after_what_it_needs_and_waits_without_a_slot(site: &dyn 
         .find(|claim| claim.job.effect.name() == "launch-agent")
         .expect("the slot is free");
     assert_eq!(run.job.task, needed, "though it is the younger one");
-    assert_eq!(reason_under(&scene, dependent, &one), needs(&scene, needed, Unmet::Unfinished));
+    assert_eq!(reason_under(&scene, dependent, &one), Some(needs(&scene, needed, Unmet::Unfinished)));
     let row = |unmet| [Prerequisite { needs: named(&scene, needed), unmet }];
     assert_eq!(scene.store.prerequisites(dependent).expect("read"), row(Some(Unmet::Unfinished)));
     finish(&scene, &run, 'a');
@@ -70,7 +70,7 @@ pub fn d7_what_was_stopped_does_not_let_on_and_a_later_task_does(site: &dyn Site
     scene.store.give_back(run.job.id, run.token, scene.now(), "stopping").expect("given back");
     stop(&scene, needed);
     scene.no_drive_job();
-    assert_eq!(reason(&scene, first), needs(&scene, needed, Unmet::Cancelled));
+    assert_eq!(reason(&scene, first), Some(needs(&scene, needed, Unmet::Cancelled)));
     for task in [first, third] {
         let entries = scene.store.entries(task).expect("read");
         let told = |row: &EntryRow| matches!(row.entry, Entry::PrerequisiteCancelled { .. });
@@ -84,7 +84,7 @@ pub fn d7_what_was_stopped_does_not_let_on_and_a_later_task_does(site: &dyn Site
     assert_eq!(scene.drive_to("launch-agent").job.task, third);
     // And starts the work item again: the other one waits for the new task.
     let again = scene.begin_task(2);
-    assert_eq!(reason(&scene, first), needs(&scene, again, Unmet::Unfinished));
+    assert_eq!(reason(&scene, first), Some(needs(&scene, again, Unmet::Unfinished)));
     refused(
         scene.store.depend(again, first, &person(), scene.now()),
         "SHOP-002 needs SHOP-001, SHOP-001 needs SHOP-002",
@@ -115,7 +115,7 @@ pub fn d7_a_card_brings_its_needs_along(site: &dyn Site) {
     let (task, _) = scene.store.create_task(&new, scene.now()).expect("made");
     assert_eq!(scene.drive_to("launch-agent").job.task, needed);
     scene.no_drive_job();
-    assert_eq!(reason(&scene, task), needs(&scene, needed, Unmet::Unfinished));
+    assert_eq!(reason(&scene, task), Some(needs(&scene, needed, Unmet::Unfinished)));
     scene.is_whole(task);
     stop_by_itself(&scene, task);
     let (again, _) = scene.store.create_task(&new, scene.now()).expect("made");
@@ -161,7 +161,7 @@ pub fn d7_a_serial_project_does_not_wait_for_who_waits(site: &dyn Site) {
     depend(&scene, first, third);
     let run = scene.drive_to("launch-agent");
     assert_eq!(run.job.task, second);
-    assert_eq!(reason(&scene, third), behind(&scene, second));
+    assert_eq!(reason(&scene, third), Some(behind(&scene, second)));
     finish(&scene, &run, 'a');
     let run = scene.drive_to("launch-agent");
     assert_eq!(run.job.task, third);
@@ -184,7 +184,7 @@ pub fn d7_what_a_dead_owner_began_is_found_though_it_needs_another(site: &dyn Si
     assert_eq!((found.job.id, found.job.attempted_before), (run.job.id, true));
     stepped(&scene.finish(&found, delivered(&found, 'a')));
     assert_eq!(scene.drive_to("launch-agent").job.task, second);
-    assert_eq!(reason(&scene, first), needs(&scene, second, Unmet::Unfinished), "its gate waits");
+    assert_eq!(reason(&scene, first), Some(needs(&scene, second, Unmet::Unfinished)), "its gate waits");
 }
 
 /// Folding the entries anew tells of edges and pauses, which stand in rows of their own.

@@ -43,12 +43,12 @@ pub(super) fn named(scene: &Scene, task: TaskId) -> Predecessor {
     Predecessor { task, work_item: scene.task(task).work_item }
 }
 
-pub(super) fn needs(scene: &Scene, task: TaskId, prerequisite: Unmet) -> Option<WaitReason> {
-    Some(WaitReason::Dependency { waits_for: named(scene, task), prerequisite })
+pub(super) fn needs(scene: &Scene, task: TaskId, prerequisite: Unmet) -> WaitReason {
+    WaitReason::Dependency { waits_for: named(scene, task), prerequisite }
 }
 
-pub(super) fn behind(scene: &Scene, task: TaskId) -> Option<WaitReason> {
-    Some(WaitReason::ActiveTask { waits_for: named(scene, task) })
+pub(super) fn behind(scene: &Scene, task: TaskId) -> WaitReason {
+    WaitReason::ActiveTask { waits_for: named(scene, task) }
 }
 
 /// From a claimed run to the end of the task.
@@ -107,8 +107,8 @@ pub fn d4_1_three_tasks_of_a_serial_project_go_one_after_the_other(site: &dyn Si
     let run = scene.drive_to("launch-agent");
     assert_eq!(run.job.task, tasks[0]);
     scene.no_drive_job();
-    assert_eq!(reason(&scene, tasks[1]), behind(&scene, tasks[0]));
-    assert_eq!(reason(&scene, tasks[2]), behind(&scene, tasks[0]), "the first of those before it");
+    assert_eq!(reason(&scene, tasks[1]), Some(behind(&scene, tasks[0])));
+    assert_eq!(reason(&scene, tasks[2]), Some(behind(&scene, tasks[0])), "the first of those before it");
     finish(&scene, &run, 'a');
     let second = scene.drive_to("launch-agent");
     assert_eq!(second.job.task, tasks[1]);
@@ -117,7 +117,11 @@ pub fn d4_1_three_tasks_of_a_serial_project_go_one_after_the_other(site: &dyn Si
     stepped(&scene.intend(tasks[1], Intent::Stop));
     let clean_up = scene.drive_to("clean-up");
     scene.no_drive_job();
-    assert_eq!(reason(&scene, tasks[2]), behind(&scene, tasks[1]), "a stop has not ended before its clean-up has");
+    assert_eq!(
+        reason(&scene, tasks[2]),
+        Some(behind(&scene, tasks[1])),
+        "a stop has not ended before its clean-up has"
+    );
     stepped(&scene.finish(&clean_up, Event::CleanedUp { epoch: clean_up.job.epoch }));
     assert_eq!(scene.drive_to("launch-agent").job.task, tasks[2]);
 }
@@ -248,7 +252,7 @@ pub fn d6_1_a_blocked_predecessor_still_stands_before_others(site: &dyn Site) {
     scene.finish(&first, answered(&first, hold, StepFacts::default()));
     assert!(matches!(scene.task(first.job.task).position.activity, Activity::Held { .. }));
     scene.no_drive_job();
-    assert_eq!(reason(&scene, second), behind(&scene, first.job.task));
+    assert_eq!(reason(&scene, second), Some(behind(&scene, first.job.task)));
 }
 
 /// A person says that it shall not stand in the way: at its next step, while a run goes on, or while it is held.
@@ -263,7 +267,7 @@ pub fn d6_2_a_paused_predecessor_lets_others_by(site: &dyn Site) {
     assert_eq!(second.job.task, tasks[1]);
     let gone = Event::Observed { observation: Observation::RefusedAtForge { by: "bob".to_owned() } };
     stepped(&scene.store.apply(tasks[1], &gone, scene.now()).expect("applied"));
-    assert_eq!(reason(&scene, tasks[2]), behind(&scene, tasks[1]));
+    assert_eq!(reason(&scene, tasks[2]), Some(behind(&scene, tasks[1])));
     stepped(&scene.intend(tasks[1], Intent::Pause));
     assert_eq!(scene.drive_to("launch-agent").job.task, tasks[2], "held, and paused besides");
     scene.develop(&first, 'a');
@@ -272,10 +276,10 @@ pub fn d6_2_a_paused_predecessor_lets_others_by(site: &dyn Site) {
     );
     let fourth = scene.begin_task(4);
     scene.no_drive_job();
-    assert_eq!(reason(&scene, fourth), behind(&scene, tasks[2]), "the paused ones are not named");
+    assert_eq!(reason(&scene, fourth), Some(behind(&scene, tasks[2])), "the paused ones are not named");
     stepped(&scene.intend(tasks[0], Intent::Resume));
     assert_eq!(scene.drive_to("judge").job.task, tasks[0]);
-    assert_eq!(reason(&scene, fourth), behind(&scene, tasks[0]), "it is not paused any more");
+    assert_eq!(reason(&scene, fourth), Some(behind(&scene, tasks[0])), "it is not paused any more");
     for task in tasks {
         scene.is_whole(task);
     }
@@ -290,7 +294,7 @@ pub fn d6_3_dependencies_and_freezes_ignore_a_pause(site: &dyn Site) {
     stepped(&scene.intend(first, Intent::Pause));
     assert_eq!(scene.drive_to("launch-agent").job.task, first);
     scene.no_drive_job();
-    assert_eq!(reason(&scene, second), needs(&scene, first, Unmet::Unfinished));
+    assert_eq!(reason(&scene, second), Some(needs(&scene, first, Unmet::Unfinished)));
     let applied = scene.store.undepend(second, first, &person(), scene.now()).expect("removed");
     stepped(&applied);
     freeze(&scene, Some("main is red"));
@@ -326,9 +330,9 @@ pub fn each_waiting_job_has_one_reason_and_the_first_is_told(site: &dyn Site) {
     let why = |limits: &ClaimLimits| reason_under(&scene, task, limits);
     assert_eq!(why(&narrow), Some(WaitReason::Freeze));
     freeze(&scene, None);
-    assert_eq!(why(&narrow), needs(&scene, needed, Unmet::Unfinished));
+    assert_eq!(why(&narrow), Some(needs(&scene, needed, Unmet::Unfinished)));
     stepped(&scene.store.undepend(task, needed, &person(), scene.now()).expect("removed"));
-    assert_eq!(why(&narrow), behind(&scene, first));
+    assert_eq!(why(&narrow), Some(behind(&scene, first)));
     serial(&scene, false);
     assert_eq!(why(&narrow), Some(WaitReason::Space));
     assert_eq!(why(&ClaimLimits { may_launch: true, ..narrow }), Some(WaitReason::Slot));
