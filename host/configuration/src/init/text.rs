@@ -178,6 +178,8 @@ fn usage(profile: &Profile) -> Option<String> {
         ("cost-usd", profile.cost_usd),
         ("input-tokens", profile.input_tokens),
         ("output-tokens", profile.output_tokens),
+        ("cache-read-tokens", profile.cache_read_tokens),
+        ("cache-creation-tokens", profile.cache_creation_tokens),
     ];
     let pointers: Vec<String> =
         named.into_iter().filter_map(|(key, pointer)| Some(format!("{key} = \"{}\"", pointer?))).collect();

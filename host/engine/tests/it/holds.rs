@@ -157,16 +157,19 @@ fn a_pause_takes_hold_before_the_next_step() {
 }
 
 #[test]
-fn a_run_that_a_guard_holds_never_was() {
-    let mut world = World::new(quick());
-    let withheld = Event::Withheld { epoch: world.task.epoch, by: Withholder::Guard, reason: "not tonight".to_owned() };
-    let step = world.tell(&withheld).unwrap();
-    assert_eq!((world.stands().as_str(), world.hold_kind()), ("development held", Some(HoldKind::Blocked)));
-    assert_eq!((world.task.runs, world.task.run_retries), (0, 0));
-    assert!(!step.entries.iter().any(|entry| matches!(entry, Entry::RunEnded { .. })));
-    assert_eq!(world.tell(&withheld), Err(Rejected::Late));
-    world.intent(Intent::Resume, "").unwrap();
-    assert_eq!(world.stands(), "development running");
+fn a_run_that_a_guard_or_a_budget_withholds_never_was() {
+    for (by, kind) in [(Withholder::Guard, HoldKind::Blocked), (Withholder::Budget, HoldKind::OverBudget)] {
+        let mut world = World::new(quick());
+        let withheld = Event::Withheld { epoch: world.task.epoch, by, reason: "not tonight".to_owned() };
+        let step = world.tell(&withheld).unwrap();
+        assert_eq!((world.stands().as_str(), world.hold_kind()), ("development held", Some(kind)));
+        assert_eq!((world.task.runs, world.task.run_retries, world.task.retries), (0, 0, 0));
+        assert!(!step.entries.iter().any(|entry| matches!(entry, Entry::RunEnded { .. })));
+        assert_eq!(world.tell(&withheld), Err(Rejected::Late));
+        assert!(matches!(world.intent(Intent::Waive, "it may cost more"), Err(Rejected::Illegal(_))));
+        world.intent(Intent::Resume, "").unwrap();
+        assert_eq!(world.stands(), "development running");
+    }
 }
 
 #[test]
