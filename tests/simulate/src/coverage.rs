@@ -270,7 +270,7 @@ const ONLY: [(&str, &[&str], &str); 29] = [
     ("cleaned-up", &["stopping"], "the clean-up is the stop's"),
     ("pipeline-changed", NOT_SETTLED, "only live tasks are told"),
     ("gone-from-board", NOT_SETTLED, "the item of a task that ended is looked after by nobody"),
-    ("prerequisite-cancelled", NOT_SETTLED, "only live tasks are told"),
+    ("prerequisite-cancelled", &["running", "judging", "held"], ""),
     ("dependency-cycle", &[], "the door refuses what would close one"),
     (LATE_RUN, &["running", "held", "stopping"], ""),
     (LATE_ANSWER, &["running", "held", "stopping"], ""),
