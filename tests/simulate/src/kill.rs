@@ -93,7 +93,7 @@ fn play(kills: &Kills) -> Result<bool, String> {
         let root = folder.join(number.to_string());
         let told = one(&binary, &root, Some(&cache), strikes.clone(), stops_after, Some(&calm.tally))?;
         planner.note(&told);
-        sums.add(number, &told);
+        sums.add(number, &told, &calm.tally);
         if !kills.json {
             tell(number, &strikes, &told, &root);
         }
@@ -143,12 +143,12 @@ fn tell(number: u64, strikes: &[Strike], told: &Told, root: &Path) {
 }
 
 impl Sums {
-    fn add(&mut self, number: u64, told: &Told) {
+    fn add(&mut self, number: u64, told: &Told, calm: &Tally) {
         self.rounds += 1;
         self.deaths += told.hits.len() as u64 + told.random.0 + told.random.1;
         self.random = (self.random.0 + told.random.0, self.random.1 + told.random.1);
         for effect in Effect::ALL {
-            let (count, doubled) = (told.tally.all(effect), told.tally.doubled(effect));
+            let (count, doubled) = (told.tally.all(effect), told.tally.doubled(effect, calm));
             let row = self.effects.entry(effect).or_insert((count, count, 0));
             *row = (row.0.min(count), row.1.max(count), row.2 + doubled);
         }

@@ -242,9 +242,9 @@ impl<'world> Story<'world> {
     }
 
     fn make_ticket(&mut self, client: &Client) -> anyhow::Result<WorkItemId> {
-        let there: Listing<CardView> = client.get(&format!("/api/v1/projects/{PROJECT}/items"))?;
+        let there: Listing<BoardItem> = client.get(&format!("/api/v1/projects/{PROJECT}/items"))?;
         let key = if let Some(card) = there.items.first() {
-            card.card.work_item.clone()
+            card.work_item.clone()
         } else {
             let card = NewCard {
                 title: "Keep slugs within 30 characters".to_owned(),
@@ -280,7 +280,7 @@ impl<'world> Story<'world> {
     }
 
     fn meet_stranger(&mut self, client: &Client) -> anyhow::Result<()> {
-        let there: Listing<CardView> = client.get(&format!("/api/v1/projects/{OTHER_PROJECT}/items"))?;
+        let there: Listing<BoardItem> = client.get(&format!("/api/v1/projects/{OTHER_PROJECT}/items"))?;
         if there.items.is_empty() {
             let card = NewCard {
                 title: "Meet a stranger".to_owned(),

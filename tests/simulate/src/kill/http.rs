@@ -1,6 +1,6 @@
 //! As much of HTTP as one needs to speak with a host on this machine: one request on one connection, answers in JSON.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, ErrorKind, Read as _, Write as _};
 use std::net::TcpStream;
 use std::thread;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 /// A host that does not answer within this time will not.
-const LONGEST: Duration = Duration::from_secs(30);
+pub(super) const LONGEST: Duration = Duration::from_secs(30);
 
 /// Why there is no answer.
 #[derive(Debug, PartialEq, Eq)]
@@ -17,6 +17,8 @@ pub(super) enum NoAnswer {
     No(u16, String),
     /// It is gone, or went in the middle of its answer: nobody knows what it did.
     Gone,
+    /// Nobody closed the connection, and nobody said a word.
+    Silent,
 }
 
 /// Where a host listens, and by whose right it is asked.
@@ -58,10 +60,11 @@ impl Client {
         let body = body.map(Value::to_string).unwrap_or_default();
         let mut answer = Vec::new();
         let read = self.open(method, path, &body).and_then(|mut stream| stream.read_to_end(&mut answer));
-        if read.is_err() {
-            return Err(NoAnswer::Gone);
+        match read {
+            Ok(_) => parse(&answer),
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => Err(NoAnswer::Silent),
+            Err(_) => Err(NoAnswer::Gone),
         }
-        parse(&answer)
     }
 
     /// Calls back for each change that the host tells of, until it is gone or nobody listens any more.

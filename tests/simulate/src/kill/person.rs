@@ -119,7 +119,7 @@ fn ticket(client: &Client, project: &str, title: &str, key: &mut Option<String>)
     let items = format!("/api/v1/projects/{project}/items");
     if key.is_none() {
         let there = client.get(&items)?;
-        let found = list(&there).next().and_then(|card| card["card"]["work_item"].as_str()).map(str::to_owned);
+        let found = list(&there).next().and_then(|card| card["work_item"].as_str()).map(str::to_owned);
         *key = if found.is_some() {
             found
         } else {

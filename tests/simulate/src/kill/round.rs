@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use super::host::{Heard, Host, Started, signal, was_killed};
-use super::http::{Client, NoAnswer};
+use super::http::{self, Client, NoAnswer};
 use super::person::{Person, list};
 use super::stage::{STOPPED, Stage, WALKED};
 use super::tally::{self, Tally};
@@ -124,6 +124,9 @@ impl<'a> Round<'a> {
                     }
                 }
                 Ok(false) | Err(NoAnswer::Gone) => {}
+                Err(NoAnswer::Silent) => {
+                    self.told.wrongs.push(format!("the host was asked, and silent for {} s", http::LONGEST.as_secs()));
+                }
                 // Somebody was faster than this look: the next one sees how it stands.
                 Err(NoAnswer::No(404 | 409 | 422, _)) => {}
                 Err(NoAnswer::No(status, why)) => return Err(format!("the host answers {status}: {why}")),

@@ -85,9 +85,12 @@ impl Tally {
         self.seen.get(&effect).map_or(0, |seen| seen.values().sum())
     }
 
-    /// How many more than one there were under a key.
-    pub(super) fn doubled(&self, effect: Effect) -> u64 {
-        self.seen.get(&effect).map_or(0, |seen| seen.values().map(|times| times.saturating_sub(1)).sum())
+    /// How many more than one there were under a key; of what has no key, how many more than in the calm round.
+    pub(super) fn doubled(&self, effect: Effect, calm: &Self) -> u64 {
+        let nothing = BTreeMap::new();
+        let usual = calm.seen.get(&effect).unwrap_or(&nothing);
+        let most = |key| if effect.is_keyed() { 1 } else { usual.get(key).copied().unwrap_or_default() };
+        self.seen.get(&effect).map_or(0, |seen| seen.iter().map(|(key, times)| times.saturating_sub(most(key))).sum())
     }
 
     fn kinds(&self, effect: Effect) -> u64 {
@@ -256,7 +259,20 @@ mod tests {
         for job in ["7", "7", "8"] {
             tally.saw(Effect::Deploy, job);
         }
-        assert_eq!((tally.all(Effect::Deploy), tally.doubled(Effect::Deploy), tally.kinds(Effect::Deploy)), (3, 1, 2));
-        assert_eq!(tally.doubled(Effect::Merge), 0);
+        let calm = Tally::default();
+        let doubled = tally.doubled(Effect::Deploy, &calm);
+        assert_eq!((tally.all(Effect::Deploy), doubled, tally.kinds(Effect::Deploy)), (3, 1, 2));
+        assert_eq!(tally.doubled(Effect::Merge, &calm), 0);
+    }
+
+    #[test]
+    fn what_has_no_key_is_doubled_where_it_was_told_more_often_than_in_a_calm_round() {
+        let (mut tally, mut calm) = (Tally::default(), Tally::default());
+        for _ in 0..3 {
+            tally.saw(Effect::Notice, "it waits");
+        }
+        calm.saw(Effect::Notice, "it waits");
+        calm.saw(Effect::Notice, "it waits");
+        assert_eq!(tally.doubled(Effect::Notice, &calm), 1);
     }
 }
