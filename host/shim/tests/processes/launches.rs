@@ -301,6 +301,9 @@ fn without_bubblewrap_auto_says_why_and_demanded_refuses() {
     config.sandbox = SandboxMode::Bubblewrap;
     let refused = Runner::new(config).unwrap().launch(2, &world.script("true")).unwrap_err();
     assert!(matches!(refused, LaunchError::Sandbox(SandboxError::Unavailable { .. })), "{refused:?}");
+    assert!(refused.to_string().contains("apt install bubblewrap"), "{refused}");
+    let held = runner.means().line();
+    assert!(held.contains("sandbox by NOBODY") && held.contains("network by NOBODY"), "{held}");
 }
 
 #[test]
