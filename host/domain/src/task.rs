@@ -223,7 +223,7 @@ pub struct Task {
     /// The commit that was deployed.
     pub deployed: Option<CommitId>,
     /// What another hand merged untested, as far as a person knows of it.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub foreign_merge: Option<CommitId>,
     /// Developer retries spent.
     pub retries: u32,

@@ -432,6 +432,12 @@ impl Auditor {
         Ok(())
     }
 
+    /// After a look that left room: a job that a dead host had begun, that nothing holds back, and that nobody took.
+    pub fn left_behind(&self) -> Option<String> {
+        let (sql, _) = self.reader.as_ref()?;
+        rules::left_behind(sql).ok().flatten()
+    }
+
     /// What people did on the board and nobody has told the host yet.
     pub fn untold(&self) -> u64 {
         self.reader.as_ref().and_then(|(sql, _)| untold(sql).ok()).unwrap_or(0)

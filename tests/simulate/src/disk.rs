@@ -105,7 +105,7 @@ impl From<Trouble> for io::Error {
 }
 
 /// How badly the disk behaves.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Illness {
     /// No room for anything.
     pub is_full: bool,

@@ -6,9 +6,10 @@ use std::collections::BTreeMap;
 use conductor::board::START;
 use conductor::ports::store::{BoardItem, NewItem, Project, Store, Unmet};
 use domain::event::{Event, Intent, Observation};
-use domain::ids::{Actor, BranchName, ProjectName, TaskId, WorkItemId};
+use domain::ids::{Actor, BranchName, CommitId, Epoch, ProjectName, TaskId, WorkItemId};
 use domain::plugin::{Check, CheckState};
 use domain::task::{Activity, HoldKind, Task};
+use domain::time::Timestamp;
 use domain::verdict::WakeKind;
 use serde_json::json;
 use store::SqliteStore;
@@ -324,7 +325,10 @@ pub fn wake(world: &Shared, store: &SqliteStore, task: TaskId) {
     let now = look(world).clock();
     tell(world, || format!("{kind} of {subject}"));
     let heard = match (kind, &task.head) {
-        (WakeKind::Checks, Some(head)) => store.put_check(&project(), head, &check(now), now).map(|()| 0),
+        (WakeKind::Checks, Some(head)) => {
+            let Some(check) = report(world, head) else { return };
+            store.put_check(&project(), head, &check, now).map(|()| 0)
+        }
         _ => store.wake(&project(), &subject, kind, now),
     };
     if heard.is_ok() {
@@ -332,9 +336,34 @@ pub fn wake(world: &Shared, store: &SqliteStore, task: TaskId) {
     }
 }
 
-fn check(at: domain::time::Timestamp) -> Check {
+/// A check is reported at the forge. None: and nobody is told.
+fn report(world: &Shared, head: &CommitId) -> Option<Check> {
+    let mut world = look(world);
     let (name, raw) = ("build".to_owned(), "success".to_owned());
-    Check { name, state: CheckState::Success, raw, at, url: None, description: String::new() }
+    let at = Timestamp(world.now);
+    let check = Check { name, state: CheckState::Success, raw, at, url: None, description: String::new() };
+    world.forge.report(head, check.clone());
+    let is_lost = world.weather.has(Trouble::Lost) && world.luck.in_thousand(500);
+    if is_lost {
+        world.tell(|| "and its delivery is lost".to_owned());
+    }
+    (!is_lost).then_some(check)
+}
+
+/// Tasks that wait for checks of a commit of which the forge has one that the store has not.
+pub fn unheard(world: &Shared, store: &SqliteStore) -> Vec<(TaskId, Epoch)> {
+    let Ok(tasks) = store.tasks(true, 20) else { return Vec::new() };
+    let waits = |task: &Task| matches!(&task.position.activity, Activity::Waiting { step: Some(_), wake, .. } if wake.contains(WakeKind::Checks));
+    let mut found = Vec::new();
+    for task in tasks.iter().filter(|task| waits(task)) {
+        let Some(head) = &task.head else { continue };
+        let reported = look(world).forge.checks.get(head).cloned().unwrap_or_default();
+        let known = store.checks(&project(), head).unwrap_or_default();
+        if reported.iter().any(|check| !known.contains(check)) {
+            found.push((task.id, task.epoch));
+        }
+    }
+    found
 }
 
 /// What a fact of a kind is about, of a task.

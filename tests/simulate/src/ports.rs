@@ -17,7 +17,7 @@ use conductor::project::UsageReader;
 use domain::budget::DAY_MS;
 use domain::effect::Claim;
 use domain::ids::{BranchName, CommitId, ProjectName, RunId, TaskId, WorkItemId};
-use domain::plugin::{BoardStatus, ChangedFile, Comment, CommitInfo, WorkItemView};
+use domain::plugin::{BoardStatus, ChangedFile, Check, Comment, CommitInfo, WorkItemView};
 use domain::time::Timestamp;
 
 use crate::fate::Point;
@@ -95,6 +95,10 @@ impl Sight for WorldForge {
 impl Forge for WorldForge {
     fn base_head(&self, _branch: &BranchName) -> Result<CommitId, ForgeError> {
         self.see(|forge| forge.base_head())
+    }
+
+    fn checks(&self, commit: &CommitId) -> Result<Vec<Check>, ForgeError> {
+        self.see(|forge| forge.checks.get(commit).cloned().unwrap_or_default())
     }
 
     fn cut_branch(&self, mark: &Mark, branch: &BranchName, from: &CommitId) -> Result<CommitId, ForgeError> {

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use conductor::ports::forge::{CloneKey, CloneRequest, ForgeError, Mark, Merged, Rebased, TakeOver, Taken, Trespass};
 use domain::ids::{BranchName, CommitId, Digest, TaskId};
+use domain::plugin::Check;
 
 /// What a commit's files hold: a number for each file.
 type Files = BTreeMap<u8, u64>;
@@ -53,6 +54,8 @@ pub struct Repository {
     pub clones: BTreeMap<CloneKey, Work>,
     /// What moved the base.
     pub merges: Vec<MergeRecord>,
+    /// The checks that were reported of each commit.
+    pub checks: BTreeMap<CommitId, Vec<Check>>,
     /// Where code lands.
     pub base: BranchName,
     /// Do rebases conflict at all?
@@ -73,6 +76,7 @@ impl Repository {
             reflog: Vec::new(),
             clones: BTreeMap::new(),
             merges: Vec::new(),
+            checks: BTreeMap::new(),
             base: base.clone(),
             conflicts: true,
             changes: 0,
@@ -95,6 +99,13 @@ impl Repository {
         let mut files = self.commits[parent].files.clone();
         files.insert(file, self.changes);
         self.commit(Some(parent.clone()), files)
+    }
+
+    /// A check of a commit, the newest of its name.
+    pub fn report(&mut self, commit: &CommitId, check: Check) {
+        let checks = self.checks.entry(commit.clone()).or_default();
+        checks.retain(|known| known.name != check.name);
+        checks.push(check);
     }
 
     fn require(&self, commit: &CommitId) -> Result<&Commit, ForgeError> {

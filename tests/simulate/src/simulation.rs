@@ -316,8 +316,14 @@ impl Simulation {
         let capacity = 1 + self.luck.below(4) as usize;
         // Below the floor of free space nothing launches; the floor is somewhere above a full disk.
         let may_launch = !self.device.disk().illness.is_full || self.luck.in_thousand(300);
-        if let Err(error) = host.look(capacity, may_launch) {
-            self.heard(&error);
+        let claimed = |host: &Host| host.work.iter().filter(|work| matches!(work, Work::Perform(_))).count();
+        let before = claimed(host);
+        match host.look(capacity, may_launch) {
+            Err(error) => self.heard(&error),
+            // A look that the disk cuts short brings what it found.
+            Ok(_) if self.device.disk().illness != Illness::default() => {}
+            Ok(_) if host.fate.is_dead() || claimed(host) >= before + capacity => {}
+            Ok(_) => look(&self.world).wrongs.extend(self.auditor.left_behind()),
         }
     }
 
@@ -326,9 +332,19 @@ impl Simulation {
         let piece = self.luck.below(host.work.len() as u64) as usize;
         let Some(chosen) = host.work.get(piece) else { return };
         let what = word(chosen);
+        let looks = matches!(chosen, Work::Observe(_)) && !self.weather.has(Trouble::Outside);
+        let unheard = if looks { people::unheard(&self.world, &host.store) } else { Vec::new() };
         look(&self.world).tell(|| what);
-        if let Err(error) = host.perform(piece) {
-            self.heard(&error);
+        match host.perform(piece) {
+            Err(error) => self.heard(&error),
+            Ok(()) if unheard.is_empty() || host.fate.is_dead() => {}
+            Ok(()) => {
+                let still = people::unheard(&self.world, &host.store);
+                for (task, epoch) in unheard.into_iter().filter(|slept| still.contains(slept)) {
+                    let wrong = format!("task {task} sleeps in epoch {epoch} over a check that a look did not find");
+                    look(&self.world).wrongs.push(wrong);
+                }
+            }
         }
     }
 

@@ -132,7 +132,7 @@ impl World {
             std::mem::take(&mut self.late).into_iter().partition(|(at, _)| all || *at <= now);
         self.late = later;
         for (_, deed) in due {
-            self.tell(|| "what a dead host had sent lands now".to_owned());
+            self.tell(|| "what was under way lands now".to_owned());
             deed(self);
         }
     }
@@ -232,7 +232,24 @@ impl Outlet {
             self.send_off(what, deed);
             return Err(Silence::Dead);
         }
+        if self.hangs(what) {
+            let mut world = look(&self.world);
+            let at = world.now + world.luck.below(120_000);
+            world.late.push((at, Box::new(|world| drop(deed(world)))));
+            return Err(Silence::Lost("no answer".to_owned()));
+        }
         self.carry_out(what, deed)
+    }
+
+    /// Whoever asked hears nothing, goes on, and it lands later.
+    fn hangs(&self, what: &str) -> bool {
+        let mut world = look(&self.world);
+        let is_so = world.weather.has(Trouble::Outside) && world.weather.has(Trouble::LateLanding);
+        let hangs = is_so && world.luck.in_thousand(15);
+        if hangs {
+            world.tell(|| format!("{what} hangs"));
+        }
+        hangs
     }
 
     /// As [`Self::act`], on this machine's own disk: what a dead host's last child does there ends before another host begins,

@@ -90,6 +90,21 @@ pub(super) fn passed_over(
     Ok(row.map(|row| format!("task {id} awaits a person, and the decision of row {row} was heard and had no effect")))
 }
 
+/// A dead owner's job runs again at the first look that has room for a claim: what was begun has its slot already, and waits for
+/// nothing but its task's other run that is being ended, a freeze, or a lease that it has not.
+pub(super) fn left_behind(sql: &Connection) -> Result<Option<String>, rusqlite::Error> {
+    let query = "SELECT j.id, j.effect FROM job j JOIN task t ON t.id = j.task AND t.epoch = j.epoch
+        WHERE j.state = 'queued' AND j.class = 'drive' AND j.attempted = 1 AND j.available_at = 0
+            AND NOT EXISTS (SELECT 1 FROM job o WHERE o.task = j.task AND o.id <> j.id AND o.class = 'drive'
+                AND (o.state = 'claimed' OR o.winding = 1))
+            AND NOT (t.branch IS NULL AND EXISTS (SELECT 1 FROM freeze))
+            AND (j.lease IS NULL OR EXISTS (SELECT 1 FROM lease l WHERE l.holder = j.task AND l.name = j.lease))";
+    let mut query = sql.prepare_cached(query)?;
+    let found = query.query_map([], |row| Ok((number(row, 0)?, row.get::<_, String>(1)?)))?.next().transpose()?;
+    Ok(found
+        .map(|(job, effect)| format!("job {job} ({effect}) of a dead host is queued, and a look with room left it")))
+}
+
 pub(super) fn cut(text: &str) -> String {
     text.chars().take(220).collect()
 }
