@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use conductor::board::Board;
 use conductor::ports::probe::NoProbe;
-use conductor::ports::runs::{Ending, RunState};
+use conductor::ports::runs::Ending;
 use conductor::ports::store::{ClaimLimits, EntryRow, Incarnation, NewItem, Project, Store};
 use conductor::project::{AgentSpec, GuardBinding, ProjectSettings, UsageReader, Worker};
 use conductor::{Conductor, Outside, Work};
@@ -234,14 +234,6 @@ impl World {
             self.runs.end(run, Ending::Exited(0));
             self.ended.lock().unwrap().push(run);
         }
-    }
-
-    /// Whoever watches the runs that were told to end sees that they did.
-    pub(crate) fn cancelled_runs_end(&self) {
-        let is_cancelled = |state: &RunState| matches!(state, RunState::Ended(end) if end.ending == Ending::Cancelled);
-        let runs = self.runs.runs.lock().unwrap();
-        let ended = runs.iter().filter(|(_, state)| is_cancelled(state)).map(|(run, _)| *run);
-        self.ended.lock().unwrap().extend(ended);
     }
 
     pub(crate) fn task(&self) -> Task {
