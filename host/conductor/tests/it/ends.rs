@@ -14,19 +14,19 @@ fn told(world: &World, event: &str) -> usize {
     world.plugins.told.lock().unwrap().iter().filter(|(_, notice)| notice.event == event).count()
 }
 
-/// Ada stops it, and what runs ends.
-fn stop(world: &World) {
+/// Ada stops it, and the next life of the host finds that what ran has ended.
+fn stop(world: &mut World) {
     world.move_to("STOP", &person("ada"));
     world.go();
-    world.cancelled_runs_end();
+    world.restart();
     world.pass(1);
 }
 
 /// A task whose run was under way when ada stopped it.
 fn stopped() -> World {
-    let world = told_of_all();
+    let mut world = told_of_all();
     world.started();
-    stop(&world);
+    stop(&mut world);
     assert_eq!(world.task().end(), Some(Terminality::Cancelled));
     world
 }
@@ -66,11 +66,11 @@ fn h3_2_an_approval_of_a_done_task_is_nothing_and_tells_nobody() {
 
 #[test]
 fn i4_1_a_stop_ends_the_run_keeps_the_documents_and_tells_once() {
-    let world = told_of_all();
+    let mut world = told_of_all();
     world.started();
     let documents = world.store.documents(world.task().id).unwrap();
     assert!(!documents.is_empty());
-    stop(&world);
+    stop(&mut world);
     world.pass(3600);
     assert!(world.runs.live().is_empty());
     assert_eq!(world.store.documents(world.task().id).unwrap(), documents);
@@ -82,13 +82,13 @@ fn i4_1_a_stop_ends_the_run_keeps_the_documents_and_tells_once() {
 /// The card of a stopped task starts another one, under the same number, on a branch of its own that holds nothing of the first.
 #[test]
 fn i4_4_a_start_after_a_stop_makes_a_new_task_on_a_fresh_branch() {
-    let world = World::new();
+    let mut world = World::new();
     world.started();
     world.end_runs();
     world.go();
     let first = world.task();
     assert_ne!(first.head, Some(base()), "it holds work");
-    stop(&world);
+    stop(&mut world);
     world.move_to("To Analyse", &person("ada"));
     world.go();
     let second = world.task();

@@ -394,14 +394,6 @@ impl World {
         }
     }
 
-    /// Whoever watches the runs that were told to end sees that they did.
-    pub(crate) fn cancelled_runs_end(&self) {
-        let is_cancelled = |state: &RunState| matches!(state, RunState::Ended(end) if end.ending == Ending::Cancelled);
-        let runs = self.runs.runs.lock().unwrap();
-        let ended = runs.iter().filter(|(_, state)| is_cancelled(state)).map(|(run, _)| *run);
-        self.ended.lock().unwrap().extend(ended);
-    }
-
     pub(crate) fn task(&self) -> Task {
         self.store.task_of(&project(), &item()).unwrap().unwrap()
     }
