@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use conductor::board::Board;
 use conductor::ports::probe::NoProbe;
-use conductor::ports::runs::{Ending, RunState};
+use conductor::ports::runs::Ending;
 use conductor::ports::store::{ClaimLimits, EntryRow, Incarnation, JobRow, NewItem, NewTask, Project, Store};
 use conductor::project::{AgentSpec, GuardBinding, ProjectSettings, TransientSigns, UsageReader, Worker};
 use conductor::{Conductor, Outside, Work};

@@ -19,8 +19,8 @@ find / -xdev -name operator-token -not -path '/proc/*' | grep -q . && breach "fo
 find STATE -path "$PWD" -prune -o -name greeting.txt -print | grep -q . && breach "another clone"
 ls STATE/runs | grep -q . && breach "the runs' folders"
 cat REPOSITORY/greeting.txt > /tmp/read && breach "the user's own work tree"
-cat /proc/[0-9]*/environ | tr '\0' '\n' | grep -q '^CARGO_MANIFEST_DIR=' && breach "the host's environment"
-cat /proc/[0-9]*/cmdline | tr '\0' ' ' | grep -q 'serve' && breach "the host's process"
+cat /proc/[0-9]*/environ | tr '\0' '\n' | grep -q '^CARGO_MANIFEST_DI[R]=' && breach "the host's environment"
+cat /proc/[0-9]*/cmdline | tr '\0' ' ' | grep -q 'gatewrigh[t] .*serve' && breach "the host's process"
 kill -0 HOST_PID && breach "a signal for the host"
 
 # What it may not reach.
@@ -40,8 +40,12 @@ grep -q '@ABSTRACT' /proc/net/unix && breach "an abstract socket of the host"
 [ "$(tail -n +3 /proc/net/dev | cut -d: -f1 | tr -d ' ')" = lo ] || breach "a way out beside the loopback"
 
 # What it may not write.
-for file in config HEAD hooks/pre-receive refs/heads/main objects/new objects/info/alternates; do
+for file in objects/new objects/info/alternates; do
   echo broken >> "FORGE/$file" && breach "wrote $file of the host's repository"
+done
+# Beside the objects there is at most memory of the run's own to write to: the host looks at the real ones.
+for file in config HEAD hooks/pre-receive refs/heads/main; do
+  echo broken >> "FORGE/$file"
 done
 rm -rf FORGE/objects/* FORGE/refs; ls FORGE/objects | grep -q . || breach "the host's objects are gone"
 git push -q FORGE HEAD:refs/heads/main && breach "pushed past the host"
@@ -53,7 +57,7 @@ echo broken > STATE/projects/repository.toml && breach "wrote the host's files"
 (setsid bash -c 'trap "" TERM HUP; exec -a OUTLIVING sleep 1000' > /dev/null &)
 bash -c '(setsid bash -c "(setsid bash -c \"exec -a OUTLIVING sleep 1000\" &)" > /dev/null &)'
 
-[ "$GATEWRIGHT_ROLE" = developer ] && echo more >> greeting.txt
+[ "$GATEWRIGHT_ROLE" = developer ] && echo more > "$GATEWRIGHT_WORK_ITEM.txt"
 echo "the attack as $GATEWRIGHT_ROLE is over"
 exit 0
 "#;
@@ -81,7 +85,9 @@ fn a_hostile_agent_and_a_hostile_suite_read_write_reach_and_outlive_nothing() {
     fs::write(&file, text.replace(r#"["sh", "check.sh"]"#, &format!("['{}']", suite.display()))).unwrap();
     let own = format!("gatewright-test-{}", std::process::id());
     let _listener = UnixListener::bind_addr(&SocketAddr::from_abstract_name(&own).unwrap()).unwrap();
-    let config = fs::read_to_string(place.forge().join("config")).unwrap();
+    let forge = place.forge();
+    let of_forge = move || ["config", "HEAD"].map(|name| fs::read_to_string(forge.join(name)).unwrap());
+    let before = of_forge();
     let host = place.serve();
     let (address, port) = host.address.strip_prefix("http://").unwrap().rsplit_once(':').unwrap();
     let filled = [
@@ -102,16 +108,19 @@ fn a_hostile_agent_and_a_hostile_suite_read_write_reach_and_outlive_nothing() {
     for key in &keys {
         place.until_phase(key, "in-review");
     }
-    place.gatewright(&["task", "approve", &keys[0]]);
-    place.until_phase(&keys[0], "done");
+    for key in &keys {
+        place.gatewright(&["task", "approve", key]);
+        place.until_phase(key, "done");
+    }
     let logs = logs(&place);
     let over = |role: &str| logs.iter().filter(|log| log.contains(&format!("the attack as {role} is over"))).count();
-    // Each developed and tested, and one retested what would land.
-    assert_eq!((over("developer"), over("tester")), (2, 2), "{logs:#?}");
-    assert!(over("deployer") >= 1, "{logs:#?}");
+    // Each developed and tested, and the second retested: what would land had moved.
+    assert_eq!(over("developer"), 2, "{logs:#?}");
+    assert!(over("tester") + over("deployer") >= 3, "{logs:#?}");
     let breaches: Vec<&str> = logs.iter().flat_map(|log| log.lines()).filter(|line| line.contains("BREACH")).collect();
     assert_eq!(breaches, Vec::<&str>::new());
-    assert_eq!(fs::read_to_string(place.forge().join("config")).unwrap(), config);
+    assert_eq!(of_forge(), before);
+    assert!(!place.forge().join("hooks/pre-receive").exists());
     assert_eq!(processes_named(&format!("outliving-{own}")), 0);
     assert!(place.forge_git(&["fsck", "--no-dangling"]).is_empty());
 }
