@@ -28,9 +28,8 @@ impl Bubblewrap {
     pub fn probe(config: &RunnerConfig) -> Result<Self, String> {
         let program = match &config.bwrap {
             Some(program) => program.clone(),
-            None => {
-                crate::preflight::find("bwrap", &config.path).ok_or("`bwrap` is not on the PATH; install bubblewrap")?
-            }
+            None => crate::preflight::find("bwrap", Path::new("/"), &config.path)
+                .map_err(|problem| format!("`bwrap`: {problem}; install bubblewrap"))?,
         };
         let mut reason = String::new();
         for user_namespace in [true, false] {
