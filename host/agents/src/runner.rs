@@ -27,7 +27,7 @@ mod launch;
 
 /// How often something is asked again that can only change by another process's hand.
 const BRIEFLY: Timespec = Timespec { tv_sec: 0, tv_nsec: 20_000_000 };
-/// No run's brief has this name.
+/// No run's folder has this name.
 const NOWHERE: &str = ".nowhere";
 /// How many times: ten seconds in all.
 const PATIENCE: usize = 500;
@@ -61,7 +61,7 @@ pub struct Runner {
 impl Runner {
     /// Makes the folders where they are missing (0700) and clears what a removal left half done.
     pub fn new(config: RunnerConfig) -> Result<Self, RunError> {
-        for folder in [&config.runs_dir, &config.briefs_dir, &config.briefs_dir.join(NOWHERE)] {
+        for folder in [&config.runs_dir, &config.briefs_dir] {
             let io = |source| RunError::Io { what: "making", path: folder.clone(), source };
             let mut builder = std::fs::DirBuilder::new();
             std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
@@ -138,9 +138,9 @@ impl Runner {
         self.gate.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// An empty folder that stands in for a clone where there is none yet.
+    /// An empty folder that stands in for a clone where there is none yet. [`Self::ready`] makes it.
     pub fn nowhere(&self) -> PathBuf {
-        self.config.briefs_dir.join(NOWHERE)
+        self.config.runs_dir.join(NOWHERE)
     }
 
     /// The folder of a run. No run may see it.

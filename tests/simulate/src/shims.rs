@@ -145,7 +145,14 @@ impl Shims {
         *self.launches.entry(launch.run).or_default() += 1;
         let named = |name: &str| launch.environment.get(name).cloned();
         let role = Role::ALL.into_iter().find(|role| Some(role.to_string()) == named("GATEWRIGHT_ROLE"));
-        let lasts = if mild { 1000 + luck.below(30_000) } else { 100 + luck.below(2_400_000) };
+        let program = launch.argv.first().cloned().unwrap_or_default();
+        let lasts = if !mild && self.refuses(&program, now) {
+            luck.below(60_000)
+        } else if mild {
+            1000 + luck.below(30_000)
+        } else {
+            100 + luck.below(2_400_000)
+        };
         let ending = match luck.below(if mild { 20 } else { 12 }) {
             0 => Ending::Exited(1),
             1 if !mild => Ending::Exited(2),
@@ -157,7 +164,7 @@ impl Shims {
         };
         let shim = Shim {
             clone: clone_of(&launch.workdir),
-            program: launch.argv.first().cloned().unwrap_or_default(),
+            program,
             role: role.unwrap_or(Role::Developer),
             work_item: named("GATEWRIGHT_WORK_ITEM").and_then(|id| WorkItemId::new(id).ok()),
             commit: named("GATEWRIGHT_COMMIT").and_then(|id| CommitId::new(id).ok()),
@@ -280,10 +287,14 @@ impl Shims {
         self.runs.get(&run).map_or("", |shim| shim.log)
     }
 
+    fn refuses(&self, program: &str, now: u64) -> bool {
+        self.outages.get(program).is_some_and(|until| now < *until)
+    }
+
     /// An agent that would end by itself while its service refuses gets no further.
     fn refuse(&mut self, run: RunId, now: u64, luck: &mut Luck) {
+        let is_out = self.runs.get(&run).is_some_and(|shim| self.refuses(&shim.program, now));
         let Some(shim) = self.runs.get_mut(&run) else { return };
-        let is_out = self.outages.get(shim.program.as_str()).is_some_and(|until| now < *until);
         if is_out && matches!(shim.ending, Ending::Exited(_)) {
             shim.ending = Ending::Exited(1);
             let said: &&str = luck.one_of(&REFUSALS);

@@ -215,7 +215,7 @@ impl Simulation {
             (met(Trouble::Overlap, 5), Happening::TakeOver),
             (met(Trouble::FullDisk, 4) + met(Trouble::BrokenDisk, 2), Happening::Disk),
             (met(Trouble::Clock, 4), Happening::Clock),
-            (met(Trouble::Runs, 4), Happening::LoseRun),
+            (met(Trouble::Runs, 10), Happening::LoseRun),
         ];
         self.luck.weighted(&choices)
     }
@@ -431,7 +431,7 @@ impl Simulation {
     fn lose_run(&self) {
         let mut world = look(&self.world);
         let world = &mut *world;
-        if world.luck.in_thousand(400) {
+        if world.luck.in_thousand(750) {
             let trouble = world.shims.trouble(world.now, &mut world.luck);
             return world.tell(|| trouble);
         }

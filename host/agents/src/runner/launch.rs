@@ -72,6 +72,9 @@ impl Runner {
             return Ok(());
         }
         let bubblewrap = self.bubblewrap_for(spec)?;
+        let nowhere = self.nowhere();
+        let io = |source| RunError::Io { what: "making", path: nowhere.clone(), source };
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&nowhere).map_err(io)?;
         let view = match bubblewrap {
             Some(_) => Some(View::of(&self.config, spec, None)?),
             None => None,

@@ -1,14 +1,21 @@
 //! What the command line reads: runs, logs, documents, evaluations, blobs, checks, the queue, the probes.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use axum::http::{StatusCode, header};
-use conductor::ports::store::{EvaluationRow, JobRow, NewEvaluation, RunRow};
+use conductor::ports::store::{ClaimLimits, Completion, EvaluationRow, Incarnation, JobRow, NewEvaluation, RunRow, WaitReason};
 use domain::cost::{Spent, Usage};
 use domain::document::{Document, DocumentKind, NewDocument, Role};
-use domain::event::{Event, RunOutcome};
-use domain::ids::{Digest, Epoch, PluginId, RunId, StageName, TaskId};
+use domain::event::{Event, FailureClass, RunOutcome};
+use domain::ids::{Digest, DriverName, Epoch, PluginId, ProjectName, RunId, StageName, TaskId};
+use conductor::breaker::{COOL_DOWN, FAILURES};
+use conductor::slots::{Place, Seat, Sitter};
+use domain::effect::run_of;
 use domain::plugin::{Check, CheckState};
+use domain::time::Milliseconds;
 use domain::verdict::Verdict;
-use gateway::api::{EvaluationView, Health, HeldBy, LeaseView, Listing, Queue, System, TaskView};
+use gateway::api::{EvaluationView, Health, HeldBy, LeaseView, Listing, LiveQueue, Queue, System, TaskView};
 
 use crate::world::{NOW, World};
 
@@ -215,6 +222,57 @@ async fn the_queue_says_why_a_job_waits() {
     assert_eq!(queue.counts["queued"], jobs.items.len() as u64);
     let leases: Listing<LeaseView> = world.get("/api/v1/leases").await.parse();
     assert!(leases.items.is_empty());
+}
+
+/// Five refused runs of one driver: its breaker is open, whoever waits for it says so, and so does the driver.
+#[tokio::test]
+async fn c4_2_an_open_breaker_is_seen_in_the_queue_and_on_the_task() {
+    let world = World::new();
+    let agent = DriverName::new("claude").unwrap();
+    let sitter = Sitter { driver: Some(agent.clone()), missing: None };
+    let place = Place {
+        runs: None,
+        repository: "/src/demo".to_owned(),
+        seats: BTreeMap::from([(Seat::Role(Role::Developer), sitter)]),
+    };
+    let places = BTreeMap::from([(ProjectName::new("demo").unwrap(), place)]);
+    let limits =
+        ClaimLimits { drivers: BTreeMap::from([(agent, 8)]), places: Some(Arc::new(places)), ..ClaimLimits::of(9) };
+    *world.desk.limits.lock().unwrap() = limits.clone();
+    let idle: LiveQueue = world.get("/api/v1/queue").await.parse();
+    assert_eq!((idle.drivers[0].state.as_str(), idle.drivers[0].limit, idle.drivers[0].runs), ("closed", Some(8), 0));
+    let uuid = "0123456789abcdef0123456789abcdef".to_owned();
+    let me = Incarnation { host: "here".to_owned(), boot_id: "boot".to_owned(), pid: 7, start_time: 11, uuid };
+    for number in 1..=FAILURES {
+        world.task(&format!("DEMO-00{number}"), "a");
+        world.post(&format!("/api/v1/tasks/DEMO-00{number}/approve"), "").await;
+    }
+    while let Some(claim) = world.store.claim(&me, &limits, NOW).unwrap() {
+        let refused = RunOutcome::Undelivered {
+            cause: "429".to_owned(),
+            retry_after: Some(Milliseconds(60_000)),
+            class: FailureClass::Transient,
+        };
+        let event = match claim.job.effect.name() {
+            "launch-agent" => {
+                Event::RunEnded { epoch: claim.job.epoch, run: run_of(claim.job.id), outcome: refused, spent: None }
+            }
+            _ => Event::AftermathEnded { note: String::new() },
+        };
+        let (job, token) = (claim.job.id, claim.token);
+        world.store.complete(Completion { job, token, event, wakes: 0, evaluation: None, run: None }, NOW).unwrap();
+    }
+    let queue: LiveQueue = world.get("/api/v1/queue").await.parse();
+    let driver = &queue.drivers[0];
+    assert_eq!((driver.driver.as_str(), driver.state.as_str(), driver.since), ("claude", "open", Some(NOW)));
+    assert_eq!(driver.until, Some(NOW.plus(COOL_DOWN)));
+    let launch = queue.items.iter().find(|job| job.effect == "launch-agent" && job.state == "queued").unwrap();
+    assert_eq!(launch.reason, Some(WaitReason::Breaker));
+    assert!(launch.note.as_deref().is_some_and(|note| note.contains("`claude`")), "{launch:?}");
+    let shown: TaskView = world.get("/api/v1/tasks/DEMO-001").await.parse();
+    assert!(shown.standing.sentence.contains("its breaker is open"), "{}", shown.standing.sentence);
+    let old: Queue = world.get("/queue").await.parse();
+    assert_eq!(old.drivers, queue.drivers);
 }
 
 #[tokio::test]

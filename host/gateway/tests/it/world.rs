@@ -1,7 +1,7 @@
 //! A store in a folder of its own, a desk that counts, and a router that is asked without a socket.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, Method, Request, StatusCode, header};
@@ -27,6 +27,7 @@ pub(crate) const NOW: Timestamp = Timestamp(1_790_000_000_000);
 pub(crate) struct FakeDesk {
     pub(crate) wakes: AtomicU32,
     pub(crate) ok: bool,
+    pub(crate) limits: Mutex<ClaimLimits>,
 }
 
 impl Desk for FakeDesk {
@@ -53,7 +54,7 @@ impl Desk for FakeDesk {
         vec![Holding { name: "sandbox".to_owned(), held_by: HeldBy::Nobody, how }]
     }
     fn limits(&self) -> ClaimLimits {
-        ClaimLimits::of(2)
+        self.limits.lock().unwrap().clone()
     }
     fn statuses(&self, _: &ProjectName) -> Vec<String> {
         ["Backlog", "To Analyse", "Approved", "STOP"].map(str::to_owned).into()
@@ -108,7 +109,7 @@ impl World {
     pub(crate) fn empty(ok: bool) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let store: Arc<dyn Store> = Arc::new(SqliteStore::open(StoreConfig::new(dir.path(), "here")).unwrap());
-        let desk = Arc::new(FakeDesk { wakes: AtomicU32::new(0), ok });
+        let desk = Arc::new(FakeDesk { wakes: AtomicU32::new(0), ok, limits: Mutex::new(ClaimLimits::of(2)) });
         let (close, closing) = watch::channel(false);
         let state = state(Arc::clone(&store), Arc::clone(&desk));
         Self { router: gateway::router(state, PORT, closing), store, desk, close, _dir: dir }
