@@ -40,11 +40,6 @@ impl Bubblewrap {
         let found = || crate::preflight::find("bwrap", Path::new("/"), &config.path).ok();
         let program = config.bwrap.clone().or_else(found);
         let program = program.ok_or_else(|| format!("`bwrap` is not on the PATH; {}", cure(MISSING)))?;
-        let program = match &config.bwrap {
-            Some(program) => program.clone(),
-            None => crate::preflight::find("bwrap", Path::new("/"), &config.path)
-                .map_err(|problem| format!("`bwrap`: {problem}; install bubblewrap"))?,
-        };
         let mut reason = String::new();
         for (user_namespace, sizes) in [(true, true), (true, false), (false, true), (false, false)] {
             let counted_alone = user_namespace && counts_alone();

@@ -4,14 +4,16 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::http::{StatusCode, header};
-use conductor::ports::store::{ClaimLimits, Completion, EvaluationRow, Incarnation, JobRow, NewEvaluation, RunRow, WaitReason};
+use conductor::breaker::{COOL_DOWN, FAILURES};
+use conductor::ports::store::{
+    ClaimLimits, Completion, EvaluationRow, Incarnation, JobRow, NewEvaluation, RunRow, WaitReason,
+};
+use conductor::slots::{Place, Seat, Sitter};
 use domain::cost::{Spent, Usage};
 use domain::document::{Document, DocumentKind, NewDocument, Role};
+use domain::effect::run_of;
 use domain::event::{Event, FailureClass, RunOutcome};
 use domain::ids::{Digest, DriverName, Epoch, PluginId, ProjectName, RunId, StageName, TaskId};
-use conductor::breaker::{COOL_DOWN, FAILURES};
-use conductor::slots::{Place, Seat, Sitter};
-use domain::effect::run_of;
 use domain::plugin::{Check, CheckState};
 use domain::time::Milliseconds;
 use domain::verdict::Verdict;
@@ -254,9 +256,13 @@ async fn c4_2_an_open_breaker_is_seen_in_the_queue_and_on_the_task() {
             class: FailureClass::Transient,
         };
         let event = match claim.job.effect.name() {
-            "launch-agent" => {
-                Event::RunEnded { epoch: claim.job.epoch, run: run_of(claim.job.id), outcome: refused, spent: None }
-            }
+            "launch-agent" => Event::RunEnded {
+                epoch: claim.job.epoch,
+                run: run_of(claim.job.id),
+                outcome: refused,
+                spent: None,
+                role: None,
+            },
             _ => Event::AftermathEnded { note: String::new() },
         };
         let (job, token) = (claim.job.id, claim.token);
