@@ -85,7 +85,9 @@ pub fn proxied() -> BTreeMap<String, String> {
     let past = "localhost,127.0.0.1,::1".to_owned();
     let names = ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"].map(|name| (name, proxy.clone()));
     let both = |(name, value): (&str, String)| [(name.to_lowercase(), value.clone()), (name.to_owned(), value)];
-    names.into_iter().chain([("NO_PROXY", past)]).flat_map(both).collect()
+    // Node reads the other names only where this one says so.
+    let node = ("NODE_USE_ENV_PROXY".to_owned(), "1".to_owned());
+    names.into_iter().chain([("NO_PROXY", past)]).flat_map(both).chain([node]).collect()
 }
 
 /// Refuses what could not be set or would reach the sandbox's own program.

@@ -20,6 +20,10 @@ use crate::{Conductor, Work, failure};
 
 /// How much of a log stands in a finding or a report, in bytes.
 const EXCERPT: u64 = 6_000;
+/// How much of a log is searched for what the network refused, in bytes.
+const REFUSALS: u64 = 256 * 1024;
+/// How many refusals are told.
+const TOLD_REFUSALS: usize = 3;
 
 impl Conductor {
     /// A run under a shim ended, or was found ended or lost after a restart.
@@ -315,8 +319,23 @@ impl Conductor {
     fn with_excerpt(&self, cause: &str, run: domain::ids::RunId) -> String {
         let log = self.excerpt(run);
         let last = log.lines().rev().take(5).collect::<Vec<_>>().into_iter().rev().collect::<Vec<_>>().join("\n");
-        if last.trim().is_empty() { cause.to_owned() } else { format!("{cause}; the end of its log:\n{last}") }
+        let cause = match refused(&visible(&String::from_utf8_lossy(&self.outside.runs.log_tail(run, REFUSALS)))) {
+            Some(refused) => format!("{cause}; {refused}"),
+            None => cause.to_owned(),
+        };
+        if last.trim().is_empty() { cause } else { format!("{cause}; the end of its log:\n{last}") }
     }
+}
+
+/// What the proxy refused, where the log says so: it is often why a run failed, and seldom what it says last.
+fn refused(log: &str) -> Option<String> {
+    let mut told = Vec::new();
+    for line in log.lines().filter_map(|line| line.strip_prefix("gatewright: the network refused ")) {
+        if !told.contains(&line) && told.len() < TOLD_REFUSALS {
+            told.push(line);
+        }
+    }
+    (!told.is_empty()).then(|| format!("the network refused {}", told.join("; and ")))
 }
 
 /// A finding of the host's own.
@@ -430,4 +449,20 @@ fn visible(log: &str) -> String {
 /// A block that cannot be taken for frontmatter or markup.
 pub(crate) fn indented(log: &str) -> String {
     log.lines().map(|line| format!("    {line}")).collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::refused;
+
+    #[test]
+    fn what_the_network_refused_is_told_once_each_and_three_at_most() {
+        let line = |name: &str| format!("gatewright: the network refused {name}: it is not named\n");
+        let log = ["a.example:443", "a.example:443", "b:1", "c:2", "d:3"].map(line).concat() + "error: exit 1\n";
+        let told = refused(&log).unwrap_or_default();
+        assert_eq!(told.matches("a.example:443").count(), 1, "{told}");
+        assert!(told.starts_with("the network refused a.example:443: it is not named; and b:1"), "{told}");
+        assert!(!told.contains("d:3"), "{told}");
+        assert_eq!(refused("all is well\n"), None);
+    }
 }

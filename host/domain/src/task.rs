@@ -297,6 +297,12 @@ impl Task {
         self.paused || held
     }
 
+    /// Does it keep no later task from beginning? A person paused it, or it waits for an answer, which may take days.
+    pub const fn stands_aside(&self) -> bool {
+        let asks = matches!(self.position.activity, Activity::Held { hold: Hold { kind: HoldKind::NeedsInput, .. } });
+        asks || self.is_paused()
+    }
+
     /// The task after an entry. Total: every entry can be folded into every task.
     pub fn fold(&mut self, entry: &Entry) {
         crate::entry::fold(self, entry);

@@ -55,6 +55,8 @@ pub trait Desk: Send + Sync {
     fn limits(&self) -> ClaimLimits;
     /// The statuses of a project's board in order; empty: any word is taken.
     fn statuses(&self, project: &ProjectName) -> Vec<String>;
+    /// Whether a file speaks of the project: of one that does not, nobody would take up a new task.
+    fn is_configured(&self, project: &ProjectName) -> bool;
     /// The status that starts a task.
     fn start_status(&self, project: &ProjectName) -> String;
 }

@@ -253,6 +253,10 @@ impl Desk for LivingDesk {
         STATUSES.iter().map(|(name, _)| (*name).to_owned()).collect()
     }
 
+    fn is_configured(&self, project: &ProjectName) -> bool {
+        self.host.is_configured(project)
+    }
+
     fn start_status(&self, _project: &ProjectName) -> String {
         START.to_owned()
     }

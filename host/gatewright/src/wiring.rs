@@ -1,6 +1,6 @@
 //! Which driver stands behind which port: a state folder becomes a living host.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -271,6 +271,8 @@ pub(crate) struct Host {
     failing: tokio::sync::Notify,
     failed: AtomicBool,
     forges: Mutex<BTreeMap<ProjectName, Arc<dyn Forge>>>,
+    /// Of which projects there was a file at the last look.
+    configured: Mutex<BTreeSet<ProjectName>>,
 }
 
 impl Host {
@@ -314,6 +316,7 @@ impl Host {
             failing: tokio::sync::Notify::new(),
             failed: AtomicBool::new(false),
             forges: Mutex::default(),
+            configured: Mutex::default(),
         };
         host.take_up(dir, loaded)?;
         // Whoever holds the database's lock is its only host: what another life claimed is nobody's, even while the kernel still
@@ -343,7 +346,13 @@ impl Host {
             project.pipeline = project.pipeline.bound(|step| binding(file, step));
             self.store.put_project(&project, self.clock.now())?;
         }
+        let configured = loaded.projects.iter().map(|file| file.project.name.clone()).collect();
+        *self.configured.lock().unwrap_or_else(PoisonError::into_inner) = configured;
         self.warn_of_orphans(loaded)
+    }
+
+    pub(crate) fn is_configured(&self, project: &ProjectName) -> bool {
+        self.configured.lock().unwrap_or_else(PoisonError::into_inner).contains(project)
     }
 
     /// A project whose file was removed has tasks that nobody will work on: it is said, for they would wait without a word.

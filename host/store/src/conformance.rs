@@ -69,6 +69,7 @@ macro_rules! conformance {
                 d5_1_a_freeze_outlives_a_restart
                 d5_2_an_unfrozen_project_admits_again_and_says_who
                 d5_3_a_freeze_stops_neither_other_projects_nor_who_is_inside
+                b7_3_a_task_that_waits_for_an_answer_lets_others_by
                 d6_1_a_blocked_predecessor_still_stands_before_others
                 d6_2_a_paused_predecessor_lets_others_by
                 d6_3_dependencies_and_freezes_ignore_a_pause

@@ -31,7 +31,7 @@ macro_rules! unmet {
 }
 
 /// Tasks `e` of the project of `t` that came before it and are under way. One that needs another is not: it may need this one.
-/// Nor is one that a person paused.
+/// Nor is one that a person paused, or that waits for an answer.
 macro_rules! earlier {
     () => {
         concat!(
@@ -84,10 +84,10 @@ pub(crate) const PREREQUISITE: &str = "(SELECT n.id FROM dependency d JOIN task 
 /// The first of those before `t`.
 pub(crate) const EARLIEST: &str = concat!("(SELECT MIN(e.id) ", earlier!(), ")");
 
-/// Makes true beside the task what its record says of pauses.
+/// Makes true beside the task what its record says of standing aside.
 pub(crate) fn follow(sql: &Connection, before: &Task, after: &Task) -> Result<()> {
-    let is_paused = |task: &Task| task.is_paused() && task.end().is_none();
-    match (is_paused(before), is_paused(after)) {
+    let stands_aside = |task: &Task| task.stands_aside() && task.end().is_none();
+    match (stands_aside(before), stands_aside(after)) {
         (false, true) => execute(sql, "INSERT OR IGNORE INTO paused (task) VALUES (?1)", [int(after.id.0)])?,
         (true, false) => execute(sql, "DELETE FROM paused WHERE task = ?1", [int(after.id.0)])?,
         _ => 0,
@@ -317,7 +317,7 @@ pub(crate) fn differences(sql: &Connection, folded: &Task) -> Result<Vec<String>
         found.push(format!("dependencies: the entries make [{}], the rows say [{}]", show(&wanted), show(&rows)));
     }
     let paused = number(sql, "SELECT 1 FROM paused WHERE task = ?1", [int(folded.id.0)])?.is_some();
-    let wanted = folded.is_paused() && folded.end().is_none();
+    let wanted = folded.stands_aside() && folded.end().is_none();
     if paused != wanted {
         found.push(format!("paused: the entries make {wanted}, the row says {paused}"));
     }

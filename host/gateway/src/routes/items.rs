@@ -50,6 +50,11 @@ pub(crate) async fn create(
 
 /// Makes a card after looking at what it says.
 pub(crate) fn make(state: &GatewayState, project: &Project, card: NewCard, actor: Actor) -> Result<BoardItem, Problem> {
+    if !state.desk.is_configured(&project.name) {
+        let gone =
+            format!("`projects/{}.toml` is gone, and nobody would take the ticket up: put the file back", project.name);
+        return Err(Problem::conflict(gone));
+    }
     let status = match card.status {
         Some(status) => known_status(state, &project.name, &status)?,
         None => BACKLOG.to_owned(),

@@ -87,8 +87,8 @@ fn gates(state: &GatewayState) -> Result<Vec<Gate>, Problem> {
         Ok(Gate {
             serial: project.serial,
             frozen: state.store.freeze(&project.name)?,
-            paused: of(&project.name, &Task::is_paused),
-            active: of(&project.name, &|task| !task.is_paused() && task.branch.is_some()),
+            paused: of(&project.name, &Task::stands_aside),
+            active: of(&project.name, &|task| !task.stands_aside() && task.branch.is_some()),
             project: project.name,
         })
     };

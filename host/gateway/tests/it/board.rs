@@ -111,6 +111,15 @@ async fn a_card_shows_its_task() {
 }
 
 #[tokio::test]
+async fn no_card_is_made_for_a_project_whose_file_is_gone() {
+    let world = World::new();
+    world.store.put_project(&project("gone", "GONE"), NOW).unwrap();
+    let refused = world.post("/api/v1/projects/gone/items", r#"{"title":"a"}"#).await;
+    assert_eq!(refused.status, StatusCode::CONFLICT);
+    assert!(refused.detail().contains("`projects/gone.toml` is gone"), "{}", refused.detail());
+}
+
+#[tokio::test]
 async fn projects_are_listed_frozen_and_thawed() {
     let world = World::new();
     let place = "/api/v1/projects/demo/freeze";

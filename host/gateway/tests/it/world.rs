@@ -59,6 +59,9 @@ impl Desk for FakeDesk {
     fn statuses(&self, _: &ProjectName) -> Vec<String> {
         ["Backlog", "To Analyse", "Approved", "STOP"].map(str::to_owned).into()
     }
+    fn is_configured(&self, project: &ProjectName) -> bool {
+        project.as_str() != "gone"
+    }
     fn start_status(&self, _: &ProjectName) -> String {
         "To Analyse".to_owned()
     }

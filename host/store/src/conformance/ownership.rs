@@ -255,6 +255,27 @@ pub fn d6_1_a_blocked_predecessor_still_stands_before_others(site: &dyn Site) {
     assert_eq!(reason(&scene, second), Some(behind(&scene, first.job.task)));
 }
 
+/// Whoever has questions is not waited for: the answer may take days. Answered, it comes first again.
+pub fn b7_3_a_task_that_waits_for_an_answer_lets_others_by(site: &dyn Site) {
+    let scene = Scene::begin(site);
+    serial(&scene, true);
+    let first = scene.to_the_gate(1);
+    let second = scene.begin_task(2);
+    scene.no_drive_job();
+    let asks = Answer::Hold { kind: domain::verdict::GateHold::NeedsInput, reason: "which cart?".to_owned() };
+    scene.finish(&first, answered(&first, asks, StepFacts::default()));
+    let run = scene.drive_to("launch-agent");
+    assert_eq!(run.job.task, second);
+    scene.store.give_back(run.job.id, run.token, scene.now(), "stopping").expect("given back");
+    stop(&scene, second);
+    let third = scene.begin_task(3);
+    stepped(&scene.intend(first.job.task, Intent::Start));
+    assert_eq!(scene.drive_to("launch-agent").job.task, first.job.task, "one run, with the answer");
+    scene.no_drive_job();
+    assert_eq!(reason(&scene, third), Some(behind(&scene, first.job.task)));
+    scene.is_whole(first.job.task);
+}
+
 /// A person says that it shall not stand in the way: at its next step, while a run goes on, or while it is held.
 pub fn d6_2_a_paused_predecessor_lets_others_by(site: &dyn Site) {
     let scene = Scene::begin(site);

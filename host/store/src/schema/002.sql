@@ -4,16 +4,16 @@ INSERT INTO schema_version (version, released) VALUES (2, '0.2');
 
 -- Ownership: serial projects, pauses, dependencies, and who froze what.
 
--- One task at a time: a new one begins when all earlier ones have ended, or are paused.
+-- One task at a time: a new one begins when all earlier ones have ended, or stand aside.
 ALTER TABLE project ADD COLUMN serial INTEGER NOT NULL DEFAULT 0 CHECK (serial IN (0, 1));
 
--- Live tasks that a person paused, or wants paused. The task's own record says so too.
+-- Live tasks that stand aside: a person paused them, or wants them paused, or they wait for an answer. The task's own record says so too.
 CREATE TABLE paused (
     task INTEGER PRIMARY KEY REFERENCES task (id)
 ) STRICT;
 INSERT INTO paused (task)
     SELECT id FROM task WHERE terminal = 0 AND (json_extract(body, '$.paused') = 1
-        OR json_extract(body, '$.position.activity.hold.kind') = 'paused');
+        OR json_extract(body, '$.position.activity.hold.kind') IN ('paused', 'needs-input'));
 
 -- `met`: a task of that work item, this one or a later one, is done.
 ALTER TABLE dependency ADD COLUMN met INTEGER NOT NULL DEFAULT 0 CHECK (met IN (0, 1));

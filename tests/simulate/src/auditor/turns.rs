@@ -41,7 +41,7 @@ pub(super) fn examine(sql: &Connection, shadows: &Shadows, turns: &[Turn], wrong
             wrongs.push(format!("{named}: it begins in a frozen project"));
         }
         let earlier = shadows.range(..turn.task).map(|(_, shadow)| &shadow.task);
-        let mut active = earlier.filter(|task| task.end().is_none() && !task.is_paused());
+        let mut active = earlier.filter(|task| task.end().is_none() && !task.stands_aside());
         if let Some(before) = active.find(|task| unmet(shadows, task).is_none()).filter(|_| is_serial) {
             wrongs.push(format!("{named}: it begins before task {} has ended, in a serial project", before.id));
         }
@@ -79,9 +79,9 @@ fn rows(sql: &Connection, shadows: &Shadows, wrongs: &mut Vec<String>) -> Found 
         if edges.get(id).cloned().unwrap_or_default() != shadow.task.needs {
             wrongs.push(format!("task {id} needs {:?}, and its rows say otherwise", shadow.task.needs));
         }
-        let is_paused = shadow.task.is_paused() && shadow.task.end().is_none();
-        if paused.contains(id) != is_paused {
-            wrongs.push(format!("task {id} is paused: {is_paused}, and its row says otherwise"));
+        let stands_aside = shadow.task.stands_aside() && shadow.task.end().is_none();
+        if paused.contains(id) != stands_aside {
+            wrongs.push(format!("task {id} stands aside: {stands_aside}, and its row says otherwise"));
         }
     }
     Ok(())
