@@ -111,7 +111,7 @@ pub fn cycles(edges: &Edges) -> Vec<Vec<TaskId>> {
     for start in starts {
         let left = knot.iter().filter(|(task, needs)| !taken.contains(task) && !taken.contains(needs));
         let left = left.copied().collect::<Vec<_>>();
-        let firsts = left.iter().filter(|(task, _)| *task == start).map(|(_, needs)| *needs);
+        let mut firsts = left.iter().filter(|(task, _)| *task == start).map(|(_, needs)| *needs);
         let closes = firsts.find_map(|needs| way(&left, needs, start));
         if let Some(mut cycle) = closes {
             cycle.rotate_right(1);
