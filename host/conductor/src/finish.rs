@@ -189,7 +189,8 @@ impl Conductor {
         }
         let mut head = task.head.clone();
         if !role.judges() {
-            match Self::take_commits(claim, task, role, forge.as_ref(), &mut trespasses) {
+            let conflict = if role == Role::Developer { self.told_conflict(task)? } else { None };
+            match Self::take_commits(claim, task, role, conflict, forge.as_ref(), &mut trespasses) {
                 Ok(taken) => head = Some(taken),
                 Err(cause) => return Ok(undelivered(&cause)),
             }
@@ -221,6 +222,7 @@ impl Conductor {
             mark: mark(claim),
             clone: clone_key(claim, role),
             branch: branch.clone(),
+        conflict: Option<CommitId>,
             expected: expected.clone(),
             role,
             message: auto_commit_message(role, &task.work_item, run_of(claim.job.id)),
@@ -236,6 +238,7 @@ impl Conductor {
                 Ok(taken.head)
             }
             Err(ForgeError::Moved { .. }) => Err("the branch moved by another hand meanwhile".to_owned()),
+            conflict,
             Err(error) => Err(format!("its commits could not be taken over: {error}")),
         }
     }

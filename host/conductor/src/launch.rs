@@ -8,7 +8,6 @@ use domain::effect::{Claim, Effect, run_of};
 use domain::event::{Event, FailureClass, Observation, RunOutcome};
 use domain::ids::{BranchName, CommitId};
 use domain::task::Task;
-use domain::verdict::Finding;
 
 use crate::brief::{Material, Told, write};
 use crate::budget::{Begin, terms};
@@ -279,12 +278,7 @@ impl Conductor {
         let documents = self.outside.store.documents(task.id)?;
         let mut told = Vec::new();
         for feedback in &task.feedback {
-            let findings = match &feedback.findings {
-                Some(digest) => serde_json::from_slice::<Vec<Finding>>(&self.outside.store.blob(digest)?)
-                    .map_err(|error| StoreError::Refused(format!("findings {digest} cannot be read: {error}")))?,
-                None => Vec::new(),
-            };
-            told.push(Told { feedback, findings });
+            told.push(Told { feedback, findings: self.findings_of(feedback)? });
         }
         Ok(write(&Material {
             task,
