@@ -23,6 +23,9 @@ use crate::{Conductor, Work};
 /// A title's share of a branch name, in characters (catalogue A5).
 const SLUG_LENGTH: usize = 30;
 
+/// A visit has fewer runs.
+const LATEST_RUNS: u32 = 20;
+
 impl Conductor {
     pub(crate) fn launch(&self, claim: &Claim, role: Role, attempt: u32) -> Result<(), StoreError> {
         let run = run_of(claim.job.id);
@@ -288,7 +291,21 @@ impl Conductor {
             told,
             documents: &documents,
             attempt,
+            before: self.failed_before(task, role)?.as_deref(),
         }))
+    }
+
+    /// Why the newest run of this visit delivered nothing; none: it did, or there was none.
+    fn failed_before(&self, task: &Task, role: Role) -> Result<Option<String>, StoreError> {
+        let runs = self.outside.store.runs(task.id, LATEST_RUNS)?;
+        let here = |run: &&RunRow| {
+            run.role == role
+                && run.stage == task.position.stage
+                && run.visit == task.position.visit
+                && run.ended_at.is_some()
+        };
+        let outcome = runs.iter().find(here).and_then(|run| run.outcome.as_deref());
+        Ok(outcome.and_then(|outcome| outcome.strip_prefix("undelivered: ")).map(str::to_owned))
     }
 
     pub(crate) fn undelivered(&self, claim: &Claim, cause: &str) -> Result<(), StoreError> {
