@@ -22,6 +22,7 @@ mod process;
 mod quarantine;
 mod rebase;
 mod refs;
+mod resolve;
 mod scan;
 mod setup;
 mod sight;

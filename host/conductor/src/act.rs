@@ -15,7 +15,7 @@ use crate::ports::forge::{Forge, ForgeError};
 use crate::ports::runs::{Ending, ExitRecord, RunState};
 use crate::ports::store::{NewEvaluation, RunRow, StoreError};
 use crate::project::HookName;
-use crate::{Conductor, Work};
+use crate::{Conductor, Work, conflict};
 
 /// The exit code by which a hook says that it could not try: the system's fault, nobody's work (catalogue G9, the third outcome).
 const HOOK_COULD_NOT_TRY: i32 = 2;
@@ -103,13 +103,7 @@ impl Conductor {
                 self.answer(claim, step, Answer::Pass { note }, facts, None, None)
             }
             Err(ForgeError::Conflict { files }) => {
-                let title = format!("the branch conflicts with {} in {}", task.base_branch, files.join(", "));
-                let detail = format!(
-                    "Rebase onto {base} stopped. Take over what {} brought in these files:\n{}",
-                    task.base_branch,
-                    files.join("\n")
-                );
-                let findings = [host_finding("rebase-conflict", title, detail)];
+                let findings = [conflict::finding(&task.base_branch, &base, &files)];
                 let (digest, title) = self.keep_findings(&findings)?;
                 self.answer(
                     claim,

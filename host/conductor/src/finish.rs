@@ -3,8 +3,9 @@
 use domain::document::{DocumentKind, NewDocument, Role, documents_folder};
 use domain::effect::{Claim, Effect, run_of};
 use domain::event::{Event, FailureClass, RunOutcome};
+use domain::frontmatter::Wording;
 use domain::ids::{CommitId, RunId};
-use domain::pipeline::Action;
+use domain::pipeline::{Action, StepKind};
 use domain::task::Task;
 use domain::verdict::{Finding, Severity};
 
@@ -166,7 +167,7 @@ impl Conductor {
                 continue;
             };
             if kind.owner() == Some(role) {
-                if let Some(flaw) = malformed(kind, &bytes) {
+                if let Some(flaw) = malformed(kind, &bytes, self.is_judged_by_its_gate(task, kind)?) {
                     return Ok(undelivered(&format!("it wrote a malformed `{name}`: {flaw}")));
                 }
                 documents.push(self.keep_document(task, kind, name, &bytes, row)?);
@@ -193,7 +194,8 @@ impl Conductor {
         }
         let mut head = task.head.clone();
         if !role.judges() {
-            match Self::take_commits(claim, task, role, forge.as_ref(), &mut trespasses) {
+            let conflict = if role == Role::Developer { self.told_conflict(task)? } else { None };
+            match Self::take_commits(claim, task, role, conflict, forge.as_ref(), &mut trespasses) {
                 Ok(taken) => head = Some(taken),
                 Err(cause) => return Ok(undelivered(&cause)),
             }
@@ -210,11 +212,21 @@ impl Conductor {
         Ok(RunOutcome::Trespassed { head, findings, count: trespasses.len() as u32, title })
     }
 
+    /// Does the component that comes along, and that reads these words and no others, judge this kind on the way out of the stage?
+    fn is_judged_by_its_gate(&self, task: &Task, kind: DocumentKind) -> Result<bool, StoreError> {
+        let Some(wording) = Wording::of(kind) else { return Ok(false) };
+        let project = self.outside.store.projects()?.into_iter().find(|project| project.name == task.project);
+        let edge = project.as_ref().and_then(|project| project.pipeline.edge(&task.position.stage));
+        let mut steps = edge.iter().flat_map(|edge| &edge.steps);
+        Ok(steps.any(|step| matches!(&step.kind, StepKind::Gate { plugin } if plugin.as_str() == wording.gate)))
+    }
+
     /// The developer's commits and leftovers, as a new head of the branch.
     fn take_commits(
         claim: &Claim,
         task: &Task,
         role: Role,
+        conflict: Option<CommitId>,
         forge: &dyn Forge,
         trespasses: &mut Vec<Finding>,
     ) -> Result<CommitId, String> {
@@ -230,6 +242,7 @@ impl Conductor {
             message: auto_commit_message(role, &task.work_item, run_of(claim.job.id)),
             paths: path_rules(task, role),
             leftovers: true,
+            conflict,
         };
         match forge.take_over(&take) {
             Ok(taken) => {
@@ -413,25 +426,15 @@ pub(crate) fn complaint(record: &ExitRecord) -> Option<String> {
     }
 }
 
-/// What makes a document no document: the gates read only what has the form.
-fn malformed(kind: DocumentKind, bytes: &[u8]) -> Option<String> {
+/// What makes a document no document: the gates read only what has the form. `words`: the gate that reads it knows these alone.
+fn malformed(kind: DocumentKind, bytes: &[u8], words: bool) -> Option<String> {
     let Ok(text) = std::str::from_utf8(bytes) else {
         return Some("it is not UTF-8".to_owned());
     };
     if text.trim().is_empty() {
         return Some("it is empty".to_owned());
     }
-    let judged = matches!(
-        kind,
-        DocumentKind::Review | DocumentKind::TestReport | DocumentKind::StagingLog | DocumentKind::DeployLog
-    );
-    let opens = text.strip_prefix("---\n").or_else(|| text.strip_prefix("---\r\n"));
-    match opens {
-        _ if !judged => None,
-        Some(rest) if rest.lines().any(|line| line.trim_end() == "---") => None,
-        Some(_) => Some("its frontmatter has no closing `---` line".to_owned()),
-        None => Some("it does not begin with frontmatter between `---` lines".to_owned()),
-    }
+    Wording::of(kind)?.flaw(text, words)
 }
 
 /// A log as text: control characters would play with the reader's terminal.

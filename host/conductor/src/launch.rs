@@ -8,7 +8,6 @@ use domain::effect::{Claim, Effect, run_of};
 use domain::event::{Event, FailureClass, Observation, RunOutcome};
 use domain::ids::{BranchName, CommitId};
 use domain::task::Task;
-use domain::verdict::Finding;
 
 use crate::brief::{Material, Told, write};
 use crate::budget::{Begin, terms};
@@ -23,6 +22,9 @@ use crate::{Conductor, Work};
 
 /// A title's share of a branch name, in characters (catalogue A5).
 const SLUG_LENGTH: usize = 30;
+
+/// A visit has fewer runs.
+const LATEST_RUNS: u32 = 20;
 
 impl Conductor {
     pub(crate) fn launch(&self, claim: &Claim, role: Role, attempt: u32) -> Result<(), StoreError> {
@@ -279,12 +281,7 @@ impl Conductor {
         let documents = self.outside.store.documents(task.id)?;
         let mut told = Vec::new();
         for feedback in &task.feedback {
-            let findings = match &feedback.findings {
-                Some(digest) => serde_json::from_slice::<Vec<Finding>>(&self.outside.store.blob(digest)?)
-                    .map_err(|error| StoreError::Refused(format!("findings {digest} cannot be read: {error}")))?,
-                None => Vec::new(),
-            };
-            told.push(Told { feedback, findings });
+            told.push(Told { feedback, findings: self.findings_of(feedback)? });
         }
         Ok(write(&Material {
             task,
@@ -294,7 +291,21 @@ impl Conductor {
             told,
             documents: &documents,
             attempt,
+            before: self.failed_before(task, role)?.as_deref(),
         }))
+    }
+
+    /// Why the newest run of this visit delivered nothing; none: it did, or there was none.
+    fn failed_before(&self, task: &Task, role: Role) -> Result<Option<String>, StoreError> {
+        let runs = self.outside.store.runs(task.id, LATEST_RUNS)?;
+        let here = |run: &&RunRow| {
+            run.role == role
+                && run.stage == task.position.stage
+                && run.visit == task.position.visit
+                && run.ended_at.is_some()
+        };
+        let outcome = runs.iter().find(here).and_then(|run| run.outcome.as_deref());
+        Ok(outcome.and_then(|outcome| outcome.strip_prefix("undelivered: ")).map(str::to_owned))
     }
 
     pub(crate) fn undelivered(&self, claim: &Claim, cause: &str) -> Result<(), StoreError> {

@@ -13,6 +13,7 @@ pub mod breaker;
 pub mod brief;
 mod budget;
 mod cleanup;
+pub mod conflict;
 mod expand;
 pub mod failure;
 mod finish;

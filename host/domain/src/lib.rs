@@ -6,6 +6,7 @@ pub mod document;
 pub mod effect;
 pub mod entry;
 pub mod event;
+pub mod frontmatter;
 pub mod ids;
 pub mod limits;
 pub mod network;

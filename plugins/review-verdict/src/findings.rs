@@ -1,8 +1,9 @@
 //! The findings of a review that asks for changes, word for word.
 //!
 //! A reviewer is an agent: what it writes is a list, headings or a table, with P0 to P3 somewhere at the front of a line. Each
-//! such line begins a finding, which runs to the next one or to a heading. Where nothing that must be mended is marked, the
-//! whole section is one finding.
+//! such line begins a finding, which runs to the next one or to a heading. What stands outside of these and is a point, a heading
+//! or a row with words of its own is carried as a finding without a mark, which advises. Where nothing that must be mended is
+//! marked, the whole section is one finding.
 
 use gatewright_sdk::gate::{Finding, Severity};
 use verdict_document::title;
@@ -18,13 +19,15 @@ pub(crate) fn of_review(document: &str, body: &str) -> Vec<Finding> {
         let whole = format!("It has no section `## Findings`. All that it says:\n\n{}", body.trim());
         return vec![Finding::new(RULE, Severity::Major, asks).with_detail(whole)];
     };
-    let mut findings: Vec<Finding> =
-        items(&section).into_iter().filter(|item| !item.says_none()).map(Item::into_finding).collect();
-    if !findings.iter().any(|finding| matches!(finding.severity, Severity::Blocker | Severity::Major)) {
-        let whole = section.join("\n");
-        findings.insert(0, Finding::new(RULE, Severity::Major, asks).with_detail(whole.trim()));
+    let mut items = items(&section);
+    items.retain(Item::says_something);
+    if items.iter().any(|item| matches!(item.severity, Some(Severity::Blocker | Severity::Major))) {
+        return items.into_iter().map(Item::into_finding).collect();
     }
-    findings
+    // What bears no mark stands in the whole.
+    let whole = Finding::new(RULE, Severity::Major, asks).with_detail(section.join("\n").trim());
+    let marked = items.into_iter().filter(|item| item.severity.is_some()).map(Item::into_finding);
+    std::iter::once(whole).chain(marked).collect()
 }
 
 /// The lines below `## Findings`, up to the next heading of that rank. A heading inside a code block is code.
@@ -45,28 +48,42 @@ fn section(body: &str) -> Option<Vec<&str>> {
 }
 
 struct Item {
-    severity: Severity,
+    /// None: it bears no mark.
+    severity: Option<Severity>,
     text: String,
 }
 
 fn items(section: &[&str]) -> Vec<Item> {
     let mut items: Vec<Item> = Vec::new();
-    let mut open = false;
     let mut in_code = false;
     for line in section {
         in_code ^= is_code_fence(line);
-        if let (false, Some(severity)) = (in_code, mark(line)) {
-            items.push(Item { severity, text: (*line).to_owned() });
-            open = true;
-            continue;
-        }
-        open &= in_code || heading_rank(line).is_none();
-        if let (true, Some(item)) = (open, items.last_mut()) {
-            item.text.push('\n');
-            item.text.push_str(line);
+        let severity = if in_code { None } else { mark(line) };
+        let begins = match items.last() {
+            _ if in_code => false,
+            _ if severity.is_some() => true,
+            // Below a mark that stands alone, and below a heading, a point belongs to what is above it.
+            Some(item) => {
+                heading_rank(line).is_some() || (is_laid_out(line) && !line.starts_with([' ', '\t']) && !item.is_opened(line))
+            }
+            None => is_laid_out(line),
+        };
+        match items.last_mut() {
+            Some(item) if !begins => {
+                item.text.push('\n');
+                item.text.push_str(line);
+            }
+            _ if begins => items.push(Item { severity, text: (*line).to_owned() }),
+            _ => {}
         }
     }
     items
+}
+
+/// A point, a heading or a row.
+fn is_laid_out(line: &str) -> bool {
+    let trimmed = line.trim();
+    without_marker(trimmed).len() < trimmed.len()
 }
 
 impl Item {
@@ -80,7 +97,35 @@ impl Item {
         } else {
             format!("{first} {}", lines.next().unwrap_or_default())
         };
-        Finding::new(RULE, self.severity, title(&named)).with_detail(text)
+        Finding::new(RULE, self.severity.unwrap_or(Severity::Minor), title(&named)).with_detail(text)
+    }
+
+    /// It begins with a heading, under which this line, no heading itself, belongs.
+    fn is_opened(&self, line: &str) -> bool {
+        let first = self.text.trim_start().lines().next().unwrap_or_default();
+        heading_rank(first).is_some() && heading_rank(line).is_none()
+    }
+
+    /// A rubric with nothing below it, and the head of a table, say nothing.
+    fn says_something(&self) -> bool {
+        match self.severity {
+            Some(_) => !self.says_none(),
+            None => self.advises(),
+        }
+    }
+
+    fn advises(&self) -> bool {
+        let mut lines = self.text.lines().map(str::trim).filter(|line| !line.is_empty());
+        let Some(first) = lines.next() else { return false };
+        let below = lines.collect::<Vec<_>>().join(" ");
+        let said = if heading_rank(first).is_some() { below.as_str() } else { without_marker(first) };
+        let said: Vec<String> = said
+            .split(|character: char| !character.is_alphanumeric())
+            .filter(|word| !word.is_empty())
+            .map(str::to_lowercase)
+            .collect();
+        let is_table_head = first.starts_with('|') && said.iter().any(|word| word == "severity" || word == "priority");
+        !is_table_head && !matches!(said.join(" ").as_str(), "" | "none" | "nothing" | "нет" | "0" | "n a" | "no findings")
     }
 
     /// `P0: none`: a heading that a template demands, with nothing under it.

@@ -47,6 +47,22 @@ fn a_sentence_that_mentions_a_mark_is_none() {
 }
 
 #[test]
+fn what_bears_no_mark_is_carried_beside_what_does() {
+    let findings = check(
+        "## Findings\n- P0: leaks\n  a lot\n- the name lies\n  and how\n### Style\nTabs here.\n- and there\n### Praise\nNone.\n- P2: a typo\n",
+        &[
+            (Severity::Blocker, "P0: leaks"),
+            (Severity::Minor, "the name lies"),
+            (Severity::Minor, "Style"),
+            (Severity::Minor, "P2: a typo"),
+        ],
+    );
+    assert_eq!(findings[0].detail, "- P0: leaks\n  a lot");
+    assert_eq!(findings[1].detail, "- the name lies\n  and how");
+    assert_eq!(findings[2].detail, "### Style\nTabs here.\n- and there");
+}
+
+#[test]
 fn an_empty_rubric_is_no_finding() {
     check("## Findings\n### P0\nNone.\n### P1\n- no test\n", &[(Severity::Major, "P1 no test")]);
     check("## Findings\n- P0: none\n- P1: n/a\n", &[WHOLE]);

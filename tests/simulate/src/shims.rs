@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use conductor::ports::forge::CloneKey;
 use conductor::ports::runs::{Ending, ExitRecord, Launch, RunState, Usage};
 use domain::document::{DocumentKind, Role, documents_folder};
+use domain::frontmatter::Wording;
 use domain::ids::{CommitId, JobId, RunId, TaskId, WorkItemId};
 use domain::limits::Limit;
 use domain::time::Timestamp;
@@ -356,8 +357,13 @@ fn work(shim: &Shim, repository: &mut Repository, luck: &mut Luck, mild: bool) {
             other => other.file_name().to_owned(),
         };
         let is_malformed = !mild && luck.in_thousand(60);
-        let text = if is_malformed { "" } else { "---\nresult: PASS\n---\nIt is so.\n" };
-        documents.push((name, text.as_bytes().to_vec()));
+        // Some are empty, some say nothing that a gate reads.
+        let text = match Wording::of(*kind) {
+            _ if is_malformed => ["", "---\nmood: good\n---\n"][(shim.clone.task.0 % 2) as usize].to_owned(),
+            Some(wording) => format!("---\n{}: {}\n---\nIt is so.\n", wording.keys[0], wording.words[0]),
+            None => "It is so.\n".to_owned(),
+        };
+        documents.push((name, text.into_bytes()));
     }
     if folder_of_another && !shim.role.judges() {
         documents.push((DocumentKind::Review.file_name().to_owned(), b"---\nresult: PASS\n---\n".to_vec()));

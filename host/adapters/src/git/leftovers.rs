@@ -49,7 +49,7 @@ pub(super) fn settle(
         settling.add_leftovers(trespasses)?;
     }
     if *head != request.expected {
-        settling.put_back(head, trespasses)?;
+        settling.put_back(found, trespasses)?;
     }
     let new_tree = settling.call().args(["write-tree"]).text()?;
     let old_tree = settling.call().args(["rev-parse", &format!("{head}^{{tree}}")]).text()?;
@@ -211,15 +211,52 @@ impl Settling<'_> {
         Ok(())
     }
 
-    /// Paths that the run's own commits changed and must not have: as they were.
-    fn put_back(&self, head: &CommitId, trespasses: &mut Vec<Trespass>) -> Result<(), ForgeError> {
-        let differ = ["diff-tree", "-r", "-z", "--raw", "--no-renames", "--no-abbrev", "--no-ext-diff"];
-        let told = self.call().args(differ).args([head.as_str(), self.request.expected.as_str()]).bytes()?;
-        let mut parts = told.split(|byte| *byte == 0);
+    /// Paths that the run's own commits changed and must not have: as they were. Of what the run brought in from the base, a path
+    /// that the branch never changed was as it is there.
+    fn put_back(&self, found: &Found, trespasses: &mut Vec<Trespass>) -> Result<(), ForgeError> {
+        let (head, expected) = (&found.head, &self.request.expected);
         let mut entries = Vec::new();
+        match &found.base {
+            None => self.compare(head, expected, |_| true, &mut entries, trespasses)?,
+            Some(base) => {
+                let own = self.changed_by_the_branch(base)?;
+                self.compare(head, expected, |path| own.contains(path), &mut entries, trespasses)?;
+                self.compare(head, base, |path| !own.contains(path), &mut entries, trespasses)?;
+            }
+        }
+        if entries.is_empty() {
+            return Ok(());
+        }
+        self.call().args(["update-index", "-z", "--index-info"]).input(entries).done()
+    }
+
+    /// What the branch, as it was at the launch, had changed since it left the base.
+    fn changed_by_the_branch(&self, base: &CommitId) -> Result<BTreeSet<Vec<u8>>, ForgeError> {
+        let expected = self.request.expected.as_str();
+        let parting = self.call().args(["merge-base", expected, base.as_str()]).id()?;
+        let differ = ["diff-tree", "-r", "-z", "--name-only", "--no-renames", "--no-ext-diff"];
+        let told = self.call().args(differ).args([parting.as_str(), expected]).bytes()?;
+        Ok(nul_separated(&told).map(<[u8]>::to_vec).collect())
+    }
+
+    /// Adds to `entries` how those paths were `before` that `head` must not have changed.
+    fn compare(
+        &self,
+        head: &CommitId,
+        before: &CommitId,
+        counts: impl Fn(&[u8]) -> bool,
+        entries: &mut Vec<u8>,
+        trespasses: &mut Vec<Trespass>,
+    ) -> Result<(), ForgeError> {
+        let differ = ["diff-tree", "-r", "-z", "--raw", "--no-renames", "--no-abbrev", "--no-ext-diff"];
+        let told = self.call().args(differ).args([head.as_str(), before.as_str()]).bytes()?;
+        let mut parts = told.split(|byte| *byte == 0);
         while let (Some(header), Some(path)) = (parts.next().filter(|part| part.starts_with(b":")), parts.next()) {
             // `:MODE-THERE MODE-BEFORE ID-THERE ID-BEFORE STATUS`; of what was not there before, mode and id are zeros, which
             // is how an index is told to drop it.
+            if !counts(path) {
+                continue;
+            }
             let header = lossy(header);
             let fields: Vec<&str> = header.trim_start_matches(':').split(' ').collect();
             let [there, mode, _, id, _] = fields[..] else {
@@ -239,10 +276,7 @@ impl Settling<'_> {
             entries.extend_from_slice(path);
             entries.push(0);
         }
-        if entries.is_empty() {
-            return Ok(());
-        }
-        self.call().args(["update-index", "-z", "--index-info"]).input(entries).done()
+        Ok(())
     }
 }
 

@@ -3,9 +3,13 @@
 //! Each commit is replayed by a three-way merge of trees. Git 2.39's `merge-tree` takes its merge base from history only, so
 //! history is made for it: to replay C with parent P upon H, a commit with H's tree and parent P is merged with C; their merge
 //! base is P. These commits live in a quarantine and are never named by anything else.
+//!
+//! Where a single commit conflicts, the branch as a whole may not: a later commit of it may have taken the base's lines over.
+//! Then it is merged, once, and so it is if it holds merges already.
 
+use std::collections::BTreeSet;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use conductor::ports::forge::{ForgeError, Mark, Rebased};
 use domain::ids::{BranchName, CommitId};
@@ -88,6 +92,14 @@ impl Replay<'_> {
             let told = format!("the branch has {} commits, more than {COMMITS}: squash it", commits.len());
             return Err(ForgeError::Refused(told));
         }
+        match self.replay(&commits) {
+            // What conflicts as a whole is what whoever mends it will meet.
+            Err(ForgeError::Conflict { .. }) => self.merge(branch),
+            other => other,
+        }
+    }
+
+    fn replay(&self, commits: &[&str]) -> Result<CommitId, ForgeError> {
         let mut head = self.onto.clone();
         for commit in commits {
             head = self.pick(&head, &parse_id(commit.as_bytes())?)?;
@@ -98,13 +110,7 @@ impl Replay<'_> {
     /// To replay a branch commit by commit would lose how its merges were resolved. One more merge rests on the base as well.
     fn merge(&self, branch: &CommitId) -> Result<CommitId, ForgeError> {
         let tree = self.merge_trees(self.onto, branch)?;
-        let commit = format!(
-            "tree {tree}\nparent {branch}\nparent {}\nauthor {who}\ncommitter {who}\n\nMerge {} into the branch\n",
-            self.onto,
-            self.onto,
-            who = self.committer()
-        );
-        write_object(self.call(), "commit", commit.into_bytes())
+        write_object(self.call(), "commit", merge_commit(self.mark, &tree, branch, self.onto))
     }
 
     fn pick(&self, head: &CommitId, commit: &CommitId) -> Result<CommitId, ForgeError> {
@@ -112,7 +118,7 @@ impl Replay<'_> {
         let parent = self.resolve(&format!("{commit}^1"))?;
         let parent_tree = self.resolve(&format!("{parent}^{{tree}}"))?;
         let tree_of_head = self.resolve(&format!("{head}^{{tree}}"))?;
-        let who = self.committer();
+        let who = committer(self.mark);
         let stand_in = format!("tree {tree_of_head}\nparent {parent}\nauthor {who}\ncommitter {who}\n\nstand-in\n");
         let stand_in = write_object(self.call(), "commit", stand_in.into_bytes())?;
         let tree = self.merge_trees(&stand_in, commit)?;
@@ -130,29 +136,60 @@ impl Replay<'_> {
 
     /// The tree of both, or their conflicts.
     fn merge_trees(&self, ours: &CommitId, theirs: &CommitId) -> Result<String, ForgeError> {
-        // Git reads `.gitattributes` of a work tree, so the base's stand in one that holds nothing else.
-        let call = self.call().env("GIT_WORK_TREE", &self.attributes).at(&self.attributes);
-        let answer = call
-            .args(["merge-tree", "--write-tree", "-z", "--name-only", "--no-messages"])
-            .args([ours.as_str(), theirs.as_str()])
-            .answer()?;
-        let mut parts = nul_separated(&answer.stdout);
-        let tree = lossy(parts.next().unwrap_or_default());
-        match answer.code {
-            0 => Ok(tree),
-            1 => {
-                let mut files: Vec<String> = parts.map(lossy).collect();
-                files.sort();
-                files.dedup();
-                Err(ForgeError::Conflict { files })
-            }
-            _ => Err(answer.failure()),
+        let merged = three_way(self.call(), &self.attributes, ours, theirs)?;
+        if merged.is_clean {
+            return Ok(merged.tree);
         }
+        let mut files: Vec<String> = merged.conflicts.iter().map(|path| lossy(path)).collect();
+        files.sort();
+        Err(ForgeError::Conflict { files })
     }
+}
 
-    fn committer(&self) -> String {
-        format!("Gatewright <gatewright@localhost> {} +0000", self.mark.at.0 / 1000)
+/// What came of merging two commits.
+pub(super) struct Merge {
+    /// The tree of both. Where they conflict, it holds git's conflict markers.
+    pub(super) tree: String,
+    /// Nothing conflicts.
+    pub(super) is_clean: bool,
+    /// Paths that conflict; of some conflicts git names none.
+    pub(super) conflicts: BTreeSet<Vec<u8>>,
+}
+
+/// Merges without a work tree. `attributes`: a folder with the only `.gitattributes` that have a say.
+pub(super) fn three_way(
+    call: Call,
+    attributes: &Path,
+    ours: &CommitId,
+    theirs: &CommitId,
+) -> Result<Merge, ForgeError> {
+    // Git reads `.gitattributes` of a work tree, so the base's stand in one that holds nothing else.
+    let answer = call
+        .env("GIT_WORK_TREE", attributes)
+        .at(attributes)
+        .args(["merge-tree", "--write-tree", "-z", "--name-only", "--no-messages"])
+        .args([ours.as_str(), theirs.as_str()])
+        .answer()?;
+    if answer.code > 1 || answer.code < 0 {
+        return Err(answer.failure());
     }
+    let mut parts = nul_separated(&answer.stdout);
+    let tree = lossy(parts.next().unwrap_or_default());
+    let conflicts: BTreeSet<Vec<u8>> = parts.map(<[u8]>::to_vec).collect();
+    Ok(Merge { tree, is_clean: answer.code == 0, conflicts })
+}
+
+/// A commit that rests on the branch and on the base.
+pub(super) fn merge_commit(mark: &Mark, tree: &str, branch: &CommitId, onto: &CommitId) -> Vec<u8> {
+    let who = committer(mark);
+    format!(
+        "tree {tree}\nparent {branch}\nparent {onto}\nauthor {who}\ncommitter {who}\n\nMerge {onto} into the branch\n"
+    )
+    .into_bytes()
+}
+
+fn committer(mark: &Mark) -> String {
+    format!("Gatewright <gatewright@localhost> {} +0000", mark.at.0 / 1000)
 }
 
 /// The commit with another tree, parent and committer. Author, encoding and message stay byte for byte; a signature would be
@@ -173,7 +210,7 @@ fn replayed(original: &[u8], tree: &str, parent: &CommitId, committer: &str) -> 
 }
 
 /// Writes the base's `.gitattributes` files into a folder of ours. They name drivers; ours has none but git's own, like `union`.
-fn attributes(forge: &EmbeddedForge, quarantine: &Quarantine, at: &CommitId) -> Result<PathBuf, ForgeError> {
+pub(super) fn attributes(forge: &EmbeddedForge, quarantine: &Quarantine, at: &CommitId) -> Result<PathBuf, ForgeError> {
     let failed = |error| infra("the cache cannot be written", error);
     let folder = quarantine.path("attributes");
     fs::create_dir(&folder).map_err(failed)?;

@@ -4,16 +4,18 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use conductor::ports::forge::{ForgeError, TakeOver, Taken, Trespass, TrespassKind};
+use domain::document::Role;
 use domain::ids::CommitId;
 use kill_points::kill_point;
 
 use super::EmbeddedForge;
 use super::claim::{Claim, GitFolder};
 use super::clones;
-use super::command::{Call, nul_separated};
+use super::command::{Call, nul_separated, parse_id};
 use super::leftovers;
 use super::quarantine::Quarantine;
 use super::refs::{self, Standing};
+use super::resolve;
 use super::scan::{TOLD, scan, tell};
 use super::sight::lossy;
 
@@ -35,6 +37,7 @@ pub(super) fn take_over(forge: &EmbeddedForge, request: &TakeOver) -> Result<Tak
     {
         trespasses.push(trespass);
         found.head = request.expected.clone();
+        found.base = None;
     }
     let tree = clones::place(forge, request.clone);
     let mut head = leftovers::settle(forge, &quarantine, &root, &tree, request, &found, &mut trespasses)?;
@@ -50,6 +53,10 @@ pub(super) fn take_over(forge: &EmbeddedForge, request: &TakeOver) -> Result<Tak
     {
         trespasses.push(trespass);
         head = request.expected.clone();
+    }
+    let merged = resolve::resolve(forge, &quarantine, request, &head)?;
+    if merged != head && quarantine.import(forge, &merged, Some(&head))?.is_none() {
+        head = merged;
     }
     kill_point!("before-branch-takes-over");
     let head = match standing {
@@ -103,6 +110,8 @@ pub(super) struct Found {
     pub(super) head: CommitId,
     /// The work tree belongs to `head`: what differs from it was left uncommitted.
     pub(super) is_checked_out: bool,
+    /// The newest commit of the base that came with it; none: it brings nothing of the base that the branch has not.
+    pub(super) base: Option<CommitId>,
 }
 
 fn found(
@@ -113,7 +122,7 @@ fn found(
     trespasses: &mut Vec<Trespass>,
 ) -> Result<Found, ForgeError> {
     let expected = &request.expected;
-    let nothing = |is_checked_out| Found { head: expected.clone(), is_checked_out };
+    let nothing = |is_checked_out| Found { head: expected.clone(), is_checked_out, base: None };
     let folder = match GitFolder::open(root)? {
         Ok(folder) => folder,
         Err(trespass) => {
@@ -131,7 +140,10 @@ fn found(
     };
     // What was copied in spite of it may be all that the commits need; if not, they are not whole.
     trespasses.extend(refused);
-    Offer { forge, quarantine, request }.choose(claim, trespasses)
+    let offer = Offer { forge, quarantine, request, base: refs::head(forge, &forge.base)? };
+    let mut found = offer.choose(claim, trespasses)?;
+    found.base = offer.brought_in(&found.head)?;
+    Ok(found)
 }
 
 /// How a claimed commit stands to the branch.
@@ -141,6 +153,8 @@ enum Relation {
     Same,
     /// It rests on the branch's head.
     Ahead,
+    /// It rests on a commit of the base that is newer than the branch's: a rebase.
+    Rebased,
     /// It is an older commit of the branch, or of the base.
     Behind,
     /// It goes another way.
@@ -155,6 +169,8 @@ struct Offer<'a> {
     forge: &'a EmbeddedForge,
     quarantine: &'a Quarantine,
     request: &'a TakeOver,
+    /// The base branch's head now.
+    base: Option<CommitId>,
 }
 
 impl Offer<'_> {
@@ -162,9 +178,15 @@ impl Offer<'_> {
     /// has nothing to offer, the task's branch counts.
     fn choose(&self, claim: Claim, trespasses: &mut Vec<Trespass>) -> Result<Found, ForgeError> {
         let expected = &self.request.expected;
-        let relation = self.relation(claim.head.as_ref())?;
+        let relation = match self.relation(claim.head.as_ref())? {
+            // In the middle of a rebase the branch still stands where it was, and some of its commits are missing here.
+            Relation::Rebased if claim.head != claim.branch => Relation::Diverged,
+            other => other,
+        };
         match (relation, claim.head) {
-            (Relation::Ahead, Some(head)) => return Ok(Found { head, is_checked_out: true }),
+            (Relation::Ahead | Relation::Rebased, Some(head)) => {
+                return Ok(Found { head, is_checked_out: true, base: None });
+            }
             (Relation::Diverged, Some(head)) => self.keep(&head, trespasses)?,
             (Relation::Missing, _) => {
                 let note = "the commit that is checked out is not whole: objects are missing";
@@ -178,7 +200,9 @@ impl Offer<'_> {
         }
         let tip_relation = self.relation(claim.branch.as_ref())?;
         let found = match (tip_relation, claim.branch) {
-            (Relation::Ahead, Some(head)) => Found { head, is_checked_out: relation == Relation::Nowhere },
+            (Relation::Ahead | Relation::Rebased, Some(head)) => {
+                Found { head, is_checked_out: relation == Relation::Nowhere, base: None }
+            }
             (other, tip) => {
                 if let (Relation::Diverged, Some(tip)) = (other, tip)
                     && relation != Relation::Diverged
@@ -187,7 +211,7 @@ impl Offer<'_> {
                 }
                 // Without a head that can be read, the files can only be what the run made of the launch's commit.
                 let is_checked_out = matches!(relation, Relation::Same | Relation::Missing | Relation::Nowhere);
-                Found { head: expected.clone(), is_checked_out }
+                Found { head: expected.clone(), is_checked_out, base: None }
             }
         };
         if !found.is_checked_out && relation != Relation::Diverged {
@@ -215,9 +239,27 @@ impl Offer<'_> {
         Ok(match rests(expected, commit.as_str())?.code {
             0 => Relation::Ahead,
             1 if rests(commit.as_str(), expected)?.code == 0 => Relation::Behind,
-            1 => Relation::Diverged,
+            1 => match self.brought_in(commit)? {
+                Some(base) if base == *commit => Relation::Behind,
+                Some(_) if self.request.role == Role::Developer => Relation::Rebased,
+                _ => Relation::Diverged,
+            },
             _ => Relation::Missing,
         })
+    }
+
+    /// The newest commit of the base below this one, if the branch did not have it. Which commits are the base's, the
+    /// repository says, never the clone.
+    fn brought_in(&self, commit: &CommitId) -> Result<Option<CommitId>, ForgeError> {
+        let Some(base) = &self.base else { return Ok(None) };
+        let answer = self.call().args(["merge-base", commit.as_str(), base.as_str()]).answer()?;
+        // 1: they share nothing. Else history with holes: it is refused when it is imported.
+        if answer.code != 0 {
+            return Ok(None);
+        }
+        let newest = parse_id(&answer.stdout)?;
+        let known = ["merge-base", "--is-ancestor", newest.as_str(), self.request.expected.as_str()];
+        Ok((self.call().args(known).answer()?.code != 0).then_some(newest))
     }
 
     fn is_there(&self, commit: &CommitId) -> Result<bool, ForgeError> {
@@ -230,8 +272,8 @@ impl Offer<'_> {
         let kept = format!("refs/gatewright/kept/task-{}-job-{}", mark.task, mark.job);
         let mut note = format!(
             "the commits at {commit} do not rest on the branch's head {}: they were amended, rebased or reset. \
-             Commit on top of it instead",
-            self.request.expected
+             Commit on top of it instead; a rebase onto `{}` counts once it is carried to its end",
+            self.request.expected, self.forge.base
         );
         match self.quarantine.import(self.forge, commit, None)? {
             None => {

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod clones;
+mod conflict;
 mod hostile;
 mod hostile_files;
 mod merge;

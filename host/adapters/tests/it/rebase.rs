@@ -8,7 +8,7 @@ use domain::ids::CommitId;
 use crate::world::{Work, World, git, id, lines, mark};
 
 /// The user changes a file of `main` and pushes it.
-fn base_gets(world: &World, name: &str, text: &str) -> CommitId {
+pub(crate) fn base_gets(world: &World, name: &str, text: &str) -> CommitId {
     let path = world.user.join(name);
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     fs::write(path, text).unwrap();
@@ -83,7 +83,9 @@ fn a_conflict_writes_nothing_and_names_the_files() {
     base_gets(&world, "README.md", "ours\n");
     let base = base_gets(&world, "näme \"x\"", "two\n");
     let conflict = world.forge.rebase(&mark(7, 3), &work.branch, &head, &base).unwrap_err();
-    assert_eq!(conflict, ForgeError::Conflict { files: vec!["README.md".into()] });
+    // All of them, not those of the first commit alone.
+    let files = vec!["README.md".to_owned(), "näme \"x\"".to_owned()];
+    assert_eq!(conflict, ForgeError::Conflict { files });
     assert_eq!(work.head(), head);
     assert!(fs::read_dir(&world.forge.layout().cache).unwrap().next().is_none());
 }

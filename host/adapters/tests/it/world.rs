@@ -122,6 +122,7 @@ impl Work<'_> {
             message: auto_commit_message(Role::Developer, &work_item, RunId(job)),
             paths: PathRules::default(),
             leftovers: true,
+            conflict: None,
         }
     }
 

@@ -176,10 +176,15 @@ pub struct TakeOver {
     pub role: Role,
     /// Its message: [`auto_commit_message`].
     pub message: String,
-    /// What may be changed. All else is put back as it was at `expected`, in a commit, and reported.
+    /// What may be changed. All else is put back as it was at `expected` (or in the base, if only the base changed it since and
+    /// the run brought that in), in a commit, and reported.
     pub paths: PathRules,
     /// Commit what was left uncommitted, as far as `paths` admits it; else it is left where it is.
     pub leftovers: bool,
+    /// A commit of the base that the branch conflicted with, and that this run was told to bring in. Where the run edited every
+    /// file of the conflict and left no conflict marker, that commit is merged: where both sides changed the same lines, the
+    /// run's count.
+    pub conflict: Option<CommitId>,
 }
 
 /// The message of the commit that the host makes of a run's leftovers (catalogue E9).
@@ -214,7 +219,8 @@ pub struct Trespass {
 pub enum TrespassKind {
     /// A commit changed a path that is not this role's; the path was put back.
     OutsideOwned,
-    /// The commits do not rest on the branch: amended, rebased, reset. None of them was taken.
+    /// The commits do not rest on the branch: amended, reset, or a rebase that is not at its end. None of them was taken. (A
+    /// developer's branch that rests on a newer commit of the base instead is no trespass.)
     HistoryRewritten,
     /// The clone stands on another branch or an older commit; what lay uncommitted there was not taken.
     HeadElsewhere,
@@ -350,6 +356,7 @@ pub trait Forge: Sight {
     fn collect_documents(&self, clone: CloneKey, folder: &str, limits: CollectLimits) -> Result<Collected, ForgeError>;
 
     /// Puts a branch upon `onto`, without a work tree. Authors are kept. Attributes (`merge=union`) are those of `onto`.
+    /// Where a single commit conflicts and the branch as a whole does not, the branch is merged with `onto` instead.
     /// `Conflict`: nothing was written. A repeat with another `onto` goes on from what the first call made.
     fn rebase(
         &self,

@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 
+use domain::document::Role;
 use domain::entry::Entry;
 use domain::event::{Event, Intent};
 use domain::task::Activity;
@@ -59,6 +60,34 @@ fn b4_1_each_finding_stands_word_for_word_in_the_next_brief() {
 fn b4_2_a_finding_without_words_sends_back_all_the_same() {
     let bare = Finding { path: None, line: None, ..finding(Severity::Major, "12-review.md asks for changes", "") };
     assert!(brief(&sent_back(vec![bare])).contains("12-review.md asks for changes"));
+}
+
+/// The reviewer's own file is at fault, and only a reviewer can mend it.
+#[test]
+fn f2_a_review_without_a_readable_verdict_is_asked_for_again_and_costs_the_developer_nothing() {
+    let world = World::of(Role::Reviewer, |_| {});
+    let review = |text: &str| {
+        *world.forge.documents.lock().unwrap() = vec![("12-review.md".to_owned(), text.as_bytes().to_vec())];
+        world.end_runs();
+        world.go();
+    };
+    world.started();
+    assert!(!brief(&world).contains("asked again"));
+    review("---\nverdict: CHANGES_REQUESTED\n---\n\n## Findings\n\n- P0: it leaks\n");
+    assert_eq!((world.stands(), world.task().retries, world.task().run_retries), ("running", 0, 1));
+    let told = brief(&world);
+    for said in ["`verdict: CHANGES_REQUESTED` is no verdict", "`verdict: APPROVED` or `verdict: REQUEST_CHANGES`"] {
+        assert!(told.contains(said), "{told}");
+    }
+    review("---\nverdict: APPROVED\nverdict: REQUEST_CHANGES\n---\n");
+    assert!(brief(&world).contains("the key `verdict` stands there twice"));
+    review("---\nverdict: [\n---\n");
+    assert!(world.hold().starts_with("Undelivered: "), "{}", world.hold());
+    let resume = Event::Intent { intent: Intent::Resume, actor: person("ada"), note: String::new() };
+    world.store.apply(world.task().id, &resume, world.now()).unwrap();
+    world.go();
+    review("---\nverdict: APPROVED\n---\n");
+    assert_eq!((world.stands(), world.task().retries), ("awaiting-person", 0));
 }
 
 #[test]

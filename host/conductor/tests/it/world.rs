@@ -89,8 +89,9 @@ fn pipeline(role: Role, consent: Consent) -> Pipeline {
         on_patience: OnPatience::Hold,
         binding: None,
     };
+    let gate = if role == Role::Reviewer { "review-verdict" } else { "questions" };
     let steps = vec![
-        step("questions", StepKind::Gate { plugin: plugin("questions") }),
+        step(gate, StepKind::Gate { plugin: plugin(gate) }),
         step("approve", StepKind::Consent { consent, waived_by: Vec::new() }),
     ];
     let edge = Edge { to: stage("done"), steps, on_fail: stage("development"), on_moved_base: None, bug_to: None };
