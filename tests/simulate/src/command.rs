@@ -192,3 +192,24 @@ fn many(plan: Plan, seeds: u64, manner: Manner) -> bool {
 pub fn troubles(weather: Weather) -> String {
     weather.kinds().map(Trouble::as_str).collect::<Vec<_>>().join(",")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Result<Command, String> {
+        Command::parse(line.split_whitespace().map(str::to_owned))
+    }
+
+    #[test]
+    fn kills_are_read_with_their_places() {
+        let Ok(Command::Kill(kills)) = parse("kill --rounds 6 --hits 1 --places a,b --bin /x --json") else {
+            panic!("it is a command")
+        };
+        assert_eq!((kills.rounds, kills.hits, kills.seed, kills.json), (6, 1, 1, true));
+        assert_eq!((kills.places, kills.binary), (vec!["a".to_owned(), "b".to_owned()], Some("/x".into())));
+        for wrong in ["kill", "kill --rounds", "kill --rounds many", "kill --rounds 1 --force"] {
+            assert!(parse(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -55,6 +55,7 @@ struct Sums {
     rounds: u64,
     deaths: u64,
     random: (u64, u64),
+    held: (u64, u64),
     /// Least, most, doubled.
     effects: std::collections::BTreeMap<Effect, (u64, u64, u64)>,
     wrongs: Vec<String>,
@@ -126,8 +127,9 @@ fn tell(number: u64, strikes: &[Strike], told: &Told, root: &Path) {
     let died = told.hits.join(", ");
     let (hosts, shims) = told.random;
     say(&format!(
-        "round {number}: {:.1} s; died at {died}; at random {hosts} host, {shims} shim",
-        told.took.as_secs_f64()
+        "round {number}: {:.1} s; died at {died}; at random {hosts} host, {shims} shim; held {} times",
+        told.took.as_secs_f64(),
+        told.held.0
     ));
     for wrong in &told.wrongs {
         say(&format!("  WRONG: {wrong}"));
@@ -147,6 +149,7 @@ impl Sums {
         self.rounds += 1;
         self.deaths += told.hits.len() as u64 + told.random.0 + told.random.1;
         self.random = (self.random.0 + told.random.0, self.random.1 + told.random.1);
+        self.held = (self.held.0 + told.held.0, self.held.1 + told.held.1);
         for effect in Effect::ALL {
             let (count, doubled) = (told.tally.all(effect), told.tally.doubled(effect, calm));
             let row = self.effects.entry(effect).or_insert((count, count, 0));
@@ -179,6 +182,10 @@ impl Sums {
             "\n{} rounds, {} deaths, {hosts} of a host and {shims} of a shim at random",
             self.rounds, self.deaths
         ));
+        let (held, again) = self.held;
+        say(&format!(
+            "held {held} times after the death of a shim; {again} times a person so ordered a hook that had done its work"
+        ));
         for wrong in self.wrongs.iter().chain(&few) {
             say(&format!("WRONG: {wrong}"));
         }
@@ -197,6 +204,7 @@ impl Sums {
         let report = json!({
             "holds": holds, "rounds": self.rounds, "seed": kills.seed, "deaths": self.deaths,
             "random": {"host": self.random.0, "shim": self.random.1},
+            "held": self.held.0, "hooks_ordered_again": self.held.1,
             "places": places.collect::<Vec<_>>(), "effects": effects.collect::<Vec<_>>(),
             "wrongs": self.wrongs.iter().chain(&planner.too_few()).collect::<Vec<_>>(),
         });

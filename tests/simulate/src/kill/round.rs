@@ -46,6 +46,8 @@ pub(super) struct Told {
     pub(super) missed: Vec<String>,
     /// Deaths at random: of the host, of a shim.
     pub(super) random: (u64, u64),
+    /// How often the ticket was held and the person let it go on; and how often that made a hook do once more what it had done.
+    pub(super) held: (u64, u64),
     /// What must not be.
     pub(super) wrongs: Vec<String>,
     /// What the other side counted.
@@ -93,6 +95,8 @@ impl<'a> Round<'a> {
             }
             Err(why) => self.told.wrongs.push(why),
         }
+        let again = self.person.holds.values().filter(|hold| hold.was_done).count();
+        self.told.held = (self.person.holds.len() as u64, again as u64);
         self.told.passed = self.stage.passed();
         let unknown = self.told.passed.keys().filter(|place| !kill_points::is_known(place));
         self.told
