@@ -5,8 +5,10 @@
 //! A poll moves no task and says nothing by itself. What merely stands (a status that is shown, a check that is green) is no row,
 //! and so a task that is escalated, blocked, waiting or at its end is left alone, until a person does something.
 
-use domain::ids::{Actor, ProjectName};
+use domain::ids::{Actor, Digest, ProjectName};
+use domain::task::{Activity, Task};
 use domain::time::Milliseconds;
+use domain::verdict::WakeKind;
 use serde_json::json;
 
 use crate::Conductor;
@@ -18,6 +20,10 @@ use crate::ports::tracker::{Changes, Cursor, LogRow};
 pub const RECONCILE_INTERVAL: Milliseconds = Milliseconds::from_seconds(120);
 /// Pages that one poll reads; the next one goes on from there.
 const PAGES: u32 = 20;
+/// Live tasks that one poll looks at, the newest first.
+const TASKS: u32 = 10_000;
+/// Among so many of the newest comments one that is not ours is looked for.
+const COMMENTS: u32 = 20;
 
 /// A row as the delivery that should have told of it.
 pub(crate) fn told(row: &LogRow) -> ToldRow {
@@ -38,8 +44,41 @@ pub(crate) fn told(row: &LogRow) -> ToldRow {
 }
 
 impl Conductor {
-    /// Polls the tracker of a project, from where the last poll ended.
+    /// Polls the tracker of a project: its log, and the comments that somebody waits for.
     pub(crate) fn reconcile(&self, project: &ProjectName) -> Result<(), StoreError> {
+        self.poll_log(project)?;
+        let tasks = self.outside.store.tasks(true, TASKS)?;
+        for task in tasks.iter().filter(|task| task.project == *project) {
+            match &task.position.activity {
+                Activity::Waiting { wake, .. } if wake.contains(WakeKind::Comment) => self.poll_comments(task)?,
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// A comment that is newer than the one that a poll last saw ends the wait, whoever told of it. The first look may find one
+    /// that the gate has read already: then it is asked once in vain.
+    fn poll_comments(&self, task: &Task) -> Result<(), StoreError> {
+        let newest = match self.outside.tracker.comments(&task.project, &task.work_item, COMMENTS) {
+            Ok(comments) => comments.into_iter().find(|comment| !comment.by_us),
+            Err(error) => {
+                tracing::warn!(task = %task.id, %error, "the comments cannot be polled");
+                return Ok(());
+            }
+        };
+        let Some(newest) = newest else { return Ok(()) };
+        let source = format!("{} comments {}", self.outside.tracker.source(), task.work_item);
+        let mark = format!("{} {}", newest.at.0, Digest::of(format!("{}\n{}", newest.author, newest.text).as_bytes()));
+        if self.outside.store.poll_cursor(&task.project, &source)?.as_ref() != Some(&mark) {
+            self.outside.store.wake(&task.project, task.work_item.as_str(), WakeKind::Comment, self.now())?;
+            self.outside.store.take_rows(&task.project, &source, &[], Some(&mark), self.now())?;
+        }
+        Ok(())
+    }
+
+    /// Goes on from where the last poll ended.
+    fn poll_log(&self, project: &ProjectName) -> Result<(), StoreError> {
         let source = self.outside.tracker.source();
         let mut cursor = self.outside.store.poll_cursor(project, source)?.map(Cursor);
         for _ in 0..PAGES {

@@ -186,7 +186,7 @@ pub(crate) fn put_comment(
     let (name, id, by) = (project.as_str(), work_item.as_str(), to_json(&comment.actor)?);
     let row = params![name, id, by, comment.external_id, comment.text, time(comment.at)];
     let is_new = execute(tx.sql, statement, row)? == 1;
-    if is_new && comment.actor != Actor::Host {
+    if is_new && comment.actor != Actor::Host && (tx.core.tells)(&comment.actor) {
         wakes::wake(tx, project, work_item.as_str(), WakeKind::Comment, comment.at)?;
     }
     Ok(is_new)

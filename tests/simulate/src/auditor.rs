@@ -7,14 +7,13 @@ use std::sync::Arc;
 use conductor::breaker::Breaker;
 use domain::entry::Entry;
 use domain::event::{Event, Intent, Spent};
-use domain::ids::{Actor, Digest, FenceToken, JobId, LeaseName, RunId, StepName, TaskId, Version};
+use domain::ids::{Actor, Digest, Epoch, FenceToken, JobId, LeaseName, RunId, StepName, TaskId, Version};
 use domain::pipeline::Pipeline;
 use domain::task::{Activity, Task, Terminality};
 use rusqlite::{Connection, OpenFlags, params};
 
 use self::rules::{
-    comments, cost_an_attempt, cost_the_developer, cut, is_in_main, left_its_end, moved_by_the_late, passed_over,
-    sleeps_over, tally, told_out_of_turn, untold,
+    comments, cost_an_attempt, cost_the_developer, cut, is_in_main, left_its_end, moved_by_the_late, passed_over, sleeps_over, tally, told_out_of_turn, untold,
 };
 use crate::fate::Fate;
 use crate::host::{DATABASE, RUNS, RUNS_OF_DRIVER};
@@ -23,6 +22,7 @@ use crate::vfs::{self, Device};
 use crate::world::{Shared, World, look};
 
 mod jobs;
+mod questions;
 mod rules;
 mod turns;
 
@@ -60,6 +60,8 @@ pub struct Auditor {
     marks: [u64; 4],
     merges: usize,
     hooks: usize,
+    /// The version of the data that was looked at last, by the reader's own count, and who lived.
+    seen: Option<(i64, Vec<u64>)>,
 }
 
 type Found = Result<(), rusqlite::Error>;
@@ -93,11 +95,13 @@ impl Auditor {
             marks: [0; 4],
             merges: 0,
             hooks: 0,
+            seen: None,
         }
     }
 
     /// Lets go of the disk: somebody died, and who starts next must find it alone.
     pub fn close(&mut self) {
+        self.seen = None;
         if let Some((connection, fate)) = self.reader.take() {
             fate.end();
             drop(connection);
@@ -137,6 +141,21 @@ impl Auditor {
     }
 
     fn examine(&mut self, sql: &Connection, world: &Shared, living: &[u64], wrongs: &mut Vec<String>) -> Found {
+        let version = sql.prepare_cached("PRAGMA data_version")?.query_row([], |row| row.get::<_, i64>(0))?;
+        let seen = (version, living.to_vec());
+        if self.seen.as_ref() == Some(&seen) {
+            // Nobody committed anything since: only what is outside may have changed.
+            self.outside_is_fenced(&look(world), wrongs);
+            self.tasks(&look(world), wrongs);
+            return Ok(());
+        }
+        self.seen = None;
+        self.examine_all(sql, world, living, wrongs)?;
+        self.seen = Some(seen);
+        Ok(())
+    }
+
+    fn examine_all(&mut self, sql: &Connection, world: &Shared, living: &[u64], wrongs: &mut Vec<String>) -> Found {
         let moment = sql.unchecked_transaction()?;
         self.nothing_is_lost(&moment, wrongs)?;
         // Before the shadows move on: what was done outside was done as things stood then.
@@ -410,17 +429,6 @@ impl Auditor {
         }
     }
 
-    /// A job that somebody else has by now, as its row is: who had it before must not change it. None: the right still counts.
-    pub fn passed_on(&self, job: JobId, token: FenceToken) -> Option<String> {
-        let (sql, _) = self.reader.as_ref()?;
-        let query = "SELECT token, state || ' ' || attempted || ' ' || winding || ' ' || available_at ||
-            (SELECT ' events: ' || COUNT(*) FROM event WHERE job = ?1) FROM job WHERE id = ?1";
-        let found = sql.query_row(query, params![job.0.cast_signed()], |row| Ok((number(row, 0)?, row.get(1)?)));
-        // What anybody saw outside is told without any right, and may cancel the job.
-        let counts = |(fence, row): &(u64, String)| *fence > token.0 && !row.starts_with("cancelled");
-        found.ok().filter(counts).map(|(_, row)| row)
-    }
-
     /// What a person did on the board is heard in its turn, and a decision that was heard in time has its effect.
     fn decisions(&self, sql: &Connection, wrongs: &mut Vec<String>) -> Found {
         wrongs.extend(told_out_of_turn(sql)?);
@@ -430,17 +438,6 @@ impl Auditor {
             }
         }
         Ok(())
-    }
-
-    /// After a look that left room: a job that a dead host had begun, that nothing holds back, and that nobody took.
-    pub fn left_behind(&self) -> Option<String> {
-        let (sql, _) = self.reader.as_ref()?;
-        rules::left_behind(sql).ok().flatten()
-    }
-
-    /// What people did on the board and nobody has told the host yet.
-    pub fn untold(&self) -> u64 {
-        self.reader.as_ref().and_then(|(sql, _)| untold(sql).ok()).unwrap_or(0)
     }
 
     /// The tasks as they stand.

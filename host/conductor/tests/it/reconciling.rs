@@ -233,6 +233,26 @@ fn what_a_person_decided_and_no_delivery_told_is_taken_once() {
     }
 }
 
+#[test]
+fn a_comment_that_nobody_told_of_asks_the_gate_again() {
+    let world = world();
+    let until = world.now().plus(Milliseconds::from_seconds(36_000));
+    let wake = [WakeKind::Comment].into_iter().collect();
+    let wait = Verdict::Wait { until, wake, why: "nobody answered yet".to_owned() };
+    answers(&world, [wait.clone(), wait]);
+    world.started();
+    world.end_runs();
+    world.go();
+    nothing_follows(&world);
+    world.say("Not yet", &person(UNHEARD));
+    pass_long(&world);
+    assert_eq!(world.stands(), "waiting", "it was asked again, and waits again");
+    nothing_follows(&world);
+    world.say("Yes, do it", &person(UNHEARD));
+    pass_long(&world);
+    assert_eq!(world.stands(), "awaiting-person");
+}
+
 /// The delivery comes after all, and after the poll.
 #[test]
 fn what_both_a_poll_and_a_delivery_told_is_taken_once() {

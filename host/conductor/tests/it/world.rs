@@ -279,6 +279,11 @@ impl World {
         self.store.move_item(&project(), &item(), status, actor, self.now()).unwrap();
     }
 
+    /// A comment of a person's.
+    pub(crate) fn say(&self, text: &str, actor: &Actor) {
+        self.store.put_comment(&project(), &item(), actor, None, text, self.now()).unwrap();
+    }
+
     /// Somebody tells of a row of the log.
     pub(crate) fn deliver(&self, key: &str, order: u64, body: &serde_json::Value) {
         let body = body.to_string().into_bytes();

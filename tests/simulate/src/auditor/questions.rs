@@ -1,0 +1,44 @@
+//! What others ask the auditor in between.
+
+use domain::ids::{FenceToken, JobId};
+use rusqlite::params;
+
+use super::rules::{comments, left_behind, untold};
+use super::{Auditor, number};
+use crate::world::{Shared, look};
+
+impl Auditor {
+    /// A job that somebody else has by now, as its row is: who had it before must not change it. None: the right still counts.
+    pub fn passed_on(&self, job: JobId, token: FenceToken) -> Option<String> {
+        let (sql, _) = self.reader.as_ref()?;
+        let query = "SELECT token, state || ' ' || attempted || ' ' || winding || ' ' || available_at ||
+            (SELECT ' events: ' || COUNT(*) FROM event WHERE job = ?1) FROM job WHERE id = ?1";
+        let found = sql.query_row(query, params![job.0.cast_signed()], |row| Ok((number(row, 0)?, row.get(1)?)));
+        // What anybody saw outside is told without any right, and may cancel the job.
+        let counts = |(fence, row): &(u64, String)| *fence > token.0 && !row.starts_with("cancelled");
+        found.ok().filter(counts).map(|(_, row)| row)
+    }
+
+    /// After a look that left room: a job that a dead host had begun, that nothing holds back, and that nobody took.
+    pub fn left_behind(&self) -> Option<String> {
+        let (sql, _) = self.reader.as_ref()?;
+        left_behind(sql).ok().flatten()
+    }
+
+    /// What people did on the board and nobody has told the host yet.
+    pub fn untold(&self) -> u64 {
+        self.reader.as_ref().and_then(|(sql, _)| untold(sql).ok()).unwrap_or(0)
+    }
+
+    /// At the end: every comment that the host says it wrote is there once, and no other.
+    pub fn settle_accounts(&mut self, world: &Shared) -> Vec<String> {
+        let reader = match self.reader.take() {
+            Some(reader) => Ok(reader),
+            None => self.open(),
+        };
+        match reader.and_then(|(sql, _)| comments(&sql, &look(world))) {
+            Ok(wrongs) => wrongs,
+            Err(error) => vec![format!("the database cannot be read: {error}")],
+        }
+    }
+}
