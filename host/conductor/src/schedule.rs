@@ -11,6 +11,7 @@ use domain::task::Task;
 use domain::time::{Milliseconds, Timestamp};
 
 use crate::budget::{Meter, WEIGH_INTERVAL};
+use crate::cleanup::UNREADABLE_PAUSE;
 use crate::observe::LOOK_INTERVAL;
 use crate::ports::clock::Clock;
 use crate::ports::forge::Forge;
@@ -25,6 +26,8 @@ use crate::project::ProjectSettings;
 
 /// After the store refused a write, its work is tried again no sooner than this.
 const STORE_PAUSE: Milliseconds = Milliseconds::from_seconds(2);
+/// No pause before work is tried again is longer: what seems further away was put off before the clock was set back.
+const LONGEST_AGAIN: Milliseconds = UNREADABLE_PAUSE;
 /// After performing an aftermath effect panicked, it is tried again no sooner than this; the pause doubles.
 const PANIC_PAUSE: Milliseconds = Milliseconds::from_seconds(2);
 /// Panics of one aftermath effect before it is given up.
@@ -193,8 +196,9 @@ impl Conductor {
     fn take_again(&self, tick: &mut Tick) -> Option<Timestamp> {
         let now = self.now();
         let mut state = self.state();
-        let (due, later): (Vec<_>, Vec<_>) =
-            std::mem::take(&mut state.again).into_iter().partition(|(at, _)| *at <= now);
+        let (due, later): (Vec<_>, Vec<_>) = std::mem::take(&mut state.again)
+            .into_iter()
+            .partition(|(at, _)| *at <= now || at.since(now) > LONGEST_AGAIN);
         for (_, work) in due {
             if let Work::Perform(claim) | Work::Finish(claim) = &work {
                 state.busy.insert(claim.job.id);
