@@ -11,7 +11,8 @@ use domain::task::Task;
 use domain::time::{Milliseconds, Timestamp};
 
 use crate::breaker::Passage;
-use crate::budget::Meter;
+use crate::budget::{Meter, WEIGH_INTERVAL};
+use crate::cleanup::UNREADABLE_PAUSE;
 use crate::observe::LOOK_INTERVAL;
 use crate::ports::clock::Clock;
 use crate::ports::forge::Forge;
@@ -34,6 +35,8 @@ mod rounds;
 const STORE_PAUSE: Milliseconds = Milliseconds::from_seconds(2);
 /// While the tracker does not answer, a delivery is looked at again after this.
 const UNANSWERED_PAUSE: Milliseconds = Milliseconds::from_seconds(5);
+/// No pause before work is tried again is longer: what seems further away was put off before the clock was set back.
+const LONGEST_AGAIN: Milliseconds = UNREADABLE_PAUSE;
 /// After performing an aftermath effect panicked, it is tried again no sooner than this; the pause doubles.
 const PANIC_PAUSE: Milliseconds = Milliseconds::from_seconds(2);
 /// Panics of one aftermath effect before it is given up.
@@ -288,8 +291,9 @@ impl Conductor {
     fn take_again(&self, tick: &mut Tick) -> Option<Timestamp> {
         let now = self.now();
         let mut state = self.state();
-        let (due, later): (Vec<_>, Vec<_>) =
-            std::mem::take(&mut state.again).into_iter().partition(|(at, _)| *at <= now);
+        let (due, later): (Vec<_>, Vec<_>) = std::mem::take(&mut state.again)
+            .into_iter()
+            .partition(|(at, _)| *at <= now || at.since(now) > LONGEST_AGAIN);
         for (_, work) in due {
             if let Work::Perform(claim) | Work::Finish(claim) = &work {
                 state.busy.insert(claim.job.id);

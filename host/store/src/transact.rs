@@ -8,7 +8,7 @@ use domain::document::NewDocument;
 use domain::effect::Change;
 use domain::entry::Entry;
 use domain::event::{Event, RunOutcome};
-use domain::ids::{Actor, DeliveryId, Digest, JobId, StageName, StepName, TaskId, Version};
+use domain::ids::{Actor, DeliveryId, Digest, Epoch, JobId, StageName, StepName, TaskId, Version};
 use domain::pipeline::Pipeline;
 use domain::task::{Position, Task};
 use domain::time::Timestamp;
@@ -22,6 +22,9 @@ use crate::{jobs, leases, ownership, records, spending, tasks};
 
 /// A title is for a card; the ticket has the whole of it.
 const TITLE_CHARACTERS: usize = 500;
+
+/// No task that has begun is in this epoch.
+const NEVER: Epoch = Epoch(0);
 
 /// Where an event came from.
 #[derive(Clone, Copy, Default)]
@@ -47,12 +50,32 @@ pub(crate) fn apply(tx: &Tx<'_>, id: TaskId, event: &Event, origin: Origin, now:
         Decision::Broken(message) => {
             put_event(tx, id, event, Outcome::Panicked(&message), origin, now)?;
             let panicked = Event::Panicked { message };
-            match decide(tx, &pipeline, &task, &panicked, now) {
-                Decision::Broken(again) => Err(refused(format!("nothing can be decided about task {id}: {again}"))),
-                decision => carry_out(tx, &task, &panicked, decision, Origin::default(), now),
-            }
+            let held = match decide(tx, &pipeline, &task, &panicked, now) {
+                Decision::Broken(again) => {
+                    return Err(refused(format!("nothing can be decided about task {id}: {again}")));
+                }
+                decision => carry_out(tx, &task, &panicked, decision, Origin::default(), now)?,
+            };
+            let Some(cost) = only_its_cost(event) else { return Ok(held) };
+            let task = tasks::task(tx.sql, id)?;
+            let decision = decide(tx, &pipeline, &task, &cost, now);
+            carry_out(tx, &task, &cost, decision, Origin::default(), now)
         }
         decision => carry_out(tx, &task, event, decision, origin, now),
+    }
+}
+
+/// What the end of a run leads to could not be decided; what it cost counts all the same, as of one that came late.
+fn only_its_cost(event: &Event) -> Option<Event> {
+    match event {
+        Event::RunEnded { run, outcome, spent: Some(spent), role, .. } => Some(Event::RunEnded {
+            epoch: NEVER,
+            run: *run,
+            outcome: outcome.clone(),
+            spent: Some(*spent),
+            role: *role,
+        }),
+        _ => None,
     }
 }
 

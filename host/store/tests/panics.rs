@@ -3,9 +3,10 @@
 #![expect(clippy::unwrap_used, reason = "what a test needs and does not get ends it")]
 
 use conductor::ports::store::{Applied, NewTask, Store};
+use domain::document::Role;
 use domain::entry::Entry;
-use domain::event::{Event, Intent, Observation};
-use domain::ids::{Actor, TaskId, WorkItemId};
+use domain::event::{Event, Intent, Observation, RunOutcome, Spent};
+use domain::ids::{Actor, RunId, TaskId, WorkItemId};
 use domain::pipeline::Pipeline;
 use domain::task::{Activity, HoldKind, Task, Track};
 use domain::time::Timestamp;
@@ -17,9 +18,11 @@ use tempfile::TempDir;
 
 const NOW: Timestamp = Timestamp(1_000_000);
 
-/// The engine, but for one event: an estimate panics.
+/// The engine, but for two events: an estimate panics, and so does the end of the task's own run.
 fn decide(pipeline: &Pipeline, task: &Task, event: &Event, now: Timestamp) -> Result<Step, Rejected> {
     assert!(!matches!(event, Event::Intent { intent: Intent::Estimate, .. }), "it cannot be estimated");
+    let ends = matches!(event, Event::RunEnded { epoch, .. } if *epoch == task.epoch);
+    assert!(!ends, "its end cannot be decided");
     engine::step(pipeline, task, event, now)
 }
 
@@ -73,6 +76,26 @@ fn a_panic_holds_the_task_that_it_was_about() {
         sql.query_row("SELECT outcome FROM event WHERE task = 1 AND kind = ?1", [kind], |row| row.get(0)).unwrap()
     };
     assert_eq!((outcomes("intent").as_str(), outcomes("panicked").as_str()), ("panicked", "stepped"));
+}
+
+#[test]
+fn a_run_whose_end_cannot_be_decided_costs_what_it_cost() {
+    let (_dir, store) = open();
+    let task = begin(&store, "A-1");
+    let spent = Spent { cost_microusd: 700, ..Spent::default() };
+    let ended = |epoch| Event::RunEnded {
+        epoch,
+        run: RunId(1),
+        outcome: RunOutcome::Undelivered { cause: "no document".to_owned(), retry_after: None },
+        spent: Some(spent),
+        role: Some(Role::Developer),
+    };
+    store.apply(task, &ended(store.task(task).unwrap().epoch), NOW).unwrap();
+    assert_eq!(hold(&store, task), HoldKind::Panicked);
+    let after = store.task(task).unwrap();
+    assert_eq!((after.spent, after.by_role[&Role::Developer].runs, after.runs), (spent, 1, 1));
+    assert_eq!(store.spending(&after.project, 0).unwrap().total, spent);
+    assert!(store.rebuild(task).unwrap().is_empty());
 }
 
 #[test]
