@@ -13,7 +13,8 @@ use domain::task::{Activity, Task, Terminality};
 use rusqlite::{Connection, OpenFlags, params};
 
 use self::rules::{
-    comments, cost_an_attempt, cost_the_developer, cut, is_in_main, left_its_end, moved_by_the_late, passed_over, sleeps_over, tally, told_out_of_turn, untold,
+    comments, cost_an_attempt, cost_the_developer, cut, is_in_main, left_its_end, moved_by_the_late, passed_over,
+    sleeps_over, tally, told_out_of_turn, untold,
 };
 use crate::fate::Fate;
 use crate::host::{DATABASE, RUNS, RUNS_OF_DRIVER};
@@ -443,26 +444,5 @@ impl Auditor {
     /// The tasks as they stand.
     pub fn standing(&self) -> impl Iterator<Item = &Task> {
         self.shadows.values().map(|shadow| &shadow.task)
-    }
-
-    /// At the end: every comment that the host says it wrote is there once, and no other.
-    pub fn settle_accounts(&mut self, world: &Shared) -> Vec<String> {
-        let reader = match self.reader.take() {
-            Some(reader) => Ok(reader),
-            None => self.open(),
-        };
-        let counts =
-            |run: &RunId, task: &TaskId| self.shadows.get(task).is_some_and(|shadow| shadow.counted.contains(run));
-        let world_now = look(world);
-        let free = world_now.shims.agents_over().filter(|(run, task, _)| !counts(run, task));
-        let free =
-            free.map(|(run, task, used)| format!("run {run} of task {task} used {used:?}, and counts as nothing"));
-        let mut wrongs = free.collect::<Vec<_>>();
-        drop(world_now);
-        match reader.and_then(|(sql, _)| comments(&sql, &look(world))) {
-            Ok(more) => wrongs.extend(more),
-            Err(error) => wrongs.push(format!("the database cannot be read: {error}")),
-        }
-        wrongs
     }
 }

@@ -1,6 +1,6 @@
 //! What others ask the auditor in between.
 
-use domain::ids::{FenceToken, JobId};
+use domain::ids::{FenceToken, JobId, RunId, TaskId};
 use rusqlite::params;
 
 use super::rules::{comments, left_behind, untold};
@@ -36,9 +36,18 @@ impl Auditor {
             Some(reader) => Ok(reader),
             None => self.open(),
         };
+        let counts =
+            |run: &RunId, task: &TaskId| self.shadows.get(task).is_some_and(|shadow| shadow.counted.contains(run));
+        let world_now = look(world);
+        let free = world_now.shims.agents_over().filter(|(run, task, _)| !counts(run, task));
+        let free =
+            free.map(|(run, task, used)| format!("run {run} of task {task} used {used:?}, and counts as nothing"));
+        let mut wrongs = free.collect::<Vec<_>>();
+        drop(world_now);
         match reader.and_then(|(sql, _)| comments(&sql, &look(world))) {
-            Ok(wrongs) => wrongs,
-            Err(error) => vec![format!("the database cannot be read: {error}")],
+            Ok(more) => wrongs.extend(more),
+            Err(error) => wrongs.push(format!("the database cannot be read: {error}")),
         }
+        wrongs
     }
 }
