@@ -11,7 +11,7 @@ use domain::task::Task;
 use domain::time::{Milliseconds, Timestamp};
 
 use crate::breaker::Passage;
-use crate::budget::{Meter, WEIGH_INTERVAL};
+use crate::budget::Meter;
 use crate::cleanup::UNREADABLE_PAUSE;
 use crate::observe::LOOK_INTERVAL;
 use crate::ports::clock::Clock;

@@ -142,7 +142,7 @@ impl Head {
     fn read(text: &str) -> Result<Self, String> {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let mut lines = text.lines().enumerate().skip_while(|(_, line)| line.trim().is_empty());
-        if !lines.next().is_some_and(|(_, line)| line.trim_end() == "---") {
+        if lines.next().is_none_or(|(_, line)| line.trim_end() != "---") {
             return Err("it does not begin with frontmatter between `---` lines".to_owned());
         }
         let mut head = Self { fields: Vec::new() };
@@ -332,7 +332,7 @@ mod tests {
     fn f3_the_gate_and_the_host_know_the_same_words() {
         let gate = include_str!("../../../plugins/tests-passed/src/words.rs");
         let lists = gate.split("#[derive").next().unwrap();
-        let of_gate: Vec<&str> = lists.split("&[").skip(1).flat_map(|list| list.split(']').next()).collect();
+        let of_gate: Vec<&str> = lists.split("&[").skip(1).filter_map(|list| list.split(']').next()).collect();
         let mut words: Vec<&str> = of_gate.iter().flat_map(|list| list.split('"').skip(1).step_by(2)).collect();
         words.sort_unstable();
         assert_eq!(words, RESULT_WORDS);

@@ -86,7 +86,11 @@ fn a_run_whose_end_cannot_be_decided_costs_what_it_cost() {
     let ended = |epoch| Event::RunEnded {
         epoch,
         run: RunId(1),
-        outcome: RunOutcome::Undelivered { cause: "no document".to_owned(), retry_after: None },
+        outcome: RunOutcome::Undelivered {
+            cause: "no document".to_owned(),
+            retry_after: None,
+            class: domain::event::FailureClass::Permanent,
+        },
         spent: Some(spent),
         role: Some(Role::Developer),
     };

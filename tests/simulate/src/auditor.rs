@@ -7,14 +7,14 @@ use std::sync::Arc;
 use conductor::breaker::Breaker;
 use domain::entry::Entry;
 use domain::event::{Event, Intent, Spent};
-use domain::ids::{Actor, Digest, Epoch, FenceToken, JobId, LeaseName, RunId, StepName, TaskId, Version};
+use domain::ids::{Actor, Digest, FenceToken, LeaseName, RunId, StepName, TaskId, Version};
 use domain::pipeline::Pipeline;
 use domain::task::{Activity, Task, Terminality};
 use rusqlite::{Connection, OpenFlags, params};
 
 use self::rules::{
-    comments, cost_an_attempt, cost_the_developer, cut, is_in_main, left_its_end, moved_by_the_late, passed_over,
-    sleeps_over, tally, told_out_of_turn, untold,
+    cost_an_attempt, cost_the_developer, cut, is_in_main, left_its_end, moved_by_the_late, passed_over, sleeps_over,
+    tally, told_out_of_turn,
 };
 use crate::fate::Fate;
 use crate::host::{DATABASE, RUNS, RUNS_OF_DRIVER};

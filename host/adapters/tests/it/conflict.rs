@@ -9,7 +9,7 @@ use crate::world::{Work, World, git, kinds, lines, mark, try_git};
 
 /// A branch and a base that both changed line 5 of a file; the base, besides, its line 1, another file and another work item's
 /// document. Answers the base's commit that the rebase stopped at.
-fn conflict<'a>(world: &'a World) -> (Work<'a>, CommitId) {
+fn conflict(world: &World) -> (Work<'_>, CommitId) {
     let mut work = world.start(7);
     work.commit("docs/work-items/T-7/01-brd.md", "wanted\n");
     work.commit("src/lib.txt", lines(1..=10).replace("line 5\n", "ours\n"));
