@@ -21,7 +21,7 @@ macro_rules! places {
 places! {
     commits:
         "apply" "attempted" "claim" "close_cancelled" "complete" "create_item" "expand" "move_item" "put_comment"
-        "put_evaluation" "put_project" "put_run" "reap";
+        "put_evaluation" "put_project" "put_run" "reap" "take_rows";
     jobs:
         "clean-up" "deploy" "judge" "launch-agent" "merge" "notify" "post-comment" "prove-merged" "rebase" "retest"
         "set-status" "staging" "tidy";
@@ -39,7 +39,8 @@ places! {
         "shim-begins" "shim-took-the-lock" "shim-read-its-spec" "shim-opened-the-log" "shim-says-that-it-lives"
         "shim-started-the-command" "shim-gave-its-word" "shim-sees-the-tree-empty" "shim-wrote-its-record";
     seldom commits:
-        "create_task" "expand_later" "give_back" "put_check" "put_document" "receive" "remove_item" "set_freeze" "wake";
+        "create_task" "depend" "expand_later" "give_back" "hold_cycles" "put_check" "put_document" "put_over_budget" "receive"
+        "remove_item" "set_freeze" "undepend" "wake";
     seldom jobs: "timer";
 }
 
