@@ -64,7 +64,8 @@ fn items(section: &[&str]) -> Vec<Item> {
             _ if severity.is_some() => true,
             // Below a mark that stands alone, and below a heading, a point belongs to what is above it.
             Some(item) => {
-                heading_rank(line).is_some() || (is_laid_out(line) && !line.starts_with([' ', '\t']) && !item.is_opened(line))
+                heading_rank(line).is_some()
+                    || (is_laid_out(line) && !line.starts_with([' ', '\t']) && !item.is_opened(line))
             }
             None => is_laid_out(line),
         };
@@ -125,7 +126,8 @@ impl Item {
             .map(str::to_lowercase)
             .collect();
         let is_table_head = first.starts_with('|') && said.iter().any(|word| word == "severity" || word == "priority");
-        !is_table_head && !matches!(said.join(" ").as_str(), "" | "none" | "nothing" | "нет" | "0" | "n a" | "no findings")
+        !is_table_head
+            && !matches!(said.join(" ").as_str(), "" | "none" | "nothing" | "нет" | "0" | "n a" | "no findings")
     }
 
     /// `P0: none`: a heading that a template demands, with nothing under it.
