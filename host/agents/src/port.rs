@@ -206,7 +206,14 @@ impl Runs for ShimRuns {
             confinement: if program.sandboxed { Confinement::Sandboxed } else { Confinement::Trusted },
             ..LaunchSpec::new(program.argv.clone(), self.runner.nowhere())
         };
-        self.runner.ready(&spec).map_err(refused)
+        self.runner.ready(&spec).map_err(|error| match error {
+            // No launch gets further until somebody has mended that, so nothing is to be spent on trying.
+            Refused::Sandbox(problem) => {
+                let program = program.argv.first().cloned().unwrap_or_default();
+                LaunchError::ProgramMissing { program, why: problem.to_string() }
+            }
+            error => refused(error),
+        })
     }
 
     fn inspect(&self, run: RunId) -> Result<RunState, LaunchError> {

@@ -121,6 +121,12 @@ fn c4_1_what_a_launch_would_execute_is_looked_at_as_the_launch_does_it() {
         real.pass_environment.clear();
         assert!(runs.launch(&real).is_ok(), "and the launch finds it too");
         assert_eq!(ready(&["./in-the-clone"]), Ok(()), "the clone is not there yet");
+        let readable = vec![world.path("gone")];
+        let shown = Program { argv: vec!["sh".into()], readable, writable: Vec::new(), sandboxed: true };
+        let hidden = runs.ready(&shown);
+        if mode == SandboxMode::Bubblewrap {
+            assert!(matches!(hidden, Err(LaunchError::ProgramMissing { .. })), "{hidden:?}");
+        }
     }
 }
 
