@@ -121,7 +121,7 @@ impl Conductor {
         if item.status != row.to && !log.iter().any(leaves) {
             return Ok(Ok(nothing("the item does not stand there, and no later row leaves from there")));
         }
-        self.intent_of(&row, &item, task, &settings)
+        self.intent_of(&row, &item, task, &settings, delivery.polled)
     }
 
     fn intent_of(
@@ -130,6 +130,7 @@ impl Conductor {
         item: &BoardItem,
         task: Option<Task>,
         settings: &ProjectSettings,
+        polled: bool,
     ) -> Result<Result<Expansion, NotYet>, StoreError> {
         let live = task.filter(|task| task.end().is_none());
         // STOP is matched by the host itself: no plugin stands between a person and the stop.
@@ -160,6 +161,10 @@ impl Conductor {
         }
         if live.is_none() && intent != Intent::Start {
             return Ok(Ok(nothing("no task lives for this item")));
+        }
+        // The log of an item may be older than the host: what began and ended then begins no task now.
+        if live.is_none() && polled && item.status != row.to {
+            return Ok(Ok(nothing("nobody told of this start, and the item has moved on since")));
         }
         let note = if intent == Intent::Reject { self.reason(item, &row.actor)? } else { String::new() };
         let new_task = (live.is_none()).then(|| NewTask {

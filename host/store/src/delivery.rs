@@ -112,6 +112,7 @@ fn read(row: &Row<'_>) -> Result<Delivery> {
         work_item: work_item.map(|id| id.parse()).transpose().map_err(unreadable)?,
         body: row.get("body")?,
         row: row.get("log_row")?,
+        polled: row.get("polled")?,
         attempts: row.get("attempts")?,
     })
 }

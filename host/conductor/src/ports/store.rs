@@ -174,6 +174,8 @@ pub struct Delivery {
     pub body: Vec<u8>,
     /// The row of the tracker's log that it tells of.
     pub row: Option<String>,
+    /// Nobody told of it: the host found it in the log.
+    pub polled: bool,
     /// Failed expansions so far.
     pub attempts: u32,
 }

@@ -69,7 +69,7 @@ pub struct Changes {
 pub trait Tracker: Send + Sync {
     /// The word under which deliveries and rows of this tracker are kept: `board`, `plane`.
     fn source(&self) -> &'static str;
-    /// What changed in a project since a cursor; none: since ever, and at least the rows that led each item to where it stands.
+    /// What changed in a project since a cursor; none: at least the rows that led each item to where it stands.
     ///
     /// It may fail, and tell late. A driver whose log grows behind its end goes back a bit each time: what is told twice costs
     /// nothing, what is passed over is lost.

@@ -214,6 +214,20 @@ fn a_lost_start_is_found() {
     assert_eq!(world.stands(), "running");
 }
 
+/// A tracker's log may be older than the host.
+#[test]
+fn a_start_from_before_that_the_item_has_left_starts_nothing() {
+    let world = World::new();
+    world.card("Backlog");
+    world.go();
+    world.move_to("To Analyse", &person(UNHEARD));
+    world.move_to("Done", &person(UNHEARD));
+    pass_long(&world);
+    world.move_to("Backlog", &person("ada"));
+    world.go();
+    assert!(world.store.task_of(&project(), &item()).unwrap().is_none());
+}
+
 #[test]
 fn what_a_person_decided_and_no_delivery_told_is_taken_once() {
     for (consent, status, intent, stands) in [
