@@ -173,8 +173,9 @@ fn notices(stage: &Stage) -> Vec<String> {
     lines.filter_map(|line| line.split_once("sandbox::evaluate: ")).map(|(_, notice)| without_ids(notice)).collect()
 }
 
-/// Commits have other names in each round.
+/// Commits have other names in each round, and how long each run took, and so what it cost, is another thing in each.
 fn without_ids(text: &str) -> String {
+    let text = text.split("What it cost:").next().unwrap_or_default().trim_end();
     let is_commit = |word: &str| word.len() >= 40 && word.bytes().all(|byte| byte.is_ascii_hexdigit());
     let words = text.split(' ').map(|word| if is_commit(word.trim_matches('`')) { "<commit>" } else { word });
     words.collect::<Vec<_>>().join(" ")
@@ -251,6 +252,7 @@ mod tests {
         let said = format!("merged as `{}` today", "a1".repeat(20));
         assert_eq!(without_ids(&said), "merged as <commit> today");
         assert_eq!(without_ids("merged as abc"), "merged as abc");
+        assert_eq!(without_ids("it is done\n\nWhat it cost: 2 s\n- developer: 1 run"), "it is done");
     }
 
     #[test]
