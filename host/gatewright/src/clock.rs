@@ -63,25 +63,3 @@ fn start_time(pid: u32) -> Option<u64> {
     let (_, rest) = text.rsplit_once(')')?;
     rest.split_whitespace().nth(19)?.parse().ok()
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn c7_1_a_dead_owner_is_known_by_its_boot_its_pid_and_its_start() {
-        let me = incarnation().unwrap_or_else(|error| panic!("{error:#}"));
-        assert!(is_alive(&me, &me));
-        let dead = [
-            Incarnation { boot_id: "another boot".to_owned(), ..me.clone() },
-            // The pid came again: it is another process.
-            Incarnation { start_time: me.start_time + 1, ..me.clone() },
-            Incarnation { pid: u32::MAX, ..me.clone() },
-        ];
-        for owner in dead {
-            assert!(!is_alive(&owner, &me), "{owner:?}");
-        }
-        let elsewhere = Incarnation { host: "another".to_owned(), pid: u32::MAX, ..me.clone() };
-        assert!(is_alive(&elsewhere, &me), "on another machine nobody can tell from here");
-    }
-}
