@@ -12,8 +12,8 @@ use super::person::{Person, list};
 use super::stage::{STOPPED, Stage, WALKED};
 use super::tally::{self, Tally};
 
-/// A round that takes longer is stuck.
-const LONGEST: Duration = Duration::from_mins(4);
+/// A round that takes longer is stuck; on a machine at rest it takes seconds.
+const LONGEST: Duration = Duration::from_mins(15);
 /// A ticket that is held more often than this comes to no end.
 const HOLDS: usize = 6;
 /// Without news the person looks again after this.
