@@ -298,6 +298,12 @@ pub(crate) fn come_first() {
     let _ = rustix::process::setpriority_process(None, FIRST);
 }
 
+/// This thread waits for its turn again.
+pub(crate) fn stand_back() {
+    // Always allowed.
+    let _ = rustix::process::setpriority_process(None, 0);
+}
+
 fn over(limit: Limit, allowed: u64, found: &str) -> Over {
     let (key, most) = match limit {
         Limit::Memory => ("memory", spelled(allowed)),

@@ -428,6 +428,7 @@ impl Holder {
     /// The tree is empty: says how it ended. Nothing is written after this.
     fn publish(self) -> io::Result<()> {
         let Self { ready, command, guard, status, reason, forced, proxy_log, .. } = self;
+        guard::stand_back();
         // What ended by itself may have taken too much before anybody looked.
         let over = guard
             .as_ref()

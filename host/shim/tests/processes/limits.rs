@@ -135,7 +135,7 @@ fn bomb(world: &World, generations: u32) -> LaunchSpec {
 fn a_fork_bomb_is_ended_at_once_whatever_its_sessions_and_signals() {
     for mode in BOTH {
         let world = World::new();
-        let mut spec = bomb(&world, 10);
+        let mut spec = bomb(&world, 8);
         spec.limits.processes = 100;
         ended_by(&world.runner(mode), &spec, Limit::Processes, 100);
     }
