@@ -351,17 +351,22 @@ impl Host {
     /// Does one piece of what it took up.
     pub fn perform(&mut self, piece: usize) -> Result<(), StoreError> {
         let work = self.work.swap_remove(piece);
-        self.fate.perform(Some(match &work {
-            Work::Perform(claim) | Work::Finish(claim) => claim.job.effect.name(),
-            Work::Cancel(..) => "cancel",
-            Work::Expand(_) => "expand",
-            Work::Observe(_) => "observe",
-            Work::Weigh(_) => "weigh",
-            Work::Reconcile(_) => "reconcile",
-        }));
+        self.fate.perform(Some(effect_of(&work)));
         let done = self.conductor.perform(work);
         self.fate.perform(None);
         done
+    }
+}
+
+/// The effect that a piece of work is counted under.
+pub fn effect_of(work: &Work) -> &'static str {
+    match work {
+        Work::Perform(claim) | Work::Finish(claim) => claim.job.effect.name(),
+        Work::Cancel(..) => "cancel",
+        Work::Expand(_) => "expand",
+        Work::Observe(_) => "observe",
+        Work::Weigh(_) => "weigh",
+        Work::Reconcile(_) => "reconcile",
     }
 }
 

@@ -14,7 +14,7 @@ use crate::costs::Bounds;
 use crate::coverage::{self, Coverage, EFFECTS};
 use crate::disk::Illness;
 use crate::fate::{Doom, Fate, Point};
-use crate::host::{Beginning, Host, new_disk, word};
+use crate::host::{Beginning, Host, effect_of, new_disk, word};
 use crate::luck::Luck;
 use crate::people;
 use crate::pipelines;
@@ -327,15 +327,41 @@ impl Simulation {
         }
     }
 
+    /// In a piece of work that is met seldom the host is about to die more often, at a point that it may not pass.
+    fn menace(&mut self, effect: &str) -> bool {
+        let often = match effect {
+            // Most looks find nothing and write nothing.
+            "observe" => 400,
+            "staging" | "deploy" | "cancel" | "clean-up" | "timer" | "prove-merged" => 100,
+            "rebase" | "merge" | "retest" | "tidy" | "expand" => 40,
+            _ => 6,
+        };
+        let Some(host) = self.host.as_ref().filter(|host| !host.fate.is_doomed()) else { return false };
+        let dooms = self.weather.has(Trouble::Kill) && self.luck.in_thousand(often);
+        if dooms {
+            let points = Point::ALL.into_iter().filter(|point| coverage::can_die(effect, *point)).collect::<Vec<_>>();
+            let point = *self.luck.one_of(&points);
+            let passing = if self.luck.in_thousand(700) { 0 } else { self.luck.below(4) as u32 };
+            host.fate.doom(Doom { passing, effect: None, point: Some(point) });
+        }
+        dooms
+    }
+
     fn work(&mut self) {
         let Some(host) = &mut self.host else { return };
         let piece = self.luck.below(host.work.len() as u64) as usize;
         let Some(chosen) = host.work.get(piece) else { return };
-        let what = word(chosen);
+        let (what, effect) = (word(chosen), effect_of(chosen));
         let looks = matches!(chosen, Work::Observe(_)) && !self.weather.has(Trouble::Outside);
         let unheard = if looks { people::unheard(&self.world, &host.store) } else { Vec::new() };
         look(&self.world).tell(|| what);
-        match host.perform(piece) {
+        let is_menaced = self.menace(effect);
+        let Some(host) = &mut self.host else { return };
+        let performed = host.perform(piece);
+        if is_menaced {
+            host.fate.spare();
+        }
+        match performed {
             Err(error) => self.heard(&error),
             Ok(()) if unheard.is_empty() || host.fate.is_dead() => {}
             Ok(()) => {
