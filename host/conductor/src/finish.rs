@@ -42,6 +42,9 @@ impl Conductor {
                 return Ok(());
             }
         };
+        // In the clone the next run may live already, if another host took this job over: the branch has its fence, the clone has
+        // none.
+        self.outside.store.held(claim.job.id, claim.token)?;
         let mut row = self.outside.store.run(run)?;
         if let Some(record) = &record {
             fill(&mut row, record);

@@ -29,7 +29,7 @@ use crate::open::Core;
 use crate::readers::Readers;
 use crate::transact::{self, Origin};
 use crate::writer::{News, Tx, Writer};
-use crate::{board, claim, complete, delivery, leases, ownership, queue, records, slots, spending, tasks, wakes};
+use crate::{board, claim, complete, delivery, jobs, leases, ownership, queue, records, slots, spending, tasks, wakes};
 
 type Result<T> = std::result::Result<T, StoreError>;
 
@@ -164,6 +164,10 @@ impl Store for SqliteStore {
 
     fn attempted(&self, job: JobId, token: FenceToken, _now: Timestamp) -> Result<()> {
         self.write(move |tx| complete::attempted(tx, job, token))
+    }
+
+    fn held(&self, job: JobId, token: FenceToken) -> Result<()> {
+        self.read(|sql| jobs::held(sql, job, token).map(drop))
     }
 
     fn complete(&self, completion: Completion<'_>, now: Timestamp) -> Result<Applied> {

@@ -257,6 +257,8 @@ pub trait Store: Send + Sync {
     fn claim(&self, owner: &Incarnation, limits: &ClaimLimits, now: Timestamp) -> Result<Option<Claim>, StoreError>;
     /// Records that the job is on the point of acting outside.
     fn attempted(&self, job: JobId, token: FenceToken, now: Timestamp) -> Result<(), StoreError>;
+    /// `Stale` unless this token still owns the job: asked before an effect that no other fence guards.
+    fn held(&self, job: JobId, token: FenceToken) -> Result<(), StoreError>;
     /// Closes the job and steps its task, in one transaction, with the evaluation that judged. `wakes` is what the claim
     /// saw: where more have arrived since, a `wait` is asked again at once.
     fn complete(&self, completion: Completion<'_>, now: Timestamp) -> Result<Applied, StoreError>;

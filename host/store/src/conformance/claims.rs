@@ -69,6 +69,7 @@ pub fn a_stale_token_changes_nothing(site: &dyn Site) {
     scene.store.reap(&|_| false, scene.now()).expect("reaped");
     let stale = |scene: &Scene| {
         is_stale(scene.store.complete(completion(&old, delivered(&old, 'a'), None), scene.now()));
+        is_stale(scene.store.held(old.job.id, old.token));
         is_stale(scene.store.attempted(old.job.id, old.token, scene.now()));
         is_stale(scene.store.give_back(old.job.id, old.token, scene.now(), "mine"));
         is_stale(scene.store.close_cancelled(old.job.id, old.token, None, scene.now()));
@@ -90,6 +91,7 @@ pub fn what_is_given_back_comes_again_later(site: &dyn Site) {
     let scene = Scene::begin(site);
     scene.begin_task(1);
     let first = scene.drive_to("launch-agent");
+    scene.store.held(first.job.id, first.token).expect("it is ours");
     scene.store.attempted(first.job.id, first.token, scene.now()).expect("noted");
     let later = scene.now().plus(Milliseconds::from_seconds(60));
     scene.store.give_back(first.job.id, first.token, later, "the program is missing").expect("given back");

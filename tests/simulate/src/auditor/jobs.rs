@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use domain::effect::JobClass;
 use domain::ids::{Epoch, TaskId};
-use domain::task::Activity;
+use domain::task::{Activity, Terminality};
 use domain::time::Timestamp;
 use rusqlite::Connection;
 
@@ -49,6 +49,10 @@ impl Auditor {
                 && !living.iter().any(|life| format!("{life:032x}") == *owner)
             {
                 wrongs.push(format!("job {id} belongs to the dead host {owner} while another lives"));
+            }
+            let ended = self.shadows.get(&task).and_then(|shadow| shadow.task.end());
+            if ended == Some(Terminality::Cancelled) && (is_drive || winding) {
+                wrongs.push(format!("task {task} was stopped, and its job {id} is {state}"));
             }
             slots += u32::from(number(row, 13)? == 1 && (is_claimed || winding));
             let counts = driven.entry(task).or_default();
