@@ -17,6 +17,7 @@ mod clones;
 mod command;
 mod documents;
 mod folder;
+mod keep;
 mod leftovers;
 mod process;
 mod quarantine;
@@ -38,7 +39,8 @@ use conductor::ports::forge::{
 use domain::ids::{BranchName, CommitId, TaskId};
 use domain::plugin::{ChangedFile, CommitInfo};
 
-pub use setup::{Layout, Synced};
+pub use keep::{KeptRefs, Reflog, Repository};
+pub use setup::{Layout, Synced, version};
 
 /// One project's repository and its clones.
 #[derive(Debug)]

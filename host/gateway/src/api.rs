@@ -12,13 +12,15 @@ use domain::task::Task;
 use domain::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
-pub use crate::desk::{Health, HeldBy, Holding};
+pub use crate::desk::{Backups, Health, HeldBy, Holding, LastBackup, LastRestore};
 
 /// `GET /api/v1/system`: what this host can rely on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct System {
     /// By what runs are held.
     pub runs_held: Vec<Holding>,
+    /// What is remembered of backups.
+    pub backups: Backups,
 }
 
 /// `POST /api/v1/projects/{project}/items`: a card that shall be.

@@ -3,6 +3,7 @@
 use conductor::ports::store::{ClaimLimits, RunRow};
 use domain::cost::{Spent, Usage};
 use domain::ids::{ProjectName, RunId};
+use domain::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
 /// How the host feels.
@@ -37,6 +38,39 @@ pub struct Holding {
     pub how: String,
 }
 
+/// What is remembered of backups.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Backups {
+    /// The newest one; none: none was made.
+    pub last: Option<LastBackup>,
+    /// The newest proof that one restores; none: nobody tried.
+    pub verified: Option<LastRestore>,
+}
+
+/// A backup that was made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastBackup {
+    /// The moment that it holds.
+    pub at: Timestamp,
+    /// Where it was written.
+    pub path: String,
+    /// Its size.
+    pub bytes: u64,
+    /// How many tasks are in it.
+    pub tasks: u64,
+}
+
+/// A backup that was restored, and of which each task was rebuilt.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastRestore {
+    /// When that was proven.
+    pub at: Timestamp,
+    /// The moment that the backup holds.
+    pub backup_at: Timestamp,
+    /// How many tasks were rebuilt.
+    pub tasks: u64,
+}
+
 /// The living host behind the API. Every method is called on a thread that may block.
 pub trait Desk: Send + Sync {
     /// Something was written: the conductor looks at once instead of at its next tick.
@@ -51,6 +85,8 @@ pub trait Desk: Send + Sync {
     fn health(&self) -> Health;
     /// By what runs are held, as it was found when the host started.
     fn holdings(&self) -> Vec<Holding>;
+    /// What is remembered of backups, read anew each time: they are made beside the host.
+    fn backups(&self) -> Backups;
     /// What a claim obeys at present: the queue's reasons are told by it.
     fn limits(&self) -> ClaimLimits;
     /// The statuses of a project's board in order; empty: any word is taken.

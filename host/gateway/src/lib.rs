@@ -27,6 +27,6 @@ mod standing;
 mod timeline;
 
 pub use app::{Clock, GatewayState, Token, TokenError};
-pub use desk::{Desk, Health, HeldBy, Holding};
+pub use desk::{Backups, Desk, Health, HeldBy, Holding, LastBackup, LastRestore};
 pub use router::{router, routes};
 pub use serve::{ServeError, serve};

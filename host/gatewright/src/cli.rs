@@ -1,8 +1,12 @@
 //! The command line: what there is to say, and what it means.
 
+mod upkeep;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+
+pub(crate) use upkeep::{Backup, Completions, HealthOptions, Man, Restore};
 
 /// Carries a ticket to a deployed change.
 ///
@@ -46,6 +50,18 @@ pub(crate) enum Command {
     /// Third parties' components.
     #[command(subcommand)]
     Plugin(Plugin),
+    /// Keep the state in one file, while the host is at work: database, blobs, repositories, files.
+    Backup(Backup),
+    /// Make a new state folder of a backup; all of it is checked first.
+    Restore(Restore),
+    /// Look at and try all that a host relies on; each thing with what helps. Exit 1: something that it needs does not work.
+    Doctor,
+    /// Whether the host of this folder is alive and well, for a container's health check. Exit 1: it is not.
+    Health(HealthOptions),
+    /// What a shell needs to complete commands: `gatewright completions bash > /etc/bash_completion.d/gatewright`.
+    Completions(Completions),
+    /// Write the man pages.
+    Man(Man),
     /// Machine code for the component on standard input: a host calls itself so, in a child with limits.
     #[command(hide = true, name = crate::wiring::COMPILE)]
     CompileComponent,

@@ -1,18 +1,23 @@
 //! The binary: command line, configuration, wiring, signals.
 
+mod backup;
 mod cli;
 mod client;
 mod clock;
 mod demo;
+mod doctor;
 mod embedded;
 mod ending;
+mod health;
 mod init;
+mod listener;
 mod output;
 mod plugin;
 mod project;
 mod records;
 mod scheduler;
 mod serve;
+mod shell;
 mod state;
 mod task;
 mod verdict;
@@ -68,6 +73,15 @@ fn run(cli: Cli) -> anyhow::Result<bool> {
             let answered = state::find(given).and_then(|dir| verdict::run(&dir, command, &out));
             answered.map_err(|error| error.context(NotFoundOut))
         }
+        Command::Backup(options) => backup::create(&state::find(given)?, &options, &out).map(|()| true),
+        Command::Restore(options) => {
+            let target = options.to.map_or(backup::Target::Rehearsal, backup::Target::New);
+            backup::restore(&options.file, target, given, &out).map(|()| true)
+        }
+        Command::Doctor => doctor::run(&state::find(given)?, &out),
+        Command::Health(options) => health::run(&state::find(given)?, &options, &out),
+        Command::Completions(options) => shell::completions(&options, &out).map(|()| true),
+        Command::Man(options) => shell::man(&options, &out).map(|()| true),
         Command::CompileComponent => {
             sandbox::compile_for_parent(&mut std::io::stdin().lock(), &mut std::io::stdout().lock())
                 .map(|()| true)

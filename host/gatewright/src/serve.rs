@@ -1,7 +1,7 @@
 //! `gatewright serve`: the host, from its files to its last breath.
 
 use std::io::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -16,7 +16,7 @@ use configuration::SandboxMode;
 use domain::cost::{Spent, Usage};
 use domain::effect::Claim;
 use domain::ids::{ProjectName, RunId};
-use gateway::{Desk, GatewayState, Health, HeldBy, Holding, Token};
+use gateway::{Backups, Desk, GatewayState, Health, HeldBy, Holding, Token};
 
 use crate::cli::Serve;
 use crate::clock::{SystemClock, hex, random_bytes};
@@ -70,7 +70,13 @@ pub(crate) fn run(dir: &Path, options: &Serve, out: &Output) -> anyhow::Result<(
     write_private(&dir.join(ADDRESS_FILE), &address)?;
     let state = GatewayState {
         store: host.store.clone(),
-        desk: Arc::new(LivingDesk { host: host.clone(), ending: ending.clone(), bounds, must_confine }),
+        desk: Arc::new(LivingDesk {
+            host: host.clone(),
+            dir: dir.to_owned(),
+            ending: ending.clone(),
+            bounds,
+            must_confine,
+        }),
         token: Token::new("operator", token)?,
         clock: Arc::new(|| SystemClock.now()),
     };
@@ -165,7 +171,8 @@ fn operator_token(dir: &Path) -> anyhow::Result<String> {
     Ok(token)
 }
 
-fn write_private(path: &Path, text: &str) -> anyhow::Result<()> {
+/// Writes a file for this user alone, whole or not at all.
+pub(crate) fn write_private(path: &Path, text: &str) -> anyhow::Result<()> {
     let folder = path.parent().context("the file has no folder")?;
     let mut temporary = tempfile::Builder::new();
     let temporary = temporary.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o600));
@@ -178,6 +185,7 @@ fn write_private(path: &Path, text: &str) -> anyhow::Result<()> {
 /// What the API asks the living host.
 struct LivingDesk {
     host: Arc<Host>,
+    dir: PathBuf,
     ending: Arc<Ending>,
     bounds: Bounds,
     must_confine: bool,
@@ -191,6 +199,20 @@ fn without_sandbox(must_confine: bool, problem: &str) -> String {
         );
     }
     format!("agents run without a sandbox: {problem}")
+}
+
+/// By what runs are held, in the API's words.
+pub(crate) fn holdings(means: &agents::Means) -> Vec<Holding> {
+    let holding = |mean: &agents::means::Mean| Holding {
+        name: mean.name.to_owned(),
+        held_by: match mean.held_by {
+            agents::HeldBy::Kernel => HeldBy::Kernel,
+            agents::HeldBy::Shim => HeldBy::Shim,
+            agents::HeldBy::Nobody => HeldBy::Nobody,
+        },
+        how: mean.how.clone(),
+    };
+    means.0.iter().map(holding).collect()
 }
 
 impl Desk for LivingDesk {
@@ -233,16 +255,11 @@ impl Desk for LivingDesk {
     }
 
     fn holdings(&self) -> Vec<Holding> {
-        let holding = |mean: &agents::means::Mean| Holding {
-            name: mean.name.to_owned(),
-            held_by: match mean.held_by {
-                agents::HeldBy::Kernel => HeldBy::Kernel,
-                agents::HeldBy::Shim => HeldBy::Shim,
-                agents::HeldBy::Nobody => HeldBy::Nobody,
-            },
-            how: mean.how.clone(),
-        };
-        self.host.runner.means().0.iter().map(holding).collect()
+        holdings(self.host.runner.means())
+    }
+
+    fn backups(&self) -> Backups {
+        crate::backup::read_record(&self.dir).told()
     }
 
     fn limits(&self) -> ClaimLimits {

@@ -61,7 +61,8 @@ pub(crate) fn init_forge(dir: &Path, name: &ProjectName, base: &BranchName, from
     Ok(forge.layout().repository.clone())
 }
 
-fn open_runner(dir: &Path, loaded: &Loaded) -> anyhow::Result<Runner> {
+/// What launches runs here.
+pub(crate) fn open_runner(dir: &Path, loaded: &Loaded) -> anyhow::Result<Runner> {
     let shim = install_shim(SHIM, SHIM_SHA256, &dir.join(CACHE).join("shim"))?;
     let home = home().context("HOME is not set: agents need one to be kept away from")?;
     let path = std::env::var("PATH").context("PATH is not set: no agent can be found")?;

@@ -22,6 +22,7 @@ mod board;
 mod claim;
 mod complete;
 pub mod conformance;
+mod copy;
 mod delivery;
 mod failure;
 mod jobs;
@@ -44,5 +45,6 @@ mod wakes;
 mod writer;
 
 pub use blobs::BlobDisk;
+pub use copy::{Moment, NamedBlob};
 pub use open::{Decide, Foundation, StoreConfig, Tells};
 pub use sqlite::SqliteStore;

@@ -13,7 +13,7 @@ use domain::ids::{Actor, BranchName, ProjectName, RunId, StageName, StepName, Ta
 use domain::pipeline::{Consent, Edge, EdgeStep, OnPatience, Pipeline, PipelineDraft, Stage, StageKind, StepKind};
 use domain::task::{Terminality, Track};
 use domain::time::{Milliseconds, Timestamp};
-use gateway::{Desk, GatewayState, Health, HeldBy, Holding, Token};
+use gateway::{Backups, Desk, GatewayState, Health, HeldBy, Holding, LastBackup, Token};
 use serde::de::DeserializeOwned;
 use store::{SqliteStore, StoreConfig};
 use tokio::sync::watch;
@@ -52,6 +52,10 @@ impl Desk for FakeDesk {
     fn holdings(&self) -> Vec<Holding> {
         let how = "a run sees what <you> see".to_owned();
         vec![Holding { name: "sandbox".to_owned(), held_by: HeldBy::Nobody, how }]
+    }
+    fn backups(&self) -> Backups {
+        let last = LastBackup { at: NOW, path: "/kept/<one>".to_owned(), bytes: 7, tasks: 3 };
+        Backups { last: Some(last), verified: None }
     }
     fn limits(&self) -> ClaimLimits {
         self.limits.lock().unwrap().clone()

@@ -2,9 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a test ends where its world does")]
 
+mod backup;
 mod breakout;
 mod fixture;
 mod hostile;
+mod operators_tools;
 mod other_hands;
 mod own_repository;
 mod restarts;
