@@ -16,6 +16,7 @@ mod init;
 mod keys;
 mod limits;
 mod load;
+mod locate;
 mod network;
 mod paths;
 mod pipeline;
@@ -28,7 +29,7 @@ mod worker_limits;
 
 pub use addition::{AddError, Anchor, PluginAddition, PluginPlace, add_plugin};
 pub use binding::{GatePlace, PluginBinding};
-pub use diagnostic::{Diagnostic, Place, render};
+pub use diagnostic::{Code, Diagnostic, Place, Severity, render};
 pub use host::{HostConfig, PluginPolicy, SandboxMode, SandboxPolicy};
 pub use init::agent::{AgentChoice, AgentProgram};
 pub use init::listing::{RootListing, test_command};
@@ -37,6 +38,7 @@ pub use init::write::{WriteError, Written, write_plan};
 pub use init::{IfThere, InitError, InitPlan, InitRequest, PlannedFile, Preset, default_prompt, init, split_words};
 pub use limits::RunLimits;
 pub use load::{Loaded, ProjectFile, Surroundings, load, load_project};
+pub use locate::{Complaint, complain};
 
 #[cfg(test)]
 mod tests;

@@ -62,6 +62,8 @@ fn the_doctor_names_each_thing_that_is_broken_with_its_cure_and_ends_with_one() 
     let place = Place::new(DEVELOPER, REVIEWER);
     place.init();
     let mut host = place.serve();
+    // Whoever answers listens for signals too.
+    assert_eq!(host.get("/healthz").0, 200);
     host.tell_to_end();
     assert!(host.ended_well());
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
