@@ -1,6 +1,7 @@
 //! The binary: command line, configuration, wiring, signals.
 
 mod backup;
+mod check;
 mod cli;
 mod client;
 mod clock;
@@ -29,6 +30,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use conductor::ports::clock::Clock as _;
+use conductor::ports::store::StoreError;
 
 use crate::cli::{Cli, Command};
 use crate::client::{Client, ClientError};
@@ -62,7 +64,7 @@ fn run(cli: Cli) -> anyhow::Result<bool> {
         Command::Init(options) => init::run(given, &options, &out).map(|()| true),
         Command::Demo(options) => demo::run(cli.dir.clone(), &options, &out),
         Command::Serve(options) => serve::run(&state::find(given)?, &options, &out).map(|()| true),
-        Command::Check => check(&state::find(given)?, &out),
+        Command::Check => check::run(&state::find(given)?, &out),
         Command::Task(command) => task::run(&Client::find(&state::find(given)?)?, command, &out),
         Command::Project(command) => project::run(&Client::find(&state::find(given)?)?, &command, &out).map(|()| true),
         Command::Stop(options) => task::stop_all(&Client::find(&state::find(given)?)?, &options, &out),
@@ -98,34 +100,6 @@ fn run(cli: Cli) -> anyhow::Result<bool> {
     }
 }
 
-fn check(dir: &std::path::Path, out: &Output) -> anyhow::Result<bool> {
-    match configuration::load(dir, &wiring::surroundings()) {
-        Ok(loaded) => {
-            let names = loaded.projects.iter().map(|project| project.project.name.to_string()).collect::<Vec<_>>();
-            let flaws = wiring::check_plugins(dir, &loaded);
-            let flaws = [flaws.told, flaws.failed].concat();
-            let warnings = wiring::missing_programs(&loaded);
-            let value =
-                serde_json::json!({"ok": flaws.is_empty(), "projects": names, "flaws": flaws, "warnings": warnings});
-            out.value(&value, || {
-                let mut lines: Vec<String> = warnings.iter().map(|warning| format!("warning: {warning}")).collect();
-                match flaws.as_slice() {
-                    [] => lines.push(format!("{}: all files are sound; projects: {}", dir.display(), names.join(", "))),
-                    flaws => lines.extend_from_slice(flaws),
-                }
-                lines.join("\n")
-            })?;
-            Ok(flaws.is_empty())
-        }
-        Err(diagnostics) => {
-            let color = std::io::IsTerminal::is_terminal(&std::io::stdout()) && !out.json;
-            let value = serde_json::json!({"ok": false, "errors": diagnostics.len(), "text": configuration::render(&diagnostics, false)});
-            out.value(&value, || configuration::render(&diagnostics, color).trim_end().to_owned())?;
-            Ok(false)
-        }
-    }
-}
-
 /// Outermost first; no link repeats what an outer one said.
 fn chain(error: &anyhow::Error) -> String {
     let mut text = String::new();
@@ -147,7 +121,15 @@ fn chain(error: &anyhow::Error) -> String {
 struct NotFoundOut;
 
 fn exit_code(error: &anyhow::Error) -> u8 {
-    if error.downcast_ref::<NotFoundOut>().is_some() {
+    // That something is not there has been found out.
+    let is_absent = |link: &(dyn std::error::Error + 'static)| {
+        let by_store = matches!(link.downcast_ref(), Some(StoreError::NotFound { .. }));
+        by_store || matches!(link.downcast_ref(), Some(ClientError::No(_)))
+    };
+    if error.chain().any(is_absent) {
+        return NO;
+    }
+    if error.downcast_ref::<NotFoundOut>().is_some() || error.downcast_ref::<verdict::NotReplayable>().is_some() {
         return UNKNOWN;
     }
     if error.downcast_ref::<plugin::NobodyToAsk>().is_some() || error.downcast_ref::<task::NobodyToAsk>().is_some() {
@@ -158,7 +140,7 @@ fn exit_code(error: &anyhow::Error) -> u8 {
     }
     match error.downcast_ref::<ClientError>() {
         Some(ClientError::No(_)) => NO,
-        Some(ClientError::NotServing { .. } | ClientError::Unreachable(_)) => UNKNOWN,
+        Some(_) => UNKNOWN,
         None => NO,
     }
 }

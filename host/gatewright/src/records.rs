@@ -2,11 +2,10 @@
 
 use std::path::Path;
 
-use anyhow::Context as _;
-use conductor::ports::store::{EvaluationRow, Store as _};
+use conductor::ports::store::{EvaluationRow, StoreError};
 use domain::ids::{EvaluationId, TaskId, WorkItemId};
 use gateway::api::{EvaluationView, Listing, TaskView};
-use store::{SqliteStore, StoreConfig};
+use store::Moment;
 
 use crate::client::{Client, ClientError};
 
@@ -17,8 +16,8 @@ const NEWEST: u32 = 500;
 pub(crate) enum Records {
     /// A host serves the folder.
     Living(Client),
-    /// None does: the store is read directly, under its lock.
-    Resting(Box<SqliteStore>),
+    /// None does: the database is read directly, without its lock, and nothing of the folder is written.
+    Resting(Box<Moment>),
 }
 
 impl Records {
@@ -26,9 +25,10 @@ impl Records {
     pub(crate) fn open(dir: &Path) -> anyhow::Result<Self> {
         match Client::find(dir) {
             Ok(client) => Ok(Self::Living(client)),
-            Err(ClientError::NotServing { .. }) if dir.join("gatewright.db").is_file() => {
-                let store = SqliteStore::open(StoreConfig::new(dir, crate::clock::incarnation()?.host))?;
-                Ok(Self::Resting(Box::new(store)))
+            Err(ClientError::NotServing { .. } | ClientError::Stranger { .. })
+                if dir.join("gatewright.db").is_file() =>
+            {
+                Ok(Self::Resting(Box::new(Moment::open(dir)?)))
             }
             Err(error) => Err(error.into()),
         }
@@ -79,15 +79,10 @@ impl Records {
     }
 }
 
-fn resting_task(store: &SqliteStore, key: &str) -> anyhow::Result<TaskId> {
+fn resting_task(store: &Moment, key: &str) -> anyhow::Result<TaskId> {
     if let Ok(id) = key.parse::<TaskId>() {
         return Ok(id);
     }
     let work_item = WorkItemId::new(key)?;
-    for project in store.projects()? {
-        if let Some(task) = store.task_of(&project.name, &work_item)? {
-            return Ok(task.id);
-        }
-    }
-    None.with_context(|| format!("there is no task for {key}"))
+    Ok(store.task_of(&work_item)?.ok_or_else(|| StoreError::NotFound { what: "task for", id: key.to_owned() })?)
 }

@@ -4,16 +4,17 @@
 //! what a power cut at that moment would have left, and a host takes such a thing up by what it does after every crash.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use conductor::ports::store::StoreError;
-use domain::ids::Digest;
+use conductor::ports::store::{EvaluationRow, StoreError};
+use domain::ids::{Digest, EvaluationId, TaskId, WorkItemId};
 use domain::time::Timestamp;
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, OpenFlags};
 
 use crate::failure::{Failure, Result as Inner, of_sql, refused};
 use crate::readers::BUSY;
+use crate::records;
 use crate::row::{all, get_name, number};
 use crate::schema;
 
@@ -25,6 +26,7 @@ const COMPLAINTS: u32 = 10;
 /// The database in a folder, opened only to be read, without the host's lock.
 pub struct Moment {
     sql: Connection,
+    blobs: PathBuf,
 }
 
 /// A blob that the database names.
@@ -52,7 +54,7 @@ impl Moment {
         }
         let sql = read_only(&path).map_err(|error| of_sql(&error))?;
         schema::check(&sql)?;
-        Ok(Self { sql })
+        Ok(Self { sql, blobs: dir.join("blobs") })
     }
 
     /// From now on all that is read is of this moment.
@@ -122,6 +124,34 @@ impl Moment {
         // The last row, not the greatest time: that would read all of them.
         let query = "SELECT at FROM event WHERE id = (SELECT MAX(id) FROM event)";
         number(&self.sql, query, []).map(|at| at.map(Timestamp)).map_err(StoreError::from)
+    }
+
+    /// Evaluations, the newest first: of a task, or of all.
+    pub fn evaluations(&self, task: Option<TaskId>, limit: u32) -> Result<Vec<EvaluationRow>> {
+        records::evaluations(&self.sql, task, limit).map_err(StoreError::from)
+    }
+
+    /// One evaluation.
+    pub fn evaluation(&self, id: EvaluationId) -> Result<EvaluationRow> {
+        records::evaluation(&self.sql, id).map_err(StoreError::from)
+    }
+
+    /// The newest task of a work item, whatever its project.
+    pub fn task_of(&self, work_item: &WorkItemId) -> Result<Option<TaskId>> {
+        let query = "SELECT MAX(id) FROM task WHERE work_item = ?1";
+        number(&self.sql, query, [work_item.as_str()]).map(|id| id.map(TaskId)).map_err(StoreError::from)
+    }
+
+    /// The bytes of a blob. Refused where they are not those that were written.
+    pub fn blob(&self, digest: &Digest) -> Result<Vec<u8>> {
+        let path = self.blobs.join(crate::blobs::name_of(digest));
+        let bytes =
+            std::fs::read(&path).map_err(|error| StoreError::Refused(format!("{}: {error}", path.display())))?;
+        if Digest::of(&bytes) == *digest {
+            Ok(bytes)
+        } else {
+            Err(StoreError::Refused(format!("{}: its bytes are not the ones that were written there", path.display())))
+        }
     }
 
     /// Reads every page and every key: what is wrong, a line each.

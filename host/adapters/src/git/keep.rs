@@ -104,10 +104,10 @@ impl Repository {
         make_empty(&self.git, &self.path, &kept.object_format, &kept.base)?;
         let taking = self.call().set("core.fsync=all").args(["index-pack", "--stdin"]);
         taking.time(WHOLE).input_file(pack).done()?;
-        let lines = kept.refs.iter().map(|(name, id)| format!("create {name}\0{id}\0")).collect::<String>();
+        let lines: Vec<String> = kept.refs.iter().map(|(name, id)| format!("create {name}\0{id}\0")).collect();
         // Each name is git's own to judge; the moves are told by the reflogs that were kept.
         let setting = self.call().set("core.logAllRefUpdates=false").set("core.fsync=all");
-        setting.args(["update-ref", "-z", "--stdin"]).time(WHOLE).input(lines).done()?;
+        setting.args(["update-ref", "-z", "--stdin"]).time(WHOLE).input(lines.concat()).done()?;
         for log in &kept.logs {
             let named = log.name.starts_with("refs/") && parts(&log.name).is_some();
             if !named || self.call().args(["check-ref-format", &log.name]).answer()?.code != 0 {
@@ -148,11 +148,13 @@ fn read_logs(folder: &Path, name: &str, logs: &mut Vec<Reflog>) -> Result<(), Fo
         let inner = format!("{name}/{own}");
         match entry.file_type() {
             Ok(kind) if kind.is_dir() => read_logs(folder, &inner, logs)?,
-            Ok(kind) if kind.is_file() && !own.ends_with(".lock") => match fs::read(entry.path()) {
-                Ok(bytes) => logs.push(Reflog { name: inner, bytes }),
-                Err(error) if gone(&error) => {}
-                Err(error) => return Err(infra("a reflog cannot be read", error)),
-            },
+            Ok(kind) if kind.is_file() && Path::new(&own).extension().is_none_or(|end| end != "lock") => {
+                match fs::read(entry.path()) {
+                    Ok(bytes) => logs.push(Reflog { name: inner, bytes }),
+                    Err(error) if gone(&error) => {}
+                    Err(error) => return Err(infra("a reflog cannot be read", error)),
+                }
+            }
             Ok(_) => {}
             Err(error) if gone(&error) => {}
             Err(error) => return Err(infra("a reflog cannot be read", error)),

@@ -4,6 +4,7 @@
 
 mod backup;
 mod breakout;
+mod checked;
 mod fixture;
 mod hostile;
 mod operators_tools;
