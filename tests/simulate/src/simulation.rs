@@ -331,10 +331,12 @@ impl Simulation {
     fn menace(&mut self, effect: &str) -> bool {
         let often = match effect {
             // Most looks find nothing and write nothing.
+            "weigh" => 1000,
             "observe" => 400,
-            "cancel" | "weigh" => 250,
+            "cancel" => 350,
             "staging" | "deploy" | "clean-up" | "timer" | "prove-merged" => 100,
-            "rebase" | "merge" | "retest" | "tidy" | "expand" => 40,
+            "rebase" | "merge" => 80,
+            "retest" | "tidy" | "expand" => 40,
             _ => 6,
         };
         let Some(host) = self.host.as_ref().filter(|host| !host.fate.is_doomed()) else { return false };
