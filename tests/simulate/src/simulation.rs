@@ -407,10 +407,12 @@ impl Simulation {
         let now = world.now;
         let wanted = asked.map(|at| at.0.saturating_add_signed(-world.skew).max(now));
         let next = world.next_event();
-        let to = match world.luck.below(6) {
+        let to = match world.luck.below(7) {
             0 => now + world.luck.below(5_000),
             1 => wanted.unwrap_or(now + 5_000),
             2 => next.unwrap_or(now + 60_000),
+            // In the midst of runs they may have used too much.
+            3 => next.map_or(now + 5_000, |next| u64::midpoint(now, next.max(now))),
             _ => [next, wanted].into_iter().flatten().min().unwrap_or(now + 1_000),
         };
         world.pass_time(to);
