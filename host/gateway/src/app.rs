@@ -16,6 +16,8 @@ use crate::problem::Problem;
 const STORE_CALLS: usize = 16;
 /// Open event streams at one time, over all browsers.
 const STREAMS: usize = 64;
+/// Whole logs that are fetched at one time: each has a thread.
+const DOWNLOADS: usize = 8;
 /// Shorter ones can be guessed.
 const SHORTEST_SECRET: usize = 16;
 
@@ -104,14 +106,16 @@ pub(crate) struct App {
     /// Turns true when the listener closes: streams end.
     pub(crate) closing: watch::Receiver<bool>,
     pub(crate) streams: Arc<Semaphore>,
+    pub(crate) downloads: Arc<Semaphore>,
     calls: Arc<Semaphore>,
 }
 
 impl App {
     pub(crate) fn new(state: GatewayState, port: u16, closing: watch::Receiver<bool>) -> Self {
         let (streams, calls) = (Arc::new(Semaphore::new(STREAMS)), Arc::new(Semaphore::new(STORE_CALLS)));
+        let downloads = Arc::new(Semaphore::new(DOWNLOADS));
         let life = state.now();
-        Self { state, port, life, closing, streams, calls }
+        Self { state, port, life, closing, streams, downloads, calls }
     }
 
     /// Runs what may block on a thread for it. The permit goes along: a client that hangs up frees no slot that is in use.

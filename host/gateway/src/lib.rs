@@ -14,9 +14,11 @@ pub mod api;
 
 mod app;
 mod body;
+mod deed;
 mod desk;
 mod door;
 mod find;
+mod log;
 mod pages;
 mod problem;
 mod router;
@@ -25,6 +27,7 @@ mod serve;
 mod show;
 mod standing;
 mod timeline;
+mod tongue;
 
 pub use app::{Clock, GatewayState, Token, TokenError};
 pub use desk::{Desk, Health, HeldBy, Holding};

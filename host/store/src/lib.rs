@@ -30,6 +30,7 @@ mod leases;
 mod lock;
 mod open;
 mod ownership;
+mod overview;
 mod queue;
 mod readers;
 mod records;

@@ -14,5 +14,7 @@ mod listener;
 mod ownership;
 mod pages;
 mod reads;
+mod runs;
 mod tasks;
+mod words;
 mod world;
