@@ -1,6 +1,8 @@
 //! Pages for people: whole without JavaScript, and kept up to date by a little of it.
 
+pub(crate) mod forms;
 mod frame;
+pub(crate) mod login;
 mod now;
 mod project;
 mod queue;
@@ -19,8 +21,8 @@ use crate::body::{Parameters, Segments};
 use crate::problem::Problem;
 use crate::tongue::Tongue;
 
-pub(crate) use frame::language;
-use frame::{Frame, Here, Reader};
+pub(crate) use frame::{Reader, language};
+use frame::{Frame, Here};
 pub(crate) use run::raw;
 
 const CSS: &str = include_str!("../static/page.css");
@@ -100,6 +102,13 @@ struct RefusedPage {
     frame: Frame,
     title: &'static str,
     detail: String,
+}
+
+impl Refused {
+    /// Where there is no page around it yet.
+    pub(crate) fn of(problem: Problem, reader: Reader) -> Self {
+        Self { problem, frame: Frame::bare(reader, Here::Beyond) }
+    }
 }
 
 impl IntoResponse for Refused {

@@ -171,4 +171,11 @@ if (lines && lines.dataset.follow) {
   box.before(follow);
 }
 if (lines) lines.parentElement.scrollTop = location.hash ? lines.parentElement.scrollTop : lines.parentElement.scrollHeight;
+// What was done is said once.
+if (document.getElementById("did")) {
+  const address = new URL(location.href);
+  address.searchParams.delete("did");
+  address.searchParams.delete("item");
+  history.replaceState(null, "", address);
+}
 localTimes(document);

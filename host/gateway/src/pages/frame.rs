@@ -1,19 +1,22 @@
 //! What stands around each page: where one is, in which language, and how far the page has heard.
 
-use std::convert::Infallible;
-
-use axum::extract::{FromRequestParts, State};
-use axum::http::header;
+use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
+use axum::http::uri::PathAndQuery;
+use axum::http::{HeaderMap, Uri, header};
 use axum::response::{IntoResponse, Redirect, Response};
+use domain::access::Right;
+use domain::ids::WorkItemId;
 use serde::Deserialize;
 
 use crate::app::App;
 use crate::body::{Parameters, Segments};
+use crate::deed::{Deed, did_words};
 use crate::problem::Problem;
 use crate::routes::events::Cursor;
 use crate::show::Moment;
 use crate::tongue::{COOKIE, Tongue};
+use crate::visitor::Visitor;
 
 /// The pages of the navigation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,18 +64,37 @@ impl Here {
 }
 
 /// What a request says about its reader.
+#[derive(Clone)]
 pub(crate) struct Reader {
     pub(crate) tongue: Tongue,
+    visitor: Visitor,
     /// The path and parameters of this page.
-    pub(crate) place: String,
+    place: String,
+    /// The listener, as the reader named it; the door let no other name in.
+    host: String,
+}
+
+impl Reader {
+    pub(crate) fn of(headers: &HeaderMap, uri: &Uri, visitor: Visitor) -> Self {
+        let place = uri.path_and_query().map_or("/", PathAndQuery::as_str).to_owned();
+        let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("localhost").to_owned();
+        Self { tongue: Tongue::of_request(headers), visitor, place, host }
+    }
+}
+
+impl Reader {
+    /// The same reader at another page: where the way back leads.
+    pub(super) fn at(self, place: &str) -> Self {
+        Self { place: place.to_owned(), ..self }
+    }
 }
 
 impl FromRequestParts<App> for Reader {
-    type Rejection = Infallible;
+    type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Infallible> {
-        let place = parts.uri.path_and_query().map_or("/", axum::http::uri::PathAndQuery::as_str).to_owned();
-        Ok(Self { tongue: Tongue::of_request(&parts.headers), place })
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        let visitor = Visitor::from_request_parts(parts, app).await?;
+        Ok(Self::of(&parts.headers, &parts.uri, visitor))
     }
 }
 
@@ -83,24 +105,65 @@ pub(crate) struct Frame {
     pub(crate) here: Here,
     /// Set: the page is kept up to date, and this is how far it has heard.
     pub(crate) cursor: Option<Cursor>,
-    pub(crate) at: Moment,
+    pub(crate) at: Option<Moment>,
     /// The listener, as lines of a shell name it.
     pub(crate) host: String,
-    place: String,
+    pub(crate) place: String,
+    visitor: Visitor,
 }
 
 impl Frame {
+    /// Around a page that tells nothing of the store.
+    pub(crate) fn bare(reader: Reader, here: Here) -> Self {
+        let Reader { tongue, visitor, place, host } = reader;
+        Self { t: tongue, here, cursor: None, at: None, host, place, visitor }
+    }
+
     /// Around a page that does not change by itself.
     pub(crate) fn still(app: &App, reader: &Reader, here: Here) -> Self {
-        let (t, place) = (reader.tongue, reader.place.clone());
-        let host = format!("127.0.0.1:{}", app.port);
-        Self { t, here, cursor: None, at: Moment::of(app.state.now()), host, place }
+        Self { at: Some(Moment::of(app.state.now())), ..Self::bare(reader.clone(), here) }
     }
 
     /// Around a page that follows what is committed. Made before anything is read: what is committed meanwhile is shown twice
     /// rather than never.
     pub(crate) fn live(app: &App, reader: &Reader, here: Here) -> Self {
         Self { cursor: Some(Cursor::of(app.life, &app.state)), ..Self::still(app, reader, here) }
+    }
+
+    /// Who is logged in, and what they may.
+    pub(crate) fn who(&self) -> Option<String> {
+        Some(format!("{} ({})", self.visitor.name()?, self.visitor.right()?))
+    }
+
+    /// The key of a form of the browser's own session.
+    pub(crate) fn key(&self) -> Option<&str> {
+        self.visitor.csrf()
+    }
+
+    /// The key of a form of who may operate.
+    pub(crate) fn operate(&self) -> Option<&str> {
+        self.visitor.form_key(Right::Operate)
+    }
+
+    /// The key of the form of a deed; none: a browser that may not.
+    pub(crate) fn key_for(&self, deed: &Deed) -> Option<&str> {
+        self.visitor.form_key(deed.right()?)
+    }
+
+    /// The way to the log-in and back.
+    pub(crate) fn log_in(&self) -> String {
+        format!("/login?next={}", encoded(&self.place))
+    }
+
+    /// What the reader has just done here, as the address says.
+    pub(crate) fn did(&self) -> Option<String> {
+        let (_, query) = self.place.split_once('?')?;
+        let value = |name: &str| query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
+        let word = did_words(self.t, value("did")?)?;
+        match value("item").and_then(|item| item.parse::<WorkItemId>().ok()) {
+            Some(item) => Some(format!("{word}: {item}")),
+            None => Some(word.to_owned()),
+        }
     }
 
     /// Around the page that stands where this one could not be made.
@@ -149,7 +212,6 @@ pub(crate) struct Back {
 
 /// Keeps a reader's language in a cookie. It changes nothing else, so it needs no right.
 pub(crate) async fn language(
-    State(_): State<App>,
     Segments(code): Segments<String>,
     Parameters(Back { back }): Parameters<Back>,
 ) -> Result<Response, Problem> {
@@ -159,7 +221,7 @@ pub(crate) async fn language(
 }
 
 /// A path of this listener, or its first page: nobody is led to another site from here.
-fn own_path(back: &str) -> &str {
+pub(super) fn own_path(back: &str) -> &str {
     let is_own = back.starts_with('/') && !back.starts_with("//") && back.bytes().all(|byte| (0x21..0x7f).contains(&byte));
     if is_own && !back.contains('\\') { back } else { "/" }
 }

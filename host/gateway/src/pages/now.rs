@@ -85,7 +85,7 @@ pub(crate) fn read(state: &GatewayState, t: Tongue) -> Result<Now, Problem> {
         all_moving: (standings.moving + standings.stopping).saturating_sub(stuck.len() as u64),
         places: places(state, t, &scene)?,
         neighbours: neighbours(state, t)?,
-        live: standings.moving + standings.asking + standings.held + standings.stopping,
+        live: standings.live(),
         broken,
     })
 }

@@ -61,7 +61,7 @@ pub(crate) fn read(state: &GatewayState, t: Tongue, name: &str) -> Result<Board,
     own.extend(store.ended_tasks_of(&project.name, ENDED)?);
     let waiting = unstarted(state, &project)?;
     let empty = own.is_empty() && waiting.is_empty();
-    let waiting = waiting.iter().map(|item| Row::unstarted(t, &project, item, now)).collect();
+    let waiting = waiting.iter().map(|item| Row::unstarted(t, item, now)).collect();
     let mut columns = vec![Column { name: t.of("not started", "не начато").to_owned(), cards: waiting, more: 0 }];
     for stage in project.pipeline.stages() {
         let is_end = matches!(stage.kind, StageKind::Terminal { .. });

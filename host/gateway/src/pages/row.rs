@@ -1,6 +1,6 @@
 //! A task as a row of a page: which, where on its way, how it stands, and what a person can do.
 
-use conductor::ports::store::{BoardItem, Project};
+use conductor::ports::store::BoardItem;
 use domain::pipeline::{Pipeline, StageKind};
 use domain::task::{Task, Terminality};
 use domain::time::Timestamp;
@@ -16,6 +16,9 @@ pub(crate) const LONGEST_SENTENCE: usize = 300;
 
 /// A task, or a card that nobody started.
 pub(crate) struct Row {
+    /// The task's number and version as they are shown; zero of a card that nobody started.
+    pub(crate) task: u64,
+    pub(crate) version: u64,
     pub(crate) key: String,
     pub(crate) project: String,
     pub(crate) title: String,
@@ -42,6 +45,8 @@ impl Row {
         let (t, standing) = (scene.tongue, scene.standing(task));
         let visit = task.position.visit;
         Self {
+            task: task.id.0,
+            version: task.version.0,
             key: task.work_item.to_string(),
             project: task.project.to_string(),
             title: line(&task.title, LONGEST_TITLE),
@@ -56,15 +61,17 @@ impl Row {
         }
     }
 
-    pub(crate) fn unstarted(t: Tongue, project: &Project, item: &BoardItem, now: Timestamp) -> Self {
+    pub(crate) fn unstarted(t: Tongue, item: &BoardItem, now: Timestamp) -> Self {
         let status = &item.status;
         Self {
+            task: 0,
+            version: 0,
             key: item.work_item.to_string(),
-            project: project.name.to_string(),
+            project: item.project.to_string(),
             title: line(&item.title, LONGEST_TITLE),
             stage: String::new(),
             strip: Vec::new(),
-            state: State::Skipped,
+            state: if item.gone.is_some() { State::Stopped } else { State::Skipped },
             sentence: line(&say!(t, "on the board as {status}", "на доске: {status}"), LONGEST_SENTENCE),
             since: Age::of(t, item.created_at, now),
             attempt: String::new(),

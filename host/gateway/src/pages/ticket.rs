@@ -6,13 +6,12 @@ use domain::ids::WorkItemId;
 use domain::task::Task;
 
 use super::frame::Frame;
-use super::row::{Pip, Row};
+use super::row::Row;
 use crate::api::State;
 use crate::app::GatewayState;
-use crate::deed::Deed;
 use crate::find;
 use crate::problem::Problem;
-use crate::show::{Age, Moment, line, plain};
+use crate::show::{Moment, line, plain};
 use crate::standing::Scene;
 use crate::tongue::{Tongue, say};
 
@@ -32,17 +31,12 @@ pub(crate) struct TicketPage {
 
 /// All that the page says.
 pub(crate) struct Ticket {
-    key: String,
-    project: String,
+    row: Row,
     title: String,
     description: String,
     labels: String,
     status: Option<String>,
-    state: State,
     sentence: String,
-    deeds: Vec<Deed>,
-    strip: Vec<Pip>,
-    since: Age,
     pull: Option<String>,
     task: Option<Way>,
     comments: Vec<Line>,
@@ -127,17 +121,12 @@ fn started(state: &GatewayState, scene: &Scene, task: Task, card: Option<BoardIt
         None => Vec::new(),
     };
     Ok(Ticket {
-        key: task.work_item.to_string(),
-        project: task.project.to_string(),
         title: line(&task.title, 500),
         description: text(&store.blob(&task.description)?),
         labels: line(&task.labels.join(", "), 1000),
         status: card.map(|card| line(&card.status, 200)),
-        state: standing.state,
         sentence: line(&standing.sentence, 1000),
-        deeds: scene.deeds(&task),
-        strip: Row::of(scene, &task, state.now()).strip,
-        since: Age::of(t, task.activity_entered_at, state.now()),
+        row: Row::of(scene, &task, state.now()),
         pull: task.merged.as_ref().and_then(|_| state.desk.pull_command(&task.project)),
         comments: comments.iter().map(comment).collect(),
         task: Some(history::way(state, t, &task)?),
@@ -148,13 +137,11 @@ fn unstarted(state: &GatewayState, t: Tongue, card: BoardItem) -> Result<Ticket,
     let comments = state.store.comments(&card.project, &card.work_item, ROWS)?;
     let start = line(&state.desk.start_status(&card.project), 100);
     Ok(Ticket {
-        key: card.work_item.to_string(),
-        project: card.project.to_string(),
         title: line(&card.title, 500),
         description: text(card.description.as_bytes()),
         labels: line(&card.labels.join(", "), 1000),
         status: Some(line(&card.status, 200)),
-        state: if card.gone.is_some() { State::Stopped } else { State::Skipped },
+        row: Row::unstarted(t, &card, state.now()),
         sentence: match &card.gone {
             Some(actor) => line(&say!(t, "removed from the board by {actor}", "убрана с доски: {actor}"), 200),
             None => say!(
@@ -163,9 +150,6 @@ fn unstarted(state: &GatewayState, t: Tongue, card: BoardItem) -> Result<Ticket,
                 "её никто не начал; для этого переместите её в «{start}»"
             ),
         },
-        deeds: Vec::new(),
-        strip: Vec::new(),
-        since: Age::of(t, card.created_at, state.now()),
         pull: None,
         task: None,
         comments: comments.iter().map(comment).collect(),

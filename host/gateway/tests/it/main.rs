@@ -15,6 +15,7 @@ mod ownership;
 mod pages;
 mod reads;
 mod runs;
+mod sessions;
 mod tasks;
 mod words;
 mod world;

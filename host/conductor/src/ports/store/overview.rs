@@ -19,6 +19,13 @@ pub struct Standings {
     pub stopping: u64,
 }
 
+impl Standings {
+    /// All that have not ended.
+    pub const fn live(&self) -> u64 {
+        self.moving + self.asking + self.held + self.stopping
+    }
+}
+
 /// Which live tasks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Live {
