@@ -7,6 +7,7 @@
 
 mod board;
 mod bodies;
+mod buttons;
 mod docs;
 mod door;
 mod events;
