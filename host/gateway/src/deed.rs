@@ -120,8 +120,15 @@ pub(crate) const fn word(intent: Intent) -> &'static str {
 
 /// What was done, from the word of a path. None: no word of ours.
 pub(crate) fn did_words(t: Tongue, did: &str) -> Option<&'static str> {
-    let intents =
-        [Intent::Approve, Intent::Reject, Intent::ConfirmDeploy, Intent::Stop, Intent::Resume, Intent::Waive, Intent::Pause];
+    let intents = [
+        Intent::Approve,
+        Intent::Reject,
+        Intent::ConfirmDeploy,
+        Intent::Stop,
+        Intent::Resume,
+        Intent::Waive,
+        Intent::Pause,
+    ];
     match did {
         "freeze" => Some(t.of("frozen", "заморожен")),
         "thaw" => Some(t.of("thawed", "разморожен")),

@@ -21,8 +21,8 @@ use crate::body::{Parameters, Segments};
 use crate::problem::Problem;
 use crate::tongue::Tongue;
 
-pub(crate) use frame::{Reader, language};
 use frame::{Frame, Here};
+pub(crate) use frame::{Reader, language};
 pub(crate) use run::raw;
 
 const CSS: &str = include_str!("../static/page.css");
@@ -93,7 +93,8 @@ type Page = Result<Html<String>, Refused>;
 /// A no that a person reads in a browser.
 pub(crate) struct Refused {
     problem: Problem,
-    frame: Frame,
+    // Boxed: it is the rare end of a page.
+    frame: Box<Frame>,
 }
 
 #[derive(Template)]
@@ -107,7 +108,7 @@ struct RefusedPage {
 impl Refused {
     /// Where there is no page around it yet.
     pub(crate) fn of(problem: Problem, reader: Reader) -> Self {
-        Self { problem, frame: Frame::bare(reader, Here::Beyond) }
+        Self { problem, frame: Box::new(Frame::bare(reader, Here::Beyond)) }
     }
 }
 
@@ -138,9 +139,9 @@ fn title(t: Tongue, status: u16) -> &'static str {
 fn page<T, P: Template>(frame: Frame, read: Result<T, Problem>, with: impl FnOnce(Frame, T) -> P) -> Page {
     let read = match read {
         Ok(read) => read,
-        Err(problem) => return Err(Refused { problem, frame }),
+        Err(problem) => return Err(Refused { problem, frame: Box::new(frame) }),
     };
-    let again = frame.clone();
+    let again = Box::new(frame.clone());
     match with(frame, read).render() {
         Ok(text) => Ok(Html(text)),
         Err(error) => Err(Refused { problem: Problem::broken(&error), frame: again }),

@@ -138,8 +138,10 @@ mod tests {
     fn times_and_sums_read_well() {
         assert_eq!(Moment::of(Timestamp(1_790_000_000_000)).text, "2026-09-21 14:13:20 UTC");
         assert_eq!(Moment::of(Timestamp(u64::MAX)).text, "the end of time");
-        let shown: Vec<String> = 
-            [3_999, 720_000, 11_100_000, 187_200_000].map(Milliseconds).map(|took| span_in(Tongue::English, took)).into();
+        let shown: Vec<String> = [3_999, 720_000, 11_100_000, 187_200_000]
+            .map(Milliseconds)
+            .map(|took| span_in(Tongue::English, took))
+            .into();
         assert_eq!(shown, ["3 s", "12 min", "3 h 5 min", "2 d 4 h"]);
         let spent = Spent { input_tokens: 900, output_tokens: 100, cost_microusd: 1_234_567, ..Spent::default() };
         assert_eq!(cost(&spent), "$1.24, 1000 tokens");

@@ -141,11 +141,17 @@ impl Scene {
         match &task.position.activity {
             Activity::Running { attempt } => {
                 let who = self.worker(task);
-                let works = || (State::Working, say!(tongue, "{who} works, attempt {attempt}", "{who} работает, попытка {attempt}"));
+                let works = || {
+                    (
+                        State::Working,
+                        say!(tongue, "{who} works, attempt {attempt}", "{who} работает, попытка {attempt}"),
+                    )
+                };
                 self.queued(task).unwrap_or_else(works)
             }
             Activity::Judging { step } => {
-                let asked = || (State::Working, say!(tongue, "the gate `{step}` is asked", "опрашивается шлюз `{step}`"));
+                let asked =
+                    || (State::Working, say!(tongue, "the gate `{step}` is asked", "опрашивается шлюз `{step}`"));
                 self.queued(task).unwrap_or_else(asked)
             }
             Activity::Acting { step } => {
@@ -154,13 +160,18 @@ impl Scene {
             }
             Activity::Waiting { step, until, why, .. } => {
                 let run = || tongue.of("the run", "запуск").to_owned();
-                let (what, until) = (step.as_ref().map_or_else(run, |step| format!("`{step}`")), Moment::of(*until).text);
+                let (what, until) =
+                    (step.as_ref().map_or_else(run, |step| format!("`{step}`")), Moment::of(*until).text);
                 let again =
                     say!(tongue, "{what} is tried again by {until}: {why}", "{what}: новая попытка до {until}: {why}");
                 (State::Retrying, again)
             }
             Activity::AwaitingPerson { consent: Consent::Approve, step } => {
-                let asks = say!(tongue, "approve the work, or reject it (`{step}`)", "одобрите работу или отклоните её (`{step}`)");
+                let asks = say!(
+                    tongue,
+                    "approve the work, or reject it (`{step}`)",
+                    "одобрите работу или отклоните её (`{step}`)"
+                );
                 (State::NeedsYou, asks)
             }
             Activity::AwaitingPerson { consent: Consent::Confirm, step } => {
@@ -255,7 +266,9 @@ pub(crate) const fn cause(tongue: Tongue, kind: HoldKind) -> &'static str {
         HoldKind::PipelineChanged => tongue.of("its place in the pipeline is gone", "её места в конвейере больше нет"),
         HoldKind::GoneFromBoard => tongue.of("its card is gone from the board", "её карточка пропала с доски"),
         HoldKind::RefusedAtForge => tongue.of("refused at the forge", "отклонена на форже"),
-        HoldKind::DeployedNotInMain => tongue.of("deployed, and not in the base branch", "выложена, но не в основной ветке"),
+        HoldKind::DeployedNotInMain => {
+            tongue.of("deployed, and not in the base branch", "выложена, но не в основной ветке")
+        }
         HoldKind::MergedUntested => tongue.of("merged untested by a person", "человек слил непроверенное"),
         HoldKind::FateUnknown => tongue.of("what a hook did is not known", "неизвестно, что сделал хук"),
         HoldKind::NotProven => tongue.of("the merge is not proven", "слияние не доказано"),

@@ -29,7 +29,9 @@ fn of_the_way(t: Tongue, entry: &Entry) -> Option<String> {
         Entry::ActivityEntered { activity, .. } => return activity_words(t, activity),
         Entry::StepAnswered { step, answer, note, .. } if note.is_empty() => format!("{step}: {answer}"),
         Entry::StepAnswered { step, answer, note, .. } => format!("{step}: {answer}: {note}"),
-        Entry::LeaseRequested { name } => say!(t, "stands in line for the {name} lease", "стоит в очереди за арендой {name}"),
+        Entry::LeaseRequested { name } => {
+            say!(t, "stands in line for the {name} lease", "стоит в очереди за арендой {name}")
+        }
         Entry::LeaseTaken { name, token } => {
             say!(t, "took the {name} lease, fence {token}", "взяла аренду {name}, ограда {token}")
         }
@@ -87,7 +89,9 @@ fn of_the_work(t: Tongue, entry: &Entry) -> Option<String> {
             let commit = short(commit);
             say!(t, "the suite passed on {commit}", "тесты прошли на {commit}")
         }
-        Entry::ValidationDropped => return fixed("what was tested is no more what stands", "проверенное больше не то, что стоит"),
+        Entry::ValidationDropped => {
+            return fixed("what was tested is no more what stands", "проверенное больше не то, что стоит");
+        }
         Entry::Merged { commit } => {
             let commit = short(commit);
             say!(t, "merged as {commit}", "слито как {commit}")
@@ -110,7 +114,8 @@ fn of_people(t: Tongue, entry: &Entry) -> Option<String> {
             say!(t, "for the next run, from {source}{note}", "для следующего запуска, от {source}{note}")
         }
         Entry::IntentTaken { intent, actor, note } => {
-            let (word, note) = (intent_word(t, *intent), if note.is_empty() { String::new() } else { format!(": {note}") });
+            let (word, note) =
+                (intent_word(t, *intent), if note.is_empty() { String::new() } else { format!(": {note}") });
             say!(t, "{word} by {actor}{note}", "{word}, {actor}{note}")
         }
         Entry::IntentRefused { intent, actor, why } => {
@@ -119,11 +124,17 @@ fn of_people(t: Tongue, entry: &Entry) -> Option<String> {
         }
         Entry::ForeignMergeSeen { commit } => {
             let commit = short(commit);
-            say!(t, "whoever lets it on knows that {commit} is merged", "кто пустит её дальше, знает, что {commit} слит")
+            say!(
+                t,
+                "whoever lets it on knows that {commit} is merged",
+                "кто пустит её дальше, знает, что {commit} слит"
+            )
         }
         Entry::PauseSet { on: true } => t.of("to be paused", "будет поставлена на паузу").to_owned(),
         Entry::PauseSet { on: false } => t.of("no more to be paused", "паузы больше не надо").to_owned(),
-        Entry::DependencyAdded { on, actor, .. } => say!(t, "needs {on}, says {actor}", "ей нужна {on}, говорит {actor}"),
+        Entry::DependencyAdded { on, actor, .. } => {
+            say!(t, "needs {on}, says {actor}", "ей нужна {on}, говорит {actor}")
+        }
         Entry::DependencyRemoved { on, actor, .. } => {
             say!(t, "needs {on} no more, says {actor}", "{on} ей больше не нужна, говорит {actor}")
         }
@@ -175,7 +186,9 @@ fn observed(t: Tongue, observation: &Observation) -> String {
             let commit = short(commit);
             say!(t, "merged untested by {by} as {commit}", "слита непроверенной: {by}, как {commit}")
         }
-        Observation::WatchDegraded => t.of("the deployed revision turned bad", "выложенная версия испортилась").to_owned(),
+        Observation::WatchDegraded => {
+            t.of("the deployed revision turned bad", "выложенная версия испортилась").to_owned()
+        }
         Observation::Labels { labels } => {
             let labels = labels.join(", ");
             say!(t, "labels seen: {labels}", "видны метки: {labels}")

@@ -90,7 +90,8 @@ fn preferred(accepted: &str) -> Option<Tongue> {
     for part in accepted.split(',').take(32) {
         let mut words = part.split(';').map(str::trim);
         let code = words.next().unwrap_or_default().split('-').next().unwrap_or_default().to_ascii_lowercase();
-        let weight = words.find_map(|word| word.strip_prefix("q=")).map_or(Some(1.0), |weight| weight.parse::<f32>().ok());
+        let weight =
+            words.find_map(|word| word.strip_prefix("q=")).map_or(Some(1.0), |weight| weight.parse::<f32>().ok());
         let Some(weight) = weight.filter(|weight| (0.001..=1.0).contains(weight)) else { continue };
         // Three digits are all that a weight has.
         let weight = (weight * 1000.0) as u32;
@@ -139,7 +140,15 @@ mod tests {
         let shown = |number| Tongue::Russian.count(number, ["task", "tasks"], ["задача", "задачи", "задач"]);
         let all: Vec<String> = [0, 1, 2, 5, 11, 12, 21, 22, 111, 1001].map(shown).into();
         let expected = [
-            "0 задач", "1 задача", "2 задачи", "5 задач", "11 задач", "12 задач", "21 задача", "22 задачи", "111 задач",
+            "0 задач",
+            "1 задача",
+            "2 задачи",
+            "5 задач",
+            "11 задач",
+            "12 задач",
+            "21 задача",
+            "22 задачи",
+            "111 задач",
             "1001 задача",
         ];
         assert_eq!(all, expected);

@@ -1,8 +1,6 @@
 //! What pages for people read: each query finds its rows by an index, or looks at a bounded number of them.
 
-use conductor::ports::store::{
-    Contact, EntryRow, EvaluationRow, Extent, Live, Overview, Standings, StoreError,
-};
+use conductor::ports::store::{Contact, EntryRow, EvaluationRow, Extent, Live, Overview, Standings, StoreError};
 use domain::ids::{EvaluationId, ProjectName, TaskId, Version, WorkItemId};
 use domain::task::Task;
 use domain::time::Timestamp;
@@ -78,7 +76,10 @@ impl Overview for SqliteStore {
             JOIN task t ON t.id = e.task WHERE t.project = ?1 ORDER BY e.id DESC LIMIT ?2";
         self.read(|sql| {
             all(sql, query, params![project.as_str(), limit, JUDGED], |row| {
-                Ok(EvaluationRow { id: EvaluationId(get_u64(row, "id")?), evaluation: get_json(row, "evaluation", "body")? })
+                Ok(EvaluationRow {
+                    id: EvaluationId(get_u64(row, "id")?),
+                    evaluation: get_json(row, "evaluation", "body")?,
+                })
             })
         })
     }
@@ -93,9 +94,11 @@ fn bodies(sql: &Connection, query: &str, params: impl rusqlite::Params) -> Resul
 }
 
 fn standings(sql: &Connection) -> Result<Standings> {
-    let query = "SELECT activity, COUNT(*) AS tasks FROM task INDEXED BY task_standing WHERE terminal = 0 GROUP BY activity";
+    let query =
+        "SELECT activity, COUNT(*) AS tasks FROM task INDEXED BY task_standing WHERE terminal = 0 GROUP BY activity";
     let mut standings = Standings::default();
-    for (activity, tasks) in all(sql, query, [], |row| Ok((row.get::<_, String>("activity")?, get_u64(row, "tasks")?)))? {
+    for (activity, tasks) in all(sql, query, [], |row| Ok((row.get::<_, String>("activity")?, get_u64(row, "tasks")?)))?
+    {
         let counted = match activity.as_str() {
             "awaiting-person" => &mut standings.asking,
             "held" => &mut standings.held,
@@ -120,7 +123,8 @@ fn live_tasks(sql: &Connection, which: Live, limit: u32) -> Result<Vec<Task>> {
 }
 
 fn newest_entries(sql: &Connection, task: TaskId, limit: u32) -> Result<(Vec<EntryRow>, u64)> {
-    let query = "SELECT version, ordinal, at, body FROM entry WHERE task = ?1 ORDER BY version DESC, ordinal DESC LIMIT ?2";
+    let query =
+        "SELECT version, ordinal, at, body FROM entry WHERE task = ?1 ORDER BY version DESC, ordinal DESC LIMIT ?2";
     let rows = all(sql, query, params![int(task.0), limit], |row| {
         Ok(EntryRow {
             version: Version(get_u64(row, "version")?),

@@ -7,8 +7,8 @@ use domain::event::{Event, Intent};
 use domain::ids::{Actor, TaskId, Version};
 use serde::Deserialize;
 
-use super::frame::{Reader, own_path};
 use super::Refused;
+use super::frame::{Reader, own_path};
 use crate::api::{IntentNote, NewCard};
 use crate::app::{App, GatewayState};
 use crate::body::Segments;
@@ -121,7 +121,8 @@ pub(crate) async fn create(
 ) -> Result<Response, Refused> {
     let made = app.write(move |state| {
         let project = find::project(&*state.store, &name)?;
-        let labels = form.labels.split(',').map(str::trim).filter(|label| !label.is_empty()).map(str::to_owned).collect();
+        let labels =
+            form.labels.split(',').map(str::trim).filter(|label| !label.is_empty()).map(str::to_owned).collect();
         let status = Some(state.desk.start_status(&project.name));
         let card = NewCard { title: form.title, description: form.description, labels, status, after: Vec::new() };
         items::make(state, &project, card, actor)

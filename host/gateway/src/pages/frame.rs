@@ -222,7 +222,8 @@ pub(crate) async fn language(
 
 /// A path of this listener, or its first page: nobody is led to another site from here.
 pub(super) fn own_path(back: &str) -> &str {
-    let is_own = back.starts_with('/') && !back.starts_with("//") && back.bytes().all(|byte| (0x21..0x7f).contains(&byte));
+    let is_own =
+        back.starts_with('/') && !back.starts_with("//") && back.bytes().all(|byte| (0x21..0x7f).contains(&byte));
     if is_own && !back.contains('\\') { back } else { "/" }
 }
 

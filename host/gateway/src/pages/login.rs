@@ -84,7 +84,8 @@ fn open(app: &App, peer: Peer, offered: &str) -> Result<String, Problem> {
 /// The page once more, with what was wrong.
 fn again(reader: Reader, next: String, problem: &Problem) -> Response {
     let frame = Frame::bare(reader, Here::Beyond);
-    let shown = LogInPage { frame, next, wrong: Some(problem.detail().to_owned()), name: None, right: None, csrf: None };
+    let shown =
+        LogInPage { frame, next, wrong: Some(problem.detail().to_owned()), name: None, right: None, csrf: None };
     let mut response = match shown.render() {
         Ok(text) => (problem.status(), Html(text)).into_response(),
         Err(error) => Problem::broken(&error).into_response(),

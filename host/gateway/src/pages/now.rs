@@ -131,7 +131,11 @@ impl Pulse<'_> {
         let (work, system) = (count(true), count(false));
         facts.push(match (work, system) {
             (0, 0) => t.of("nothing is broken", "ничего не сломано").to_owned(),
-            _ => say!(t, "broken: {work} by the work, {system} by the system", "сломано: {work} — работа, {system} — система"),
+            _ => say!(
+                t,
+                "broken: {work} by the work, {system} by the system",
+                "сломано: {work} — работа, {system} — система"
+            ),
         });
         facts
     }

@@ -62,7 +62,8 @@ pub(crate) fn read(state: &GatewayState, t: Tongue, name: &str) -> Result<Board,
     let waiting = unstarted(state, &project)?;
     let empty = own.is_empty() && waiting.is_empty();
     let waiting = waiting.iter().map(|item| Row::unstarted(t, item, now)).collect();
-    let mut columns = vec![Column { name: t.of("not started", "не начато").to_owned(), cards: waiting, more: 0 }];
+    let mut columns =
+        vec![Column { name: t.of("not started", "не начато").to_owned(), cards: waiting, more: 0 }];
     for stage in project.pipeline.stages() {
         let is_end = matches!(stage.kind, StageKind::Terminal { .. });
         columns.push(column(&scene, &stage.name, is_end, &own, now));

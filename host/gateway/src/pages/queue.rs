@@ -148,13 +148,28 @@ fn heading(t: Tongue, place: usize) -> (&'static str, &'static str) {
     match place {
         0 => (t.of("Performed now", "Выполняется"), t.of("somebody is at it", "этим заняты")),
         1 => (t.of("Next", "Следующие"), t.of("nothing holds them back", "их ничто не держит")),
-        2 => (t.of("Frozen", "Заморожено"), t.of("the repository admits no new task", "репозиторий не берёт новых задач")),
-        3 => (t.of("Dependency", "Зависимость"), t.of("another task must be done first", "сначала должна быть готова другая задача")),
-        4 => (t.of("One at a time", "По одной"), t.of("an earlier task of the project has not ended", "более ранняя задача проекта не окончена")),
+        2 => (
+            t.of("Frozen", "Заморожено"),
+            t.of("the repository admits no new task", "репозиторий не берёт новых задач"),
+        ),
+        3 => (
+            t.of("Dependency", "Зависимость"),
+            t.of("another task must be done first", "сначала должна быть готова другая задача"),
+        ),
+        4 => (
+            t.of("One at a time", "По одной"),
+            t.of("an earlier task of the project has not ended", "более ранняя задача проекта не окончена"),
+        ),
         5 => (t.of("Lease", "Аренда"), t.of("another task holds it", "её держит другая задача")),
         6 => (t.of("Disk", "Диск"), t.of("too little is free to launch anything", "слишком мало места для запуска")),
-        7 => (t.of("Program missing", "Нет программы"), t.of("what it would execute is not there", "того, что надо запустить, здесь нет")),
-        8 => (t.of("Service refuses", "Служба отказывает"), t.of("the breaker of its driver is open", "предохранитель её драйвера открыт")),
+        7 => (
+            t.of("Program missing", "Нет программы"),
+            t.of("what it would execute is not there", "того, что надо запустить, здесь нет"),
+        ),
+        8 => (
+            t.of("Service refuses", "Служба отказывает"),
+            t.of("the breaker of its driver is open", "предохранитель её драйвера открыт"),
+        ),
         9 => (t.of("Slot", "Место"), t.of("all places of runs are taken", "все места для запусков заняты")),
         _ => (t.of("Later", "Позже"), t.of("their time has not come", "их время ещё не пришло")),
     }

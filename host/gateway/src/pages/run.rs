@@ -183,7 +183,9 @@ fn facts(t: Tongue, row: &RunRow) -> Vec<(&'static str, String)> {
         facts.push((t.of("took", "длился"), span_in(t, end.since(row.started_at))));
     }
     facts.push((t.of("command", "команда"), line(&row.command, 200)));
-    facts.extend(row.spent.as_ref().map(|spent| (t.of("cost", "стоимость"), cost(spent))).filter(|(_, cost)| !cost.is_empty()));
+    facts.extend(
+        row.spent.as_ref().map(|spent| (t.of("cost", "стоимость"), cost(spent))).filter(|(_, cost)| !cost.is_empty()),
+    );
     facts.extend(row.over_budget.as_ref().map(|why| (t.of("over budget", "сверх бюджета"), line(why, 300))));
     facts.extend(row.pid.filter(|_| row.ended_at.is_none()).map(|pid| (t.of("process", "процесс"), pid.to_string())));
     facts

@@ -22,7 +22,10 @@ fn hidden(page: &str, form: &str, name: &str) -> String {
 async fn a_press_decides_and_the_second_one_is_told_what_happened_meanwhile() {
     let world = World::new();
     let task = world.task("DEMO-001", "Say hello");
-    assert!(!world.get("/").await.text().contains("<form method=\"post\" action=\"/t/"), "who is nobody has no buttons");
+    assert!(
+        !world.get("/").await.text().contains("<form method=\"post\" action=\"/t/"),
+        "who is nobody has no buttons"
+    );
     let browser = Browser::log_in(&world, SECRET).await;
     let page = browser.get(&world, "/").await;
     let text = page.text();
@@ -72,7 +75,8 @@ async fn a_project_is_frozen_thawed_and_given_tickets_from_its_page() {
     let browser = Browser::log_in(&world, SECRET).await;
     let refused = press(&world, &browser, "/p/demo/freeze", &[("reason", " ")]).await;
     assert!(refused.status == StatusCode::BAD_REQUEST && refused.text().contains("`reason` is empty"));
-    let frozen = press(&world, &browser, "/p/demo/freeze", &[("reason", "the <deploy> smells"), ("back", "/p/demo")]).await;
+    let frozen =
+        press(&world, &browser, "/p/demo/freeze", &[("reason", "the <deploy> smells"), ("back", "/p/demo")]).await;
     assert_eq!(frozen.headers[header::LOCATION], "/p/demo?did=freeze");
     assert!(browser.get(&world, "/p/demo").await.text().contains("the &#60;deploy&#62; smells"));
     press(&world, &browser, "/p/demo/thaw", &[("back", "//evil.example")]).await;

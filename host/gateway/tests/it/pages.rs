@@ -139,7 +139,10 @@ async fn a_key_leads_to_its_ticket_and_words_to_those_that_have_them() {
     world.task("DEMO-001", "Say hello");
     world.task("DEMO-002", "Say goodbye");
     let found = world.get("/find?q=demo-001").await;
-    assert_eq!((found.status, found.headers[header::LOCATION].to_str().unwrap()), (StatusCode::SEE_OTHER, "/t/DEMO-001"));
+    assert_eq!(
+        (found.status, found.headers[header::LOCATION].to_str().unwrap()),
+        (StatusCode::SEE_OTHER, "/t/DEMO-001")
+    );
     let found = world.get("/find?q=good").await;
     assert!(found.text().contains("DEMO-002") && !found.text().contains("DEMO-001"));
     let none = world.get("/find?q=nowhere%25").await;
@@ -156,7 +159,9 @@ async fn the_queue_says_who_waits_for_what() {
     world.post("/api/v1/projects/demo/freeze", r#"{"reason":"the deploy smells"}"#).await;
     let page = world.get("/q").await;
     let text = page.text();
-    for part in ["Frozen", "the deploy smells", "gatewright project unfreeze demo", "<code>launch-agent</code>", "DEMO-001"] {
+    for part in
+        ["Frozen", "the deploy smells", "gatewright project unfreeze demo", "<code>launch-agent</code>", "DEMO-001"]
+    {
         assert!(text.contains(part), "{part}: {text}");
     }
 }

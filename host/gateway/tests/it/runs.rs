@@ -63,8 +63,15 @@ async fn a_log_is_shown_from_its_end_and_searched_on_the_server() {
     let world = World::new();
     let run = under_way(&world).await;
     let page = world.get(&format!("/r/{run}")).await;
-    assert!(page.text().contains("There is no log") && page.text().contains("large &#60;model&#62;"), "{}", page.text());
-    write(&world, (0..2000).map(|number| format!("line {number}\n")).collect::<String>() + "error: no such thing\n");
+    assert!(
+        page.text().contains("There is no log") && page.text().contains("large &#60;model&#62;"),
+        "{}",
+        page.text()
+    );
+    write(
+        &world,
+        (0..2000).map(|number| format!("line {number}")).collect::<Vec<_>>().join("\n") + "\nerror: no such thing\n",
+    );
     let page = world.get(&format!("/r/{run}")).await;
     let text = page.text();
     assert!(text.contains(">line 1999</li>") && text.contains(">line 1501</li>") && !text.contains(">line 1500</li>"));
@@ -99,7 +106,11 @@ async fn a_hostile_log_is_text() {
         assert!(text.len() < 6 << 20, "{path}: {} bytes", text.len());
     }
     let page = world.get(&format!("/r/{run}?before=400")).await;
-    assert!(page.text().contains("⟦U+001B⟧[31mred⟦U+001B⟧[0m &#60;/li&#62;&#60;/ol&#62;&#60;script&#62;"), "{}", page.text());
+    assert!(
+        page.text().contains("⟦U+001B⟧[31mred⟦U+001B⟧[0m &#60;/li&#62;&#60;/ol&#62;&#60;script&#62;"),
+        "{}",
+        page.text()
+    );
 }
 
 #[tokio::test]

@@ -9,7 +9,9 @@ const SAME: [&str; 3] = ["Gatewright", "JSON", "KEY"];
 /// What a reader would see of a template if it were shown as it stands: without comments, expressions, tags and code.
 fn visible(template: &str) -> String {
     let mut text = template.to_owned();
-    for (open, close) in [("{%", "%}"), ("{{", "}}"), ("<code>", "</code>"), ("<script", "</script>"), ("<svg", "</svg>")] {
+    for (open, close) in
+        [("{%", "%}"), ("{{", "}}"), ("<code>", "</code>"), ("<script", "</script>"), ("<svg", "</svg>")]
+    {
         while let Some(start) = text.find(open) {
             let end = text[start..].find(close).map_or(text.len(), |end| start + end + close.len());
             text.replace_range(start..end, " ");
@@ -69,10 +71,17 @@ fn both_texts_say_something_and_the_second_is_russian() {
                     for (at, _) in text.match_indices(opening) {
                         let Some((english, russian)) = pair(&text[at + opening.len()..]) else { continue };
                         pairs += 1;
-                        let is_russian = russian.chars().any(|character| ('а'..='я').contains(&character.to_lowercase().next().unwrap()));
+                        let is_russian = russian
+                            .chars()
+                            .any(|character| ('а'..='я').contains(&character.to_lowercase().next().unwrap()));
                         // Only values and signs: what stands around them may be the same.
-                        let has_words = russian.split(['{', '}']).step_by(2).any(|part| part.chars().any(char::is_alphabetic));
-                        assert!(!english.trim().is_empty() && !russian.trim().is_empty() && (is_russian || !has_words), "{}: {english:?} and {russian:?}", path.display());
+                        let has_words =
+                            russian.split(['{', '}']).step_by(2).any(|part| part.chars().any(char::is_alphabetic));
+                        assert!(
+                            !english.trim().is_empty() && !russian.trim().is_empty() && (is_russian || !has_words),
+                            "{}: {english:?} and {russian:?}",
+                            path.display()
+                        );
                         assert!(!english.chars().any(|character| ('а'..='я').contains(&character)), "{english}");
                     }
                 }

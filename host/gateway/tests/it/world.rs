@@ -128,7 +128,12 @@ impl World {
     pub(crate) fn empty(ok: bool) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let store: Arc<dyn Store> = Arc::new(SqliteStore::open(StoreConfig::new(dir.path(), "here")).unwrap());
-        let desk = Arc::new(FakeDesk { wakes: AtomicU32::new(0), ok, limits: Mutex::new(ClaimLimits::of(2)), log: Mutex::default() });
+        let desk = Arc::new(FakeDesk {
+            wakes: AtomicU32::new(0),
+            ok,
+            limits: Mutex::new(ClaimLimits::of(2)),
+            log: Mutex::default(),
+        });
         let (close, closing) = watch::channel(false);
         let state = state(Arc::clone(&store), Arc::clone(&desk));
         Self { router: gateway::router(state, PORT, closing), store, desk, close, _dir: dir }

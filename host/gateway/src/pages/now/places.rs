@@ -106,7 +106,9 @@ pub(super) fn neighbours(state: &GatewayState, t: Tongue) -> Result<Vec<Neighbou
                 (State::Retrying, word, Some(*since))
             }
             Breaker::Open { since, .. } => (State::Held, t.of("refuses", "отказывает").to_owned(), Some(*since)),
-            Breaker::HalfOpen { since, .. } => (State::Retrying, t.of("is tried", "проверяется").to_owned(), Some(*since)),
+            Breaker::HalfOpen { since, .. } => {
+                (State::Retrying, t.of("is tried", "проверяется").to_owned(), Some(*since))
+            }
         };
         let driver = &row.driver;
         let name = say!(t, "agent {driver}", "агент {driver}");

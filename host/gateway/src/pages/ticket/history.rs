@@ -109,7 +109,11 @@ fn facts(t: Tongue, task: &Task) -> Vec<(&'static str, String)> {
         (t.of("stage", "этап"), say!(t, "{stage}, visit {visit}", "{stage}, заход {visit}")),
         (
             t.of("retries", "попытки"),
-            say!(t, "{retries} of the developer's, {infra} of this step's", "разработчика: {retries}, этого шага: {infra}"),
+            say!(
+                t,
+                "{retries} of the developer's, {infra} of this step's",
+                "разработчика: {retries}, этого шага: {infra}"
+            ),
         ),
     ];
     let commits = [
