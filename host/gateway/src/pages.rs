@@ -4,11 +4,14 @@ pub(crate) mod forms;
 mod frame;
 pub(crate) mod login;
 mod now;
+mod places;
 mod project;
 mod queue;
+mod repositories;
 mod row;
 mod run;
 mod search;
+mod system;
 mod ticket;
 
 use askama::Template;
@@ -62,6 +65,18 @@ pub(crate) async fn project(State(app): State<App>, reader: Reader, Segments(nam
     let frame = Frame::live(&app, &reader, Here::Repositories);
     let read = app.ask(move |state| project::read(state, reader.tongue, &name)).await;
     page(frame, read, |frame, project| project::ProjectPage { frame, project })
+}
+
+pub(crate) async fn repositories(State(app): State<App>, reader: Reader) -> Page {
+    let frame = Frame::live(&app, &reader, Here::Repositories);
+    let read = app.ask(move |state| repositories::read(state, reader.tongue)).await;
+    page(frame, read, |frame, repositories| repositories::RepositoriesPage { frame, repositories })
+}
+
+pub(crate) async fn system(State(app): State<App>, reader: Reader) -> Page {
+    let frame = Frame::still(&app, &reader, Here::System);
+    let read = app.ask(move |state| system::read(state, reader.tongue)).await;
+    page(frame, read, |frame, system| system::SystemPage { frame, system })
 }
 
 pub(crate) async fn search(

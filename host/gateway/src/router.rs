@@ -50,6 +50,8 @@ fn table() -> Vec<Row> {
         at("/p/{project}/new").form(Right::Operate, forms::create),
         at("/stop-all").form(Right::Operate, forms::stop_all),
         at("/pause-all").form(Right::Operate, forms::pause_all),
+        at("/repositories").page(pages::repositories),
+        at("/system").page(pages::system),
         at("/find").page(pages::search),
         at("/language/{code}").get(Need::Nothing, pages::language),
         at("/static/{file}").get(Need::Nothing, pages::asset),

@@ -24,9 +24,6 @@ pub(crate) enum Here {
     Now,
     Queue,
     Repositories,
-    Plugins,
-    Deliveries,
-    Audit,
     System,
     /// A page that the navigation does not name.
     Beyond,
@@ -34,17 +31,13 @@ pub(crate) enum Here {
 
 impl Here {
     /// Those that the navigation names, in its order.
-    pub(crate) const ALL: [Self; 7] =
-        [Self::Now, Self::Queue, Self::Repositories, Self::Plugins, Self::Deliveries, Self::Audit, Self::System];
+    pub(crate) const ALL: [Self; 4] = [Self::Now, Self::Queue, Self::Repositories, Self::System];
 
     pub(crate) const fn path(self) -> &'static str {
         match self {
             Self::Now | Self::Beyond => "/",
             Self::Queue => "/q",
             Self::Repositories => "/repositories",
-            Self::Plugins => "/plugins",
-            Self::Deliveries => "/deliveries",
-            Self::Audit => "/audit",
             Self::System => "/system",
         }
     }
@@ -55,9 +48,6 @@ impl Here {
             Self::Now | Self::Beyond => t.of("Now", "Сейчас"),
             Self::Queue => t.of("Queue", "Очередь"),
             Self::Repositories => t.of("Repositories", "Репозитории"),
-            Self::Plugins => t.of("Plugins", "Плагины"),
-            Self::Deliveries => t.of("Deliveries", "Доставки"),
-            Self::Audit => t.of("Audit", "Журнал"),
             Self::System => t.of("System", "Система"),
         }
     }

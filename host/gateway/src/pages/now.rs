@@ -9,6 +9,7 @@ use domain::task::{Activity, Task};
 use domain::time::Timestamp;
 
 use super::frame::Frame;
+use super::places::{Neighbour, Place, neighbours, places};
 use super::row::{LONGEST_SENTENCE, Row};
 use crate::api::State;
 use crate::app::GatewayState;
@@ -16,10 +17,6 @@ use crate::problem::Problem;
 use crate::show::{Age, line};
 use crate::standing::{Scene, cause};
 use crate::tongue::{Tongue, say};
-
-mod places;
-
-use places::{Neighbour, Place, neighbours, places};
 
 /// Rows of each kind that are shown; the rest is counted.
 const SHOWN: usize = 40;

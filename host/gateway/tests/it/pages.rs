@@ -70,7 +70,7 @@ async fn pages_work_without_a_script_and_have_none_inline() {
     let world = World::new();
     world.task("DEMO-001", "Say hello");
     world.post("/api/v1/projects/demo/freeze", r#"{"reason":"a <b> reason"}"#).await;
-    for path in ["/", "/q", "/p/demo", "/find?q=hello", "/t/DEMO-001", "/t/NONE-1"] {
+    for path in ["/", "/q", "/repositories", "/system", "/p/demo", "/find?q=hello", "/t/DEMO-001", "/t/NONE-1"] {
         let page = world.get(path).await;
         let text = page.text();
         assert!(text.contains("href=\"\">Refresh</a>"), "{path}");
@@ -87,6 +87,11 @@ async fn trouble_is_said_on_the_board() {
     let reply = world.get("/").await;
     let page = reply.text();
     assert!(page.contains("the disk is &#60;nearly&#62; full"));
+    let system = world.get("/system").await;
+    assert!(
+        system.text().contains("the disk is &#60;nearly&#62; full") && system.text().contains("sandbox: by nobody")
+    );
+    assert!(system.text().contains("a run sees what &#60;you&#62; see"), "{}", system.text());
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use domain::cost::dollars;
 use domain::ids::CommitId;
 use domain::task::Task;
 
-use super::super::row::LONGEST_SENTENCE;
+use super::row::LONGEST_SENTENCE;
 use crate::api::State;
 use crate::app::GatewayState;
 use crate::problem::Problem;
@@ -21,38 +21,38 @@ const ENDED: u32 = 20;
 const LIVE: u32 = 50;
 
 /// What stands in a repository.
-pub(super) struct Place {
-    pub(super) project: String,
-    pub(super) branch: String,
-    pub(super) landed: Option<Landed>,
-    pub(super) deployed: Option<Landed>,
-    pub(super) frozen: Option<String>,
-    pub(super) spent: String,
-    pub(super) cap: Option<Bar>,
+pub(crate) struct Place {
+    pub(crate) project: String,
+    pub(crate) branch: String,
+    pub(crate) landed: Option<Landed>,
+    pub(crate) deployed: Option<Landed>,
+    pub(crate) frozen: Option<String>,
+    pub(crate) spent: String,
+    pub(crate) cap: Option<Bar>,
 }
 
 /// A commit and who brought it.
-pub(super) struct Landed {
-    pub(super) commit: String,
-    pub(super) key: String,
-    pub(super) since: Age,
+pub(crate) struct Landed {
+    pub(crate) commit: String,
+    pub(crate) key: String,
+    pub(crate) since: Age,
 }
 
 /// How much of a budget is spent.
-pub(super) struct Bar {
-    pub(super) percent: u64,
-    pub(super) of: String,
+pub(crate) struct Bar {
+    pub(crate) percent: u64,
+    pub(crate) of: String,
 }
 
 /// Something outside, and how it was last.
-pub(super) struct Neighbour {
-    pub(super) name: String,
-    pub(super) state: State,
-    pub(super) word: String,
-    pub(super) since: Option<Age>,
+pub(crate) struct Neighbour {
+    pub(crate) name: String,
+    pub(crate) state: State,
+    pub(crate) word: String,
+    pub(crate) since: Option<Age>,
 }
 
-pub(super) fn places(state: &GatewayState, t: Tongue, scene: &Scene) -> Result<Vec<Place>, Problem> {
+pub(crate) fn places(state: &GatewayState, t: Tongue, scene: &Scene) -> Result<Vec<Place>, Problem> {
     scene.projects.iter().map(|project| place(state, t, project)).collect()
 }
 
@@ -85,7 +85,7 @@ fn place(state: &GatewayState, t: Tongue, project: &Project) -> Result<Place, Pr
     })
 }
 
-pub(super) fn neighbours(state: &GatewayState, t: Tongue) -> Result<Vec<Neighbour>, Problem> {
+pub(crate) fn neighbours(state: &GatewayState, t: Tongue) -> Result<Vec<Neighbour>, Problem> {
     let now = state.now();
     let health = state.desk.health();
     let mut neighbours = vec![Neighbour {
