@@ -253,7 +253,7 @@ impl Report {
 
 impl Place {
     /// The place of a span, cut to its first line: a caret under a whole file helps nobody.
-    fn of(text: &str, span: Range<usize>) -> Self {
+    pub(crate) fn of(text: &str, span: Range<usize>) -> Self {
         let start = floor(text, span.start);
         let line_end = text[start..].find('\n').map_or(text.len(), |end| start + end);
         let end = floor(text, span.end).clamp(start, line_end);
@@ -306,7 +306,7 @@ pub(crate) fn quoted(value: &str) -> String {
 }
 
 /// A key of a file as it may be shown.
-fn visible(key: &str) -> String {
+pub(crate) fn visible(key: &str) -> String {
     let quoted = quoted(key);
     quoted.trim_matches('`').to_owned()
 }

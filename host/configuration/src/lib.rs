@@ -18,6 +18,7 @@ mod limits;
 mod load;
 mod locate;
 mod network;
+mod origin;
 mod paths;
 mod pipeline;
 mod project;
@@ -39,6 +40,7 @@ pub use init::{IfThere, InitError, InitPlan, InitRequest, PlannedFile, Preset, d
 pub use limits::RunLimits;
 pub use load::{Loaded, ProjectFile, Surroundings, load, load_project};
 pub use locate::{Complaint, complain};
+pub use origin::{Setting, origins};
 
 #[cfg(test)]
 mod tests;

@@ -23,7 +23,7 @@ use crate::reader::{At, Section};
 /// A file of the operator's is no longer than this.
 const FILE_BYTES: u64 = 1024 * 1024;
 /// The host's file.
-const HOST_FILE: &str = "gatewright.toml";
+pub(crate) const HOST_FILE: &str = "gatewright.toml";
 /// The folder of the projects' files.
 const PROJECTS: &str = "projects";
 

@@ -35,7 +35,9 @@ pub fn complain(dir: &Path, source: &Path, complaints: Vec<Complaint>) -> Vec<Di
     let (table, _) = DeTable::parse_recoverable(report.text());
     let placed = complaints.into_iter().map(|complaint| {
         let key: Vec<&str> = complaint.key.iter().map(String::as_str).collect();
-        let problem = match span_of(table.get_ref(), &key) {
+        // Where the key itself is the wrong word, the caret is below it and not below its value.
+        let is_wrong = complaint.choices.as_ref().is_some_and(|(word, _)| key.last() == Some(&word.as_str()));
+        let problem = match span_of(table.get_ref(), &key, is_wrong) {
             Some(span) => Problem::at(span, complaint.message),
             None => Problem::of_file(complaint.message),
         };
@@ -99,7 +101,7 @@ fn longer(path: &[String], best: &mut Option<Vec<String>>) {
 }
 
 /// Where the longest beginning of a key stands; none: not even its first part does.
-fn span_of(table: &DeTable<'_>, key: &[&str]) -> Option<Range<usize>> {
+fn span_of(table: &DeTable<'_>, key: &[&str], at_key: bool) -> Option<Range<usize>> {
     let (first, rest) = key.split_first()?;
     let (name, value) = table.get_key_value(*first)?;
     Some(
@@ -108,13 +110,13 @@ fn span_of(table: &DeTable<'_>, key: &[&str]) -> Option<Range<usize>> {
     )
 }
 
-fn below(value: &Spanned<DeValue<'_>>, rest: &[&str]) -> Option<Range<usize>> {
+fn below(value: &Spanned<DeValue<'_>>, rest: &[&str], at_key: bool) -> Option<Range<usize>> {
     let (first, deeper) = rest.split_first()?;
     match value.get_ref() {
-        DeValue::Table(table) => span_of(table, rest),
+        DeValue::Table(table) => span_of(table, rest, at_key),
         DeValue::Array(items) => {
             let item = items.get(first.parse::<usize>().ok()?)?;
-            Some(below(item, deeper).unwrap_or_else(|| item.span()))
+            Some(below(item, deeper, at_key).unwrap_or_else(|| item.span()))
         }
         _ => None,
     }

@@ -408,7 +408,7 @@ pub(crate) fn list_of_words(line: &str) -> String {
 }
 
 /// A bound in milliseconds, as files spell it.
-fn spelled(milliseconds: u64) -> String {
+pub(crate) fn spelled(milliseconds: u64) -> String {
     [(86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1000, "s")]
         .into_iter()
         .find(|(unit, _)| milliseconds >= *unit && milliseconds.is_multiple_of(*unit))

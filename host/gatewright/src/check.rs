@@ -150,12 +150,14 @@ pub(crate) fn refused(what: &str, place: &[String], flaw: &Flaw) -> Complaint {
     {
         key.push(word.clone());
     }
+    // serde's own place is one in the JSON that the component got: nobody wrote that.
+    let said = flaw.message.split(" at line ").next().unwrap_or_default();
     let at = if flaw.pointer.is_empty() { String::new() } else { format!("{}: ", flaw.pointer) };
     Complaint {
         key,
         code: Code::RefusedByComponent,
         severity: Severity::Error,
-        message: format!("{what} are refused by the component: {at}{}", flaw.message),
+        message: format!("{what} are refused by the component: {at}{said}"),
         helps: Vec::new(),
         choices,
     }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-pub(crate) use upkeep::{Backup, Completions, HealthOptions, Man, Restore};
+pub(crate) use upkeep::{Backup, Completions, Config, HealthOptions, Man, Restore};
 
 /// Carries a ticket to a deployed change.
 ///
@@ -58,6 +58,9 @@ pub(crate) enum Command {
     Doctor,
     /// Whether the host of this folder is alive and well, for a container's health check. Exit 1: it is not.
     Health(HealthOptions),
+    /// The settings that hold.
+    #[command(subcommand)]
+    Config(Config),
     /// What a shell needs to complete commands: `gatewright completions bash > /etc/bash_completion.d/gatewright`.
     Completions(Completions),
     /// Write the man pages.

@@ -5,6 +5,7 @@ mod check;
 mod cli;
 mod client;
 mod clock;
+mod config;
 mod demo;
 mod doctor;
 mod embedded;
@@ -81,6 +82,7 @@ fn run(cli: Cli) -> anyhow::Result<bool> {
             let target = options.to.map_or(backup::Target::Rehearsal, backup::Target::New);
             backup::restore(&options.file, target, given, &out).map(|()| true)
         }
+        Command::Config(command) => config::run(&state::find(given)?, &command, &out).map(|()| true),
         Command::Doctor => doctor::run(&state::find(given)?, &out),
         Command::Health(options) => health::run(&state::find(given)?, &options, &out),
         Command::Completions(options) => shell::completions(&options, &out).map(|()| true),

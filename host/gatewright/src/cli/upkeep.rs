@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, Subcommand};
 
 #[derive(Debug, Args)]
 pub(crate) struct Backup {
@@ -44,4 +44,14 @@ pub(crate) struct HealthOptions {
     /// How long the host may take to answer, in seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=300))]
     pub(crate) timeout: u64,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Config {
+    /// What holds: what the files say, and what holds because they do not say otherwise. No secret is among it.
+    Show {
+        /// Say of each value where it comes from: file and line, or the default.
+        #[arg(long)]
+        origin: bool,
+    },
 }

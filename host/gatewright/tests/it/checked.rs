@@ -125,3 +125,31 @@ fn verdicts_are_read_from_a_folder_that_may_not_be_written_and_one_that_a_limit_
     assert!(read.status.success() && said(&read).contains("loops"), "{}", said(&read));
     assert!(!state.join("gatewright.lock").exists());
 }
+
+#[test]
+fn config_show_says_of_each_value_where_it_comes_from() {
+    let place = Place::new(DEVELOPER, REVIEWER);
+    place.init();
+    edit(&place, |text| text.replacen("timeout = \"60m\"", "timeout = \"7m\"", 1));
+    let shown = place.json(&["config", "show", "--origin"]);
+    let of = |file: &str, key: &str| {
+        let found = shown.as_array().unwrap().iter().find(|setting| setting["file"] == file && setting["key"] == key);
+        found.unwrap_or_else(|| panic!("{file}: {key} is not shown: {shown:#}")).clone()
+    };
+    let project = "projects/repository.toml";
+    let timeout = of(project, "roles.developer.timeout");
+    assert_eq!((&timeout["value"], &timeout["line"]), (&"\"7m\"".into(), &line_of(&place, "timeout = \"7m\"").into()));
+    assert_eq!(of(project, "roles.reviewer.grace")["line"], Value::Null);
+    assert_eq!(of(project, "base-branch")["line"], line_of(&place, "base-branch"));
+    assert_eq!(
+        of("gatewright.toml", "reconcile.trackers"),
+        serde_json::json!({
+            "file": "gatewright.toml", "key": "reconcile.trackers", "value": "\"2m\"", "line": null,
+        })
+    );
+    let text = said(&place.gatewright(&["config", "show", "--origin"]));
+    assert!(text.contains("gatewright.toml (default)") && text.contains("projects/repository.toml:"), "{text}");
+    edit(&place, |text| format!("{text}\nkey = \"sk-ant-abcdefghijklmnopqrstuvwx\"\n"));
+    let refused = place.gatewright(&["config", "show"]);
+    assert!(!refused.status.success() && !said(&refused).contains("abcdefghijklmnop"), "{}", said(&refused));
+}
