@@ -104,10 +104,8 @@ fn longer(path: &[String], best: &mut Option<Vec<String>>) {
 fn span_of(table: &DeTable<'_>, key: &[&str], at_key: bool) -> Option<Range<usize>> {
     let (first, rest) = key.split_first()?;
     let (name, value) = table.get_key_value(*first)?;
-    Some(
-        below(value, rest)
-            .unwrap_or_else(|| if rest.is_empty() && !value.get_ref().is_table() { value.span() } else { name.span() }),
-    )
+    let here = if rest.is_empty() && !at_key && !value.get_ref().is_table() { value.span() } else { name.span() };
+    Some(below(value, rest, at_key).unwrap_or(here))
 }
 
 fn below(value: &Spanned<DeValue<'_>>, rest: &[&str], at_key: bool) -> Option<Range<usize>> {

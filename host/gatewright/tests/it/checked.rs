@@ -48,7 +48,7 @@ fn check_tells_of_branch_gate_and_program_at_once_each_with_its_line_and_choices
     assert_eq!(gate["key"], "gates.checks-green.settings.requird");
     assert!(gate["choices"].to_string().contains("poll-interval-seconds"), "{gate}");
     let program = of("missing-program");
-    assert_eq!((&program["severity"], &program["key"]), (&"warning".into(), &"roles.developer.command.0".into()));
+    assert_eq!((&program["severity"], &program["key"]), (&"warning".into(), &"roles.developer.command".into()));
     let text = said(&place.gatewright(&["check"]));
     assert!(text.contains("settings = { requird") && text.contains("^^^^^^^"), "{text}");
     assert!(text.contains("did you mean `required`?"), "{text}");
@@ -110,7 +110,8 @@ fn verdicts_are_read_from_a_folder_that_may_not_be_written_and_one_that_a_limit_
         })
     });
     let rows = place.json(&["verdict", "list"]);
-    let looped = rows.as_array().unwrap().iter().find(|row| row["plugin"] == "loops").unwrap()["id"].to_string();
+    let looped =
+        rows.as_array().unwrap().iter().find(|row| row["evaluation"]["plugin"] == "loops").unwrap()["id"].to_string();
     let replayed = place.gatewright(&["verdict", "replay", &looped]);
     assert_eq!(replayed.status.code(), Some(3), "{}", said(&replayed));
     assert!(said(&replayed).contains("not replayable: a limit of the host made the answer"), "{}", said(&replayed));
@@ -139,7 +140,7 @@ fn config_show_says_of_each_value_where_it_comes_from() {
     let project = "projects/repository.toml";
     let timeout = of(project, "roles.developer.timeout");
     assert_eq!((&timeout["value"], &timeout["line"]), (&"\"7m\"".into(), &line_of(&place, "timeout = \"7m\"").into()));
-    assert_eq!(of(project, "roles.reviewer.grace")["line"], Value::Null);
+    assert_eq!(of(project, "roles.reviewer.limits.processes")["line"], Value::Null);
     assert_eq!(of(project, "base-branch")["line"], line_of(&place, "base-branch"));
     assert_eq!(
         of("gatewright.toml", "reconcile.trackers"),

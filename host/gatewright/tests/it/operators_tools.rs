@@ -70,7 +70,7 @@ fn the_doctor_names_each_thing_that_is_broken_with_its_cure_and_ends_with_one() 
     let address = taken.local_addr().unwrap().to_string();
     let host_file = place.state().join("gatewright.toml");
     let text = fs::read_to_string(&host_file).unwrap().replace("127.0.0.1:0", &address);
-    fs::write(&host_file, format!("{text}\n[limits]\nfree-space-mib = 1048576\n")).unwrap();
+    fs::write(&host_file, text.replace("free-space-mib = 512", "free-space-mib = 1048576")).unwrap();
     fs::set_permissions(place.state().join("operator-token"), fs::Permissions::from_mode(0o644)).unwrap();
     fs::set_permissions(place.path("agents/developer.sh"), fs::Permissions::from_mode(0o644)).unwrap();
     // A page in the middle of the database: it opens, and only whoever reads it all finds that.
