@@ -24,8 +24,8 @@ mod rows;
 mod wait;
 
 pub use self::rows::{
-    BoardActivity, BoardComment, BoardItem, EntryRow, EvaluationRow, EventRow, FreezeRow, JobRow, NewEvaluation,
-    RunRow, Spending, Terms,
+    BoardActivity, BoardComment, BoardItem, Conversation, EntryRow, EvaluationRow, EventRow, FreezeRow, JobRow,
+    NewEvaluation, RunRow, Spending, Terms,
 };
 pub use self::wait::{Predecessor, Prerequisite, Unmet, WaitReason};
 
