@@ -1,6 +1,6 @@
 //! Budgets at work: before each launch, while a run lives, and at its end. What is spent is decided by [`domain::budget`].
 
-use domain::budget::{Account, Cap, DAY_MS, Exhausted, Scope, exhausted, time_left};
+use domain::budget::{Account, Budgets, Cap, DAY_MS, Exhausted, Scope, exhausted, time_left};
 use domain::cost::{Price, Spent, Usage};
 use domain::document::Role;
 use domain::effect::{Claim, Effect, run_of};
@@ -75,6 +75,11 @@ impl Conductor {
     /// All that is known of a living run, where this host watches it.
     pub fn live_run(&self, run: RunId) -> Option<LiveRun> {
         self.meters().get(&JobId(run.0)).map(|meter| meter.live.clone())
+    }
+
+    /// What may be spent in a project; of one that no file speaks of: as much as it likes, for nobody works there.
+    pub fn budgets(&self, project: &ProjectName) -> Budgets {
+        self.settings(project).map(|settings| settings.budgets).unwrap_or_default()
     }
 
     /// The budgets that a run of this role stands under, with what was spent; `own` is the run's.
