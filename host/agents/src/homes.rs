@@ -124,7 +124,7 @@ fn search(at: &OwnedFd, path: &Path, depth: usize, named: &dyn Fn(&str) -> bool)
     if depth > 0 {
         // The newest first.
         let below = |name: &&String| search(&folder(at, Path::new(name))?, &path.join(name), depth - 1, named);
-        return names.iter().rev().find_map(|name| below(name));
+        return names.iter().rev().find_map(below);
     }
     let name = names.into_iter().find(|name| named(name))?;
     // A pipe in its place would keep us waiting.

@@ -13,7 +13,7 @@ use domain::time::Milliseconds;
 use crate::diagnostic::{Problem, quoted};
 use crate::keys;
 use crate::network;
-use crate::reader::{At, Section};
+use crate::reader::{At, Node, Section};
 
 /// How often an agent's program tries a call again by itself: the host knows better when to come again, and holds others of the
 /// same service back meanwhile.
@@ -91,7 +91,7 @@ impl Kind {
         if section.get("command").is_some() || section.get("run").is_some() {
             return None;
         }
-        let named = section.get("driver").filter(|node| node.is_text())?.text()?.value;
+        let named = section.get("driver").filter(Node::is_text)?.text()?.value;
         Self::ALL.into_iter().find(|kind| kind.word() == named)
     }
 }

@@ -54,7 +54,7 @@ impl Request {
     pub(crate) fn answer(&mut self, books: &Books, status: u16, headers: &[(&str, &str)], body: &Value) {
         let body = if body.is_null() { String::new() } else { body.to_string() };
         books.answered(self.number, status);
-        let more: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+        let more = headers.iter().fold(String::new(), |all, (name, value)| all + name + ": " + value + "\r\n");
         let head = format!(
             "HTTP/1.1 {status} X\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n{more}\r\n",
             body.len()

@@ -59,7 +59,7 @@ fn flaw(request: &Request) -> Option<(u16, String)> {
         return invalid("anthropic-version: header is required");
     }
     let body = &record.body;
-    if !body["model"].as_str().is_some_and(|model| !model.is_empty()) {
+    if body["model"].as_str().is_none_or(str::is_empty) {
         return invalid("model: Field required");
     }
     if body["max_tokens"].as_u64().is_none_or(|most| most == 0) {

@@ -38,7 +38,7 @@ fn flaw(request: &Request) -> Option<(u16, String)> {
     }
     let body = &record.body;
     let invalid = |why: &str| Some((400, why.to_owned()));
-    if !body["model"].as_str().is_some_and(|model| !model.is_empty()) {
+    if body["model"].as_str().is_none_or(str::is_empty) {
         return invalid("you must provide a model parameter");
     }
     let Some(input) = body["input"].as_array().filter(|input| !input.is_empty()) else {

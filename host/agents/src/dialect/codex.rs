@@ -115,7 +115,9 @@ mod tests {
 
     fn heard(lines: &[Value]) -> Told {
         let mut speech = Speech::default();
-        lines.iter().for_each(|line| speech.hear(line));
+        for line in lines {
+            speech.hear(line);
+        }
         speech.told()
     }
 

@@ -12,7 +12,7 @@ use domain::time::Milliseconds;
 use fake_services::{Call, EACH, Reply, messages, npm};
 use rustix::process::Signal;
 
-use crate::known::{Bench, KEY, SESSION};
+use crate::known::{Bench, KEY, SESSION, the_key_is_kept};
 use crate::scene::{World, members, signal};
 
 fn settings() -> ClaudeCode {
@@ -123,7 +123,7 @@ fn claude_code_works_in_the_sandbox_and_obeys_no_file_of_the_repository() {
     // `Task` has another name there, and a placeholder stands for what is loaded later.
     let known = |name: &&str| TOOLS.contains(name) || ["Agent", "DeferredToolPlaceholder"].contains(name);
     assert!(offered.iter().all(known), "it has tools that nobody named: {offered:?}");
-    bench.the_key_is_kept(&launch, &ended);
+    the_key_is_kept(&launch, &ended);
     let home = bench.world.path("state/homes/1");
     assert!(bench.runs.has_session(RunId(1), Home::ClaudeCode, SESSION), "{}", home.display());
     bench.runs.keep_session(RunId(1), None);

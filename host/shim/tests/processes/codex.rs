@@ -10,7 +10,7 @@ use domain::ids::RunId;
 use domain::time::Milliseconds;
 use fake_services::{Call, EACH, Reply, npm, responses};
 
-use crate::known::{Bench, KEY, SESSION};
+use crate::known::{Bench, KEY, SESSION, the_key_is_kept};
 
 fn bench(patience_s: u64, script: impl Fn(&Call) -> Reply + Send + Sync + 'static) -> Bench {
     let service = responses::start(script);
@@ -79,7 +79,7 @@ fn codex_works_in_the_sandbox_reaches_its_service_alone_and_shows_its_key_to_no_
     assert_eq!((bench.service.calls().len(), records.len()), (2, 2), "it asks for nothing else: {records:?}");
     assert!(records.iter().all(|record| record.header("authorization") == Some(&format!("Bearer {KEY}"))));
     assert_eq!(records[0].body["reasoning"]["effort"], "low");
-    bench.the_key_is_kept(&launch, &ended);
+    the_key_is_kept(&launch, &ended);
     let refusals: Vec<&str> = ended.log.lines().filter(|line| line.contains("the network refused")).collect();
     assert_eq!(refusals, Vec::<&str>::new(), "it calls nobody else");
 }

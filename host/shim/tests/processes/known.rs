@@ -94,10 +94,10 @@ impl Bench {
         let judged = self.dialect.judge(&record.ending, &told, &log, is_resumed);
         Ended { ending: record.ending, told, judged, log }
     }
+}
 
-    /// The key stands neither in the command, nor in what the run printed.
-    pub(crate) fn the_key_is_kept(&self, launch: &Launch, ended: &Ended) {
-        assert!(!launch.argv.iter().any(|word| word.contains(KEY)), "{:?}", launch.argv);
-        assert!(!ended.log.contains(KEY), "{}", ended.log);
-    }
+/// The key stands neither in the command, nor in what the run printed.
+pub(crate) fn the_key_is_kept(launch: &Launch, ended: &Ended) {
+    assert!(!launch.argv.iter().any(|word| word.contains(KEY)), "{:?}", launch.argv);
+    assert!(!ended.log.contains(KEY), "{}", ended.log);
 }
