@@ -131,13 +131,11 @@ impl Runner {
         let sandbox = match (bubblewrap, &view) {
             (Some(bubblewrap), Some(view)) => {
                 let proxy = sandbox::proxy(&spec.network, self.never_reached());
-                if proxy.is_some() {
-                    env.extend(environment::proxied());
-                }
+                env.extend(environment::proxied());
                 Sandbox::Bubblewrap {
                     program: bubblewrap.program.clone(),
-                    args: view.arguments(bubblewrap, proxy.is_none(), limits::folder_in_memory(&limits))?,
-                    proxy,
+                    args: view.arguments(bubblewrap, limits::folder_in_memory(&limits))?,
+                    proxy: Some(proxy),
                     counted_alone: bubblewrap.counted_alone,
                 }
             }

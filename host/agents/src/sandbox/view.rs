@@ -266,14 +266,9 @@ impl View {
 
     /// All options for bubblewrap. What comes later covers what came before.
     /// `in_memory_bytes` is what each folder in memory may hold.
-    pub fn arguments(
-        &self,
-        bubblewrap: &Bubblewrap,
-        shares_network: bool,
-        in_memory_bytes: u64,
-    ) -> Result<Vec<String>, SandboxError> {
+    pub fn arguments(&self, bubblewrap: &Bubblewrap, in_memory_bytes: u64) -> Result<Vec<String>, SandboxError> {
         let size = bubblewrap.sizes.then_some(in_memory_bytes);
-        let mut arguments = bubblewrap.namespaces(shares_network);
+        let mut arguments = bubblewrap.namespaces();
         arguments.extend(system(size));
         in_memory(&mut arguments, &text(&self.home)?, "0700", size);
         bind(&mut arguments, "--ro-bind", &self.readable)?;
