@@ -10,6 +10,7 @@ mod hostile;
 mod operators_tools;
 mod other_hands;
 mod own_repository;
+mod real_agents;
 mod restarts;
 mod sound_start;
 mod stopping;
