@@ -59,7 +59,7 @@ fn destination(node: &Node<'_>, listener: Option<SocketAddr>) -> Option<Destinat
 }
 
 /// The proxy refuses it whatever is written; said here, it is understood sooner.
-fn leads_to(destination: &Destination, listener: SocketAddr) -> bool {
+pub(crate) fn leads_to(destination: &Destination, listener: SocketAddr) -> bool {
     match destination {
         Destination::Address(address) => address.port() == listener.port() && address.ip().is_loopback(),
         Destination::Name { name, port } => name == "localhost" && *port == Some(listener.port()),

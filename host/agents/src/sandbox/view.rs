@@ -169,7 +169,7 @@ impl View {
     pub fn of(config: &RunnerConfig, spec: &LaunchSpec, brief: Option<&Path>) -> Result<Self, SandboxError> {
         let real_home = resolve_what_exists(&config.home);
         let mut hidden: Vec<PathBuf> =
-            config.hidden.iter().chain([&config.runs_dir, &config.briefs_dir]).cloned().collect();
+            config.hidden.iter().chain([&config.runs_dir, &config.briefs_dir, &config.homes_dir]).cloned().collect();
         hidden = hidden.iter().map(|path| resolve_what_exists(path)).filter(|path| *path != real_home).collect();
         let expand =
             |paths: &[PathBuf]| -> Vec<PathBuf> { paths.iter().map(|path| expand_home(path, &config.home)).collect() };

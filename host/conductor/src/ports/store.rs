@@ -26,8 +26,8 @@ mod wait;
 
 pub use self::overview::{Contact, Extent, Live, Overview, Standings};
 pub use self::rows::{
-    BoardActivity, BoardComment, BoardItem, EntryRow, EvaluationRow, EventRow, FreezeRow, JobRow, NewEvaluation,
-    RunRow, Spending, Terms,
+    BoardActivity, BoardComment, BoardItem, Conversation, EntryRow, EvaluationRow, EventRow, FreezeRow, JobRow,
+    NewEvaluation, RunRow, Spending, Terms,
 };
 pub use self::wait::{Predecessor, Prerequisite, Unmet, WaitReason};
 
