@@ -53,7 +53,7 @@ impl Errands {
             Ok(true) => self.done += 1,
             Ok(false) => {}
             // What was asked for is so already, or cannot be any more: an answer that got lost had said yes.
-            Err(NoAnswer::No(404 | 409 | 422, _)) => self.done += 1,
+            Err(NoAnswer::No(404 | 409 | 410 | 422, _)) => self.done += 1,
             Err(other) => return Err(other),
         }
         Ok(self.done == Errand::ALL.len())
