@@ -17,6 +17,7 @@ mod keys;
 mod limits;
 mod load;
 mod network;
+mod operator;
 mod paths;
 mod pipeline;
 mod project;
@@ -37,6 +38,7 @@ pub use init::write::{WriteError, Written, write_plan};
 pub use init::{IfThere, InitError, InitPlan, InitRequest, PlannedFile, Preset, default_prompt, init, split_words};
 pub use limits::RunLimits;
 pub use load::{Loaded, ProjectFile, Surroundings, load, load_project};
+pub use operator::OperatorReach;
 
 #[cfg(test)]
 mod tests;

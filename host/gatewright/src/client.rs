@@ -9,6 +9,9 @@ use serde::de::DeserializeOwned;
 
 use crate::state::{ADDRESS_FILE, TOKEN_FILE};
 
+/// Whose token commands are given with, where it is not the one of the folder.
+const TOKEN_VARIABLE: &str = "GATEWRIGHT_TOKEN";
+
 /// Why the host did not answer as asked.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ClientError {
@@ -38,7 +41,11 @@ impl Client {
     pub(crate) fn find(dir: &Path) -> Result<Self, ClientError> {
         let not_serving = || ClientError::NotServing { dir: dir.display().to_string() };
         let address = std::fs::read_to_string(dir.join(ADDRESS_FILE)).map_err(|_| not_serving())?;
-        let token = std::fs::read_to_string(dir.join(TOKEN_FILE)).map_err(|_| not_serving())?;
+        // Whoever has a token of their own is recorded by its name, not as the owner of the folder.
+        let token = match std::env::var(TOKEN_VARIABLE) {
+            Ok(token) if !token.trim().is_empty() => token,
+            _ => std::fs::read_to_string(dir.join(TOKEN_FILE)).map_err(|_| not_serving())?,
+        };
         let http = reqwest::blocking::Client::builder()
             .timeout(Duration::from_secs(30))
             .no_proxy()

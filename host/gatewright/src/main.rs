@@ -1,5 +1,6 @@
 //! The binary: command line, configuration, wiring, signals.
 
+mod audit;
 mod cli;
 mod client;
 mod clock;
@@ -15,6 +16,7 @@ mod scheduler;
 mod serve;
 mod state;
 mod task;
+mod token;
 mod verdict;
 mod watch;
 mod wiring;
@@ -60,6 +62,8 @@ fn run(cli: Cli) -> anyhow::Result<bool> {
         Command::Task(command) => task::run(&Client::find(&state::find(given)?)?, command, &out),
         Command::Project(command) => project::run(&Client::find(&state::find(given)?)?, &command, &out).map(|()| true),
         Command::Stop(options) => task::stop_all(&Client::find(&state::find(given)?)?, &options, &out),
+        Command::Token(command) => token::run(&state::find(given)?, &command, &out).map(|()| true),
+        Command::Audit(wanted) => audit::run(&state::find(given)?, &wanted, &out).map(|()| true),
         Command::Queue => {
             let client = Client::find(&state::find(given)?)?;
             task::queue(&client, &out, clock::SystemClock.now()).map(|()| true)

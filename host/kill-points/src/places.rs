@@ -39,8 +39,8 @@ places! {
         "shim-begins" "shim-took-the-lock" "shim-read-its-spec" "shim-opened-the-log" "shim-says-that-it-lives"
         "shim-started-the-command" "shim-gave-its-word" "shim-sees-the-tree-empty" "shim-wrote-its-record";
     seldom commits:
-        "create_task" "depend" "expand_later" "give_back" "hold_cycles" "put_check" "put_document" "put_over_budget" "receive"
-        "remove_item" "set_freeze" "undepend" "wake";
+        "apply_seen" "create_task" "depend" "end_session" "expand_later" "give_back" "hold_cycles" "open_session" "put_check" "put_document" "put_over_budget" "put_token" "receive" "record"
+        "remove_item" "revoke_token" "session_seen" "set_freeze" "token_used" "undepend" "wake";
     seldom jobs: "timer";
 }
 

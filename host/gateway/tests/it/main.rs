@@ -16,4 +16,5 @@ mod pages;
 mod reads;
 mod sessions;
 mod tasks;
+mod tokens;
 mod world;
