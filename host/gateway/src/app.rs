@@ -22,6 +22,8 @@ use crate::throttle::Throttle;
 const STORE_CALLS: usize = 16;
 /// Open event streams at one time, over all browsers.
 const STREAMS: usize = 64;
+/// Whole logs that are fetched at one time: each has a thread.
+const DOWNLOADS: usize = 8;
 /// Shorter ones can be guessed.
 const SHORTEST_SECRET: usize = 16;
 
@@ -126,6 +128,7 @@ pub(crate) struct App {
     /// Turns true when the listener closes: streams end.
     pub(crate) closing: watch::Receiver<bool>,
     pub(crate) streams: Arc<Semaphore>,
+    pub(crate) downloads: Arc<Semaphore>,
     pub(crate) keyring: Arc<Keyring>,
     pub(crate) throttle: Arc<Throttle>,
     calls: Arc<Semaphore>,
@@ -138,10 +141,11 @@ impl App {
         closing: watch::Receiver<bool>,
     ) -> Result<Self, StoreError> {
         let (streams, calls) = (Arc::new(Semaphore::new(STREAMS)), Arc::new(Semaphore::new(STORE_CALLS)));
+        let downloads = Arc::new(Semaphore::new(DOWNLOADS));
         let life = state.now();
         let keyring = Arc::new(Keyring::open(Arc::clone(&state.access), &state.token)?);
         let front = Front { address, reach: state.reach.clone() };
-        Ok(Self { state, front, life, closing, streams, keyring, throttle: Arc::default(), calls })
+        Ok(Self { state, front, life, closing, streams, downloads, keyring, throttle: Arc::default(), calls })
     }
 
     /// The name of the session's cookie. Browsers keep the cookies of all ports of a host in one jar.

@@ -102,7 +102,7 @@ fn a_listener_off_loopback_is_taken_where_the_file_says_how_it_is_reached() {
     let world = World::new();
     let said = "operator = \"10.0.0.5:8500\"\n[operator]\nhosts = [\"Gate.lan:8443\"]\nproxies = [\"::ffff:10.0.0.1\"]\nhttps = false";
     world.write("gatewright.toml", HOST.replace("operator = \"127.0.0.1:8500\"", said).as_bytes());
-    let reach = world.load().host.reach;
+    let reach = world.load().unwrap().host.reach;
     assert_eq!((reach.hosts, reach.https), (vec!["gate.lan:8443".to_owned()], false));
     assert_eq!(reach.proxies, ["10.0.0.1".parse::<std::net::IpAddr>().unwrap()]);
 }

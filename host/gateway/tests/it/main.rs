@@ -7,6 +7,7 @@
 
 mod board;
 mod bodies;
+mod buttons;
 mod docs;
 mod door;
 mod events;
@@ -14,7 +15,9 @@ mod listener;
 mod ownership;
 mod pages;
 mod reads;
+mod runs;
 mod sessions;
 mod tasks;
 mod tokens;
+mod words;
 mod world;
