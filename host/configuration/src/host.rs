@@ -11,6 +11,7 @@ use domain::time::Milliseconds;
 use crate::diagnostic::{Problem, nearest, quoted};
 use crate::keys;
 use crate::limits::{self, RunLimits};
+use crate::operator::{self, OperatorReach};
 use crate::paths::Paths;
 use crate::reader::{At, Node, Section};
 
@@ -27,8 +28,10 @@ const INTERVAL: std::ops::RangeInclusive<u64> = 5_000..=3_600_000;
 /// The host's file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostConfig {
-    /// Where the operator's HTTP listens: a loopback address. Port 0: any that is free.
+    /// Where the operator's HTTP listens. Port 0: any that is free.
     pub operator: SocketAddr,
+    /// How people reach it there.
+    pub reach: OperatorReach,
     /// Agents and commands at one time.
     pub limits: RunLimits,
     /// What the first signal to end means.
@@ -76,6 +79,7 @@ pub struct PluginPolicy {
 pub(crate) fn read(file: &Section<'_>, paths: &Paths) -> HostConfig {
     let mut config = HostConfig {
         operator: SocketAddr::from((Ipv4Addr::LOCALHOST, PORT)),
+        reach: OperatorReach::default(),
         limits: limits::of_host(file),
         shutdown: limits::shutdown(file),
         free_space_mib: FREE_SPACE_MIB,
@@ -83,12 +87,12 @@ pub(crate) fn read(file: &Section<'_>, paths: &Paths) -> HostConfig {
         sandbox: SandboxPolicy { mode: SandboxMode::Auto, readable: Vec::new() },
         plugins: PluginPolicy { ceiling: Ceiling::AtMost(Vec::new()), limits: Limits::default() },
     };
-    if let Some(listen) = file.section("listen", &keys::LISTEN)
-        && let Some(node) = listen.get("operator")
-        && let Some(address) = loopback(&node)
-    {
+    let listen = file.section("listen", &keys::LISTEN);
+    let node = listen.as_ref().and_then(|listen| listen.get("operator"));
+    if let Some(address) = node.as_ref().and_then(address) {
         config.operator = address;
     }
+    config.reach = operator::read(file, config.operator, node.as_ref());
     if let Some(limits) = file.section("limits", &keys::LIMITS) {
         config.free_space_mib = limits.whole("free-space-mib", 16..=1_048_576, FREE_SPACE_MIB);
     }
@@ -165,17 +169,14 @@ pub(crate) fn capability(node: &Node<'_>) -> Option<At<Capability>> {
     }
 }
 
-fn loopback(node: &Node<'_>) -> Option<SocketAddr> {
+fn address(node: &Node<'_>) -> Option<SocketAddr> {
     let text = node.text()?;
-    let problem = match text.value.parse::<SocketAddr>() {
-        Ok(address) if address.ip().is_loopback() => return Some(address),
-        Ok(_) => Problem::at(text.span, format!("{} is no loopback address", quoted(&text.value)))
-            .label("reachable from outside")
-            .help("whoever reaches this listener may approve and merge; put a proxy with its own log-in before `127.0.0.1:8500`"),
-        Err(_) => Problem::at(text.span, format!("{} cannot be {}", node.what, quoted(&text.value)))
-            .label("no address with a port")
-            .help("write an address and a port, such as \"127.0.0.1:8500\"; port 0 takes any that is free"),
-    };
+    if let Ok(address) = text.value.parse::<SocketAddr>() {
+        return Some(address);
+    }
+    let problem = Problem::at(text.span, format!("{} cannot be {}", node.what, quoted(&text.value)))
+        .label("no address with a port")
+        .help("write an address and a port, such as \"127.0.0.1:8500\"; port 0 takes any that is free");
     node.report.add(problem);
     None
 }

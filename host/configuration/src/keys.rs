@@ -11,9 +11,10 @@ pub(crate) struct Shape {
 
 pub(crate) const HOST: Shape = Shape {
     name: "gatewright.toml",
-    keys: &["listen", "limits", "drivers", "reconcile", "shutdown", "sandbox", "plugins"],
+    keys: &["listen", "operator", "limits", "drivers", "reconcile", "shutdown", "sandbox", "plugins"],
 };
 pub(crate) const LISTEN: Shape = Shape { name: "[listen]", keys: &["operator"] };
+pub(crate) const OPERATOR: Shape = Shape { name: "[operator]", keys: &["hosts", "proxies", "https"] };
 pub(crate) const LIMITS: Shape = Shape {
     name: "[limits]",
     keys: &["runs", "runs-per-project", "runs-per-repository", "runs-per-driver", "free-space-mib"],
@@ -153,9 +154,10 @@ pub(crate) const COMMANDS: Shape = Shape { name: "[commands]", keys: &["test", "
 
 /// All of them: what the document must explain.
 #[cfg(test)]
-pub(crate) const ALL: [&Shape; 30] = [
+pub(crate) const ALL: [&Shape; 31] = [
     &HOST,
     &LISTEN,
+    &OPERATOR,
     &LIMITS,
     &DRIVER,
     &SHUTDOWN,

@@ -20,6 +20,7 @@ mod load;
 mod locate;
 mod network;
 mod origin;
+mod operator;
 mod paths;
 mod pipeline;
 mod project;
@@ -42,6 +43,7 @@ pub use limits::RunLimits;
 pub use load::{Loaded, ProjectFile, Surroundings, load, load_project};
 pub use locate::{Complaint, complain};
 pub use origin::{Setting, origins};
+pub use operator::OperatorReach;
 
 #[cfg(test)]
 mod tests;

@@ -1,8 +1,11 @@
 //! The table of routes, and the layers that all of them share.
 
+use std::net::SocketAddr;
+
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::Method;
 use axum::{Router, middleware};
+use conductor::ports::store::StoreError;
 use domain::access::Right;
 use domain::event::Intent;
 use tokio::sync::watch;
@@ -15,7 +18,7 @@ use crate::pages::{self, Reader, forms, login};
 use crate::problem::Problem;
 use crate::route::{Need, Row, at};
 use crate::routes::{
-    checks, dependencies, evaluations, events, intents, items, probes, projects, queue, runs, tasks, why,
+    audit, checks, dependencies, evaluations, events, intents, items, probes, projects, queue, runs, tasks, tokens, why,
 };
 use crate::visitor::{Form, Operator, Visitor};
 
@@ -34,6 +37,7 @@ const INTENTS: [(&str, &str, Right, Intent); 7] = [
 /// Every route with what a visitor needs for it: the router is made of it, and the documentation is held against it.
 fn table() -> Vec<Row> {
     const OPERATE: Need = Need::Token(Right::Operate);
+    const ADMIN: Need = Need::Token(Right::Admin);
     let mut table = vec![
         at("/healthz").get(Need::Nothing, probes::live),
         at("/readyz").get(Need::Nothing, probes::ready),
@@ -96,6 +100,9 @@ fn table() -> Vec<Row> {
         at("/api/v1/runs/{run}").get(Need::Look, runs::show),
         at("/api/v1/runs/{run}/log").get(Need::Look, runs::log),
         at("/api/v1/events").get(Need::Look, events::stream),
+        at("/api/v1/audit").get(Need::Look, audit::list),
+        at("/api/v1/tokens").get(ADMIN, tokens::list).post(ADMIN, tokens::make),
+        at("/api/v1/tokens/{name}").delete(ADMIN, tokens::revoke),
         at("/api/v1/system").get(Need::Look, probes::system),
     ];
     table.extend(INTENTS.map(|(path, _, right, intent)| give(at(path), right, intent)));
@@ -134,11 +141,11 @@ fn button(row: Row, right: Right, intent: Intent) -> Row {
     row.form(right, handler)
 }
 
-/// The whole listener as a service. `port` is the one that a `Host` header must name; streams end when `closing` turns true.
-pub fn router(state: GatewayState, port: u16, closing: watch::Receiver<bool>) -> Router {
-    let app = App::new(state, port, closing);
+/// The whole listener as a service. `address` is the listener's; streams end when `closing` turns true.
+pub fn router(state: GatewayState, address: SocketAddr, closing: watch::Receiver<bool>) -> Result<Router, StoreError> {
+    let app = App::new(state, address, closing)?;
     let routes = table().into_iter().map(Row::guarded);
-    routes
+    let router = routes
         .fold(Router::new(), |router, (path, methods)| router.route(path, methods))
         .fallback(async |visitor: Visitor, method: Method| {
             let problem = Problem::not_found("there is nothing at this path; docs/api.md lists what there is");
@@ -149,5 +156,6 @@ pub fn router(state: GatewayState, port: u16, closing: watch::Receiver<bool>) ->
         })
         .layer(DefaultBodyLimit::max(LARGEST_BODY))
         .layer(middleware::from_fn_with_state(app.clone(), door::pass))
-        .with_state(app)
+        .with_state(app);
+    Ok(router)
 }

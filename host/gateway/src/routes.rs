@@ -1,5 +1,6 @@
 //! The handlers, by what they are about.
 
+pub(crate) mod audit;
 pub(crate) mod checks;
 pub(crate) mod dependencies;
 pub(crate) mod evaluations;
@@ -11,6 +12,7 @@ pub(crate) mod projects;
 pub(crate) mod queue;
 pub(crate) mod runs;
 pub(crate) mod tasks;
+pub(crate) mod tokens;
 pub(crate) mod why;
 
 use axum::Json;

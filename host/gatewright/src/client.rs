@@ -10,6 +10,9 @@ use serde::de::DeserializeOwned;
 use crate::listener;
 use crate::state::{ADDRESS_FILE, TOKEN_FILE};
 
+/// Whose token commands are given with, where it is not the one of the folder.
+const TOKEN_VARIABLE: &str = "GATEWRIGHT_TOKEN";
+
 /// Why the host did not answer as asked.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ClientError {
@@ -76,11 +79,15 @@ impl Client {
             return Err(ClientError::Stranger { dir: dir.display().to_string(), address: base });
         }
         let path = dir.join(TOKEN_FILE);
-        let token = std::fs::read_to_string(&path).map_err(|error| ClientError::NoToken {
-            dir: dir.display().to_string(),
-            path: path.display().to_string(),
-            why: error.to_string(),
-        })?;
+        // Whoever has a token of their own is recorded by its name, not as the owner of the folder.
+        let token = match std::env::var(TOKEN_VARIABLE) {
+            Ok(token) if !token.trim().is_empty() => token,
+            _ => std::fs::read_to_string(&path).map_err(|error| ClientError::NoToken {
+                dir: dir.display().to_string(),
+                path: path.display().to_string(),
+                why: error.to_string(),
+            })?,
+        };
         Ok(Self { http, base, token: token.trim().to_owned() })
     }
 

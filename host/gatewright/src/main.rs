@@ -2,6 +2,7 @@
 
 mod backup;
 mod check;
+mod audit;
 mod cli;
 mod client;
 mod clock;
@@ -22,6 +23,7 @@ mod serve;
 mod shell;
 mod state;
 mod task;
+mod token;
 mod verdict;
 mod watch;
 mod webhook;
@@ -69,6 +71,8 @@ fn run(cli: Cli) -> anyhow::Result<bool> {
         Command::Task(command) => task::run(&Client::find(&state::find(given)?)?, command, &out),
         Command::Project(command) => project::run(&Client::find(&state::find(given)?)?, &command, &out).map(|()| true),
         Command::Stop(options) => task::stop_all(&Client::find(&state::find(given)?)?, &options, &out),
+        Command::Token(command) => token::run(&state::find(given)?, &command, &out).map(|()| true),
+        Command::Audit(wanted) => audit::run(&state::find(given)?, &wanted, &out).map(|()| true),
         Command::Queue => {
             let client = Client::find(&state::find(given)?)?;
             task::queue(&client, &out, clock::SystemClock.now()).map(|()| true)

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::Write as _;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,14 +19,14 @@ use domain::budget::Budgets;
 use domain::cost::{Spent, Usage};
 use domain::effect::Claim;
 use domain::ids::{ProjectName, RunId};
-use gateway::{Backups, Desk, GatewayState, Health, HeldBy, Holding, Token};
+use gateway::{Backups, Desk, GatewayState, Health, HeldBy, Holding, Reach, Token};
 
 use crate::cli::Serve;
 use crate::clock::{SystemClock, hex, random_bytes};
 use crate::ending::{Ending, Signals};
 use crate::output::{Output, say};
 use crate::scheduler::{Bounds, Scheduler, has_room};
-use crate::state::{ADDRESS_FILE, TOKEN_FILE};
+use crate::state::{ADDRESS_FILE, OPERATOR, TOKEN_FILE};
 use crate::watch::Watch;
 use crate::wiring::{Host, load};
 
@@ -57,7 +58,8 @@ pub(crate) fn run(dir: &Path, options: &Serve, out: &Output) -> anyhow::Result<(
         .with_context(|| format!("{} cannot be listened on", loaded.host.operator))?;
     let bound = listener.local_addr()?;
     host.runner.never_reach(bound);
-    let address = format!("http://{bound}");
+    let address = format!("http://{}", near(bound));
+    let reach = loaded.host.reach.clone();
     let failing = host.clone();
     let scheduler = Scheduler::start(
         host.conductor.clone(),
@@ -79,7 +81,9 @@ pub(crate) fn run(dir: &Path, options: &Serve, out: &Output) -> anyhow::Result<(
             bounds,
             must_confine,
         }),
-        token: Token::new("operator", token)?,
+        access: host.access.clone(),
+        token: Token::new(OPERATOR, token)?,
+        reach: Reach { hosts: reach.hosts, proxies: reach.proxies, https: reach.https },
         clock: Arc::new(|| SystemClock.now()),
         luck: Arc::new(random_bytes::<32>),
     };
@@ -161,6 +165,16 @@ fn reload(host: &Host, dir: &Path) {
         }
         Err(error) => tracing::error!("the files are not taken up, the last good ones stay: {error:#}"),
     }
+}
+
+/// Where this machine itself reaches the listener.
+fn near(bound: SocketAddr) -> SocketAddr {
+    let ip = match bound.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, bound.port())
 }
 
 /// The first token is made here; its file is shown to no sandbox.

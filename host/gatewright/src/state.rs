@@ -5,6 +5,8 @@ use std::process::Command;
 
 use anyhow::{Context as _, bail};
 
+/// What the token in that file is called.
+pub(crate) const OPERATOR: &str = "operator";
 /// The operator's token, mode 0600.
 pub(crate) const TOKEN_FILE: &str = "operator-token";
 /// Where the living host listens.

@@ -10,6 +10,7 @@ use agents::port::{HostEnvironment, ShimRuns};
 use agents::{Runner, RunnerConfig, SandboxMode as Confining, install_shim};
 use anyhow::{Context as _, anyhow, bail};
 use conductor::board::Board;
+use conductor::ports::access::Access;
 use conductor::ports::clock::Clock;
 use conductor::ports::forge::Forge;
 use conductor::ports::plugins::{Asking, Plugins as _, ValidateCall};
@@ -260,6 +261,7 @@ fn binding(file: &ProjectFile, step: &EdgeStep) -> Option<Digest> {
 /// A living host.
 pub(crate) struct Host {
     pub(crate) store: Arc<dyn Store>,
+    pub(crate) access: Arc<dyn Access>,
     pub(crate) conductor: Arc<Conductor>,
     pub(crate) sandbox: Arc<Sandbox>,
     pub(crate) runner: Arc<Runner>,
@@ -282,7 +284,8 @@ impl Host {
         let sqlite = SqliteStore::open(StoreConfig::new(dir, me.host.clone()))?;
         let heard = signal.clone();
         sqlite.subscribe(Box::new(move || heard.notify()));
-        let store: Arc<dyn Store> = Arc::new(sqlite);
+        let sqlite = Arc::new(sqlite);
+        let (store, access): (Arc<dyn Store>, Arc<dyn Access>) = (sqlite.clone(), sqlite);
         let runner = Arc::new(open_runner(dir, loaded)?);
         let ended = Arc::new(Mutex::new(Vec::<RunId>::new()));
         let (listed, woken) = (ended.clone(), signal.clone());
@@ -305,6 +308,7 @@ impl Host {
         let conductor = Arc::new(Conductor::new(outside, me.clone()));
         let host = Self {
             store,
+            access,
             conductor,
             sandbox,
             runner,

@@ -42,7 +42,8 @@ places! {
         "shim-begins" "shim-took-the-lock" "shim-read-its-spec" "shim-opened-the-log" "shim-says-that-it-lives"
         "shim-started-the-command" "shim-gave-its-word" "shim-ends-its-run" "shim-strikes-its-tree" "shim-sees-the-tree-empty" "shim-wrote-its-record";
     seldom commits:
-        "create_task" "expand_later" "hold_cycles" "put_document" "put_over_budget" "receive" "wake";
+        "apply_seen" "create_task" "end_session" "expand_later" "hold_cycles" "open_session" "put_document" "put_over_budget"
+        "put_token" "receive" "record" "revoke_token" "session_seen" "token_used" "wake";
     seldom jobs: "timer";
     seldom others: "shim-cuts-its-log";
 }

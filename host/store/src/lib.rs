@@ -17,6 +17,7 @@
 //!
 //! **Not guaranteed.** One host at a time: a file lock refuses a second one. The folder must lie on a local file system.
 
+mod access;
 mod blobs;
 mod board;
 mod claim;

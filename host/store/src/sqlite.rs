@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use conductor::ports::store::{
-    Applied, BoardActivity, BoardComment, BoardItem, ClaimLimits, Completion, Delivery, EntryRow, EvaluationRow,
-    EventRow, Expansion, FreezeRow, Incarnation, JobRow, LeaseRow, NewEvaluation, NewItem, NewTask, Prerequisite,
-    Project, RunRow, Spending, Store, StoreError, ToldRow,
+    Applied, AppliedSeen, BoardActivity, BoardComment, BoardItem, ClaimLimits, Completion, Delivery, EntryRow,
+    EvaluationRow, EventRow, Expansion, FreezeRow, Incarnation, JobRow, LeaseRow, NewEvaluation, NewItem, NewTask,
+    Prerequisite, Project, RunRow, Seen, Spending, Store, StoreError, ToldRow,
 };
 use conductor::slots::DriverRow;
 use domain::document::{Document, NewDocument};
@@ -111,6 +111,11 @@ impl Store for SqliteStore {
     fn apply(&self, task: TaskId, event: &Event, now: Timestamp) -> Result<Applied> {
         let event = event.clone();
         self.write(move |tx| transact::apply(tx, task, &event, Origin::default(), now))
+    }
+
+    fn apply_seen(&self, task: TaskId, event: &Event, seen: &Seen, now: Timestamp) -> Result<AppliedSeen> {
+        let (event, seen) = (event.clone(), *seen);
+        self.write(move |tx| transact::apply_seen(tx, task, &event, &seen, now))
     }
 
     fn task(&self, task: TaskId) -> Result<Task> {

@@ -7,7 +7,7 @@ use domain::document::{Document, NewDocument};
 use domain::effect::Claim;
 use domain::event::{Event, Spent};
 use domain::ids::{
-    Actor, BranchName, CommitId, DeliveryId, Digest, DocumentId, DriverName, EvaluationId, FenceToken, JobId,
+    Actor, BranchName, CommitId, DeliveryId, Digest, DocumentId, DriverName, Epoch, EvaluationId, FenceToken, JobId,
     LeaseName, ProjectName, RunId, TaskId, Version, WorkItemId,
 };
 use domain::pipeline::Pipeline;
@@ -120,6 +120,38 @@ pub enum Applied {
     },
     /// It was recorded and did nothing.
     Rejected(Rejected),
+}
+
+/// How a task stood when somebody looked at it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Seen {
+    /// The version that was shown.
+    pub version: Version,
+    /// The epoch that was shown. With it, only another activity counts as moved; without it, any change does.
+    #[serde(default)]
+    pub epoch: Option<Epoch>,
+}
+
+impl Seen {
+    /// Whether this is still what was looked at.
+    pub fn is(&self, task: &Task) -> bool {
+        self.epoch.map_or(self.version == task.version, |epoch| epoch == task.epoch)
+    }
+}
+
+/// What became of an event for a task as somebody had seen it.
+#[derive(Clone, Debug, PartialEq)]
+pub enum AppliedSeen {
+    /// It stood so still.
+    Applied(Applied),
+    /// It had moved; the event was recorded as late and did nothing.
+    Moved {
+        /// How it stands.
+        task: Box<Task>,
+        /// What happened since, oldest first.
+        since: Vec<EntryRow>,
+    },
 }
 
 /// Limits that a claim obeys.
@@ -237,6 +269,8 @@ pub trait Store: Overview + Send + Sync {
     fn create_task(&self, new: &NewTask, now: Timestamp) -> Result<(TaskId, bool), StoreError>;
     /// Steps a task.
     fn apply(&self, task: TaskId, event: &Event, now: Timestamp) -> Result<Applied, StoreError>;
+    /// Steps a task, if it stands as it was seen; both in one transaction.
+    fn apply_seen(&self, task: TaskId, event: &Event, seen: &Seen, now: Timestamp) -> Result<AppliedSeen, StoreError>;
     /// A task.
     fn task(&self, task: TaskId) -> Result<Task, StoreError>;
     /// A task as it stood at a time: its entries folded up to there. None: it was not there yet.

@@ -18,5 +18,6 @@ mod reads;
 mod runs;
 mod sessions;
 mod tasks;
+mod tokens;
 mod words;
 mod world;

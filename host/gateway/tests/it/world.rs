@@ -2,12 +2,16 @@
 
 use std::fs::File;
 use std::io::{Seek as _, Write as _};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, Method, Request, StatusCode, header};
 use axum::{Router, body};
+use conductor::ports::access::Access;
 use conductor::ports::store::{ClaimLimits, NewTask, Project, Store};
 use domain::budget::{Budgets, Cap};
 use domain::cost::{Spent, Usage};
@@ -16,7 +20,7 @@ use domain::ids::{Actor, BranchName, ProjectName, RunId, StageName, StepName, Ta
 use domain::pipeline::{Consent, Edge, EdgeStep, OnPatience, Pipeline, PipelineDraft, Stage, StageKind, StepKind};
 use domain::task::{Terminality, Track};
 use domain::time::{Milliseconds, Timestamp};
-use gateway::{Backups, Desk, GatewayState, Health, HeldBy, Holding, LastBackup, Token};
+use gateway::{Backups, Desk, GatewayState, Health, HeldBy, Holding, LastBackup, Reach, Token};
 use serde::de::DeserializeOwned;
 use store::{SqliteStore, StoreConfig};
 use tokio::sync::watch;
@@ -89,10 +93,13 @@ impl Desk for FakeDesk {
 
 pub(crate) struct World {
     pub(crate) store: Arc<dyn Store>,
+    pub(crate) access: Arc<dyn Access>,
     pub(crate) desk: Arc<FakeDesk>,
     pub(crate) router: Router,
     pub(crate) close: watch::Sender<bool>,
-    _dir: tempfile::TempDir,
+    /// Milliseconds since [`NOW`].
+    passed: Arc<AtomicU64>,
+    dir: tempfile::TempDir,
 }
 
 /// An answer, read whole.
@@ -130,8 +137,12 @@ impl World {
 
     /// Without any project.
     pub(crate) fn empty(ok: bool) -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let store: Arc<dyn Store> = Arc::new(SqliteStore::open(StoreConfig::new(dir.path(), "here")).unwrap());
+        Self::open(tempfile::tempdir().unwrap(), Arc::default(), ok)
+    }
+
+    fn open(dir: tempfile::TempDir, passed: Arc<AtomicU64>, ok: bool) -> Self {
+        let both = Arc::new(SqliteStore::open(StoreConfig::new(dir.path(), "here")).unwrap());
+        let (store, access): (Arc<dyn Store>, Arc<dyn Access>) = (both.clone(), both);
         let desk = Arc::new(FakeDesk {
             wakes: AtomicU32::new(0),
             ok,
@@ -139,17 +150,48 @@ impl World {
             log: Mutex::default(),
         });
         let (close, closing) = watch::channel(false);
-        let state = state(Arc::clone(&store), Arc::clone(&desk));
-        Self { router: gateway::router(state, PORT, closing), store, desk, close, _dir: dir }
+        let state = state(Arc::clone(&store), Arc::clone(&access), Arc::clone(&desk), Arc::clone(&passed));
+        let router = gateway::router(state, address(), closing).unwrap();
+        Self { router, store, access, desk, close, passed, dir }
     }
 
     pub(crate) fn state(&self) -> GatewayState {
-        state(Arc::clone(&self.store), Arc::clone(&self.desk))
+        state(Arc::clone(&self.store), Arc::clone(&self.access), Arc::clone(&self.desk), Arc::clone(&self.passed))
+    }
+
+    /// Lets time pass.
+    pub(crate) fn pass(&self, span: Duration) {
+        self.passed.fetch_add(span.as_millis() as u64, Ordering::SeqCst);
+    }
+
+    /// The next life of the host, on the same folder.
+    pub(crate) fn restarted(self) -> Self {
+        let Self { dir, passed, router, store, access, .. } = self;
+        drop((router, store, access));
+        Self::open(dir, passed, true)
+    }
+
+    /// Every file of the host's folder.
+    pub(crate) fn files(&self) -> Vec<(PathBuf, Vec<u8>)> {
+        let (mut folders, mut files) = (vec![self.dir.path().to_owned()], Vec::new());
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    folders.push(path)
+                } else {
+                    files.push((path.clone(), std::fs::read(&path).unwrap()))
+                }
+            }
+        }
+        assert!(files.len() > 1);
+        files
     }
 
     pub(crate) async fn send(&self, request: Request<Body>) -> Reply {
         let (parts, body) = self.router.clone().oneshot(request).await.unwrap().into_parts();
-        let bytes = body::to_bytes(body, 1 << 24).await.unwrap();
+        let endless = parts.headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind == "text/event-stream");
+        let bytes = if endless { Bytes::new() } else { body::to_bytes(body, 1 << 24).await.unwrap() };
         Reply { status: parts.status, headers: parts.headers, bytes }
     }
 
@@ -191,9 +233,22 @@ impl World {
     }
 }
 
-fn state(store: Arc<dyn Store>, desk: Arc<FakeDesk>) -> GatewayState {
+fn state(store: Arc<dyn Store>, access: Arc<dyn Access>, desk: Arc<FakeDesk>, passed: Arc<AtomicU64>) -> GatewayState {
     let token = Token::new("operator", SECRET).unwrap();
-    GatewayState { store, desk, token, clock: Arc::new(|| NOW), luck: Arc::new(luck) }
+    let reach = Reach::default();
+    GatewayState {
+        store,
+        access,
+        desk,
+        token,
+        reach,
+        clock: Arc::new(move || Timestamp(NOW.0 + passed.load(Ordering::SeqCst))),
+        luck: Arc::new(luck),
+    }
+}
+
+fn address() -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], PORT))
 }
 
 /// Other bytes at each call.
