@@ -18,6 +18,7 @@ mod command;
 mod documents;
 mod folder;
 mod leftovers;
+mod observed;
 mod process;
 mod quarantine;
 mod rebase;
@@ -38,6 +39,7 @@ use conductor::ports::forge::{
 use domain::ids::{BranchName, CommitId, TaskId};
 use domain::plugin::{ChangedFile, CommitInfo};
 
+pub use observed::ObservedForge;
 pub use setup::{Layout, Synced};
 
 /// One project's repository and its clones.

@@ -17,6 +17,7 @@ pub mod conflict;
 mod expand;
 pub mod failure;
 mod finish;
+mod follow;
 mod guard;
 mod judge;
 mod launch;
@@ -31,6 +32,7 @@ pub mod shutdown;
 pub mod slots;
 pub mod view;
 mod world;
+mod would;
 
 pub use reconcile::RECONCILE_INTERVAL;
 pub use schedule::{Conductor, Intervals, Outside, RIGHT, Tick, Work};

@@ -195,6 +195,7 @@ pub(crate) fn observe(plan: &mut Plan<'_>, observation: &Observation) -> Result<
     if matches!(observation, Observation::ForeignPush { .. }) && plan.in_critical_window() {
         return Err(illegal("an irreversible step is under way; its answer says what stands there"));
     }
+    check_observation(plan, observation)?;
     plan.note(Entry::Observed { observation: observation.clone() });
     match observation {
         Observation::GoneFromBoard { by } => {
@@ -204,6 +205,7 @@ pub(crate) fn observe(plan: &mut Plan<'_>, observation: &Observation) -> Result<
             plan.hold(HoldKind::RefusedAtForge, &format!("refused by {by} at the forge"));
         }
         Observation::ForeignPush { head } => foreign_head(plan, head),
+        Observation::Landed { commit, by } => plan.settle_followed(commit, by),
         Observation::MergedElsewhere { commit, tested: true, .. } => {
             plan.note(Entry::Merged { commit: commit.clone() });
             plan.note(Entry::Validated { commit: commit.clone() });
@@ -218,6 +220,19 @@ pub(crate) fn observe(plan: &mut Plan<'_>, observation: &Observation) -> Result<
         Observation::Labels { labels } => read_labels(plan, labels),
     }
     Ok(())
+}
+
+/// What ends an observed task is what git shows, and it ends no other one.
+fn check_observation(plan: &Plan<'_>, observation: &Observation) -> Result<(), Rejected> {
+    let is_held = matches!(plan.task.position.activity, Activity::Held { .. });
+    match (observation, plan.task.observed) {
+        (Observation::Landed { .. }, false) => Err(illegal("only an observed task is ended by other hands")),
+        (Observation::Landed { .. }, true) if is_held => Err(illegal("only a person ends a hold")),
+        (Observation::MergedElsewhere { .. }, true) => {
+            Err(illegal("an observed task is ended by what git shows, whoever tells of a merge"))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// A label that stands in for the person who is being asked lets the task on.
@@ -253,7 +268,7 @@ fn is_known(plan: &Plan<'_>, observation: &Observation) -> bool {
         Observation::MergedElsewhere { tested: false, commit, .. } => {
             plan.hold_kind() == Some(HoldKind::MergedUntested) || task.foreign_merge.as_ref() == Some(commit)
         }
-        Observation::MergedElsewhere { .. } | Observation::WatchDegraded => false,
+        Observation::MergedElsewhere { .. } | Observation::Landed { .. } | Observation::WatchDegraded => false,
         Observation::Labels { labels } => task.labels == *labels && task.track == track_of(labels),
     }
 }

@@ -2,7 +2,7 @@
 
 use domain::effect::{Change, Effect, Feedback, JobClass, Notice, Wanted};
 use domain::entry::Entry;
-use domain::ids::{Actor, LeaseName, StageName, StepName};
+use domain::ids::{Actor, CommitId, LeaseName, StageName, StepName};
 use domain::pipeline::{Action, Consent, DEVELOPER_RETRIES, EdgeStep, Pipeline, Stage, StageKind, StepKind};
 use domain::task::{Activity, Hold, HoldKind, Task, Terminality, Track};
 use domain::time::{Milliseconds, Timestamp};
@@ -452,6 +452,18 @@ impl<'a> Plan<'a> {
         self.note_visit(stage);
         self.settle(Terminality::Done, Notice::Done, &said);
         self.want(Effect::Tidy);
+    }
+
+    /// Of an observed task: others tested and merged, as they do without us. That the commit is in the base branch was seen in git;
+    /// there is nothing of ours to tidy.
+    pub(crate) fn settle_followed(&mut self, commit: &CommitId, by: &str) {
+        self.note(Entry::Merged { commit: commit.clone() });
+        let Some(stage) = self.pipeline.terminal(Terminality::Done).map(|stage| stage.name.clone()) else {
+            return self.hold(HoldKind::PipelineChanged, "the pipeline has no end any more");
+        };
+        self.note_visit(&stage);
+        let said = format!("is done: {by} brought {commit} to {}", self.task.base_branch);
+        self.settle(Terminality::Done, Notice::Done, &said);
     }
 
     /// Catalogue E7: what it cost, a line for each role.

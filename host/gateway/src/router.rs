@@ -13,7 +13,7 @@ use crate::door::{self, Operator};
 use crate::pages;
 use crate::problem::Problem;
 use crate::routes::{
-    checks, dependencies, evaluations, events, intents, items, probes, projects, queue, runs, tasks, why,
+    checks, dependencies, evaluations, events, intents, items, observed, probes, projects, queue, runs, tasks, why,
 };
 
 /// The intents that a token may give, and the last word of their paths.
@@ -69,6 +69,7 @@ fn table() -> Vec<(&'static str, MethodRouter<App>)> {
         ("/api/v1/runs/{run}", get(runs::show)),
         ("/api/v1/runs/{run}/log", get(runs::log)),
         ("/api/v1/events", get(events::stream)),
+        ("/api/v1/observed", get(observed::list)),
         ("/api/v1/system", get(probes::system)),
     ];
     table.extend(INTENTS.map(|(path, intent)| (path, give(intent))));

@@ -18,6 +18,9 @@ const JOBS: u32 = 1000;
 /// Edges of a cycle that are offered to be taken away.
 const EDGES: usize = 3;
 
+/// The word with which the host itself gives jobs of observed projects back.
+const OBSERVED: &str = "observed";
+
 impl State {
     /// The word.
     pub const fn word(self) -> &'static str {
@@ -94,6 +97,9 @@ impl Scene {
 
     pub(crate) fn standing(&self, task: &Task) -> Standing {
         let (state, mut sentence) = self.sentence(task);
+        if task.observed && task.end().is_none() && !sentence.contains(OBSERVED) {
+            sentence = format!("{OBSERVED}, nothing is done for it: {sentence}");
+        }
         if task.stop_requested && task.end().is_none() {
             sentence.push_str("; it stops once that has answered");
         } else if task.paused && !matches!(task.position.activity, Activity::Held { .. }) {
@@ -157,8 +163,12 @@ impl Scene {
     fn queued(&self, task: &Task) -> Option<(State, String)> {
         let (reason, note) = self.wait(task)?;
         let state = if waits_for_a_person(reason) { State::NeedsYou } else { State::Queued };
-        let why =
-            note.as_ref().filter(|_| matches!(reason, WaitReason::Slot | WaitReason::Breaker | WaitReason::Program));
+        let says_itself = |note: &&String| match reason {
+            WaitReason::Slot | WaitReason::Breaker | WaitReason::Program => true,
+            WaitReason::Time => note.starts_with(OBSERVED),
+            _ => false,
+        };
+        let why = note.as_ref().filter(says_itself);
         let why = why.cloned().unwrap_or_else(|| reason.to_string());
         Some((state, format!("it waits: {why}")))
     }

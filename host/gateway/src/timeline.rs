@@ -83,6 +83,7 @@ fn observed(observation: &Observation) -> String {
         Observation::ForeignPush { head } => format!("another hand pushed {}", short(head)),
         Observation::RefusedAtForge { by } => format!("refused at the forge by {by}"),
         Observation::MergedElsewhere { commit, by, tested: true } => format!("merged by {by} as {}", short(commit)),
+        Observation::Landed { commit, by } => format!("{by} brought {} to the base branch", short(commit)),
         Observation::MergedElsewhere { commit, by, .. } => format!("merged untested by {by} as {}", short(commit)),
         Observation::WatchDegraded => "the deployed revision turned bad".to_owned(),
         Observation::Labels { labels } => format!("labels seen: {}", labels.join(", ")),

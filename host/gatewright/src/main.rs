@@ -7,6 +7,7 @@ mod demo;
 mod embedded;
 mod ending;
 mod init;
+mod observed;
 mod output;
 mod plugin;
 mod project;
@@ -64,6 +65,9 @@ fn run(cli: Cli) -> anyhow::Result<bool> {
             let client = Client::find(&state::find(given)?)?;
             task::queue(&client, &out, clock::SystemClock.now()).map(|()| true)
         }
+        Command::Observe(command) => observed::run(&state::find(given)?, &command, &out)
+            .map_err(|error| error.context(NotFoundOut))
+            .map(|()| true),
         Command::Verdict(command) => {
             let answered = state::find(given).and_then(|dir| verdict::run(&dir, command, &out));
             answered.map_err(|error| error.context(NotFoundOut))

@@ -138,7 +138,7 @@ fn why(client: &Client, out: &Output, task: &str, at: Option<&str>) -> anyhow::R
 }
 
 /// A time as a person writes it.
-fn moment_of(text: &str) -> anyhow::Result<i64> {
+pub(crate) fn moment_of(text: &str) -> anyhow::Result<i64> {
     if let Ok(milliseconds) = text.parse::<i64>() {
         return Ok(milliseconds);
     }
@@ -275,7 +275,7 @@ fn told(entry: &domain::entry::Entry) -> Option<String> {
     })
 }
 
-fn moment(at: Timestamp) -> String {
+pub(crate) fn moment(at: Timestamp) -> String {
     jiff::Timestamp::from_millisecond(at.0 as i64).map_or_else(|_| at.0.to_string(), |time| time.to_string())
 }
 

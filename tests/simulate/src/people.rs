@@ -59,6 +59,7 @@ enum Deed {
     PushToBase,
     DeleteBranch,
     MergeByHand,
+    OtherSystem,
     Wake,
     Edit,
     Freeze,
@@ -89,6 +90,7 @@ pub fn act(world: &Shared, store: &SqliteStore) {
             (25 * pushes, Deed::PushToBase),
             (5 * pushes, Deed::DeleteBranch),
             (18 * pushes, Deed::MergeByHand),
+            (120 * u64::from(world.observed), Deed::OtherSystem),
             (30, Deed::Wake),
             (8 * edits, Deed::Edit),
             (30 * deliveries, Deed::Again),
@@ -111,6 +113,7 @@ pub fn act(world: &Shared, store: &SqliteStore) {
         }
         Deed::DeleteBranch => delete_branch(world, store),
         Deed::MergeByHand => merge_by_hand(world, store),
+        Deed::OtherSystem => work_beside(world, store),
         Deed::Wake => {
             let waiting = |task: &Task| matches!(task.position.activity, Activity::Waiting { .. });
             let waits = store.tasks(true, 20).ok().and_then(|tasks| tasks.into_iter().find(waiting));
@@ -317,6 +320,22 @@ fn merge_by_hand(world: &Shared, store: &SqliteStore) {
     }
 }
 
+/// Beside an observed project another system works: it cuts branches after its work items, pushes to them and merges.
+fn work_beside(world: &Shared, store: &SqliteStore) {
+    let Some(task) = any_task(world, store) else { return };
+    let named = BranchName::new(format!("bot/{}", task.work_item)).expect("a branch");
+    let branch = task.branch.unwrap_or(named);
+    let mut world = look(world);
+    let (merges, file) = (world.luck.in_thousand(250), world.luck.below(24) as u8);
+    world.tell(|| format!("the other system works on {branch}"));
+    if merges {
+        world.forge.merge_by_hand(&branch);
+    } else if world.forge.push(&branch, file).is_none() {
+        world.forge.cut_by_hand(&branch);
+        world.forge.push(&branch, file);
+    }
+}
+
 /// A fact that may end a wait of this task.
 pub fn wake(world: &Shared, store: &SqliteStore, task: TaskId) {
     let Ok(task) = store.task(task) else { return };
@@ -386,13 +405,14 @@ fn edit(world: &Shared, store: &SqliteStore) {
         (world.luck.one_of(&all).clone(), serial)
     };
     let now = look(world).clock();
-    let _ = store.put_project(&settled(pipeline, serial), now);
+    let observed = look(world).observed;
+    let _ = store.put_project(&settled(pipeline, serial, observed), now);
 }
 
 /// The project with this pipeline.
-pub fn settled(pipeline: domain::pipeline::Pipeline, serial: bool) -> Project {
+pub fn settled(pipeline: domain::pipeline::Pipeline, serial: bool, observe: bool) -> Project {
     let base_branch = BranchName::new("main").expect("a branch");
-    Project { name: project(), prefix: "SHOP".to_owned(), base_branch, pipeline, serial }
+    Project { name: project(), prefix: "SHOP".to_owned(), base_branch, pipeline, serial, observe }
 }
 
 /// The tracker tells once more of what was told already.
