@@ -284,8 +284,8 @@ impl Conductor {
         }
         let names = required.iter().map(|kind| kind.file_name()).collect::<Vec<_>>().join(" or ");
         let branch = task.branch.as_ref().map_or("", |branch| branch.as_str());
-        let flaws = flaws.into_iter().map(|flaw| format!("; {flaw}")).collect::<String>();
-        Ok(Left::Nothing(format!("a new {names} on {branch} by another hand is awaited{flaws}")))
+        let missing = format!("a new {names} on {branch} by another hand is awaited");
+        Ok(Left::Nothing([vec![missing], flaws].concat().join("; ")))
     }
 }
 

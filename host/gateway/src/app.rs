@@ -1,16 +1,20 @@
 //! What every handler shares, and the one way from a handler to the store.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
+use std::io;
 use std::sync::Arc;
 
 use conductor::ports::store::Store;
-use domain::ids::Actor;
+use domain::ids::TokenName;
 use domain::time::Timestamp;
 use subtle::ConstantTimeEq as _;
 use tokio::sync::{Semaphore, watch};
 
 use crate::desk::Desk;
+use crate::door::Peer;
+use crate::keyring::{Keyring, LIFE};
 use crate::problem::Problem;
+use crate::throttle::Throttle;
 
 /// Store calls at one time. A reader holds a connection of the store's pool; more would only wait there instead.
 const STORE_CALLS: usize = 16;
@@ -21,6 +25,9 @@ const SHORTEST_SECRET: usize = 16;
 
 /// Where the time comes from.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+
+/// Where what nobody can guess comes from.
+pub type Luck = Arc<dyn Fn() -> io::Result<[u8; 32]> + Send + Sync>;
 
 /// What the gateway stands on.
 #[derive(Clone)]
@@ -33,12 +40,14 @@ pub struct GatewayState {
     pub token: Token,
     /// The time.
     pub clock: Clock,
+    /// What secrets are made of.
+    pub luck: Luck,
 }
 
 /// A named token. Its secret is compared in constant time and never printed.
 #[derive(Clone)]
 pub struct Token {
-    name: String,
+    name: TokenName,
     secret: String,
 }
 
@@ -52,17 +61,15 @@ pub enum TokenError {
     #[error("the token has characters that cannot stand in a header: only visible ASCII can")]
     Characters,
     /// It is recorded with each event, so it must say something.
-    #[error("the token's name is empty")]
+    #[error("the token's name is none: letters, digits, `-`, `_`, `.`, at most 64")]
     Unnamed,
 }
 
 impl Token {
     /// A token by name; the name is what events record.
     pub fn new(name: impl Into<String>, secret: impl Into<String>) -> Result<Self, TokenError> {
-        let (name, secret) = (name.into(), secret.into());
-        if name.trim().is_empty() {
-            return Err(TokenError::Unnamed);
-        }
+        let secret = secret.into();
+        let name = TokenName::new(name).map_err(|_| TokenError::Unnamed)?;
         if !secret.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(TokenError::Characters);
         }
@@ -76,8 +83,8 @@ impl Token {
         self.secret.as_bytes().ct_eq(offered.as_bytes()).into()
     }
 
-    pub(crate) fn actor(&self) -> Actor {
-        Actor::Token(self.name.clone())
+    pub(crate) fn name(&self) -> &TokenName {
+        &self.name
     }
 }
 
@@ -90,6 +97,15 @@ impl fmt::Debug for Token {
 impl GatewayState {
     pub(crate) fn now(&self) -> Timestamp {
         (self.clock)()
+    }
+
+    /// 64 hexadecimal digits that nobody can guess.
+    pub(crate) fn secret(&self) -> Result<String, Problem> {
+        let bytes = (self.luck)().map_err(|error| Problem::broken(&error))?;
+        Ok(bytes.iter().fold(String::new(), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}");
+            text
+        }))
     }
 }
 
@@ -104,6 +120,8 @@ pub(crate) struct App {
     /// Turns true when the listener closes: streams end.
     pub(crate) closing: watch::Receiver<bool>,
     pub(crate) streams: Arc<Semaphore>,
+    pub(crate) keyring: Arc<Keyring>,
+    pub(crate) throttle: Arc<Throttle>,
     calls: Arc<Semaphore>,
 }
 
@@ -111,7 +129,28 @@ impl App {
     pub(crate) fn new(state: GatewayState, port: u16, closing: watch::Receiver<bool>) -> Self {
         let (streams, calls) = (Arc::new(Semaphore::new(STREAMS)), Arc::new(Semaphore::new(STORE_CALLS)));
         let life = state.now();
-        Self { state, port, life, closing, streams, calls }
+        let (keyring, throttle) = (Arc::new(Keyring::new(state.token.clone())), Arc::default());
+        Self { state, port, life, closing, streams, keyring, throttle, calls }
+    }
+
+    /// The name of the session's cookie. Browsers keep the cookies of all ports of a host in one jar.
+    pub(crate) fn cookie_name(&self) -> String {
+        format!("gatewright-{}", self.port)
+    }
+
+    /// The session's cookie as a browser is told it.
+    pub(crate) fn cookie(&self, secret: &str) -> String {
+        format!("{}={secret}; Path=/; HttpOnly; SameSite=Strict; Max-Age={}", self.cookie_name(), LIFE.0 / 1000)
+    }
+
+    /// Counts a token that is none, and says so.
+    pub(crate) fn wrong_token(&self, peer: Peer, now: Timestamp) -> Problem {
+        match self.throttle.wrong(peer.0, now) {
+            Some(wait) => Problem::too_many(wait),
+            None => Problem::unauthorized(
+                "the token is not this host's; was it made for another folder, renewed, or revoked?",
+            ),
+        }
     }
 
     /// Runs what may block on a thread for it. The permit goes along: a client that hangs up frees no slot that is in use.

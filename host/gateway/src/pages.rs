@@ -1,6 +1,7 @@
 //! Pages for people: whole without JavaScript, and kept up to date by a little of it.
 
 mod board;
+pub(crate) mod login;
 mod ticket;
 
 use askama::Template;
@@ -44,7 +45,7 @@ pub(crate) async fn asset(Segments(file): Segments<String>) -> Result<Response, 
 type Page = Result<Html<String>, Refused>;
 
 /// A no that a person reads in a browser.
-pub(crate) struct Refused(Problem);
+pub(crate) struct Refused(pub(crate) Problem);
 
 #[derive(Template)]
 #[template(path = "refused.html")]

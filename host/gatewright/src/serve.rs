@@ -73,6 +73,7 @@ pub(crate) fn run(dir: &Path, options: &Serve, out: &Output) -> anyhow::Result<(
         desk: Arc::new(LivingDesk { host: host.clone(), ending: ending.clone(), bounds, must_confine }),
         token: Token::new("operator", token)?,
         clock: Arc::new(|| SystemClock.now()),
+        luck: Arc::new(random_bytes::<32>),
     };
     out.line(&format!("listening {address}"))?;
     std::io::stdout().flush()?;

@@ -39,7 +39,7 @@ places! {
         "shim-begins" "shim-took-the-lock" "shim-read-its-spec" "shim-opened-the-log" "shim-says-that-it-lives"
         "shim-started-the-command" "shim-gave-its-word" "shim-sees-the-tree-empty" "shim-wrote-its-record";
     seldom commits:
-        "create_task" "depend" "expand_later" "give_back" "hold_cycles" "put_check" "put_document" "put_over_budget" "receive"
+        "create_task" "depend" "expand_later" "give_back" "hold_cycles" "put_check" "put_document" "put_over_budget" "put_would" "receive"
         "remove_item" "set_freeze" "undepend" "wake";
     seldom jobs: "timer";
 }

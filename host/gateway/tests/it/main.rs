@@ -14,5 +14,6 @@ mod listener;
 mod ownership;
 mod pages;
 mod reads;
+mod sessions;
 mod tasks;
 mod world;

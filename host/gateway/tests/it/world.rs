@@ -168,7 +168,14 @@ impl World {
 
 fn state(store: Arc<dyn Store>, desk: Arc<FakeDesk>) -> GatewayState {
     let token = Token::new("operator", SECRET).unwrap();
-    GatewayState { store, desk, token, clock: Arc::new(|| NOW) }
+    GatewayState { store, desk, token, clock: Arc::new(|| NOW), luck: Arc::new(luck) }
+}
+
+/// Other bytes at each call.
+fn luck() -> std::io::Result<[u8; 32]> {
+    static CALLS: AtomicU32 = AtomicU32::new(1);
+    let call = CALLS.fetch_add(1, Ordering::SeqCst).to_le_bytes();
+    Ok(std::array::from_fn(|place| call[place % 4] ^ (place as u8)))
 }
 
 /// As a well-behaved client on this machine would send it.

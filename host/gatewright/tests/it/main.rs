@@ -5,6 +5,7 @@
 mod breakout;
 mod fixture;
 mod hostile;
+mod observed;
 mod other_hands;
 mod own_repository;
 mod restarts;

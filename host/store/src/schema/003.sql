@@ -19,3 +19,15 @@ CREATE TRIGGER would_stays BEFORE UPDATE ON would
 BEGIN SELECT RAISE(ABORT, 'what would have been done is only appended'); END;
 CREATE TRIGGER would_is_kept BEFORE DELETE ON would
 BEGIN SELECT RAISE(ABORT, 'what would have been done is only appended'); END;
+
+-- A long queue of launches: of whose worker a launch would be a run, as `PROJECT role ROLE` or `PROJECT hook HOOK`. All launches of
+-- one place may begin, or none may: what a limit, a breaker or a missing program holds back is passed over by place.
+ALTER TABLE job ADD COLUMN place TEXT CHECK (place IS NULL OR slot = 1);
+UPDATE job SET place = (SELECT project FROM task WHERE id = job.task) || CASE effect
+        WHEN 'launch-agent' THEN ' role ' || (body ->> '$.role')
+        WHEN 'retest' THEN ' hook test'
+        ELSE ' hook ' || effect END
+    WHERE slot = 1 AND state IN ('queued', 'claimed');
+DROP INDEX job_ready;
+CREATE INDEX job_ready ON job (slot, priority DESC, available_at, id, place) WHERE state = 'queued' AND aside = 0;
+CREATE INDEX job_place ON job (place, available_at) WHERE state = 'queued' AND aside = 0 AND slot = 1;
