@@ -82,6 +82,9 @@ impl Conductor {
             (Effect::Act { step, action }, _) => self.follow_action(claim, step, *action),
             // Nothing of the task's lies outside.
             (Effect::CleanUp, _) => {
+                if self.waits_for_its_runs(claim)? {
+                    return Ok(());
+                }
                 self.write_down(claim, &claim.task, &tidied(&claim.task, "clean-up"))?;
                 self.complete(claim, Event::CleanedUp { epoch: claim.job.epoch }, None, None).map(|_| ())
             }

@@ -2,7 +2,7 @@
 
 use domain::effect::{Change, Effect, Feedback, JobClass, Notice, Wanted};
 use domain::entry::Entry;
-use domain::ids::{Actor, CommitId, LeaseName, StageName, StepName};
+use domain::ids::{Actor, LeaseName, StageName, StepName};
 use domain::pipeline::{Action, Consent, DEVELOPER_RETRIES, EdgeStep, Pipeline, Stage, StageKind, StepKind};
 use domain::task::{Activity, Hold, HoldKind, Task, Terminality, Track};
 use domain::time::{Milliseconds, Timestamp};
@@ -146,7 +146,7 @@ impl<'a> Plan<'a> {
         self.tell(Notice::StageEntered, &format!("{} entered {name}", self.task.work_item));
     }
 
-    fn note_visit(&mut self, name: &StageName) {
+    pub(crate) fn note_visit(&mut self, name: &StageName) {
         let visit = self.task.visits.get(name).copied().unwrap_or(0) + 1;
         self.note(Entry::StageEntered { stage: name.clone(), visit, at: self.now });
     }
@@ -454,18 +454,6 @@ impl<'a> Plan<'a> {
         self.want(Effect::Tidy);
     }
 
-    /// Of an observed task: others tested and merged, as they do without us. That the commit is in the base branch was seen in git;
-    /// there is nothing of ours to tidy.
-    pub(crate) fn settle_followed(&mut self, commit: &CommitId, by: &str) {
-        self.note(Entry::Merged { commit: commit.clone() });
-        let Some(stage) = self.pipeline.terminal(Terminality::Done).map(|stage| stage.name.clone()) else {
-            return self.hold(HoldKind::PipelineChanged, "the pipeline has no end any more");
-        };
-        self.note_visit(&stage);
-        let said = format!("is done: {by} brought {commit} to {}", self.task.base_branch);
-        self.settle(Terminality::Done, Notice::Done, &said);
-    }
-
     /// Catalogue E7: what it cost, a line for each role.
     fn costs(&self) -> String {
         let lines = self.task.by_role.iter().map(|(role, sum)| {
@@ -476,7 +464,7 @@ impl<'a> Plan<'a> {
         if lines.is_empty() { lines } else { format!("\n\nWhat it cost: {}{lines}", self.task.spent.words()) }
     }
 
-    fn settle(&mut self, end: Terminality, notice: Notice, said: &str) {
+    pub(crate) fn settle(&mut self, end: Terminality, notice: Notice, said: &str) {
         self.release_leases();
         self.enter_activity(Activity::Settled { end });
         let text = format!("{} {said}", self.task.work_item);

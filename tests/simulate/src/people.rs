@@ -14,6 +14,7 @@ use domain::verdict::WakeKind;
 use serde_json::json;
 use store::SqliteStore;
 
+use crate::beside;
 use crate::pipelines;
 use crate::weather::{Trouble, Weather};
 use crate::world::{Shared, look};
@@ -113,7 +114,7 @@ pub fn act(world: &Shared, store: &SqliteStore) {
         }
         Deed::DeleteBranch => delete_branch(world, store),
         Deed::MergeByHand => merge_by_hand(world, store),
-        Deed::OtherSystem => work_beside(world, store),
+        Deed::OtherSystem => beside::work(world, store),
         Deed::Wake => {
             let waiting = |task: &Task| matches!(task.position.activity, Activity::Waiting { .. });
             let waits = store.tasks(true, 20).ok().and_then(|tasks| tasks.into_iter().find(waiting));
@@ -139,7 +140,7 @@ fn tell(world: &Shared, line: impl FnOnce() -> String) {
     look(world).tell(line);
 }
 
-fn any_task(world: &Shared, store: &SqliteStore) -> Option<Task> {
+pub(crate) fn any_task(world: &Shared, store: &SqliteStore) -> Option<Task> {
     let tasks = store.tasks(false, 20).ok()?;
     let chosen = look(world).luck.below(tasks.len() as u64) as usize;
     tasks.into_iter().nth(chosen)
@@ -317,22 +318,6 @@ fn merge_by_hand(world: &Shared, store: &SqliteStore) {
     if let Some(commit) = merged.filter(|_| is_told) {
         let tested = task.validated.as_ref() == Some(&commit);
         observe(world, store, &task, Observation::MergedElsewhere { commit, by: DECIDER.to_owned(), tested });
-    }
-}
-
-/// Beside an observed project another system works: it cuts branches after its work items, pushes to them and merges.
-fn work_beside(world: &Shared, store: &SqliteStore) {
-    let Some(task) = any_task(world, store) else { return };
-    let named = BranchName::new(format!("bot/{}", task.work_item)).expect("a branch");
-    let branch = task.branch.unwrap_or(named);
-    let mut world = look(world);
-    let (merges, file) = (world.luck.in_thousand(250), world.luck.below(24) as u8);
-    world.tell(|| format!("the other system works on {branch}"));
-    if merges {
-        world.forge.merge_by_hand(&branch);
-    } else if world.forge.push(&branch, file).is_none() {
-        world.forge.cut_by_hand(&branch);
-        world.forge.push(&branch, file);
     }
 }
 

@@ -154,15 +154,6 @@ impl Simulation {
         }
     }
 
-    /// From here on nothing is done outside for the project.
-    fn observe(&self) {
-        look(&self.world).observed = true;
-        self.tell(|| "from here on the project is observed".to_owned());
-        if let Some(host) = &self.host {
-            host.read_settings();
-        }
-    }
-
     fn tell(&self, line: impl FnOnce() -> String) {
         look(&self.world).tell(line);
     }
