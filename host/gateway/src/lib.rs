@@ -14,10 +14,12 @@ pub mod api;
 
 mod app;
 mod body;
+mod deed;
 mod desk;
 mod door;
 mod find;
 mod keyring;
+mod log;
 mod pages;
 mod problem;
 mod route;
@@ -28,6 +30,7 @@ mod show;
 mod standing;
 mod throttle;
 mod timeline;
+mod tongue;
 mod visitor;
 
 pub use app::{Clock, GatewayState, Luck, Token, TokenError};

@@ -29,6 +29,7 @@ mod late;
 mod leases;
 mod lock;
 mod open;
+mod overview;
 mod ownership;
 mod queue;
 mod readers;

@@ -7,6 +7,7 @@
 
 mod board;
 mod bodies;
+mod buttons;
 mod docs;
 mod door;
 mod events;
@@ -14,6 +15,8 @@ mod listener;
 mod ownership;
 mod pages;
 mod reads;
+mod runs;
 mod sessions;
 mod tasks;
+mod words;
 mod world;
