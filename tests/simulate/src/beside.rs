@@ -7,7 +7,7 @@ use crate::people::any_task;
 use crate::world::{Shared, look};
 
 /// It cuts branches after its work items, pushes to them and merges.
-pub fn work(world: &Shared, store: &SqliteStore) {
+pub(crate) fn work(world: &Shared, store: &SqliteStore) {
     let Some(task) = any_task(world, store) else { return };
     let named = BranchName::new(format!("bot/{}", task.work_item)).expect("a branch");
     let branch = task.branch.unwrap_or(named);

@@ -8,6 +8,7 @@ mod hostile;
 mod observed;
 mod other_hands;
 mod own_repository;
+mod real_agents;
 mod restarts;
 mod sound_start;
 mod stopping;
