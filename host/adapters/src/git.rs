@@ -19,6 +19,7 @@ mod documents;
 mod folder;
 mod keep;
 mod leftovers;
+mod observed;
 mod process;
 mod quarantine;
 mod rebase;
@@ -40,6 +41,7 @@ use domain::ids::{BranchName, CommitId, TaskId};
 use domain::plugin::{ChangedFile, CommitInfo};
 
 pub use keep::{KeptRefs, Reflog, Repository};
+pub use observed::ObservedForge;
 pub use setup::{Layout, Synced, version};
 
 /// One project's repository and its clones.

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use crate::Conductor;
 use crate::aftermath::said;
 use crate::ports::plugins::{Asking, InboundCall};
-use crate::ports::store::{BoardItem, Delivery, Expansion, NewEvaluation, NewTask, StoreError};
+use crate::ports::store::{BoardItem, Delivery, Expansion, NewEvaluation, NewTask, NewWould, StoreError};
 use crate::ports::tracker::{LogRow as Row, RowKind, TrackerError};
 use crate::project::ProjectSettings;
 use crate::view::task_view;
@@ -159,7 +159,13 @@ impl Conductor {
         }
         if let Some(refused) = refusal(settings, intent, &row.actor) {
             let key = format!("gatewright-refusal-{}", self.intent_key(row));
-            match self.outside.tracker.comment(&item.project, &item.work_item, &key, &refused, self.now()) {
+            let written = if settings.observe || live.as_ref().is_some_and(|task| task.observed) {
+                self.would_refuse(item, live.as_ref(), &key, &refused)?;
+                Ok(())
+            } else {
+                self.outside.tracker.comment(&item.project, &item.work_item, &key, &refused, self.now())
+            };
+            match written {
                 Ok(()) | Err(TrackerError::Gone) => {}
                 Err(error) => return Ok(Err(error.into())),
             }
@@ -191,6 +197,21 @@ impl Conductor {
         });
         let event = Event::Intent { intent, actor: row.actor.clone(), note };
         Ok(Ok(Expansion::Intent { ordinal: 0, key: self.intent_key(row), event, new_task }))
+    }
+
+    fn would_refuse(&self, item: &BoardItem, live: Option<&Task>, key: &str, text: &str) -> Result<(), StoreError> {
+        let would = NewWould {
+            project: item.project.clone(),
+            key: key.to_owned(),
+            task: live.map(|task| task.id),
+            work_item: item.work_item.clone(),
+            effect: "post-comment".to_owned(),
+            target: item.work_item.to_string(),
+            summary: text.to_owned(),
+            why: format!("the card was moved to {}", item.status),
+            at: self.now(),
+        };
+        self.outside.store.put_would(&would).map(|_| ())
     }
 
     /// Under which a row is taken once, whoever told of it.

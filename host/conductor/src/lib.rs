@@ -19,6 +19,7 @@ pub mod dialect;
 mod expand;
 pub mod failure;
 mod finish;
+mod follow;
 mod guard;
 mod judge;
 mod launch;
@@ -33,6 +34,7 @@ pub mod shutdown;
 pub mod slots;
 pub mod view;
 mod world;
+mod would;
 
 pub use budget::LiveRun;
 pub use reconcile::RECONCILE_INTERVAL;

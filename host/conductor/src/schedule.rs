@@ -28,6 +28,7 @@ use crate::project::ProjectSettings;
 use crate::reconcile::RECONCILE_INTERVAL;
 use crate::shutdown::Left;
 use crate::slots::DriverRow;
+use crate::would::Mode;
 
 mod rounds;
 
@@ -438,6 +439,10 @@ impl Conductor {
 
     fn perform_claim(&self, claim: &Claim) -> Result<(), StoreError> {
         self.outside.probe.at(Point::Claimed, claim);
+        match self.mode(&claim.task) {
+            Mode::Act => {}
+            mode => return self.perform_observed(claim, mode),
+        }
         match &claim.job.effect {
             Effect::Launch { role, attempt } => self.launch(claim, *role, *attempt),
             Effect::Judge { step, plugin } => self.judge(claim, step, plugin),

@@ -220,6 +220,9 @@ pub struct ProjectView {
     pub statuses: Vec<String>,
     /// One task at a time.
     pub serial: bool,
+    /// Decisions are made, and nothing is done outside.
+    #[serde(default)]
+    pub observed: bool,
     /// Why it is frozen, if it is.
     pub frozen: Option<String>,
     /// How a person fetches what was merged.

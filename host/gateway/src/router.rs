@@ -18,7 +18,8 @@ use crate::pages::{self, Reader, forms, login};
 use crate::problem::Problem;
 use crate::route::{Need, Row, at};
 use crate::routes::{
-    audit, checks, dependencies, evaluations, events, intents, items, probes, projects, queue, runs, tasks, tokens, why,
+    audit, checks, dependencies, evaluations, events, intents, items, observed, probes, projects, queue, runs, tasks, tokens,
+    why,
 };
 use crate::visitor::{Form, Operator, Visitor};
 
@@ -103,6 +104,7 @@ fn table() -> Vec<Row> {
         at("/api/v1/audit").get(Need::Look, audit::list),
         at("/api/v1/tokens").get(ADMIN, tokens::list).post(ADMIN, tokens::make),
         at("/api/v1/tokens/{name}").delete(ADMIN, tokens::revoke),
+        at("/api/v1/observed").get(Need::Look, observed::list),
         at("/api/v1/system").get(Need::Look, probes::system),
     ];
     table.extend(INTENTS.map(|(path, _, right, intent)| give(at(path), right, intent)));

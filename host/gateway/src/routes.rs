@@ -7,6 +7,7 @@ pub(crate) mod evaluations;
 pub(crate) mod events;
 pub(crate) mod intents;
 pub(crate) mod items;
+pub(crate) mod observed;
 pub(crate) mod probes;
 pub(crate) mod projects;
 pub(crate) mod queue;

@@ -44,6 +44,9 @@ pub(crate) enum Command {
     Stop(StopAll),
     /// What is queued, what runs, and why the rest waits.
     Queue,
+    /// Projects whose file says `mode = "observe"`: what would have been done.
+    #[command(subcommand)]
+    Observe(Observe),
     /// What plugins answered.
     #[command(subcommand)]
     Verdict(Verdict),
@@ -303,6 +306,19 @@ pub(crate) struct StopAll {
     /// Do not ask.
     #[arg(long, short)]
     pub(crate) yes: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Observe {
+    /// Every effect that was decided and not performed, once, oldest first.
+    Report {
+        /// Of which project [default: all].
+        #[arg(long)]
+        project: Option<String>,
+        /// No older than this: `2026-01-31T12:00:00Z`, or milliseconds since 1970.
+        #[arg(long, value_name = "TIME")]
+        since: Option<String>,
+    },
 }
 
 #[derive(Debug, Subcommand)]

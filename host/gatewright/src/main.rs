@@ -14,6 +14,7 @@ mod ending;
 mod health;
 mod init;
 mod listener;
+mod observed;
 mod output;
 mod plugin;
 mod project;
@@ -77,6 +78,9 @@ fn run(cli: Cli) -> anyhow::Result<bool> {
             let client = Client::find(&state::find(given)?)?;
             task::queue(&client, &out, clock::SystemClock.now()).map(|()| true)
         }
+        Command::Observe(command) => observed::run(&state::find(given)?, &command, &out)
+            .map_err(|error| error.context(NotFoundOut))
+            .map(|()| true),
         Command::Verdict(command) => {
             let answered = state::find(given).and_then(|dir| verdict::run(&dir, command, &out));
             answered.map_err(|error| error.context(NotFoundOut))

@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
-use conductor::ports::store::{EvaluationRow, StoreError};
-use domain::ids::{EvaluationId, TaskId, WorkItemId};
+use conductor::ports::store::{EvaluationRow, StoreError, WouldRow};
+use domain::ids::{EvaluationId, ProjectName, TaskId, WorkItemId};
+use domain::time::Timestamp;
 use gateway::api::{EvaluationView, Listing, TaskView};
 use store::Moment;
 
@@ -11,6 +12,8 @@ use crate::client::{Client, ClientError};
 
 /// How many a listing holds.
 const NEWEST: u32 = 500;
+/// How many are asked for at a time where all are wanted.
+const PAGE: u32 = 1000;
 
 /// Where evaluations are read.
 pub(crate) enum Records {
@@ -51,6 +54,27 @@ impl Records {
             Self::Resting(store) => {
                 let task = task.map(|key| resting_task(store, key)).transpose()?;
                 Ok(store.evaluations(task, NEWEST)?)
+            }
+        }
+    }
+
+    /// What would have been done, all of it, oldest first.
+    pub(crate) fn woulds(&self, project: Option<&ProjectName>, since: Timestamp) -> anyhow::Result<Vec<WouldRow>> {
+        let mut rows: Vec<WouldRow> = Vec::new();
+        loop {
+            let after = rows.last().map_or(0, |row| row.id);
+            let page = match self {
+                Self::Living(client) => {
+                    let of = project.map(|project| format!("&project={project}")).unwrap_or_default();
+                    let path = format!("/api/v1/observed?limit={PAGE}&since={}&after={after}{of}", since.0);
+                    client.get::<Listing<WouldRow>>(&path)?.items
+                }
+                Self::Resting(store) => store.woulds(project, since, after, PAGE)?,
+            };
+            let ended = page.len() < PAGE as usize;
+            rows.extend(page);
+            if ended {
+                return Ok(rows);
             }
         }
     }

@@ -284,7 +284,7 @@ fn told(entry: &domain::entry::Entry) -> Option<String> {
     })
 }
 
-fn moment(at: Timestamp) -> String {
+pub(crate) fn moment(at: Timestamp) -> String {
     jiff::Timestamp::from_millisecond(at.0 as i64).map_or_else(|_| at.0.to_string(), |time| time.to_string())
 }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use adapters::git::{EmbeddedForge, Layout};
+use adapters::git::{EmbeddedForge, Layout, ObservedForge};
 use agents::port::{HostEnvironment, ShimRuns};
 use agents::{Runner, RunnerConfig, SandboxMode as Confining, install_shim};
 use anyhow::{Context as _, anyhow, bail};
@@ -342,7 +342,13 @@ impl Host {
         self.conductor.look_every(loaded.host.reconcile);
         for file in &loaded.projects {
             load_plugins(&self.sandbox, dir, file, loaded)?;
-            let forge = self.forge(dir, &file.project.name)?;
+            let opened = self.forge(dir, &file.project.name)?;
+            let forge: Arc<dyn Forge> = if file.settings.observe {
+                tracing::info!(project = %file.project.name, "observed: decisions are made, nothing is done outside");
+                Arc::new(ObservedForge::new(opened, file.repository.clone()))
+            } else {
+                opened
+            };
             self.conductor.put_project(file.settings.clone(), forge);
             let mut project = file.project.clone();
             project.pipeline = project.pipeline.bound(|step| binding(file, step));
@@ -376,12 +382,12 @@ impl Host {
     }
 
     /// Opened once: opening puts in order what a crash left, and must not meet work that is under way.
-    fn forge(&self, dir: &Path, name: &ProjectName) -> anyhow::Result<Arc<dyn Forge>> {
+    fn forge(&self, dir: &Path, name: &ProjectName) -> anyhow::Result<Arc<EmbeddedForge>> {
         let mut forges = self.forges.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(forge) = forges.get(name) {
             return Ok(forge.clone());
         }
-        let opened: Arc<dyn Forge> = Arc::new(EmbeddedForge::open(Path::new("git"), Layout::new(dir, name))?);
+        let opened = Arc::new(EmbeddedForge::open(Path::new("git"), Layout::new(dir, name))?);
         forges.insert(name.clone(), opened.clone());
         Ok(opened)
     }

@@ -6,8 +6,8 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use conductor::ports::store::{EvaluationRow, StoreError};
-use domain::ids::{Digest, EvaluationId, TaskId, WorkItemId};
+use conductor::ports::store::{EvaluationRow, StoreError, WouldRow};
+use domain::ids::{Digest, EvaluationId, ProjectName, TaskId, WorkItemId};
 use domain::time::Timestamp;
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, OpenFlags};
@@ -124,6 +124,17 @@ impl Moment {
         // The last row, not the greatest time: that would read all of them.
         let query = "SELECT at FROM event WHERE id = (SELECT MAX(id) FROM event)";
         number(&self.sql, query, []).map(|at| at.map(Timestamp)).map_err(StoreError::from)
+    }
+
+    /// What observed projects would have done, oldest first: see [`Store::woulds`](conductor::ports::store::Store::woulds).
+    pub fn woulds(
+        &self,
+        project: Option<&ProjectName>,
+        since: Timestamp,
+        after: u64,
+        limit: u32,
+    ) -> Result<Vec<WouldRow>> {
+        crate::would::list(&self.sql, project, since, after, limit).map_err(StoreError::from)
     }
 
     /// Evaluations, the newest first: of a task, or of all.

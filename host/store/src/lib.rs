@@ -44,6 +44,7 @@ mod sqlite;
 mod tasks;
 mod transact;
 mod wakes;
+mod would;
 mod writer;
 
 pub use blobs::BlobDisk;

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use conductor::ports::store::{
     Applied, AppliedSeen, BoardActivity, BoardComment, BoardItem, ClaimLimits, Completion, Delivery, EntryRow,
-    EvaluationRow, EventRow, Expansion, FreezeRow, Incarnation, JobRow, LeaseRow, NewEvaluation, NewItem, NewTask,
-    Prerequisite, Project, RunRow, Seen, Spending, Store, StoreError, ToldRow,
+    EvaluationRow, EventRow, Expansion, FreezeRow, Incarnation, JobRow, LeaseRow, NewEvaluation, NewItem, NewTask, NewWould,
+    Prerequisite, Project, RunRow, Seen, Spending, Store, StoreError, ToldRow, WouldRow,
 };
 use conductor::slots::DriverRow;
 use domain::document::{Document, NewDocument};
@@ -295,6 +295,19 @@ impl Store for SqliteStore {
     fn set_freeze(&self, project: &ProjectName, reason: Option<&str>, actor: &Actor, now: Timestamp) -> Result<()> {
         let (project, reason, actor) = (project.clone(), reason.map(str::to_owned), actor.clone());
         self.write(move |tx| records::set_freeze(tx.sql, &project, reason.as_deref(), &actor, now))
+    }
+
+    fn put_would(&self, would: &NewWould) -> Result<bool> {
+        let would = would.clone();
+        self.write(move |tx| crate::would::put(tx, &would))
+    }
+
+    fn has_would(&self, project: &ProjectName, key: &str) -> Result<bool> {
+        self.read(|sql| crate::would::is_there(sql, project, key))
+    }
+
+    fn woulds(&self, project: Option<&ProjectName>, since: Timestamp, after: u64, limit: u32) -> Result<Vec<WouldRow>> {
+        self.read(|sql| crate::would::list(sql, project, since, after, limit))
     }
 
     fn freeze(&self, project: &ProjectName) -> Result<Option<String>> {

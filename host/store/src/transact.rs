@@ -229,7 +229,10 @@ fn put_event(
 
 fn documents(event: &Event) -> &[NewDocument] {
     match event {
-        Event::RunEnded { outcome: RunOutcome::Delivered { documents, .. }, .. } => documents,
+        Event::RunEnded {
+            outcome: RunOutcome::Delivered { documents, .. } | RunOutcome::Followed { documents, .. },
+            ..
+        } => documents,
         Event::StepAnswered { facts, .. } => &facts.documents,
         Event::BranchCut { documents, .. } => documents,
         _ => &[],
@@ -263,6 +266,7 @@ pub(crate) fn create(tx: &Tx<'_>, new: &NewTask, now: Timestamp) -> Result<(Task
         track: new.track,
         base_branch: base_branch.parse().map_err(|_| not_found("branch", &base_branch))?,
         actor: new.actor.clone(),
+        observed: tasks::is_observed(tx.sql, &new.project)?,
     };
     let (task, step) = catch_unwind(AssertUnwindSafe(|| engine::begin(&pipeline, seed, now)))
         .map_err(|panic| refused(format!("beginning the task panicked: {}", words(&*panic))))?;

@@ -147,6 +147,7 @@ fn label(task: &Task, event: &Event) -> &'static str {
             RunOutcome::Undelivered { class: FailureClass::Transient, .. } => "run-refused",
             RunOutcome::Undelivered { .. } => "run-undelivered",
             RunOutcome::OverBudget { .. } => "run-over-budget",
+            RunOutcome::Followed { .. } => "run-followed",
         },
         Event::StepAnswered { answer, .. } => match answer {
             Answer::Pass { .. } => "pass",
@@ -164,6 +165,7 @@ fn label(task: &Task, event: &Event) -> &'static str {
             Observation::ForeignPush { .. } => "foreign-push",
             Observation::RefusedAtForge { .. } => "refused-at-forge",
             Observation::MergedElsewhere { .. } => "merged-elsewhere",
+            Observation::Landed { .. } => "landed",
             Observation::WatchDegraded => "watch-degraded",
             Observation::Labels { .. } => "labels",
         },

@@ -228,7 +228,7 @@ fn plugin(name: &str) -> PluginId {
     PluginId::new(name).expect("an id")
 }
 
-fn settings(weather: Weather, tests_by_command: bool, bounds: Bounds) -> ProjectSettings {
+fn settings(weather: Weather, tests_by_command: bool, bounds: Bounds, observe: bool) -> ProjectSettings {
     let mut workers: BTreeMap<Role, Worker> =
         Role::ALL.into_iter().map(|role| (role, Worker::Agent(agent(driver_of(role), bounds)))).collect();
     if tests_by_command {
@@ -253,7 +253,7 @@ fn settings(weather: Weather, tests_by_command: bool, bounds: Bounds) -> Project
         notifiers: vec![(plugin("log"), Value::Null)],
         status_mapper: (plugin("default-statuses"), Value::Null),
         deciders: deciders.into_iter().map(|intent| (intent, vec![people::DECIDER.to_owned()])).collect(),
-        observe: false,
+        observe,
         repository: "/src/shop".to_owned(),
         budgets: bounds.budgets,
         price: PRICE,
@@ -318,7 +318,8 @@ impl Host {
         host.read_settings();
         if let Some(pipeline) = pipeline {
             let serial = look(&world).serial;
-            store.put_project(&people::settled(pipeline, serial), clock.now())?;
+            let observed = look(&world).observed;
+            store.put_project(&people::settled(pipeline, serial, observed), clock.now())?;
         }
         // One host at a time: whoever else had jobs is dead, or shall count as dead.
         let reaped = store.reap(&|other| *other == me, clock.now())?;
@@ -332,9 +333,10 @@ impl Host {
     /// Takes the project's file up as it stands.
     pub fn read_settings(&self) {
         let bounds = look(&self.outlet.world).bounds;
+        let observe = look(&self.outlet.world).observed;
         let (weather, tests_by_command) = self.file;
         let forge = Arc::new(WorldForge(self.outlet.clone()));
-        self.conductor.put_project(settings(weather, tests_by_command, bounds), forge);
+        self.conductor.put_project(settings(weather, tests_by_command, bounds, observe), forge);
     }
 
     /// Looks for work.

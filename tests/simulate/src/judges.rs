@@ -195,6 +195,7 @@ impl Plugins for WorldPlugins {
     }
 
     fn notify(&self, call: NotifyCall, _world: Arc<dyn Surroundings>) -> Evaluation<Result<(), Failure>> {
+        self.0.forbid("a notifier is told");
         self.call(&call.asking, Err(dead()), |world| {
             let weather = world.weather;
             world.judges.fails(weather).map_or(Ok(()), Err)

@@ -14,6 +14,7 @@
 //! **Not guaranteed.** That what was never met is right: that is what the tables of coverage are for.
 
 pub mod auditor;
+mod beside;
 pub mod command;
 pub mod costs;
 pub mod coverage;

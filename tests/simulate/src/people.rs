@@ -14,6 +14,7 @@ use domain::verdict::WakeKind;
 use serde_json::json;
 use store::SqliteStore;
 
+use crate::beside;
 use crate::pipelines;
 use crate::weather::{Trouble, Weather};
 use crate::world::{Shared, look};
@@ -59,6 +60,7 @@ enum Deed {
     PushToBase,
     DeleteBranch,
     MergeByHand,
+    OtherSystem,
     Wake,
     Edit,
     Freeze,
@@ -89,6 +91,7 @@ pub fn act(world: &Shared, store: &SqliteStore) {
             (25 * pushes, Deed::PushToBase),
             (5 * pushes, Deed::DeleteBranch),
             (18 * pushes, Deed::MergeByHand),
+            (120 * u64::from(world.observed), Deed::OtherSystem),
             (30, Deed::Wake),
             (8 * edits, Deed::Edit),
             (30 * deliveries, Deed::Again),
@@ -111,6 +114,7 @@ pub fn act(world: &Shared, store: &SqliteStore) {
         }
         Deed::DeleteBranch => delete_branch(world, store),
         Deed::MergeByHand => merge_by_hand(world, store),
+        Deed::OtherSystem => beside::work(world, store),
         Deed::Wake => {
             let waiting = |task: &Task| matches!(task.position.activity, Activity::Waiting { .. });
             let waits = store.tasks(true, 20).ok().and_then(|tasks| tasks.into_iter().find(waiting));
@@ -136,7 +140,7 @@ fn tell(world: &Shared, line: impl FnOnce() -> String) {
     look(world).tell(line);
 }
 
-fn any_task(world: &Shared, store: &SqliteStore) -> Option<Task> {
+pub(crate) fn any_task(world: &Shared, store: &SqliteStore) -> Option<Task> {
     let mut tasks = store.tasks(false, 20).ok()?;
     // A task waits seldom.
     if look(world).luck.in_thousand(700)
@@ -392,13 +396,14 @@ fn edit(world: &Shared, store: &SqliteStore) {
         (world.luck.one_of(&all).clone(), serial)
     };
     let now = look(world).clock();
-    let _ = store.put_project(&settled(pipeline, serial), now);
+    let observed = look(world).observed;
+    let _ = store.put_project(&settled(pipeline, serial, observed), now);
 }
 
 /// The project with this pipeline.
-pub fn settled(pipeline: domain::pipeline::Pipeline, serial: bool) -> Project {
+pub fn settled(pipeline: domain::pipeline::Pipeline, serial: bool, observe: bool) -> Project {
     let base_branch = BranchName::new("main").expect("a branch");
-    Project { name: project(), prefix: "SHOP".to_owned(), base_branch, pipeline, serial }
+    Project { name: project(), prefix: "SHOP".to_owned(), base_branch, pipeline, serial, observe }
 }
 
 /// The tracker tells once more of what was told already.

@@ -46,6 +46,7 @@ impl WorldForge {
     }
 
     fn act_here<T>(&self, what: &str, body: impl FnOnce(&mut World) -> Result<T, ForgeError>) -> Result<T, ForgeError> {
+        self.0.forbid(what);
         self.0.act_here(what, body).map_err(infra)?
     }
 }
@@ -243,6 +244,7 @@ impl Runs for WorldRuns {
 
     fn launch(&self, launch: &Launch) -> Result<RunState, LaunchError> {
         let asked = launch.clone();
+        self.0.forbid(&format!("run {} is launched", launch.run));
         // Only an agent gets a brief, and only an agent costs more than time.
         let forbidden = asked.brief.as_ref().and_then(|_| self.forbidden(launch));
         self.0

@@ -241,6 +241,12 @@ impl Repository {
         Some(new)
     }
 
+    /// A person cuts a branch.
+    pub fn cut_by_hand(&mut self, branch: &BranchName) {
+        let base = self.base_head();
+        self.advance(branch, &base, None);
+    }
+
     /// A person merges a branch as it stands, where that is a fast-forward.
     pub fn merge_by_hand(&mut self, branch: &BranchName) -> Option<CommitId> {
         let head = self.head(branch)?;

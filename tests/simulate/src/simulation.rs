@@ -33,6 +33,8 @@ pub struct Plan {
     pub weather: Option<Weather>,
     /// Is the story printed as it goes?
     pub aloud: bool,
+    /// From which step on the project is observed; none: it acts. Observed, nobody brings its tasks to an end.
+    pub observed: Option<u64>,
 }
 
 /// What came of one seed.
@@ -105,9 +107,12 @@ pub fn play(plan: Plan) -> Outcome {
     let mut wrongs = Vec::new();
     let end = simulation.storm_at + plan.steps;
     while simulation.steps < end && wrongs.is_empty() {
+        if plan.observed == Some(simulation.steps) {
+            simulation.observe();
+        }
         wrongs = simulation.step();
     }
-    if wrongs.is_empty() {
+    if wrongs.is_empty() && plan.observed.is_none() {
         wrongs = simulation.come_to_rest();
     }
     simulation.end(wrongs)

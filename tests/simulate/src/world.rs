@@ -61,6 +61,8 @@ pub struct World {
     told: u64,
     /// What the project's file says that may be spent.
     pub bounds: Bounds,
+    /// Its file says that it is observed: whatever the host does outside is wrong.
+    pub observed: bool,
     /// Is every line printed as it comes?
     pub aloud: bool,
     /// What was found to be wrong where it happened.
@@ -96,6 +98,7 @@ impl World {
             story: VecDeque::new(),
             told: 0,
             bounds: Bounds::default(),
+            observed: false,
             aloud: false,
             wrongs: Vec::new(),
             deaths: BTreeMap::new(),
@@ -219,6 +222,14 @@ impl Outlet {
         Ok(look_at(&mut world))
     }
 
+    /// Nothing is done outside for an observed project.
+    pub fn forbid(&self, what: &str) {
+        let mut world = look(&self.world);
+        if world.observed && !self.fate.is_dead() {
+            world.wrongs.push(format!("{what}, and the project is observed"));
+        }
+    }
+
     /// Does something outside. It is done wholly, once, or not at all; whoever asked may never hear which.
     pub fn act<T: Send + 'static>(
         &self,
@@ -228,6 +239,7 @@ impl Outlet {
         if self.fate.is_dead() {
             return Err(Silence::Dead);
         }
+        self.forbid(what);
         if self.fate.pass(Point::BeforeOutside) {
             self.send_off(what, deed);
             return Err(Silence::Dead);

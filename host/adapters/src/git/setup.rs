@@ -167,6 +167,23 @@ impl EmbeddedForge {
         Ok(Synced::Moved(seen))
     }
 
+    /// The branches of the user's own repository, each with its commit; it is only read.
+    pub(super) fn branches_of(&self, from: &Path) -> Result<String, ForgeError> {
+        let theirs = UserRepository::open(&self.git, from)?;
+        theirs.call().args(["for-each-ref", "--format=%(objectname) %(refname)", "refs/heads/"]).long().text()
+    }
+
+    /// Takes in all branches of the user's own repository: the base as [`Self::sync_base_from`] does, and each other one as it
+    /// stands there, also where it was rewritten. A branch that we ourselves wrote stays ours. His repository is only read, and a
+    /// branch that he deletes stays here.
+    pub(super) fn follow(&self, from: &Path) -> Result<Synced, ForgeError> {
+        let synced = self.sync_base_from(from)?;
+        let theirs = UserRepository::open(&self.git, from)?;
+        theirs.fetch_into(&self.layout.repository, "refs/heads/*", "refs/gatewright/theirs/*")?;
+        refs::follow(self, "refs/gatewright/theirs/", &self.base)?;
+        Ok(synced)
+    }
+
     /// Upkeep, now and then: empties the trash, and makes many packs into one. Drops no object, since clones borrow them.
     pub fn tidy(&self) -> Result<(), ForgeError> {
         self.trash()?.empty()?;

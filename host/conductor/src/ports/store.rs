@@ -27,7 +27,7 @@ mod wait;
 pub use self::overview::{Contact, Extent, Live, Overview, Standings};
 pub use self::rows::{
     BoardActivity, BoardComment, BoardItem, Conversation, EntryRow, EvaluationRow, EventRow, FreezeRow, JobRow,
-    NewEvaluation, RunRow, Spending, Terms,
+    NewEvaluation, NewWould, RunRow, Spending, Terms, WouldRow,
 };
 pub use self::wait::{Predecessor, Prerequisite, Unmet, WaitReason};
 
@@ -87,6 +87,8 @@ pub struct Project {
     pub pipeline: Pipeline,
     /// A new task begins only when every earlier one has ended or is paused.
     pub serial: bool,
+    /// Decisions are made, and nothing is done outside; so for each task that begins under it, to its end.
+    pub observe: bool,
 }
 
 /// A task that shall be.
@@ -457,6 +459,19 @@ pub trait Store: Overview + Send + Sync {
 
     /// A delivery could not be expanded yet: one more attempt is counted.
     fn expand_later(&self, delivery: DeliveryId, why: &str) -> Result<(), StoreError>;
+
+    /// Writes down what would have been done: true if it stands there now and did not before.
+    fn put_would(&self, would: &NewWould) -> Result<bool, StoreError>;
+    /// Is it written down already?
+    fn has_would(&self, project: &ProjectName, key: &str) -> Result<bool, StoreError>;
+    /// What would have been done at or after `since`, oldest first, after the row with this id; of one project or of all.
+    fn woulds(
+        &self,
+        project: Option<&ProjectName>,
+        since: Timestamp,
+        after: u64,
+        limit: u32,
+    ) -> Result<Vec<WouldRow>, StoreError>;
 
     /// The number of commits so far: whoever waits for news compares it.
     fn sequence(&self) -> u64;

@@ -7,7 +7,7 @@ use domain::effect::Effect;
 use domain::ids::JobId;
 use domain::time::Milliseconds;
 
-use super::{Conductor, RIGHT, State, Tick, Work, is_due};
+use super::{Conductor, Intervals, RIGHT, State, Tick, Work, is_due};
 use crate::budget::{Meter, WEIGH_INTERVAL};
 use crate::observe::LOOK_INTERVAL;
 
@@ -60,10 +60,15 @@ impl Conductor {
         }
     }
 
+    /// How often the outside is looked at.
+    pub(crate) fn intervals(&self) -> Intervals {
+        *self.intervals.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Looks at the forges and polls the trackers, where that is due.
     pub(super) fn look_outside(&self, tick: &mut Tick) {
         let now = self.now();
-        let intervals = *self.intervals.read().unwrap_or_else(PoisonError::into_inner);
+        let intervals = self.intervals();
         let projects = self.forges.read().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect::<Vec<_>>();
         let mut state = self.state();
         if is_due(&mut state.next_look, intervals.forges, now) {

@@ -9,6 +9,7 @@ mod guards;
 mod inbox;
 mod limits;
 mod notices;
+mod observing;
 mod reconciling;
 mod rounds;
 mod workers;

@@ -167,10 +167,11 @@ impl World {
         let store: Arc<dyn Store> = inbox.clone();
         let base_branch = BranchName::new("main").unwrap();
         let pipeline = pipeline(role, consent);
-        let row = Project { name: project(), prefix: "SHOP".to_owned(), base_branch, pipeline, serial: false };
-        store.put_project(&row, Timestamp(1)).unwrap();
         let mut settings = settings(role);
         more(&mut settings);
+        let observe = settings.observe;
+        let row = Project { name: project(), prefix: "SHOP".to_owned(), base_branch, pipeline, serial: false, observe };
+        store.put_project(&row, Timestamp(1)).unwrap();
         let plugins = Arc::new(Scripted::default());
         let (runs, forge) = (Arc::new(Records::default()), Arc::new(OneCommit::default()));
         let clock = Arc::new(StandingClock(AtomicU64::new(1_790_000_000_000)));

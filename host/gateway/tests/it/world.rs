@@ -274,7 +274,14 @@ pub(crate) fn name(text: &str) -> ProjectName {
 
 pub(crate) fn project(text: &str, prefix: &str) -> Project {
     let base_branch = BranchName::new("main").unwrap();
-    Project { name: name(text), prefix: prefix.to_owned(), base_branch, pipeline: pipeline(), serial: false }
+    Project {
+        name: name(text),
+        prefix: prefix.to_owned(),
+        base_branch,
+        pipeline: pipeline(),
+        serial: false,
+        observe: false,
+    }
 }
 
 /// `created` asks a person, `development` works, then it is done.

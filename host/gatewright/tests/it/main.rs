@@ -8,6 +8,7 @@ mod checked;
 mod fixture;
 mod hostile;
 mod operators_tools;
+mod observed;
 mod other_hands;
 mod own_repository;
 mod real_agents;

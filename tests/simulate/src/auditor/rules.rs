@@ -260,7 +260,9 @@ pub(super) fn tally(shadow: &mut Shadow, entries: &[Entry], pipeline: Option<&Pi
 }
 
 pub(super) fn is_in_main(task: &Task, world: &World) -> Option<String> {
-    let Some(validated) = &task.validated else {
+    // Others tested what an observed task brought to its end; that it is in main stands all the same.
+    let validated = if task.observed { &task.merged } else { &task.validated };
+    let Some(validated) = validated else {
         return Some(format!("task {} is done, and no commit of it was validated", task.id));
     };
     let inside = world.forge.is_ancestor(validated, &world.forge.base_head()).unwrap_or(false);

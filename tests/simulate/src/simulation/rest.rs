@@ -47,6 +47,15 @@ impl Simulation {
         Vec::new()
     }
 
+    /// From here on nothing is done outside for the project.
+    pub(super) fn observe(&self) {
+        look(&self.world).observed = true;
+        self.tell(|| "from here on the project is observed".to_owned());
+        if let Some(host) = &self.host {
+            host.read_settings();
+        }
+    }
+
     /// Nothing goes wrong any more: everything that can finish must.
     pub(super) fn come_to_rest(&mut self) -> Vec<String> {
         let wrongs = self.drizzle();

@@ -188,6 +188,39 @@ pub struct FreezeRow {
     pub reason: Option<String>,
 }
 
+/// What would have been done outside, had the project not been observed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewWould {
+    /// Whose.
+    pub project: ProjectName,
+    /// What names the effect over all its attempts: with the project, each key stands once.
+    pub key: String,
+    /// For which task; none: the work item has none.
+    pub task: Option<TaskId>,
+    /// The tracker's key.
+    pub work_item: WorkItemId,
+    /// What, as guards name it: `launch-agent`, `merge`, `set-status`, …
+    pub effect: String,
+    /// On what: a role, a branch, a work item.
+    pub target: String,
+    /// With what, in a line or two for people.
+    pub summary: String,
+    /// Where the task stood: stage, visit, step.
+    pub why: String,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// What would have been done, with its place.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WouldRow {
+    /// Grows.
+    pub id: u64,
+    /// What.
+    #[serde(flatten)]
+    pub would: NewWould,
+}
+
 /// An entry with its place.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EntryRow {
