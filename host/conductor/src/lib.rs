@@ -18,6 +18,7 @@ mod expand;
 pub mod failure;
 mod finish;
 mod guard;
+mod hints;
 mod judge;
 mod launch;
 mod notices;

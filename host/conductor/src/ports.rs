@@ -2,6 +2,7 @@
 
 pub mod clock;
 pub mod forge;
+pub mod inbox;
 pub mod plugins;
 pub mod probe;
 pub mod runs;

@@ -9,6 +9,7 @@ use domain::plugin::{Capability, CapabilityError, Ceiling, Family, Limits};
 use domain::time::Milliseconds;
 
 use crate::diagnostic::{Problem, nearest, quoted};
+use crate::hooks;
 use crate::keys;
 use crate::limits::{self, RunLimits};
 use crate::paths::Paths;
@@ -29,6 +30,8 @@ const INTERVAL: std::ops::RangeInclusive<u64> = 5_000..=3_600_000;
 pub struct HostConfig {
     /// Where the operator's HTTP listens: a loopback address. Port 0: any that is free.
     pub operator: SocketAddr,
+    /// Where webhooks are listened for; none: nowhere.
+    pub webhooks: Option<SocketAddr>,
     /// Agents and commands at one time.
     pub limits: RunLimits,
     /// What the first signal to end means.
@@ -76,6 +79,7 @@ pub struct PluginPolicy {
 pub(crate) fn read(file: &Section<'_>, paths: &Paths) -> HostConfig {
     let mut config = HostConfig {
         operator: SocketAddr::from((Ipv4Addr::LOCALHOST, PORT)),
+        webhooks: hooks::listen(file),
         limits: limits::of_host(file),
         shutdown: limits::shutdown(file),
         free_space_mib: FREE_SPACE_MIB,

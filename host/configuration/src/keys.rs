@@ -11,7 +11,7 @@ pub(crate) struct Shape {
 
 pub(crate) const HOST: Shape = Shape {
     name: "gatewright.toml",
-    keys: &["listen", "limits", "drivers", "reconcile", "shutdown", "sandbox", "plugins"],
+    keys: &["listen", "limits", "drivers", "reconcile", "shutdown", "sandbox", "plugins", "webhooks"],
 };
 pub(crate) const LISTEN: Shape = Shape { name: "[listen]", keys: &["operator"] };
 pub(crate) const LIMITS: Shape = Shape {
@@ -23,6 +23,12 @@ pub(crate) const SHUTDOWN: Shape = Shape { name: "[shutdown]", keys: &["mode"] }
 pub(crate) const RECONCILE: Shape = Shape { name: "[reconcile]", keys: &["trackers", "forges"] };
 pub(crate) const SANDBOX: Shape = Shape { name: "[sandbox]", keys: &["mode", "readable"] };
 pub(crate) const PLUGINS: Shape = Shape { name: "[plugins]", keys: &["ceiling", "memory-mib", "time-ms"] };
+
+pub(crate) const WEBHOOKS: Shape = Shape { name: "[webhooks]", keys: &["listen"] };
+pub(crate) const PROJECT_WEBHOOKS: Shape = Shape { name: "[webhooks] of a project", keys: &["plane", "gitea"] };
+pub(crate) const PLANE_HOOK: Shape = Shape { name: "[webhooks.plane]", keys: &["project", "secret-files", "unsigned"] };
+pub(crate) const GITEA_HOOK: Shape =
+    Shape { name: "[webhooks.gitea]", keys: &["repository", "secret-files", "unsigned"] };
 
 pub(crate) const PROJECT: Shape = Shape {
     name: "projects/NAME.toml",
@@ -46,6 +52,7 @@ pub(crate) const PROJECT: Shape = Shape {
         "deciders",
         "budget",
         "price",
+        "webhooks",
     ],
 };
 pub(crate) const STAGE: Shape = Shape {
@@ -141,7 +148,7 @@ pub(crate) const COMMANDS: Shape = Shape { name: "[commands]", keys: &["test", "
 
 /// All of them: what the document must explain.
 #[cfg(test)]
-pub(crate) const ALL: [&Shape; 28] = [
+pub(crate) const ALL: [&Shape; 32] = [
     &HOST,
     &LISTEN,
     &LIMITS,
@@ -170,4 +177,8 @@ pub(crate) const ALL: [&Shape; 28] = [
     &BUDGET,
     &CAP,
     &PRICE,
+    &WEBHOOKS,
+    &PROJECT_WEBHOOKS,
+    &PLANE_HOOK,
+    &GITEA_HOOK,
 ];

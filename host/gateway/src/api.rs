@@ -4,6 +4,7 @@
 //! that the store's port or `domain` gives it: `EntryRow`, `RunRow`, `Document`, `EvaluationRow`, `JobRow`, `Check`,
 //! `BoardItem`, `BoardActivity`, `BoardComment`.
 
+use conductor::ports::inbox::DeliveryRow;
 use conductor::ports::store::{BoardItem, EvaluationRow, EventRow, FreezeRow, JobRow, Predecessor, Prerequisite};
 use domain::event::Intent;
 use domain::ids::{BranchName, DriverName, FenceToken, LeaseName, ProjectName, StageName, TaskId, Version, WorkItemId};
@@ -286,6 +287,20 @@ pub struct EvaluationView {
     pub row: EvaluationRow,
     /// The whole answer, with its findings.
     pub answered: Option<serde_json::Value>,
+}
+
+/// `GET /api/v1/deliveries/{delivery}`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeliveryView {
+    /// The row.
+    #[serde(flatten)]
+    pub row: DeliveryRow,
+    /// Those of its headers that were kept, by name.
+    pub headers: std::collections::BTreeMap<String, String>,
+    /// What it tells of, as `docs/events.md` has it; of the built-in board, as the board wrote it.
+    pub event: Option<serde_json::Value>,
+    /// Why it tells of nothing.
+    pub unreadable: Option<String>,
 }
 
 /// A lease for people.

@@ -17,6 +17,7 @@ mod body;
 mod desk;
 mod door;
 mod find;
+mod intake;
 mod keyring;
 mod pages;
 mod problem;
@@ -32,6 +33,7 @@ mod visitor;
 
 pub use app::{Clock, GatewayState, Luck, Token, TokenError};
 pub use desk::{Desk, Health, HeldBy, Holding};
+pub use intake::{Hook, Hooks, Intake, LARGEST_DELIVERY, Look, serve_intake};
 pub use route::Need;
 pub use router::{needs, router, routes};
 pub use serve::{ServeError, serve};

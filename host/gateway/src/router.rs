@@ -15,7 +15,7 @@ use crate::pages::{self, login};
 use crate::problem::Problem;
 use crate::route::{Need, Row, at};
 use crate::routes::{
-    checks, dependencies, evaluations, events, intents, items, probes, projects, queue, runs, tasks, why,
+    checks, deliveries, dependencies, evaluations, events, intents, items, probes, projects, queue, runs, tasks, why,
 };
 use crate::visitor::{Operator, Visitor};
 
@@ -81,6 +81,9 @@ fn table() -> Vec<Row> {
         at("/api/v1/evaluations").get(Need::Look, evaluations::list),
         at("/api/v1/evaluations/{evaluation}").get(Need::Look, evaluations::show),
         at("/api/v1/evaluations/{evaluation}/transcript").get(Need::Look, evaluations::transcript),
+        at("/api/v1/deliveries").get(Need::Look, deliveries::list),
+        at("/api/v1/deliveries/{delivery}").get(Need::Look, deliveries::show),
+        at("/api/v1/deliveries/{delivery}/body").get(Need::Token(Right::Read), deliveries::body),
         at("/api/v1/blobs/{digest}").get(Need::Token(Right::Read), evaluations::blob),
         at("/api/v1/runs/{run}").get(Need::Look, runs::show),
         at("/api/v1/runs/{run}/log").get(Need::Look, runs::log),

@@ -1,6 +1,7 @@
 //! The handlers, by what they are about.
 
 pub(crate) mod checks;
+pub(crate) mod deliveries;
 pub(crate) mod dependencies;
 pub(crate) mod evaluations;
 pub(crate) mod events;

@@ -4,6 +4,7 @@ mod cli;
 mod client;
 mod clock;
 mod demo;
+mod door;
 mod embedded;
 mod ending;
 mod init;

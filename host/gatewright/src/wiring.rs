@@ -263,6 +263,7 @@ fn binding(file: &ProjectFile, step: &EdgeStep) -> Option<Digest> {
 pub(crate) struct Host {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) conductor: Arc<Conductor>,
+    pub(crate) intake: Arc<gateway::Intake>,
     pub(crate) sandbox: Arc<Sandbox>,
     pub(crate) runner: Arc<Runner>,
     pub(crate) runs: Arc<ShimRuns>,
@@ -284,7 +285,8 @@ impl Host {
         let sqlite = SqliteStore::open(StoreConfig::new(dir, me.host.clone()))?;
         let heard = signal.clone();
         sqlite.subscribe(Box::new(move || heard.notify()));
-        let store: Arc<dyn Store> = Arc::new(sqlite);
+        let sqlite = Arc::new(sqlite);
+        let store: Arc<dyn Store> = sqlite.clone();
         let runner = Arc::new(open_runner(dir, loaded)?);
         let ended = Arc::new(Mutex::new(Vec::<RunId>::new()));
         let (listed, woken) = (ended.clone(), signal.clone());
@@ -305,9 +307,12 @@ impl Host {
             ended,
         };
         let conductor = Arc::new(Conductor::new(outside, me.clone()));
+        let look = crate::door::look(conductor.clone(), signal.clone());
+        let intake = Arc::new(gateway::Intake::new(sqlite, look, Arc::new(|| SystemClock.now())));
         let host = Self {
             store,
             conductor,
+            intake,
             sandbox,
             runner,
             runs,
@@ -346,6 +351,7 @@ impl Host {
             project.pipeline = project.pipeline.bound(|step| binding(file, step));
             self.store.put_project(&project, self.clock.now())?;
         }
+        self.intake.put_hooks(crate::door::hooks(loaded));
         let configured = loaded.projects.iter().map(|file| file.project.name.clone()).collect();
         *self.configured.lock().unwrap_or_else(PoisonError::into_inner) = configured;
         self.warn_of_orphans(loaded)

@@ -40,7 +40,7 @@ places! {
         "shim-started-the-command" "shim-gave-its-word" "shim-sees-the-tree-empty" "shim-wrote-its-record";
     seldom commits:
         "create_task" "depend" "expand_later" "give_back" "hold_cycles" "put_check" "put_document" "put_over_budget" "receive"
-        "remove_item" "set_freeze" "undepend" "wake";
+        "remove_item" "set_freeze" "take_hints" "undepend" "wake";
     seldom jobs: "timer";
 }
 

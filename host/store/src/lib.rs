@@ -24,6 +24,7 @@ mod complete;
 pub mod conformance;
 mod delivery;
 mod failure;
+mod hints;
 mod jobs;
 mod late;
 mod leases;

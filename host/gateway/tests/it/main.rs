@@ -10,6 +10,7 @@ mod bodies;
 mod docs;
 mod door;
 mod events;
+mod intake;
 mod listener;
 mod ownership;
 mod pages;

@@ -12,3 +12,4 @@ mod sound_start;
 mod stopping;
 mod strangers;
 mod the_demo;
+mod webhooks;
