@@ -15,6 +15,7 @@ mod hooks;
 mod host;
 mod init;
 mod keys;
+mod known;
 mod limits;
 mod load;
 mod network;

@@ -6,6 +6,7 @@ mod documentation;
 mod hooks;
 mod hosts;
 mod inits;
+mod known;
 mod mutations;
 mod pipelines;
 mod plugins;

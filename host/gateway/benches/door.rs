@@ -6,6 +6,7 @@
 
 #![expect(clippy::unwrap_used, clippy::print_stdout, clippy::disallowed_methods, reason = "a program that measures")]
 
+use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
@@ -54,7 +55,10 @@ fn measure(clients: &Runtime, port: u16, path: &str, seconds: u64) -> Measured {
     let body = Arc::new(body());
     let mut hmac = Hmac::<Sha256>::new_from_slice(SECRET).unwrap();
     hmac.update(&body);
-    let signature: String = hmac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+    let signature = hmac.finalize().into_bytes().iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    });
     let began = Instant::now();
     let until = began + Duration::from_secs(seconds);
     let mut times = clients.block_on(async {

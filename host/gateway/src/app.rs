@@ -20,6 +20,8 @@ use crate::throttle::Throttle;
 const STORE_CALLS: usize = 16;
 /// Open event streams at one time, over all browsers.
 const STREAMS: usize = 64;
+/// Whole logs that are fetched at one time: each has a thread.
+const DOWNLOADS: usize = 8;
 /// Shorter ones can be guessed.
 const SHORTEST_SECRET: usize = 16;
 
@@ -120,6 +122,7 @@ pub(crate) struct App {
     /// Turns true when the listener closes: streams end.
     pub(crate) closing: watch::Receiver<bool>,
     pub(crate) streams: Arc<Semaphore>,
+    pub(crate) downloads: Arc<Semaphore>,
     pub(crate) keyring: Arc<Keyring>,
     pub(crate) throttle: Arc<Throttle>,
     calls: Arc<Semaphore>,
@@ -128,9 +131,10 @@ pub(crate) struct App {
 impl App {
     pub(crate) fn new(state: GatewayState, port: u16, closing: watch::Receiver<bool>) -> Self {
         let (streams, calls) = (Arc::new(Semaphore::new(STREAMS)), Arc::new(Semaphore::new(STORE_CALLS)));
+        let downloads = Arc::new(Semaphore::new(DOWNLOADS));
         let life = state.now();
         let (keyring, throttle) = (Arc::new(Keyring::new(state.token.clone())), Arc::default());
-        Self { state, port, life, closing, streams, keyring, throttle, calls }
+        Self { state, port, life, closing, streams, downloads, keyring, throttle, calls }
     }
 
     /// The name of the session's cookie. Browsers keep the cookies of all ports of a host in one jar.

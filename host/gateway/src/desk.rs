@@ -1,6 +1,10 @@
 //! What the API needs beyond the store, from the host that lives in the same process.
 
+use std::fs::File;
+
+use conductor::LiveRun;
 use conductor::ports::store::{ClaimLimits, RunRow};
+use domain::budget::Budgets;
 use domain::cost::{Spent, Usage};
 use domain::ids::{ProjectName, RunId};
 use serde::{Deserialize, Serialize};
@@ -45,8 +49,17 @@ pub trait Desk: Send + Sync {
     fn pull_command(&self, project: &ProjectName) -> Option<String>;
     /// The end of a run's log; empty where there is none.
     fn run_log_tail(&self, run: RunId, bytes: u64) -> Vec<u8>;
+    /// A run's log, to be read anywhere in it; none: there is none yet, or none any more.
+    fn run_log(&self, run: RunId) -> Option<File>;
+    /// What may be spent in a project.
+    fn budgets(&self, project: &ProjectName) -> Budgets;
     /// What a living run has used so far, and what counts of it; none: it is not under way here.
     fn live_usage(&self, run: RunId) -> Option<(Usage, Spent)>;
+    /// As that, with what it does, where it says so.
+    fn live_run(&self, run: RunId) -> Option<LiveRun> {
+        let (usage, spent) = self.live_usage(run)?;
+        Some(LiveRun { usage, spent, ..LiveRun::default() })
+    }
     /// How the host feels.
     fn health(&self) -> Health;
     /// By what runs are held, as it was found when the host started.
@@ -64,10 +77,13 @@ pub trait Desk: Send + Sync {
 /// A run as it stands at this moment: of a living one the figures are those so far.
 pub(crate) fn with_live_usage(desk: &dyn Desk, mut row: RunRow) -> RunRow {
     if row.ended_at.is_none()
-        && let Some((usage, spent)) = desk.live_usage(row.id)
+        && let Some(live) = desk.live_run(row.id)
     {
-        row.usage = usage;
-        row.spent = Some(spent);
+        row.usage = live.usage;
+        row.spent = Some(live.spent);
+        row.steps = live.steps;
+        row.doing = live.doing;
+        row.model = row.model.or(live.model);
     }
     row
 }

@@ -14,11 +14,13 @@ pub mod api;
 
 mod app;
 mod body;
+mod deed;
 mod desk;
 mod door;
 mod find;
 mod intake;
 mod keyring;
+mod log;
 mod pages;
 mod problem;
 mod route;
@@ -29,6 +31,7 @@ mod show;
 mod standing;
 mod throttle;
 mod timeline;
+mod tongue;
 mod visitor;
 
 pub use app::{Clock, GatewayState, Luck, Token, TokenError};

@@ -126,10 +126,6 @@ impl Problem {
         StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
 
-    pub(crate) fn title(&self) -> &str {
-        &self.0.title
-    }
-
     pub(crate) fn detail(&self) -> &str {
         &self.0.detail
     }

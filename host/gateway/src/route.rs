@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use axum::handler::Handler;
-use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::MethodRouter;
@@ -15,7 +15,7 @@ use subtle::ConstantTimeEq as _;
 
 use crate::app::App;
 use crate::body;
-use crate::pages::Refused;
+use crate::pages::{Reader, Refused};
 use crate::problem::Problem;
 use crate::visitor::{CSRF_FIELD, Visitor};
 
@@ -109,10 +109,13 @@ async fn guard(State(needs): State<Arc<[(Method, Need)]>>, request: Request, nex
                 Err(problem) => problem.into_response(),
             }
         }
-        Need::Form(right) => match keyed(&visitor, right, request).await {
-            Ok(request) => next.run(request).await,
-            Err(problem) => Refused(problem).into_response(),
-        },
+        Need::Form(right) => {
+            let reader = Reader::of(request.headers(), request.uri(), visitor.clone());
+            match keyed(&visitor, right, request).await {
+                Ok(request) => next.run(request).await,
+                Err(problem) => Refused::of(problem, reader).into_response(),
+            }
+        }
     }
 }
 
@@ -132,7 +135,7 @@ fn own_page(visitor: &Visitor, request: &Request) -> Result<(), Problem> {
     if matches!(*request.method(), Method::GET | Method::HEAD) {
         return Ok(());
     }
-    let given = request.headers().get(CSRF_HEADER).map(|given| given.as_bytes()).unwrap_or_default();
+    let given = request.headers().get(CSRF_HEADER).map(HeaderValue::as_bytes).unwrap_or_default();
     if key.as_bytes().ct_eq(given).into() {
         return Ok(());
     }
@@ -174,7 +177,8 @@ fn to_login(request: &Request) -> Response {
     let wanted = request.uri().path_and_query().map_or("/", |wanted| wanted.as_str());
     let by_a_browser = accepts_html(request.headers()) && *request.method() == Method::GET;
     if !by_a_browser {
-        return Refused(Problem::no_token()).into_response();
+        let reader = Reader::of(request.headers(), request.uri(), Visitor::nobody(false));
+        return Refused::of(Problem::no_token(), reader).into_response();
     }
     let next = serde_urlencoded::to_string([("next", wanted)]).unwrap_or_default();
     (StatusCode::SEE_OTHER, [(header::LOCATION, format!("/login?{next}"))]).into_response()

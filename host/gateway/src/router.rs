@@ -11,24 +11,24 @@ use crate::api::IntentNote;
 use crate::app::{App, GatewayState};
 use crate::body::{LARGEST_BODY, Optional, Segments};
 use crate::door;
-use crate::pages::{self, login};
+use crate::pages::{self, Reader, forms, login};
 use crate::problem::Problem;
 use crate::route::{Need, Row, at};
 use crate::routes::{
     checks, deliveries, dependencies, evaluations, events, intents, items, probes, projects, queue, runs, tasks, why,
 };
-use crate::visitor::{Operator, Visitor};
+use crate::visitor::{Form, Operator, Visitor};
 
-/// The intents that a token may give, the last word of their paths, and the right for it: what a step holds back, not
+/// The intents that a token may give, their paths for programs and for the buttons of pages, and the right for it: what a step holds back, not
 /// everybody who decides may wave through.
-const INTENTS: [(&str, Right, Intent); 7] = [
-    ("/api/v1/tasks/{task}/approve", Right::Operate, Intent::Approve),
-    ("/api/v1/tasks/{task}/reject", Right::Operate, Intent::Reject),
-    ("/api/v1/tasks/{task}/confirm-deploy", Right::Operate, Intent::ConfirmDeploy),
-    ("/api/v1/tasks/{task}/stop", Right::Operate, Intent::Stop),
-    ("/api/v1/tasks/{task}/resume", Right::Operate, Intent::Resume),
-    ("/api/v1/tasks/{task}/waive", Right::Admin, Intent::Waive),
-    ("/api/v1/tasks/{task}/pause", Right::Operate, Intent::Pause),
+const INTENTS: [(&str, &str, Right, Intent); 7] = [
+    ("/api/v1/tasks/{task}/approve", "/t/{item}/approve", Right::Operate, Intent::Approve),
+    ("/api/v1/tasks/{task}/reject", "/t/{item}/reject", Right::Operate, Intent::Reject),
+    ("/api/v1/tasks/{task}/confirm-deploy", "/t/{item}/confirm-deploy", Right::Operate, Intent::ConfirmDeploy),
+    ("/api/v1/tasks/{task}/stop", "/t/{item}/stop", Right::Operate, Intent::Stop),
+    ("/api/v1/tasks/{task}/resume", "/t/{item}/resume", Right::Operate, Intent::Resume),
+    ("/api/v1/tasks/{task}/waive", "/t/{item}/waive", Right::Admin, Intent::Waive),
+    ("/api/v1/tasks/{task}/pause", "/t/{item}/pause", Right::Operate, Intent::Pause),
 ];
 
 /// Every route with what a visitor needs for it: the router is made of it, and the documentation is held against it.
@@ -39,10 +39,21 @@ fn table() -> Vec<Row> {
         at("/readyz").get(Need::Nothing, probes::ready),
         at("/login").get(Need::Nothing, login::show).post(Need::Nothing, login::log_in),
         at("/logout").form(Right::Read, login::log_out),
-        at("/").page(pages::board),
+        at("/").page(pages::now),
+        at("/q").page(pages::queue),
         at("/t/{item}").page(pages::ticket),
-        at("/fragment/board").get(Need::Look, pages::board_fragment),
-        at("/fragment/t/{item}").get(Need::Look, pages::ticket_fragment),
+        at("/r/{run}").page(pages::run),
+        at("/r/{run}/raw").page(pages::raw),
+        at("/p/{project}").page(pages::project),
+        at("/p/{project}/freeze").form(Right::Operate, forms::freeze),
+        at("/p/{project}/thaw").form(Right::Operate, forms::thaw),
+        at("/p/{project}/new").form(Right::Operate, forms::create),
+        at("/stop-all").form(Right::Operate, forms::stop_all),
+        at("/pause-all").form(Right::Operate, forms::pause_all),
+        at("/repositories").page(pages::repositories),
+        at("/system").page(pages::system),
+        at("/find").page(pages::search),
+        at("/language/{code}").get(Need::Nothing, pages::language),
         at("/static/{file}").get(Need::Nothing, pages::asset),
         at("/queue").get(Need::Look, queue::queue),
         at("/status").get(Need::Look, queue::status),
@@ -81,17 +92,25 @@ fn table() -> Vec<Row> {
         at("/api/v1/evaluations").get(Need::Look, evaluations::list),
         at("/api/v1/evaluations/{evaluation}").get(Need::Look, evaluations::show),
         at("/api/v1/evaluations/{evaluation}/transcript").get(Need::Look, evaluations::transcript),
-        at("/api/v1/deliveries").get(Need::Look, deliveries::list),
-        at("/api/v1/deliveries/{delivery}").get(Need::Look, deliveries::show),
-        at("/api/v1/deliveries/{delivery}/body").get(Need::Token(Right::Read), deliveries::body),
         at("/api/v1/blobs/{digest}").get(Need::Token(Right::Read), evaluations::blob),
         at("/api/v1/runs/{run}").get(Need::Look, runs::show),
         at("/api/v1/runs/{run}/log").get(Need::Look, runs::log),
         at("/api/v1/events").get(Need::Look, events::stream),
         at("/api/v1/system").get(Need::Look, probes::system),
     ];
-    table.extend(INTENTS.map(|(path, right, intent)| give(at(path), right, intent)));
+    table.extend(told());
+    table.extend(INTENTS.map(|(path, _, right, intent)| give(at(path), right, intent)));
+    table.extend(INTENTS.map(|(_, path, right, intent)| button(at(path), right, intent)));
     table
+}
+
+/// What trackers, forges and the board told.
+fn told() -> [Row; 3] {
+    [
+        at("/api/v1/deliveries").get(Need::Look, deliveries::list),
+        at("/api/v1/deliveries/{delivery}").get(Need::Look, deliveries::show),
+        at("/api/v1/deliveries/{delivery}/body").get(Need::Token(Right::Read), deliveries::body),
+    ]
 }
 
 /// The path of every route, as the documentation names it.
@@ -112,6 +131,17 @@ fn give(row: Row, right: Right, intent: Intent) -> Row {
         intents::take(app, actor, intent, task, body).await
     };
     row.post(Need::Token(right), handler)
+}
+
+fn button(row: Row, right: Right, intent: Intent) -> Row {
+    let handler = async move |State(app): State<App>,
+                              reader: Reader,
+                              Operator(actor): Operator,
+                              Segments(item): Segments<String>,
+                              Form(form): Form<forms::Given>| {
+        forms::give(app, reader, actor, intent, item, form).await
+    };
+    row.form(right, handler)
 }
 
 /// The whole listener as a service. `port` is the one that a `Host` header must name; streams end when `closing` turns true.

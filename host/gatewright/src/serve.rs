@@ -1,5 +1,6 @@
 //! `gatewright serve`: the host, from its files to its last breath.
 
+use std::fs::File;
 use std::io::Write as _;
 use std::path::Path;
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use conductor::ports::runs::Runs as _;
 use conductor::ports::store::ClaimLimits;
 use conductor::shutdown::Manner;
 use configuration::SandboxMode;
+use domain::budget::Budgets;
 use domain::cost::{Spent, Usage};
 use domain::effect::Claim;
 use domain::ids::{ProjectName, RunId};
@@ -216,8 +218,20 @@ impl Desk for LivingDesk {
         self.host.runs.log_tail(run, bytes)
     }
 
+    fn run_log(&self, run: RunId) -> Option<File> {
+        self.host.runner.open_log(run.0)
+    }
+
+    fn budgets(&self, project: &ProjectName) -> Budgets {
+        self.host.conductor.budgets(project)
+    }
+
     fn live_usage(&self, run: RunId) -> Option<(Usage, Spent)> {
         self.host.conductor.live_usage(run)
+    }
+
+    fn live_run(&self, run: RunId) -> Option<conductor::LiveRun> {
+        self.host.conductor.live_run(run)
     }
 
     fn health(&self) -> Health {

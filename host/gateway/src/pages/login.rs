@@ -10,6 +10,7 @@ use serde::Deserialize;
 use crate::app::App;
 use crate::body::Parameters;
 use crate::door::Peer;
+use crate::pages::frame::{Frame, Here, Reader};
 use crate::pages::{Page, page};
 use crate::problem::Problem;
 use crate::visitor::{Form, Visitor};
@@ -39,6 +40,7 @@ pub(crate) struct LogOut {}
 #[derive(Template)]
 #[template(path = "login.html")]
 struct LogInPage {
+    frame: Frame,
     next: String,
     wrong: Option<String>,
     name: Option<String>,
@@ -46,21 +48,23 @@ struct LogInPage {
     csrf: Option<String>,
 }
 
-pub(crate) async fn show(visitor: Visitor, Parameters(next): Parameters<Next>) -> Page {
-    page(Ok(LogInPage {
-        next: local(&next.next),
+pub(crate) async fn show(reader: Reader, visitor: Visitor, Parameters(next): Parameters<Next>) -> Page {
+    let form = (local(&next.next), visitor.name().map(ToString::to_string), visitor.right());
+    page(Frame::bare(reader, Here::Beyond), Ok(form), |frame, (next, name, right)| LogInPage {
+        frame,
+        next,
         wrong: None,
-        name: visitor.name().map(ToString::to_string),
-        right: visitor.right(),
+        name,
+        right,
         csrf: visitor.csrf().map(str::to_owned),
-    }))
+    })
 }
 
-pub(crate) async fn log_in(State(app): State<App>, peer: Peer, Form(form): Form<LogIn>) -> Response {
+pub(crate) async fn log_in(State(app): State<App>, reader: Reader, peer: Peer, Form(form): Form<LogIn>) -> Response {
     let next = local(&form.next);
     match open(&app, peer, form.token.trim()) {
         Ok(cookie) => (StatusCode::SEE_OTHER, [(header::LOCATION, next), (header::SET_COOKIE, cookie)]).into_response(),
-        Err(problem) => again(next, &problem),
+        Err(problem) => again(reader, next, &problem),
     }
 }
 
@@ -78,8 +82,10 @@ fn open(app: &App, peer: Peer, offered: &str) -> Result<String, Problem> {
 }
 
 /// The page once more, with what was wrong.
-fn again(next: String, problem: &Problem) -> Response {
-    let shown = LogInPage { next, wrong: Some(problem.detail().to_owned()), name: None, right: None, csrf: None };
+fn again(reader: Reader, next: String, problem: &Problem) -> Response {
+    let frame = Frame::bare(reader, Here::Beyond);
+    let shown =
+        LogInPage { frame, next, wrong: Some(problem.detail().to_owned()), name: None, right: None, csrf: None };
     let mut response = match shown.render() {
         Ok(text) => (problem.status(), Html(text)).into_response(),
         Err(error) => Problem::broken(&error).into_response(),

@@ -30,7 +30,7 @@ pub(crate) async fn jobs(State(app): State<App>, Parameters(limit): Parameters<L
 }
 
 /// Each driver that a project names or that has runs, by name.
-fn drivers(limits: &ClaimLimits, known: Vec<DriverRow>) -> Vec<DriverView> {
+pub(crate) fn drivers(limits: &ClaimLimits, known: Vec<DriverRow>) -> Vec<DriverView> {
     let mut rows: BTreeMap<DriverName, DriverRow> = known.into_iter().map(|row| (row.driver.clone(), row)).collect();
     let sitters = limits.places.iter().flat_map(|places| places.values()).flat_map(|place| place.seats.values());
     for driver in sitters.filter_map(|sitter| sitter.driver.as_ref()) {

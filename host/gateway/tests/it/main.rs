@@ -7,6 +7,7 @@
 
 mod board;
 mod bodies;
+mod buttons;
 mod docs;
 mod door;
 mod events;
@@ -15,6 +16,8 @@ mod listener;
 mod ownership;
 mod pages;
 mod reads;
+mod runs;
 mod sessions;
 mod tasks;
+mod words;
 mod world;

@@ -1,5 +1,7 @@
 //! A store in a folder of its own, a desk that counts, and a router that is asked without a socket.
 
+use std::fs::File;
+use std::io::{Seek as _, Write as _};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -7,6 +9,7 @@ use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, Method, Request, StatusCode, header};
 use axum::{Router, body};
 use conductor::ports::store::{ClaimLimits, NewTask, Project, Store};
+use domain::budget::{Budgets, Cap};
 use domain::cost::{Spent, Usage};
 use domain::document::Role;
 use domain::ids::{Actor, BranchName, ProjectName, RunId, StageName, StepName, TaskId, WorkItemId};
@@ -28,6 +31,8 @@ pub(crate) struct FakeDesk {
     pub(crate) wakes: AtomicU32,
     pub(crate) ok: bool,
     pub(crate) limits: Mutex<ClaimLimits>,
+    /// What stands in the log of every run.
+    pub(crate) log: Mutex<Option<Vec<u8>>>,
 }
 
 impl Desk for FakeDesk {
@@ -39,6 +44,17 @@ impl Desk for FakeDesk {
     }
     fn run_log_tail(&self, run: RunId, bytes: u64) -> Vec<u8> {
         format!("the last {bytes} bytes of {run}").into_bytes()
+    }
+    fn run_log(&self, _: RunId) -> Option<File> {
+        let log = self.log.lock().unwrap();
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(log.as_ref()?).unwrap();
+        file.rewind().unwrap();
+        Some(file)
+    }
+    fn budgets(&self, _: &ProjectName) -> Budgets {
+        let day = Cap { cost_microusd: Some(5_000_000), ..Cap::default() };
+        Budgets { day, ..Budgets::default() }
     }
     fn live_usage(&self, _: RunId) -> Option<(Usage, Spent)> {
         let usage = Usage { cache_read_tokens: Some(40), output_tokens: Some(2), ..Usage::default() };
@@ -112,7 +128,12 @@ impl World {
     pub(crate) fn empty(ok: bool) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let store: Arc<dyn Store> = Arc::new(SqliteStore::open(StoreConfig::new(dir.path(), "here")).unwrap());
-        let desk = Arc::new(FakeDesk { wakes: AtomicU32::new(0), ok, limits: Mutex::new(ClaimLimits::of(2)) });
+        let desk = Arc::new(FakeDesk {
+            wakes: AtomicU32::new(0),
+            ok,
+            limits: Mutex::new(ClaimLimits::of(2)),
+            log: Mutex::default(),
+        });
         let (close, closing) = watch::channel(false);
         let state = state(Arc::clone(&store), Arc::clone(&desk));
         Self { router: gateway::router(state, PORT, closing), store, desk, close, _dir: dir }

@@ -2,6 +2,7 @@
 //! there after a kill in the middle of a burst.
 
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -114,7 +115,10 @@ fn push(stream: &mut TcpStream, number: u32) -> Option<u16> {
     );
     let mut hmac = Hmac::<Sha256>::new_from_slice(SECRET).unwrap();
     hmac.update(body.as_bytes());
-    let signature: String = hmac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+    let signature = hmac.finalize().into_bytes().iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    });
     let head = format!(
         "POST /webhook/gitea HTTP/1.1\r\nhost: gw\r\ncontent-type: application/json\r\ncontent-length: {}\r\nx-gitea-event-type: push\r\n\
          x-gitea-delivery: {number}\r\nx-gitea-signature: {signature}\r\n\r\n",

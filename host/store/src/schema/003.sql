@@ -2,6 +2,12 @@
 
 INSERT INTO schema_version (version, released) VALUES (3, '0.3');
 
+-- What pages for people look for: live tasks by what goes on in them, the newest of a project, and who was last heard of.
+
+CREATE INDEX task_standing ON task (activity, id) WHERE terminal = 0;
+CREATE INDEX task_ended ON task (project, id) WHERE terminal = 1;
+CREATE INDEX delivery_source ON delivery (project, source, id);
+
 -- A long queue of launches: of whose worker a launch would be a run, as `PROJECT role ROLE` or `PROJECT hook HOOK`. All launches of
 -- one place may begin, or none may: what a limit, a breaker or a missing program holds back is passed over by place.
 ALTER TABLE job ADD COLUMN place TEXT CHECK (place IS NULL OR slot = 1);
