@@ -3,6 +3,7 @@
 pub mod access;
 pub mod clock;
 pub mod forge;
+pub mod inbox;
 pub mod plugins;
 pub mod probe;
 pub mod runs;

@@ -13,9 +13,11 @@ use domain::time::{Milliseconds, Timestamp};
 use crate::breaker::Passage;
 use crate::budget::Meter;
 use crate::cleanup::UNREADABLE_PAUSE;
+use crate::hints::Asked;
 use crate::observe::LOOK_INTERVAL;
 use crate::ports::clock::Clock;
 use crate::ports::forge::Forge;
+use crate::ports::inbox::Hint;
 use crate::ports::plugins::Plugins;
 use crate::ports::probe::{Point, Probe};
 use crate::ports::runs::Runs;
@@ -91,7 +93,7 @@ impl Default for Intervals {
 }
 
 #[derive(Default)]
-struct State {
+pub(crate) struct State {
     /// Jobs whose run is under a shim, and when its right is prolonged next.
     live: BTreeMap<JobId, (Claim, Timestamp)>,
     /// Cancelled jobs whose run is being ended.
@@ -120,6 +122,10 @@ struct State {
     reconciling: BTreeSet<ProjectName>,
     /// When the trackers are polled next.
     next_poll: Timestamp,
+    /// Hints are being read: one piece at a time, so that they are taken in their order.
+    pub(crate) reading: bool,
+    /// Looks that hints asked for.
+    pub(crate) asked: Asked,
 }
 
 /// One piece of work. Pieces are independent of each other: any thread may take any.
@@ -139,6 +145,8 @@ pub enum Work {
     Weigh(Box<Claim>),
     /// Poll a project's tracker for what no delivery told.
     Reconcile(ProjectName),
+    /// Read what trackers and forges outside told.
+    Read(Vec<Hint>),
 }
 
 /// What a look found.
@@ -216,7 +224,7 @@ impl Conductor {
         self.outside.clock.now()
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -247,6 +255,7 @@ impl Conductor {
                 tick.work.push(Work::Cancel(job, token));
             }
         }
+        self.find_hints(tick)?;
         let now = self.now();
         for delivery in self.outside.store.pending_deliveries(32)? {
             let mut state = self.state();
@@ -272,8 +281,11 @@ impl Conductor {
             tick.work.push(Work::Perform(Box::new(claim)));
         }
         let next = self.outside.store.next_available(self.now())?;
-        let put_off = self.state().put_off.values().copied().min();
-        let due = [next, seen.look_again(), self.next_passage()?, put_off, tick.look_again];
+        let (put_off, asked) = {
+            let state = self.state();
+            (state.put_off.values().copied().min(), state.asked.next())
+        };
+        let due = [next, seen.look_again(), self.next_passage()?, put_off, asked, tick.look_again];
         tick.look_again = due.into_iter().flatten().min();
         Ok(())
     }
@@ -343,7 +355,7 @@ impl Conductor {
     pub fn perform(&self, work: Work) -> Result<(), StoreError> {
         let about = match &work {
             Work::Perform(claim) | Work::Finish(claim) => Some(claim.task.id),
-            Work::Cancel(..) | Work::Expand(_) | Work::Observe(_) | Work::Weigh(_) | Work::Reconcile(_) => None,
+            _ => None,
         };
         let result = catch_unwind(AssertUnwindSafe(|| self.perform_one(&work)));
         self.no_longer_busy(&work);
@@ -376,6 +388,7 @@ impl Conductor {
             Work::Reconcile(project) => state.reconciling.remove(project),
             Work::Expand(delivery) => state.expanding.remove(&delivery.id),
             Work::Weigh(claim) => state.weighing.remove(&claim.job.id),
+            Work::Read(_) => std::mem::take(&mut state.reading),
             Work::Cancel(..) => false,
         };
     }
@@ -387,6 +400,8 @@ impl Conductor {
         match &work {
             // The next look finds it by itself.
             Work::Observe(_) | Work::Weigh(_) | Work::Reconcile(_) => return,
+            // Read again after the pause, and nothing else before it.
+            Work::Read(_) => state.reading = true,
             Work::Expand(delivery) => drop(state.expanding.insert(delivery.id)),
             Work::Perform(_) | Work::Finish(_) | Work::Cancel(..) => {}
         }
@@ -421,7 +436,7 @@ impl Conductor {
                 self.later(work, PANIC_PAUSE);
                 Ok(())
             }
-            Work::Observe(_) | Work::Weigh(_) | Work::Reconcile(_) => Ok(()),
+            Work::Observe(_) | Work::Weigh(_) | Work::Reconcile(_) | Work::Read(_) => Ok(()),
         }
     }
 
@@ -434,6 +449,7 @@ impl Conductor {
             Work::Observe(project) => self.observe(project),
             Work::Weigh(claim) => self.weigh(claim),
             Work::Reconcile(project) => self.reconcile(project),
+            Work::Read(hints) => self.take_hints(hints),
         }
     }
 
@@ -477,16 +493,6 @@ impl Conductor {
     pub(crate) fn fresh(&self, claim: &Claim) -> Result<Task, StoreError> {
         self.outside.store.task(claim.task.id)
     }
-}
-
-/// Whether the time has come; then it is moved on.
-fn is_due(next: &mut Timestamp, interval: Milliseconds, now: Timestamp) -> bool {
-    // A clock that went back far must not silence it for as long.
-    let is_due = *next <= now || *next > now.plus(interval);
-    if is_due {
-        *next = now.plus(interval);
-    }
-    is_due
 }
 
 fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {

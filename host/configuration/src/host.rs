@@ -9,6 +9,7 @@ use domain::plugin::{Capability, CapabilityError, Ceiling, Family, Limits};
 use domain::time::Milliseconds;
 
 use crate::diagnostic::{Problem, nearest, quoted};
+use crate::hooks;
 use crate::keys;
 use crate::limits::{self, RunLimits};
 use crate::operator::{self, OperatorReach};
@@ -32,6 +33,8 @@ pub struct HostConfig {
     pub operator: SocketAddr,
     /// How people reach it there.
     pub reach: OperatorReach,
+    /// Where webhooks are listened for; none: nowhere.
+    pub webhooks: Option<SocketAddr>,
     /// Agents and commands at one time.
     pub limits: RunLimits,
     /// What the first signal to end means.
@@ -80,6 +83,7 @@ pub(crate) fn read(file: &Section<'_>, paths: &Paths) -> HostConfig {
     let mut config = HostConfig {
         operator: SocketAddr::from((Ipv4Addr::LOCALHOST, PORT)),
         reach: OperatorReach::default(),
+        webhooks: hooks::listen(file),
         limits: limits::of_host(file),
         shutdown: limits::shutdown(file),
         free_space_mib: FREE_SPACE_MIB,

@@ -11,7 +11,7 @@ pub(crate) struct Shape {
 
 pub(crate) const HOST: Shape = Shape {
     name: "gatewright.toml",
-    keys: &["listen", "operator", "limits", "drivers", "reconcile", "shutdown", "sandbox", "plugins"],
+    keys: &["listen", "operator", "limits", "drivers", "reconcile", "shutdown", "sandbox", "plugins", "webhooks"],
 };
 pub(crate) const LISTEN: Shape = Shape { name: "[listen]", keys: &["operator"] };
 pub(crate) const OPERATOR: Shape = Shape { name: "[operator]", keys: &["hosts", "proxies", "https"] };
@@ -24,6 +24,12 @@ pub(crate) const SHUTDOWN: Shape = Shape { name: "[shutdown]", keys: &["mode"] }
 pub(crate) const RECONCILE: Shape = Shape { name: "[reconcile]", keys: &["trackers", "forges"] };
 pub(crate) const SANDBOX: Shape = Shape { name: "[sandbox]", keys: &["mode", "readable"] };
 pub(crate) const PLUGINS: Shape = Shape { name: "[plugins]", keys: &["ceiling", "memory-mib", "time-ms"] };
+
+pub(crate) const WEBHOOKS: Shape = Shape { name: "[webhooks]", keys: &["listen"] };
+pub(crate) const PROJECT_WEBHOOKS: Shape = Shape { name: "[webhooks] of a project", keys: &["plane", "gitea"] };
+pub(crate) const PLANE_HOOK: Shape = Shape { name: "[webhooks.plane]", keys: &["project", "secret-files", "unsigned"] };
+pub(crate) const GITEA_HOOK: Shape =
+    Shape { name: "[webhooks.gitea]", keys: &["repository", "secret-files", "unsigned"] };
 
 pub(crate) const PROJECT: Shape = Shape {
     name: "projects/NAME.toml",
@@ -48,6 +54,7 @@ pub(crate) const PROJECT: Shape = Shape {
         "budget",
         "price",
         "ladder",
+        "webhooks",
     ],
 };
 pub(crate) const STAGE: Shape = Shape {
@@ -154,7 +161,7 @@ pub(crate) const COMMANDS: Shape = Shape { name: "[commands]", keys: &["test", "
 
 /// All of them: what the document must explain.
 #[cfg(test)]
-pub(crate) const ALL: [&Shape; 31] = [
+pub(crate) const ALL: [&Shape; 35] = [
     &HOST,
     &LISTEN,
     &OPERATOR,
@@ -186,4 +193,8 @@ pub(crate) const ALL: [&Shape; 31] = [
     &BUDGET,
     &CAP,
     &PRICE,
+    &WEBHOOKS,
+    &PROJECT_WEBHOOKS,
+    &PLANE_HOOK,
+    &GITEA_HOOK,
 ];

@@ -11,6 +11,7 @@ mod budget;
 mod check;
 mod diagnostic;
 mod duration;
+mod hooks;
 mod host;
 mod init;
 mod keys;
@@ -19,8 +20,8 @@ mod limits;
 mod load;
 mod locate;
 mod network;
-mod origin;
 mod operator;
+mod origin;
 mod paths;
 mod pipeline;
 mod project;
@@ -33,6 +34,7 @@ mod worker_limits;
 pub use addition::{AddError, Anchor, PluginAddition, PluginPlace, add_plugin};
 pub use binding::{GatePlace, PluginBinding};
 pub use diagnostic::{Code, Diagnostic, Place, Severity, render};
+pub use hooks::HookBinding;
 pub use host::{HostConfig, PluginPolicy, SandboxMode, SandboxPolicy};
 pub use init::agent::{AgentChoice, AgentProgram};
 pub use init::listing::{RootListing, test_command};
@@ -42,8 +44,8 @@ pub use init::{IfThere, InitError, InitPlan, InitRequest, PlannedFile, Preset, d
 pub use limits::RunLimits;
 pub use load::{Loaded, ProjectFile, Surroundings, load, load_project};
 pub use locate::{Complaint, complain};
-pub use origin::{Setting, origins};
 pub use operator::OperatorReach;
+pub use origin::{Setting, origins};
 
 #[cfg(test)]
 mod tests;

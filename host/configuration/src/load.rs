@@ -13,6 +13,7 @@ use toml::de::DeTable;
 
 use crate::binding::PluginBinding;
 use crate::diagnostic::{Code, Diagnostic, Problem, Report, quoted};
+use crate::hooks::HookBinding;
 use crate::host::{self, HostConfig};
 use crate::keys;
 use crate::limits;
@@ -56,6 +57,8 @@ pub struct ProjectFile {
     pub settings: ProjectSettings,
     /// The components that the operator added.
     pub plugins: Vec<PluginBinding>,
+    /// What of trackers and forges outside it takes.
+    pub hooks: Vec<HookBinding>,
     /// The operator's repository.
     pub repository: PathBuf,
     /// The file itself.

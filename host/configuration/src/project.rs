@@ -13,6 +13,7 @@ use crate::binding::{self, Kinds};
 use crate::budget;
 use crate::check;
 use crate::diagnostic::{Problem, quoted};
+use crate::hooks;
 use crate::host::HostConfig;
 use crate::keys;
 use crate::limits;
@@ -74,6 +75,7 @@ pub(crate) fn read(
     let notifiers = binding::notifiers(file, &kinds);
     let status_mapper = binding::status_mapper(file, &kinds, &surroundings.status_mapper);
     let deciders = deciders(file);
+    let hooks = hooks::of_project(file, paths, host);
     let runs = limits::of_project(file, host.map(|host| &host.limits));
     let (budgets, price) = budget::read(file, &crew);
     if report.count() != before {
@@ -99,7 +101,7 @@ pub(crate) fn read(
     };
     let project = Project { name, prefix: prefix.value.clone(), base_branch, pipeline, serial, observe };
     let plugins = plugins.into_iter().filter_map(|entry| entry.binding).collect();
-    let file = ProjectFile { project, settings, plugins, repository, source: path.to_path_buf() };
+    let file = ProjectFile { project, settings, plugins, hooks, repository, source: path.to_path_buf() };
     Some(Read { file, prefix })
 }
 

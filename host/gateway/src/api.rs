@@ -5,6 +5,7 @@
 //! `BoardItem`, `BoardActivity`, `BoardComment`.
 
 use conductor::ports::access::{AuditRow, TokenRow};
+use conductor::ports::inbox::DeliveryRow;
 use conductor::ports::store::{
     BoardItem, EntryRow, EvaluationRow, EventRow, FreezeRow, JobRow, Predecessor, Prerequisite, RunRow,
 };
@@ -305,6 +306,20 @@ pub struct EvaluationView {
     pub row: EvaluationRow,
     /// The whole answer, with its findings.
     pub answered: Option<serde_json::Value>,
+}
+
+/// `GET /api/v1/deliveries/{delivery}`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeliveryView {
+    /// The row.
+    #[serde(flatten)]
+    pub row: DeliveryRow,
+    /// Those of its headers that were kept, by name.
+    pub headers: std::collections::BTreeMap<String, String>,
+    /// What it tells of, as `docs/events.md` has it; of the built-in board, as the board wrote it.
+    pub event: Option<serde_json::Value>,
+    /// Why it tells of nothing.
+    pub unreadable: Option<String>,
 }
 
 /// A lease for people.

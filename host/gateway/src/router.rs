@@ -18,8 +18,8 @@ use crate::pages::{self, Reader, forms, login};
 use crate::problem::Problem;
 use crate::route::{Need, Row, at};
 use crate::routes::{
-    audit, checks, dependencies, evaluations, events, intents, items, observed, probes, projects, queue, runs, tasks, tokens,
-    why,
+    audit, checks, deliveries, dependencies, evaluations, events, intents, items, observed, probes, projects, queue,
+    runs, tasks, tokens, why,
 };
 use crate::visitor::{Form, Operator, Visitor};
 
@@ -107,9 +107,19 @@ fn table() -> Vec<Row> {
         at("/api/v1/observed").get(Need::Look, observed::list),
         at("/api/v1/system").get(Need::Look, probes::system),
     ];
+    table.extend(told());
     table.extend(INTENTS.map(|(path, _, right, intent)| give(at(path), right, intent)));
     table.extend(INTENTS.map(|(_, path, right, intent)| button(at(path), right, intent)));
     table
+}
+
+/// What trackers, forges and the board told.
+fn told() -> [Row; 3] {
+    [
+        at("/api/v1/deliveries").get(Need::Look, deliveries::list),
+        at("/api/v1/deliveries/{delivery}").get(Need::Look, deliveries::show),
+        at("/api/v1/deliveries/{delivery}/body").get(Need::Token(Right::Read), deliveries::body),
+    ]
 }
 
 /// The path of every route, as the documentation names it.

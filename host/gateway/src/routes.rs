@@ -2,6 +2,7 @@
 
 pub(crate) mod audit;
 pub(crate) mod checks;
+pub(crate) mod deliveries;
 pub(crate) mod dependencies;
 pub(crate) mod evaluations;
 pub(crate) mod events;

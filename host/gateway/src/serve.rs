@@ -60,7 +60,19 @@ pub async fn serve(
     }
     let (close, closing) = watch::channel(false);
     let router = router(state, address, closing.clone())?;
-    let slots = Arc::new(Semaphore::new(CONNECTIONS));
+    answer_until(listener, router, CONNECTIONS, (close, closing), shutdown).await;
+    Ok(())
+}
+
+/// Answers so many connections at a time until `shutdown` ends, then tells them by the watch and lets what is being answered end.
+pub(crate) async fn answer_until(
+    listener: TcpListener,
+    router: Router,
+    connections: usize,
+    (close, closing): (watch::Sender<bool>, watch::Receiver<bool>),
+    shutdown: impl Future<Output = ()> + Send,
+) {
+    let slots = Arc::new(Semaphore::new(connections));
     let mut connections = JoinSet::new();
     let mut shutdown = pin!(shutdown);
     loop {
@@ -78,7 +90,6 @@ pub async fn serve(
     if tokio::time::timeout(GRACE, all).await.is_err() {
         tracing::warn!(open = connections.len(), "closing connections that did not end by themselves");
     }
-    Ok(())
 }
 
 /// The next connection, once there is a slot for it.

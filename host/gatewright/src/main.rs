@@ -1,14 +1,15 @@
 //! The binary: command line, configuration, wiring, signals.
 
+mod audit;
 mod backup;
 mod check;
-mod audit;
 mod cli;
 mod client;
 mod clock;
 mod config;
 mod demo;
 mod doctor;
+mod door;
 mod embedded;
 mod ending;
 mod health;

@@ -23,6 +23,7 @@ use gateway::{Backups, Desk, GatewayState, Health, HeldBy, Holding, Reach, Token
 
 use crate::cli::Serve;
 use crate::clock::{SystemClock, hex, random_bytes};
+use crate::door::Door;
 use crate::ending::{Ending, Signals};
 use crate::output::{Output, say};
 use crate::scheduler::{Bounds, Scheduler, has_room};
@@ -60,6 +61,7 @@ pub(crate) fn run(dir: &Path, options: &Serve, out: &Output) -> anyhow::Result<(
     host.runner.never_reach(bound);
     let address = format!("http://{}", near(bound));
     let reach = loaded.host.reach.clone();
+    let door = Door::open(&runtime, &host, &loaded, dir)?;
     let failing = host.clone();
     let scheduler = Scheduler::start(
         host.conductor.clone(),
@@ -88,6 +90,9 @@ pub(crate) fn run(dir: &Path, options: &Serve, out: &Output) -> anyhow::Result<(
         luck: Arc::new(random_bytes::<32>),
     };
     out.line(&format!("listening {address}"))?;
+    if let Some(door) = &door {
+        out.line(&format!("webhooks http://{}", door.address))?;
+    }
     std::io::stdout().flush()?;
     say(&format!("the board: {address}/  state: {}", dir.display()));
     tracing::info!("{}", host.runner.means().line());
@@ -97,10 +102,12 @@ pub(crate) fn run(dir: &Path, options: &Serve, out: &Output) -> anyhow::Result<(
     follow_signals(&runtime, &host, &ending, dir)?;
     let served = runtime.block_on(gateway::serve(listener, state, end(host.clone(), ending)));
     drop(watch);
+    let closed = door.map_or(Ok(()), |door| door.end(&runtime));
     let failed = scheduler.stop();
     // What is gone already needs no removing.
     let _ = std::fs::remove_file(dir.join(ADDRESS_FILE));
     served?;
+    closed?;
     match failed {
         Some(error) => {
             Err(error).context("the store cannot be trusted any more; start again after looking at the disk")

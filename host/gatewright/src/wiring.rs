@@ -263,6 +263,7 @@ pub(crate) struct Host {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) access: Arc<dyn Access>,
     pub(crate) conductor: Arc<Conductor>,
+    pub(crate) intake: Arc<gateway::Intake>,
     pub(crate) sandbox: Arc<Sandbox>,
     pub(crate) runner: Arc<Runner>,
     pub(crate) runs: Arc<ShimRuns>,
@@ -285,7 +286,7 @@ impl Host {
         let heard = signal.clone();
         sqlite.subscribe(Box::new(move || heard.notify()));
         let sqlite = Arc::new(sqlite);
-        let (store, access): (Arc<dyn Store>, Arc<dyn Access>) = (sqlite.clone(), sqlite);
+        let (store, access): (Arc<dyn Store>, Arc<dyn Access>) = (sqlite.clone(), sqlite.clone());
         let runner = Arc::new(open_runner(dir, loaded)?);
         let ended = Arc::new(Mutex::new(Vec::<RunId>::new()));
         let (listed, woken) = (ended.clone(), signal.clone());
@@ -306,10 +307,13 @@ impl Host {
             ended,
         };
         let conductor = Arc::new(Conductor::new(outside, me.clone()));
+        let look = crate::door::look(conductor.clone(), signal.clone());
+        let intake = Arc::new(gateway::Intake::new(sqlite, look, Arc::new(|| SystemClock.now())));
         let host = Self {
             store,
             access,
             conductor,
+            intake,
             sandbox,
             runner,
             runs,
@@ -354,6 +358,7 @@ impl Host {
             project.pipeline = project.pipeline.bound(|step| binding(file, step));
             self.store.put_project(&project, self.clock.now())?;
         }
+        self.intake.put_hooks(crate::door::hooks(loaded));
         let configured = loaded.projects.iter().map(|file| file.project.name.clone()).collect();
         *self.configured.lock().unwrap_or_else(PoisonError::into_inner) = configured;
         self.warn_of_orphans(loaded)

@@ -26,6 +26,7 @@ pub mod conformance;
 mod copy;
 mod delivery;
 mod failure;
+mod hints;
 mod jobs;
 mod late;
 mod leases;

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use conductor::ports::inbox::{Answer, DeliveryFilter, DeliveryRow, Hint, Inbox, NewDelivery, Taken, WholeDelivery};
 use conductor::ports::store::{
     Applied, AppliedSeen, BoardActivity, BoardComment, BoardItem, ClaimLimits, Completion, Delivery, EntryRow,
-    EvaluationRow, EventRow, Expansion, FreezeRow, Incarnation, JobRow, LeaseRow, NewEvaluation, NewItem, NewTask, NewWould,
-    Prerequisite, Project, RunRow, Seen, Spending, Store, StoreError, ToldRow, WouldRow,
+    EvaluationRow, EventRow, Expansion, FreezeRow, Incarnation, JobRow, LeaseRow, NewEvaluation, NewItem, NewTask,
+    NewWould, Prerequisite, Project, RunRow, Seen, Spending, Store, StoreError, ToldRow, WouldRow,
 };
 use conductor::slots::DriverRow;
 use domain::document::{Document, NewDocument};
@@ -29,7 +30,9 @@ use crate::open::Core;
 use crate::readers::Readers;
 use crate::transact::{self, Origin};
 use crate::writer::{News, Tx, Writer};
-use crate::{board, claim, complete, delivery, jobs, leases, ownership, queue, records, slots, spending, tasks, wakes};
+use crate::{
+    board, claim, complete, delivery, hints, jobs, leases, ownership, queue, records, slots, spending, tasks, wakes,
+};
 
 type Result<T> = std::result::Result<T, StoreError>;
 
@@ -89,6 +92,15 @@ impl SqliteStore {
     /// A ticket's text must lie on the disk before the task that names it.
     fn keep_description(&self, new: &NewTask) -> Result<()> {
         self.put_blob(new.description.as_bytes()).map(|_| ())
+    }
+}
+
+impl Inbox for SqliteStore {
+    fn receive(&self, delivery: NewDelivery, answer: Answer) {
+        match self.news.check() {
+            Ok(()) => self.writer.write_and_tell(move |tx| hints::insert(tx.sql, &delivery), answer),
+            Err(error) => answer(Err(error)),
+        }
     }
 }
 
@@ -415,6 +427,23 @@ impl Store for SqliteStore {
         }
         let expansions = expansions.to_vec();
         self.write(move |tx| delivery::expand(tx, delivery, &expansions, now))
+    }
+
+    fn hints(&self, limit: u32) -> Result<Vec<Hint>> {
+        self.read(|sql| hints::pending(sql, limit))
+    }
+
+    fn take_hints(&self, taken: &[Taken], now: Timestamp) -> Result<()> {
+        let taken = taken.to_vec();
+        self.write(move |tx| hints::take(tx, &taken, now))
+    }
+
+    fn deliveries(&self, filter: &DeliveryFilter, limit: u32) -> Result<Vec<DeliveryRow>> {
+        self.read(|sql| hints::list(sql, filter, limit))
+    }
+
+    fn delivery(&self, id: DeliveryId) -> Result<WholeDelivery> {
+        self.read(|sql| hints::whole(sql, id))
     }
 
     fn expand_later(&self, delivery: DeliveryId, why: &str) -> Result<()> {

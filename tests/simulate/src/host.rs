@@ -370,6 +370,7 @@ pub fn effect_of(work: &Work) -> &'static str {
         Work::Observe(_) => "observe",
         Work::Weigh(_) => "weigh",
         Work::Reconcile(_) => "reconcile",
+        Work::Read(_) => "read",
     }
 }
 
@@ -387,5 +388,6 @@ pub fn word(work: &Work) -> String {
         Work::Observe(project) => format!("observe {project}"),
         Work::Weigh(claim) => format!("weigh the run of job {}", claim.job.id),
         Work::Reconcile(project) => format!("reconcile {project}"),
+        Work::Read(hints) => format!("read {} hints", hints.len()),
     }
 }

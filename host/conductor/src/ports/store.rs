@@ -18,6 +18,7 @@ use domain::verdict::WakeKind;
 use engine::Rejected;
 use serde::{Deserialize, Serialize};
 
+use super::inbox::{DeliveryFilter, DeliveryRow, Hint, Taken, WholeDelivery};
 use crate::slots::{DriverRow, Places};
 
 mod overview;
@@ -456,6 +457,15 @@ pub trait Store: Overview + Send + Sync {
         expansions: &[Expansion],
         now: Timestamp,
     ) -> Result<Vec<Applied>, StoreError>;
+
+    /// Deliveries of trackers and forges outside that nobody has read, the oldest first; fewer than `limit` where they are large.
+    fn hints(&self, limit: u32) -> Result<Vec<Hint>, StoreError>;
+    /// Closes hints with the facts that they told, all in one transaction. What is closed already tells nothing more.
+    fn take_hints(&self, taken: &[Taken], now: Timestamp) -> Result<(), StoreError>;
+    /// Deliveries for people, newest first.
+    fn deliveries(&self, filter: &DeliveryFilter, limit: u32) -> Result<Vec<DeliveryRow>, StoreError>;
+    /// A delivery with all that was kept of it.
+    fn delivery(&self, id: DeliveryId) -> Result<WholeDelivery, StoreError>;
 
     /// A delivery could not be expanded yet: one more attempt is counted.
     fn expand_later(&self, delivery: DeliveryId, why: &str) -> Result<(), StoreError>;

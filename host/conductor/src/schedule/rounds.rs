@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::{MutexGuard, PoisonError};
 
 use domain::effect::Effect;
-use domain::ids::JobId;
-use domain::time::Milliseconds;
+use domain::ids::{JobId, ProjectName};
+use domain::time::{Milliseconds, Timestamp};
 
-use super::{Conductor, Intervals, RIGHT, State, Tick, Work, is_due};
+use super::{Conductor, Intervals, RIGHT, State, Tick, Work};
 use crate::budget::{Meter, WEIGH_INTERVAL};
 use crate::observe::LOOK_INTERVAL;
 
@@ -71,6 +71,12 @@ impl Conductor {
         let intervals = self.intervals();
         let projects = self.forges.read().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect::<Vec<_>>();
         let mut state = self.state();
+        let State { asked, observing, reconciling, .. } = &mut *state;
+        let is_ours = |project: &ProjectName| projects.contains(project);
+        let forges = asked.forges(|project| !is_ours(project) || observing.insert(project.clone()));
+        tick.work.extend(forges.into_iter().filter(&is_ours).map(Work::Observe));
+        let trackers = asked.trackers(now, |project| !is_ours(project) || reconciling.insert(project.clone()));
+        tick.work.extend(trackers.into_iter().filter(&is_ours).map(Work::Reconcile));
         if is_due(&mut state.next_look, intervals.forges, now) {
             let due = projects.iter().filter(|project| state.observing.insert((*project).clone()));
             tick.work.extend(due.cloned().map(Work::Observe));
@@ -95,4 +101,14 @@ impl Conductor {
             Err(error) => tracing::warn!(%error, "whether tasks need each other cannot be seen"),
         }
     }
+}
+
+/// Whether the time has come; then it is moved on.
+fn is_due(next: &mut Timestamp, interval: Milliseconds, now: Timestamp) -> bool {
+    // A clock that went back far must not silence it for as long.
+    let is_due = *next <= now || *next > now.plus(interval);
+    if is_due {
+        *next = now.plus(interval);
+    }
+    is_due
 }

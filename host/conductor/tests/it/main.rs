@@ -6,6 +6,7 @@ mod budgets;
 mod drivers;
 mod ends;
 mod guards;
+mod hints;
 mod inbox;
 mod limits;
 mod notices;

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use conductor::board::Board;
+use conductor::ports::inbox::{Inbox, NewDelivery};
 use conductor::ports::probe::NoProbe;
 use conductor::ports::runs::Ending;
 use conductor::ports::store::{ClaimLimits, EntryRow, Incarnation, JobRow, NewItem, NewTask, Project, Store};
@@ -25,6 +26,7 @@ use domain::task::{Activity, Task, Terminality, Track};
 use domain::time::{Milliseconds, Timestamp};
 use serde_json::json;
 use store::{SqliteStore, StoreConfig};
+use webhooks::{Headers, Source};
 
 use crate::drivers::{Moody, OneCommit, Records, Scripted, StandingClock};
 
@@ -290,6 +292,32 @@ impl World {
     pub(crate) fn deliver(&self, key: &str, order: u64, body: &serde_json::Value) {
         let body = body.to_string().into_bytes();
         self.inbox.receive("board", &project(), Some(&item()), Some((key, order)), &body, self.now()).unwrap();
+    }
+
+    /// Somebody outside tells of something.
+    pub(crate) fn tell(&self, source: Source, word: &str, body: &serde_json::Value, verified: bool) {
+        self.tell_raw(source, word, body.to_string().as_bytes(), verified);
+    }
+
+    pub(crate) fn tell_raw(&self, source: Source, word: &str, body: &[u8], verified: bool) {
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        let mut key = [0; 32];
+        key[..8].copy_from_slice(&COUNT.fetch_add(1, Ordering::SeqCst).to_be_bytes());
+        let event = if source == Source::Gitea { "x-gitea-event-type" } else { "x-plane-event" };
+        let delivery = NewDelivery {
+            source,
+            projects: vec![(project(), verified)],
+            key,
+            sent_as: None,
+            word: word.to_owned(),
+            headers: Headers::new([("content-type", "application/json"), (event, word)]),
+            body: body.to_vec(),
+            at: self.now(),
+        };
+        let (tell, told) = std::sync::mpsc::channel();
+        let inbox: &dyn Inbox = &*self.inbox;
+        inbox.receive(delivery, Box::new(move |outcome| tell.send(outcome).unwrap()));
+        told.recv().unwrap().unwrap();
     }
 
     pub(crate) fn status(&self) -> String {

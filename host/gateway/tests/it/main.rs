@@ -11,6 +11,7 @@ mod buttons;
 mod docs;
 mod door;
 mod events;
+mod intake;
 mod listener;
 mod ownership;
 mod pages;

@@ -115,3 +115,15 @@ FROM (
     FROM freeze_log
 )
 ORDER BY at, place;
+-- Deliveries of trackers and forges outside: what is kept beside the body. `hook_key` is the sha256 of what makes two the same.
+ALTER TABLE delivery ADD COLUMN hook_key BLOB CHECK (hook_key IS NULL OR octet_length(hook_key) = 32);
+ALTER TABLE delivery ADD COLUMN sent_as TEXT;
+ALTER TABLE delivery ADD COLUMN word TEXT;
+ALTER TABLE delivery ADD COLUMN verified INTEGER CHECK (verified IS NULL OR verified IN (0, 1));
+ALTER TABLE delivery ADD COLUMN headers TEXT;
+ALTER TABLE delivery ADD COLUMN repeats INTEGER NOT NULL DEFAULT 0;
+CREATE UNIQUE INDEX delivery_hook ON delivery (project, hook_key) WHERE hook_key IS NOT NULL;
+CREATE INDEX delivery_hint ON delivery (id) WHERE state = 'pending' AND hook_key IS NOT NULL;
+DROP INDEX delivery_pending;
+CREATE INDEX delivery_pending ON delivery (project, work_item, row_order, id)
+    WHERE state = 'pending' AND hook_key IS NULL;
