@@ -34,7 +34,7 @@ mod tongue;
 mod visitor;
 
 pub use app::{Clock, GatewayState, Luck, Token, TokenError};
-pub use desk::{Desk, Health, HeldBy, Holding};
+pub use desk::{Desk, Health, HeldBy, Holding, LoadedPlugin};
 pub use route::Need;
 pub use router::{needs, router, routes};
 pub use serve::{ServeError, serve};

@@ -18,7 +18,7 @@ use domain::budget::Budgets;
 use domain::cost::{Spent, Usage};
 use domain::effect::Claim;
 use domain::ids::{ProjectName, RunId};
-use gateway::{Desk, GatewayState, Health, HeldBy, Holding, Token};
+use gateway::{Desk, GatewayState, Health, HeldBy, Holding, LoadedPlugin, Token};
 
 use crate::cli::Serve;
 use crate::clock::{SystemClock, hex, random_bytes};
@@ -213,6 +213,11 @@ impl Desk for LivingDesk {
 
     fn run_log(&self, run: RunId) -> Option<File> {
         self.host.runner.open_log(run.0)
+    }
+
+    fn plugins(&self) -> Vec<LoadedPlugin> {
+        let loaded = self.host.sandbox.loaded().into_iter();
+        loaded.map(|(project, info, grant)| LoadedPlugin { project, info, grant }).collect()
     }
 
     fn budgets(&self, project: &ProjectName) -> Budgets {

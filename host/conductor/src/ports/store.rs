@@ -24,7 +24,7 @@ mod overview;
 mod rows;
 mod wait;
 
-pub use self::overview::{Contact, Extent, Live, Overview, Standings};
+pub use self::overview::{AnswerRow, Contact, Extent, Live, Overview, Standings};
 pub use self::rows::{
     BoardActivity, BoardComment, BoardItem, EntryRow, EvaluationRow, EventRow, FreezeRow, JobRow, NewEvaluation,
     RunRow, Spending, Terms,
