@@ -23,7 +23,7 @@ pub(crate) fn plain(text: &str) -> String {
 /// A sentence of the host for a page: what stands between two backticks, which terminals know, stands between quotes.
 pub(crate) fn quoted(text: &str) -> String {
     let parts: Vec<&str> = text.split('`').collect();
-    if parts.len() % 2 == 0 {
+    if parts.len().is_multiple_of(2) {
         return text.to_owned();
     }
     let mut shown = String::with_capacity(text.len());
