@@ -7,6 +7,7 @@ use conductor::ports::store::{ClaimLimits, RunRow};
 use domain::budget::Budgets;
 use domain::cost::{Spent, Usage};
 use domain::ids::{ProjectName, RunId};
+use domain::plugin::{Grant, PluginInfo};
 use domain::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -75,6 +76,17 @@ pub struct LastRestore {
     pub tasks: u64,
 }
 
+/// A component that is loaded for a project.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LoadedPlugin {
+    /// For which.
+    pub project: ProjectName,
+    /// What it is, and what it asks for.
+    pub info: PluginInfo,
+    /// What the project gave it.
+    pub grant: Grant,
+}
+
 /// The living host behind the API. Every method is called on a thread that may block.
 pub trait Desk: Send + Sync {
     /// Something was written: the conductor looks at once instead of at its next tick.
@@ -85,6 +97,8 @@ pub trait Desk: Send + Sync {
     fn run_log_tail(&self, run: RunId, bytes: u64) -> Vec<u8>;
     /// A run's log, to be read anywhere in it; none: there is none yet, or none any more.
     fn run_log(&self, run: RunId) -> Option<File>;
+    /// The components that are loaded, by project and name.
+    fn plugins(&self) -> Vec<LoadedPlugin>;
     /// What may be spent in a project.
     fn budgets(&self, project: &ProjectName) -> Budgets;
     /// What a living run has used so far, and what counts of it; none: it is not under way here.

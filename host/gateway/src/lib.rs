@@ -36,7 +36,7 @@ mod tongue;
 mod visitor;
 
 pub use app::{Clock, GatewayState, Luck, Token, TokenError};
-pub use desk::{Backups, Desk, Health, HeldBy, Holding, LastBackup, LastRestore};
+pub use desk::{Backups, Desk, Health, HeldBy, Holding, LastBackup, LastRestore, LoadedPlugin};
 pub use front::Reach;
 pub use intake::{Hook, Hooks, Intake, LARGEST_DELIVERY, Look, serve_intake};
 pub use route::Need;

@@ -56,6 +56,7 @@ fn table() -> Vec<Row> {
         at("/stop-all").form(Right::Operate, forms::stop_all),
         at("/pause-all").form(Right::Operate, forms::pause_all),
         at("/repositories").page(pages::repositories),
+        at("/plugins").page(pages::plugins),
         at("/system").page(pages::system),
         at("/find").page(pages::search),
         at("/language/{code}").get(Need::Nothing, pages::language),

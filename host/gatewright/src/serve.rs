@@ -19,7 +19,7 @@ use domain::budget::Budgets;
 use domain::cost::{Spent, Usage};
 use domain::effect::Claim;
 use domain::ids::{ProjectName, RunId};
-use gateway::{Backups, Desk, GatewayState, Health, HeldBy, Holding, Reach, Token};
+use gateway::{Backups, Desk, GatewayState, Health, HeldBy, Holding, LoadedPlugin, Reach, Token};
 
 use crate::cli::Serve;
 use crate::clock::{SystemClock, hex, random_bytes};
@@ -256,6 +256,11 @@ impl Desk for LivingDesk {
 
     fn run_log(&self, run: RunId) -> Option<File> {
         self.host.runner.open_log(run.0)
+    }
+
+    fn plugins(&self) -> Vec<LoadedPlugin> {
+        let loaded = self.host.sandbox.loaded().into_iter();
+        loaded.map(|(project, info, grant)| LoadedPlugin { project, info, grant }).collect()
     }
 
     fn budgets(&self, project: &ProjectName) -> Budgets {

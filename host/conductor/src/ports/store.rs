@@ -25,7 +25,7 @@ mod overview;
 mod rows;
 mod wait;
 
-pub use self::overview::{Contact, Extent, Live, Overview, Standings};
+pub use self::overview::{AnswerRow, Contact, Extent, Live, Overview, Standings};
 pub use self::rows::{
     BoardActivity, BoardComment, BoardItem, Conversation, EntryRow, EvaluationRow, EventRow, FreezeRow, JobRow,
     NewEvaluation, NewWould, RunRow, Spending, Terms, WouldRow,

@@ -20,7 +20,7 @@ use domain::ids::{Actor, BranchName, ProjectName, RunId, StageName, StepName, Ta
 use domain::pipeline::{Consent, Edge, EdgeStep, OnPatience, Pipeline, PipelineDraft, Stage, StageKind, StepKind};
 use domain::task::{Terminality, Track};
 use domain::time::{Milliseconds, Timestamp};
-use gateway::{Backups, Desk, GatewayState, Health, HeldBy, Holding, LastBackup, Reach, Token};
+use gateway::{Backups, Desk, GatewayState, Health, HeldBy, Holding, LastBackup, LoadedPlugin, Reach, Token};
 use serde::de::DeserializeOwned;
 use store::{SqliteStore, StoreConfig};
 use tokio::sync::watch;
@@ -56,6 +56,10 @@ impl Desk for FakeDesk {
         file.rewind().unwrap();
         Some(file)
     }
+    fn plugins(&self) -> Vec<LoadedPlugin> {
+        Vec::new()
+    }
+
     fn budgets(&self, _: &ProjectName) -> Budgets {
         let day = Cap { cost_microusd: Some(5_000_000), ..Cap::default() };
         Budgets { day, ..Budgets::default() }
