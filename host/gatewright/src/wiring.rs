@@ -271,7 +271,7 @@ pub(crate) struct Host {
     pub(crate) signal: Arc<Signal>,
     failing: tokio::sync::Notify,
     failed: AtomicBool,
-    forges: Mutex<BTreeMap<ProjectName, Arc<dyn Forge>>>,
+    forges: Mutex<BTreeMap<ProjectName, Arc<EmbeddedForge>>>,
     /// Of which projects there was a file at the last look.
     configured: Mutex<BTreeSet<ProjectName>>,
 }

@@ -159,7 +159,7 @@ pub(crate) fn append(sql: &Connection, record: &Record, now: Timestamp) -> Resul
     let statement = "INSERT INTO audit
         (at, actor, who, what, outcome, peer, project, task, subject, before, after, why)
         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
-    let project = record.project.as_ref().map(|project| project.as_str());
+    let project = record.project.as_ref().map(domain::ids::ProjectName::as_str);
     let row = params![
         time(now),
         to_json(&record.actor)?,
