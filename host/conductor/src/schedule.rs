@@ -373,7 +373,7 @@ impl Conductor {
             }
             Ok(result) => result,
             Err(panic) => {
-                let message = panic_text(panic.as_ref());
+                let message = rounds::panic_text(panic.as_ref());
                 tracing::error!(?about, message, "performing panicked");
                 self.after_a_panic(work, &message)
             }
@@ -493,9 +493,4 @@ impl Conductor {
     pub(crate) fn fresh(&self, claim: &Claim) -> Result<Task, StoreError> {
         self.outside.store.task(claim.task.id)
     }
-}
-
-fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "a panic without a text".to_owned())
 }

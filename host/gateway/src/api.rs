@@ -4,21 +4,22 @@
 //! that the store's port or `domain` gives it: `EntryRow`, `RunRow`, `Document`, `EvaluationRow`, `JobRow`, `Check`,
 //! `BoardItem`, `BoardActivity`, `BoardComment`.
 
-use conductor::ports::access::{AuditRow, TokenRow};
 use conductor::ports::inbox::DeliveryRow;
 use conductor::ports::store::{
     BoardItem, EntryRow, EvaluationRow, EventRow, FreezeRow, JobRow, Predecessor, Prerequisite, RunRow,
 };
-use domain::access::Right;
 use domain::event::Intent;
 use domain::ids::{
-    Actor, BranchName, DriverName, Epoch, FenceToken, LeaseName, ProjectName, StageName, TaskId, TokenName, Version,
-    WorkItemId,
+    BranchName, DriverName, Epoch, FenceToken, LeaseName, ProjectName, StageName, TaskId, Version, WorkItemId,
 };
 use domain::plugin::CheckState;
 use domain::task::Task;
-use domain::time::{Milliseconds, Timestamp};
+use domain::time::Timestamp;
 use serde::{Deserialize, Serialize};
+
+pub use access::{AuditPage, MadeToken, TokenView, WantedToken};
+
+mod access;
 
 pub use crate::desk::{Backups, Health, HeldBy, Holding, LastBackup, LastRestore};
 
@@ -428,70 +429,6 @@ pub struct ActiveTask {
 pub struct Change {
     /// The number of the store's commits in this life of the host.
     pub sequence: u64,
-}
-
-/// `POST /api/v1/tokens`: a token that shall be.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct WantedToken {
-    /// Letters, digits, `-`, `_`, `.`, at most 64; never one that was a token's before.
-    pub name: String,
-    /// `read`, `operate` or `admin`.
-    pub right: Right,
-    /// Milliseconds from now; left out: until it is revoked.
-    #[serde(default)]
-    pub expires_in: Option<Milliseconds>,
-}
-
-/// `/api/v1/tokens`: a token without its secret.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TokenView {
-    /// Its name.
-    pub name: TokenName,
-    /// What it lets its bearer do.
-    pub right: Right,
-    /// By whom.
-    pub made_by: Actor,
-    /// When.
-    pub made_at: Timestamp,
-    /// From then on it is none.
-    pub expires_at: Option<Timestamp>,
-    /// When it was used last, to the minute.
-    pub used_at: Option<Timestamp>,
-    /// When it was revoked.
-    pub revoked_at: Option<Timestamp>,
-    /// By whom.
-    pub revoked_by: Option<Actor>,
-    /// Browsers that are logged in with it now.
-    pub sessions: usize,
-}
-
-impl TokenView {
-    /// Of the store's row.
-    pub fn of(row: TokenRow, sessions: impl FnOnce(&TokenName) -> usize) -> Self {
-        let sessions = if row.revoked.is_some() { 0 } else { sessions(&row.name) };
-        let (revoked_at, revoked_by) = row.revoked.unzip();
-        let TokenRow { name, right, made_by, made_at, expires_at, used_at, .. } = row;
-        Self { name, right, made_by, made_at, expires_at, used_at, revoked_at, revoked_by, sessions }
-    }
-}
-
-/// `POST /api/v1/tokens` answers this, once.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct MadeToken {
-    /// The token.
-    pub token: TokenView,
-    /// What its bearer sends; nobody can read it again.
-    pub secret: String,
-}
-
-/// `GET /api/v1/audit`: lines, newest first.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AuditPage {
-    /// The lines.
-    pub items: Vec<AuditRow>,
-    /// What `before` is for the lines that follow; none: there are no more.
-    pub next: Option<u64>,
 }
 
 /// `application/problem+json` (RFC 9457): every answer that is a no.

@@ -189,15 +189,11 @@ impl App {
 
     /// Counts a token that is none, and says so.
     pub(crate) fn wrong_token(&self, peer: Peer, now: Timestamp) -> Problem {
-        match self.throttle.wrong(peer.0, now) {
-            Some(wait) => Problem::too_many(wait),
-            None => {
-                self.note_wrong(peer);
-                Problem::unauthorized(
-                    "the token is not this host's; was it made for another folder, renewed, or revoked?",
-                )
-            }
+        if let Some(wait) = self.throttle.wrong(peer.0, now) {
+            return Problem::too_many(wait);
         }
+        self.note_wrong(peer);
+        Problem::unauthorized("the token is not this host's; was it made for another folder, renewed, or revoked?")
     }
 
     /// Runs what may block on a thread for it. The permit goes along: a client that hangs up frees no slot that is in use.

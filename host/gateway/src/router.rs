@@ -35,10 +35,11 @@ const INTENTS: [(&str, &str, Right, Intent); 7] = [
     ("/api/v1/tasks/{task}/pause", "/t/{item}/pause", Right::Operate, Intent::Pause),
 ];
 
+const OPERATE: Need = Need::Token(Right::Operate);
+const ADMIN: Need = Need::Token(Right::Admin);
+
 /// Every route with what a visitor needs for it: the router is made of it, and the documentation is held against it.
 fn table() -> Vec<Row> {
-    const OPERATE: Need = Need::Token(Right::Operate);
-    const ADMIN: Need = Need::Token(Right::Admin);
     let mut table = vec![
         at("/healthz").get(Need::Nothing, probes::live),
         at("/readyz").get(Need::Nothing, probes::ready),
@@ -80,6 +81,17 @@ fn table() -> Vec<Row> {
         at("/api/v1/projects/{project}/commits/{commit}/checks")
             .get(Need::Look, checks::list)
             .post(OPERATE, checks::report),
+    ];
+    table.extend(of_tasks());
+    table.extend(told());
+    table.extend(INTENTS.map(|(path, _, right, intent)| give(at(path), right, intent)));
+    table.extend(INTENTS.map(|(_, path, right, intent)| button(at(path), right, intent)));
+    table
+}
+
+/// Tasks, what came of them, and who wanted it.
+fn of_tasks() -> Vec<Row> {
+    vec![
         at("/api/v1/tasks").get(Need::Look, tasks::list).post(OPERATE, tasks::create),
         at("/api/v1/tasks/{task}").get(Need::Look, tasks::show),
         at("/api/v1/tasks/{task}/entries").get(Need::Look, tasks::entries),
@@ -107,11 +119,7 @@ fn table() -> Vec<Row> {
         at("/api/v1/tokens/{name}").delete(ADMIN, tokens::revoke),
         at("/api/v1/observed").get(Need::Look, observed::list),
         at("/api/v1/system").get(Need::Look, probes::system),
-    ];
-    table.extend(told());
-    table.extend(INTENTS.map(|(path, _, right, intent)| give(at(path), right, intent)));
-    table.extend(INTENTS.map(|(_, path, right, intent)| button(at(path), right, intent)));
-    table
+    ]
 }
 
 /// What trackers, forges and the board told.

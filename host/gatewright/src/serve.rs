@@ -33,13 +33,7 @@ use crate::wiring::{Host, load};
 
 /// Runs until it is told to end.
 pub(crate) fn run(dir: &Path, options: &Serve, out: &Output) -> anyhow::Result<()> {
-    tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
-        .with_env_filter(
-            tracing_subscriber::EnvFilter::try_from_env("GATEWRIGHT_LOG").unwrap_or_else(|_| "info".into()),
-        )
-        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
-        .init();
+    keep_a_log();
     if !dir.join("gatewright.toml").is_file() {
         bail!("{} has no gatewright.toml: run `gatewright init` in a git repository first", dir.display());
     }
@@ -89,16 +83,7 @@ pub(crate) fn run(dir: &Path, options: &Serve, out: &Output) -> anyhow::Result<(
         clock: Arc::new(|| SystemClock.now()),
         luck: Arc::new(random_bytes::<32>),
     };
-    out.line(&format!("listening {address}"))?;
-    if let Some(door) = &door {
-        out.line(&format!("webhooks http://{}", door.address))?;
-    }
-    std::io::stdout().flush()?;
-    say(&format!("the board: {address}/  state: {}", dir.display()));
-    tracing::info!("{}", host.runner.means().line());
-    if let Some(problem) = host.runner.sandbox_problem() {
-        say(&format!("warning: {}", without_sandbox(must_confine, &problem)));
-    }
+    greet(out, dir, (&address, door.as_ref()), &host, must_confine)?;
     follow_signals(&runtime, &host, &ending, dir)?;
     let served = runtime.block_on(gateway::serve(listener, state, end(host.clone(), ending)));
     drop(watch);
@@ -114,6 +99,38 @@ pub(crate) fn run(dir: &Path, options: &Serve, out: &Output) -> anyhow::Result<(
         }
         None => Ok(()),
     }
+}
+
+/// Lines for people on stderr.
+fn keep_a_log() {
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_env_filter(
+            tracing_subscriber::EnvFilter::try_from_env("GATEWRIGHT_LOG").unwrap_or_else(|_| "info".into()),
+        )
+        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
+        .init();
+}
+
+/// Says where it listens, and by what it holds what it runs.
+fn greet(
+    out: &Output,
+    dir: &Path,
+    (address, door): (&str, Option<&Door>),
+    host: &Host,
+    must_confine: bool,
+) -> anyhow::Result<()> {
+    out.line(&format!("listening {address}"))?;
+    if let Some(door) = door {
+        out.line(&format!("webhooks http://{}", door.address))?;
+    }
+    std::io::stdout().flush()?;
+    say(&format!("the board: {address}/  state: {}", dir.display()));
+    tracing::info!("{}", host.runner.means().line());
+    if let Some(problem) = host.runner.sandbox_problem() {
+        say(&format!("warning: {}", without_sandbox(must_confine, &problem)));
+    }
+    Ok(())
 }
 
 fn probe(options: &Serve) -> anyhow::Result<Arc<dyn Probe>> {

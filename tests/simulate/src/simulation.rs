@@ -478,27 +478,4 @@ impl Simulation {
             world.shims.lose(run, world.now, &mut world.forge, &mut world.luck);
         }
     }
-
-    fn end(mut self, wrongs: Vec<String>) -> Outcome {
-        if let Some(host) = &self.host {
-            host.fate.end();
-        }
-        self.auditor.close();
-        self.host = None;
-        self.old.clear();
-        Device::unplug(self.number);
-        let ended = self.auditor.standing().filter(|task| task.end() == Some(domain::task::Terminality::Done)).count();
-        let all = self.auditor.standing().count();
-        let given_up =
-            look(&self.world).people.given_up.iter().map(|(kind, times)| (format!("{kind:?}"), *times)).collect();
-        Outcome {
-            steps: self.steps,
-            wrongs,
-            story: look(&self.world).story(),
-            weather: self.drawn,
-            coverage: Coverage::take(std::mem::take(&mut self.deaths)),
-            done: (ended as u64, all as u64),
-            given_up,
-        }
-    }
 }

@@ -27,8 +27,8 @@ mod wait;
 
 pub use self::overview::{AnswerRow, Contact, Extent, Live, Overview, Standings};
 pub use self::rows::{
-    BoardActivity, BoardComment, BoardItem, Conversation, EntryRow, EvaluationRow, EventRow, FreezeRow, JobRow,
-    NewEvaluation, NewWould, RunRow, Spending, Terms, WouldRow,
+    BoardActivity, BoardComment, BoardItem, Conversation, EntryRow, EvaluationRow, EventRow, Expansion, FreezeRow,
+    JobRow, NewEvaluation, NewWould, RunRow, Spending, Terms, WouldRow,
 };
 pub use self::wait::{Predecessor, Prerequisite, Unmet, WaitReason};
 
@@ -228,37 +228,6 @@ pub struct ToldRow {
     pub work_item: WorkItemId,
     /// What the delivery says.
     pub body: Vec<u8>,
-}
-
-/// What an expanded delivery leads to.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Expansion {
-    /// An intent for the item's task; `start` makes the task where there is none.
-    Intent {
-        /// Its place within the delivery.
-        ordinal: u32,
-        /// The activity row that says so: taken once.
-        key: String,
-        /// What for.
-        event: Event,
-        /// The task that `start` makes.
-        new_task: Option<NewTask>,
-    },
-    /// Nothing follows.
-    Nothing {
-        /// For people.
-        why: String,
-    },
-    /// Not yet: it stays pending, costs no try, and is asked about again. What it tells was seen in time.
-    Later {
-        /// For people: what it waits for.
-        why: String,
-    },
-    /// It could not be expanded: parked for people.
-    Parked {
-        /// Why.
-        why: String,
-    },
 }
 
 /// The store.

@@ -112,3 +112,8 @@ fn is_due(next: &mut Timestamp, interval: Milliseconds, now: Timestamp) -> bool 
     }
     is_due
 }
+
+pub(super) fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "a panic without a text".to_owned())
+}

@@ -69,7 +69,7 @@ impl Errands {
                 Some(card) => card.clone(),
                 None => client.send("POST", &items, &json!({"title": TITLE, "after": [needed.to_string()]}))?,
             };
-            self.key = card["work_item"].as_str().unwrap_or_default().to_owned();
+            card["work_item"].as_str().unwrap_or_default().clone_into(&mut self.key);
             return Ok(true);
         }
         let item = format!("{items}/{}", self.key);
@@ -86,11 +86,17 @@ impl Errands {
                 return Ok(!task.is_null());
             }
             Errand::Freeze => {
-                drop(client.send("POST", &format!("{project}/freeze"), &json!({"reason": "an errand"}))?)
+                client.send("POST", &format!("{project}/freeze"), &json!({"reason": "an errand"}))?;
             }
-            Errand::NeedNothing => drop(client.send("DELETE", &needs, &on)?),
-            Errand::NeedAgain => drop(client.send("POST", &needs, &on)?),
-            Errand::Thaw => drop(client.send("DELETE", &format!("{project}/freeze"), &json!({}))?),
+            Errand::NeedNothing => {
+                client.send("DELETE", &needs, &on)?;
+            }
+            Errand::NeedAgain => {
+                client.send("POST", &needs, &on)?;
+            }
+            Errand::Thaw => {
+                client.send("DELETE", &format!("{project}/freeze"), &json!({}))?;
+            }
             Errand::Check => {
                 let commit = "c0ffee".repeat(7).chars().take(40).collect::<String>();
                 let report = json!({"name": "errand", "state": "success"});
@@ -103,7 +109,9 @@ impl Errands {
                 }
                 return Ok(stands == Some("settled"));
             }
-            Errand::Remove => drop(client.send("DELETE", &item, &json!({}))?),
+            Errand::Remove => {
+                client.send("DELETE", &item, &json!({}))?;
+            }
         }
         Ok(true)
     }

@@ -3,14 +3,14 @@
 use domain::cost::{Price, Usage};
 use domain::document::Role;
 use domain::effect::JobClass;
-use domain::event::Spent;
+use domain::event::{Event, Spent};
 use domain::ids::{
     Actor, CommitId, Digest, EvaluationId, JobId, PluginId, ProjectName, RunId, StageName, TaskId, Version, WorkItemId,
 };
 use domain::time::{Milliseconds, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::WaitReason;
+use super::{NewTask, WaitReason};
 
 /// A job for people.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -306,4 +306,35 @@ pub struct BoardComment {
     pub text: String,
     /// When.
     pub at: Timestamp,
+}
+
+/// What an expanded delivery leads to.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Expansion {
+    /// An intent for the item's task; `start` makes the task where there is none.
+    Intent {
+        /// Its place within the delivery.
+        ordinal: u32,
+        /// The activity row that says so: taken once.
+        key: String,
+        /// What for.
+        event: Event,
+        /// The task that `start` makes.
+        new_task: Option<NewTask>,
+    },
+    /// Nothing follows.
+    Nothing {
+        /// For people.
+        why: String,
+    },
+    /// Not yet: it stays pending, costs no try, and is asked about again. What it tells was seen in time.
+    Later {
+        /// For people: what it waits for.
+        why: String,
+    },
+    /// It could not be expanded: parked for people.
+    Parked {
+        /// Why.
+        why: String,
+    },
 }

@@ -1,7 +1,5 @@
 //! What was changed or cut is refused, by the name of what it is.
 
-#![expect(clippy::unwrap_used, reason = "a test ends where its world does")]
-
 use std::path::PathBuf;
 
 use domain::time::Timestamp;
