@@ -17,6 +17,7 @@ mod scene;
 
 use std::io::{Seek as _, SeekFrom, Write as _};
 use std::path::Path;
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -126,7 +127,7 @@ async fn ask(router: &Router, path: &str) -> Duration {
     took
 }
 
-fn main() {
+fn main() -> ExitCode {
     let dir = tempfile::tempdir().unwrap();
     let (run, large) = {
         let scene = scene::fill(open(dir.path()));
@@ -178,6 +179,7 @@ fn main() {
     println!("{search:<32} {:>9.1?}, all of it looked through", runtime.block_on(ask(&router, &search)));
     if !slow.is_empty() {
         println!("over {BOUND:?}: {slow:?}");
-        std::process::exit(1);
+        return ExitCode::FAILURE;
     }
+    ExitCode::SUCCESS
 }

@@ -33,8 +33,8 @@ const LARGE: u64 = 200 << 20;
 /// Where a program lies on this machine.
 fn program(names: &[&str]) -> PathBuf {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let found = std::env::split_paths(&path).flat_map(|folder| names.iter().map(move |name| folder.join(name)));
-    found.filter(|file| file.is_file()).next().unwrap_or_else(|| {
+    let mut found = std::env::split_paths(&path).flat_map(|folder| names.iter().map(move |name| folder.join(name)));
+    found.find(|file| file.is_file()).unwrap_or_else(|| {
         panic!("none of {names:?} is on PATH: the pages cannot be looked at. On Debian: apt-get install chromium nodejs npm")
     })
 }

@@ -228,10 +228,10 @@ impl Scene {
         let stage = task.position.stage.as_str();
         match fate {
             Fate::Done if task.position.activity.name() == "awaiting-person" => {
-                self.intend(id, Intent::Approve, "looks good")
+                self.intend(id, Intent::Approve, "looks good");
             }
             Fate::Pauses if stage == "development" && !task.is_paused() => {
-                self.intend(id, Intent::Pause, "not this week")
+                self.intend(id, Intent::Pause, "not this week");
             }
             Fate::IsStopped
                 if stage == "development" && task.end().is_none() && task.position.activity.name() != "stopping" =>
@@ -399,6 +399,9 @@ fn run_row(claim: &Claim, stage: &StageName, role: Role, attempt: u32, visit: u3
         over_budget: None,
         brief: None,
         report: None,
+        conversation: None,
+        steps: 12,
+        doing: Some("edits src/greeting.rs".to_owned()),
     }
 }
 
