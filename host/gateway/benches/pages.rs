@@ -24,8 +24,8 @@ use std::time::{Duration, Instant};
 use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, header};
-use conductor::ports::store::Store;
-use gateway::{GatewayState, Token};
+use conductor::ports::store::Overview as _;
+use gateway::{GatewayState, Reach, Token};
 use rusqlite::Connection;
 use store::{SqliteStore, StoreConfig};
 use tower::ServiceExt as _;
@@ -43,7 +43,7 @@ const STRIDE: u64 = 10_000;
 const BOUND: Duration = Duration::from_millis(50);
 const ROUNDS: usize = 40;
 
-fn open(dir: &Path) -> Arc<dyn Store> {
+fn open(dir: &Path) -> Arc<SqliteStore> {
     Arc::new(SqliteStore::open(StoreConfig::new(dir, "here")).unwrap())
 }
 
@@ -139,14 +139,17 @@ fn main() -> ExitCode {
     println!("{} tasks, {} live, {} MiB", extent.tasks, standings.live(), extent.bytes >> 20);
     let desk = SceneDesk::new([(large, large_log(dir.path()))]);
     let state = GatewayState {
+        access: store.clone(),
         store,
+        reach: Reach::default(),
         desk: Arc::new(desk),
         token: Token::new("operator", "a-secret-of-the-measurement").unwrap(),
         clock: Arc::new(|| NOW),
         luck: Arc::new(|| Ok([7; 32])),
     };
     let (_close, closing) = tokio::sync::watch::channel(false);
-    let router = gateway::router(state, 8500, closing);
+    let address = std::net::SocketAddr::from(([127, 0, 0, 1], 8500));
+    let router = gateway::router(state, address, closing).unwrap();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     let pages = [
         "/".to_owned(),

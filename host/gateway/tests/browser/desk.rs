@@ -9,7 +9,7 @@ use domain::budget::{Budgets, Cap};
 use domain::cost::{Spent, Usage};
 use domain::ids::{Digest, PluginId, ProjectName, RunId};
 use domain::plugin::{Capability, Grant, PluginInfo, PluginKind, Request, RequestEntry};
-use gateway::{Desk, Health, HeldBy, Holding, LoadedPlugin};
+use gateway::{Backups, Desk, Health, HeldBy, Holding, LoadedPlugin};
 
 pub(crate) struct SceneDesk {
     logs: BTreeMap<RunId, PathBuf>,
@@ -22,6 +22,10 @@ impl SceneDesk {
 }
 
 impl Desk for SceneDesk {
+    fn backups(&self) -> Backups {
+        Backups::default()
+    }
+
     fn wake(&self) {}
 
     fn pull_command(&self, _: &ProjectName) -> Option<String> {

@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use conductor::ports::store::Store;
-use gateway::{GatewayState, Token};
+use gateway::{GatewayState, Reach, Token};
 use store::{SqliteStore, StoreConfig};
 
 use crate::desk::SceneDesk;
@@ -97,14 +97,16 @@ fn the_pages_hold_in_a_real_browser() {
         std::env::var_os("GATEWRIGHT_SCREENSHOTS").map_or_else(|| folder.join("screenshots"), PathBuf::from);
     fs::create_dir_all(&screenshots).unwrap();
     let dir = tempfile::tempdir().unwrap();
-    let store: Arc<dyn Store> = Arc::new(SqliteStore::open(StoreConfig::new(dir.path(), "here")).unwrap());
-    let scene = scene::fill(Arc::clone(&store));
+    let store = Arc::new(SqliteStore::open(StoreConfig::new(dir.path(), "here")).unwrap());
+    let scene = scene::fill(store.clone());
     assert!(scene::is_whole(&scene), "the scene lacks what the pages are to show");
     let [run, large] = scene.living[..] else { panic!("two runs live, not {:?}", scene.living) };
     let small = small_log(dir.path());
     let desk = SceneDesk::new([(run, small.clone()), (large, large_log(dir.path()))]);
     let state = GatewayState {
+        access: store.clone(),
         store,
+        reach: Reach::default(),
         desk: Arc::new(desk),
         token: Token::new("operator", SECRET).unwrap(),
         clock: Arc::new(|| NOW),

@@ -117,6 +117,7 @@ pub(crate) fn project(name: &str, prefix: &str) -> Project {
         base_branch: BranchName::new("main").expect("a branch"),
         pipeline: pipeline(),
         serial: false,
+        observe: false,
     }
 }
 
