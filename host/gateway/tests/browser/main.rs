@@ -19,7 +19,6 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
-use conductor::ports::store::Store;
 use gateway::{GatewayState, Reach, Token};
 use store::{SqliteStore, StoreConfig};
 

@@ -156,7 +156,7 @@ impl World {
         let (close, closing) = watch::channel(false);
         let state = state(Arc::clone(&store), Arc::clone(&access), Arc::clone(&desk), Arc::clone(&passed));
         let router = gateway::router(state, address(), closing).unwrap();
-        Self { router, store, access, desk, close, passed, dir }
+        Self { store, access, desk, router, close, passed, dir }
     }
 
     pub(crate) fn state(&self) -> GatewayState {
@@ -182,9 +182,9 @@ impl World {
             for entry in std::fs::read_dir(folder).unwrap() {
                 let path = entry.unwrap().path();
                 if path.is_dir() {
-                    folders.push(path)
+                    folders.push(path);
                 } else {
-                    files.push((path.clone(), std::fs::read(&path).unwrap()))
+                    files.push((path.clone(), std::fs::read(&path).unwrap()));
                 }
             }
         }
@@ -256,6 +256,7 @@ fn address() -> SocketAddr {
 }
 
 /// Other bytes at each call.
+#[expect(clippy::unnecessary_wraps, reason = "the state wants luck that may fail")]
 fn luck() -> std::io::Result<[u8; 32]> {
     static CALLS: AtomicU32 = AtomicU32::new(1);
     let call = CALLS.fetch_add(1, Ordering::SeqCst).to_le_bytes();
