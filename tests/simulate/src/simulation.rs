@@ -10,6 +10,7 @@ use conductor::ports::store::StoreError;
 use domain::ids::BranchName;
 
 use crate::auditor::Auditor;
+use crate::cards;
 use crate::costs::Bounds;
 use crate::coverage::{self, Coverage, EFFECTS};
 use crate::disk::Illness;
@@ -228,12 +229,14 @@ impl Simulation {
         let Some(host) = &self.host else {
             return std::mem::take(&mut look(&self.world).wrongs);
         };
+        cards::land(&self.world, host.store.as_ref());
         let living: Vec<u64> = self.old.iter().map(|host| host.life).chain([host.life]).collect();
         self.auditor.audit(&self.world, &living)
     }
 
     fn bury(&mut self) {
         let Some(host) = self.host.take() else { return };
+        look(&self.world).disturbed += 1;
         self.note_death(&host.fate);
         let is_power = self.weather.has(Trouble::Power) && self.luck.in_thousand(400);
         self.auditor.close();
@@ -303,6 +306,7 @@ impl Simulation {
     }
 
     fn heard(&mut self, error: &StoreError) {
+        look(&self.world).disturbed += 1;
         self.tell(|| format!("the store says: {error}"));
         if matches!(error, StoreError::Fatal(_))
             && let Some(host) = &self.host
