@@ -336,12 +336,13 @@ impl Simulation {
         let often = match effect {
             // Most looks find nothing and write nothing.
             "weigh" => 1000,
-            "observe" => 400,
-            "cancel" => 350,
-            "staging" | "deploy" | "clean-up" | "timer" | "prove-merged" => 100,
-            "rebase" | "merge" => 80,
-            "retest" | "tidy" | "expand" => 40,
-            _ => 6,
+            "observe" => 700,
+            "cancel" => 600,
+            "staging" | "deploy" | "clean-up" | "timer" | "prove-merged" => 200,
+            "rebase" | "merge" => 250,
+            "retest" => 150,
+            "tidy" | "expand" => 60,
+            _ => 12,
         };
         let Some(host) = self.host.as_ref().filter(|host| !host.fate.is_doomed()) else { return false };
         let dooms = self.weather.has(Trouble::Kill) && self.luck.in_thousand(often);
@@ -411,12 +412,12 @@ impl Simulation {
         let now = world.now;
         let wanted = asked.map(|at| at.0.saturating_add_signed(-world.skew).max(now));
         let next = world.next_event();
-        let to = match world.luck.below(7) {
+        let to = match world.luck.below(8) {
             0 => now + world.luck.below(5_000),
             1 => wanted.unwrap_or(now + 5_000),
             2 => next.unwrap_or(now + 60_000),
             // In the midst of runs they may have used too much.
-            3 => next.map_or(now + 5_000, |next| u64::midpoint(now, next.max(now))),
+            3 | 4 => next.map_or(now + 5_000, |next| u64::midpoint(now, next.max(now))),
             _ => [next, wanted].into_iter().flatten().min().unwrap_or(now + 1_000),
         };
         world.pass_time(to);
