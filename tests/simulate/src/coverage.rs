@@ -293,7 +293,7 @@ const ONLY: [(&str, &[&str], Cell, &str); 28] = [
     ("pass", &["judging", "acting"], Cell::Impossible, "an answer is a step's"),
     ("fail", &["judging", "acting"], Cell::Impossible, "an answer is a step's"),
     ("infra", &["judging", "acting"], Cell::Impossible, "an answer is a step's"),
-    ("wait", &["judging"], Cell::Impossible, "an action does not wait"),
+    ("wait", &["judging", "acting"], Cell::Impossible, "an answer is a step's"),
     ("hold", &["judging"], Cell::Impossible, "only a gate says this; an action is stuck"),
     ("not-applicable", &["judging"], Cell::Impossible, "an action always applies"),
     ("stuck", &["acting"], Cell::Impossible, "only the host itself says this, of an action"),

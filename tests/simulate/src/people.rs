@@ -185,7 +185,8 @@ fn make_card(world: &Shared, store: &SqliteStore) {
 }
 
 fn move_card(world: &Shared, store: &SqliteStore) {
-    let of_a_task = look(world).luck.in_thousand(500).then(|| any_task(world, store)).flatten();
+    let prefers = look(world).luck.in_thousand(500);
+    let of_a_task = any_task(world, store).filter(|_| prefers);
     let of_a_task = of_a_task.and_then(|task| store.item(&project(), &task.work_item).ok().flatten());
     let Some(item) = of_a_task.or_else(|| any_item(world, store)) else { return };
     let (status, actor) = {

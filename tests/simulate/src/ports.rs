@@ -18,7 +18,7 @@ use domain::budget::DAY_MS;
 use domain::effect::Claim;
 use domain::ids::{BranchName, CommitId, ProjectName, RunId, TaskId, WorkItemId};
 use domain::plugin::{BoardStatus, ChangedFile, Check, Comment, CommitInfo, WorkItemView};
-use domain::time::Timestamp;
+use domain::time::{Milliseconds, Timestamp};
 
 use crate::cards::{self, Post, Writing};
 use crate::fate::Point;
@@ -64,6 +64,35 @@ impl WorldForge {
 
     fn act_here<T>(&self, what: &str, body: impl FnOnce(&mut World) -> Result<T, ForgeError>) -> Result<T, ForgeError> {
         self.0.act_here(what, body).map_err(infra)?
+    }
+}
+
+impl WorldForge {
+    /// What the forge says of a merge alone: it takes no more requests until then; or a person must do something first.
+    fn at_the_merge(&self) -> Result<(), ForgeError> {
+        let mut world = look(&self.0.world);
+        if self.0.fate.is_dead() || !world.weather.has(Trouble::Outside) {
+            return Ok(());
+        }
+        let left = world.busy_until.saturating_sub(world.now);
+        if left > 0 {
+            let retry_after = Some(Milliseconds(left));
+            return Err(ForgeError::Later { why: "429 Too Many Requests".to_owned(), retry_after });
+        }
+        let says = world.luck.weighted(&[(960, 0), (25, 1), (15, 2)]);
+        match says {
+            1 => {
+                let why = "405 Not all required status checks successful".to_owned();
+                world.tell(|| why.clone());
+                Err(ForgeError::Later { why, retry_after: None })
+            }
+            2 => {
+                let why = "405 the title begins with WIP".to_owned();
+                world.tell(|| why.clone());
+                Err(ForgeError::Refused(why))
+            }
+            _ => Ok(()),
+        }
     }
 }
 
@@ -219,6 +248,7 @@ impl Forge for WorldForge {
     ) -> Result<Merged, ForgeError> {
         let (mark, name, head, expected) = (*mark, branch.clone(), head.clone(), expected_base.clone());
         let what = format!("{mark} merges {branch}");
+        self.at_the_merge()?;
         self.act(&what, branch, move |world| world.forge.merge(&mark, &name, &head, &expected))
     }
 }

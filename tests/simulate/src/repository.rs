@@ -362,7 +362,7 @@ impl Repository {
             return Err(ForgeError::Refused(format!("{head} does not rest on {base}")));
         }
         if self.is_settling(branch) || self.is_settling(&name) {
-            return Err(ForgeError::Infra("405 Please try again later".to_owned()));
+            return Err(ForgeError::Later { why: "405 Please try again later".to_owned(), retry_after: None });
         }
         self.advance(&name, head, Some(*mark));
         self.merges.push(MergeRecord { mark: Some(*mark), commit: head.clone() });

@@ -55,6 +55,7 @@ pub struct Outcome {
     pub given_up: BTreeMap<String, u64>,
 }
 
+mod overlap;
 mod rest;
 
 /// Effects that are met seldom: a host shall die in them too.
@@ -75,6 +76,8 @@ pub struct Simulation {
     host: Option<Host>,
     /// Hosts that believe they live: somebody took over from them.
     old: Vec<Host>,
+    /// Did one of them claim since?
+    old_claims: bool,
     lives: u64,
     auditor: Auditor,
     steps: u64,
@@ -139,6 +142,7 @@ impl Simulation {
             weather: Weather::calm(),
             host: None,
             old: Vec::new(),
+            old_claims: false,
             lives: 0,
             auditor,
             steps: 0,
@@ -288,6 +292,7 @@ impl Simulation {
         match begun {
             Ok(host) if !fate.is_dead() => {
                 self.started = true;
+                self.old_claims = false;
                 // What people do before the host has taken its work up again is the worst time for it.
                 if self.weather.has(Trouble::People) && self.luck.in_thousand(300) {
                     people::act(&self.world, &host.store);
@@ -382,30 +387,6 @@ impl Simulation {
         }
     }
 
-    fn old_work(&mut self) {
-        let Some(host) = self.old.iter_mut().find(|host| !host.work.is_empty()) else { return };
-        let what = word(&host.work[0]);
-        look(&self.world).tell(|| format!("the old host goes on: {what}"));
-        let right = match &host.work[0] {
-            Work::Perform(claim) | Work::Finish(claim) => Some((claim.job.id, claim.token)),
-            Work::Cancel(job, token) => Some((*job, *token)),
-            Work::Expand(_) | Work::Observe(_) | Work::Weigh(_) | Work::Reconcile(_) => None,
-        };
-        let before = right.and_then(|(job, token)| self.auditor.passed_on(job, token));
-        if let Err(error) = host.perform(0) {
-            self.tell(|| format!("the store says to the old host: {error}"));
-        }
-        let after = right.and_then(|(job, token)| self.auditor.passed_on(job, token));
-        if before.is_some() && after.is_some() && before != after {
-            let wrong = format!("a right that had passed on changed its job: {before:?} became {after:?}");
-            look(&self.world).wrongs.push(wrong);
-        }
-        for old in self.old.extract_if(.., |host| host.work.is_empty()) {
-            old.fate.end();
-            look(&self.world).shims.forget(old.life);
-        }
-    }
-
     fn pass_time(&mut self) {
         let asked = self.host.as_ref().and_then(|host| host.look_again);
         let mut world = look(&self.world);
@@ -438,16 +419,6 @@ impl Simulation {
             1 => Doom { passing: 0, effect: Some(effect), point: Some(point) },
             _ => Doom { passing: 0, effect: Some(effect), point: Some(point).filter(|_| self.luck.in_thousand(500)) },
         });
-    }
-
-    fn take_over(&mut self) {
-        if let Some(host) = self.host.take().filter(|host| !host.fate.is_dead()) {
-            self.tell(|| "another host takes over, and the old one does not know".to_owned());
-            host.fate.spare();
-            self.old.push(host);
-            self.start();
-            self.old.retain(|old| !old.work.is_empty());
-        }
     }
 
     fn sicken(&mut self) {

@@ -4,12 +4,13 @@
 use std::collections::BTreeMap;
 
 use domain::event::Intent;
-use domain::ids::{CommitId, Epoch, RunId, StageName, TaskId};
+use domain::ids::{Actor, CommitId, Epoch, RunId, StageName, TaskId};
 use domain::task::{Activity, HoldKind, Task};
 use rusqlite::{Connection, params};
 
 use super::{Auditor, Found, Shadow, number};
 use crate::judges::{NoticeRecord, shown_as};
+use crate::people::DECIDER;
 use crate::shims::{HookRecord, SHIP, STAGE, Start};
 use crate::world::World;
 
@@ -225,4 +226,41 @@ pub(super) fn cards(sql: &Connection, shadows: &BTreeMap<TaskId, Shadow>) -> Res
 /// Two hooks that need the lease at once, where only one task has it.
 pub(super) fn is_hook(program: &str) -> bool {
     [STAGE, SHIP].contains(&program)
+}
+
+/// Starts of who may decide that were heard: each began a task, or reached one that nobody was stopping.
+pub(super) fn starts(sql: &Connection) -> Result<Vec<String>, rusqlite::Error> {
+    let actor = serde_json::to_string(&Actor::Person(DECIDER.to_owned())).unwrap_or_default();
+    let heard = "tracker_activity a JOIN delivery d ON d.project = a.project AND d.source = 'board'
+            AND d.log_row = CAST(a.id AS TEXT) AND d.state = 'expanded'";
+    let forgotten = format!(
+        "SELECT a.work_item, a.id, d.why FROM {heard} WHERE a.actor = ?1 AND a.after = 'To Analyse'
+            AND NOT EXISTS (SELECT 1 FROM intent i WHERE i.project = a.project AND i.key = 'board-' || a.id)
+            AND NOT EXISTS (SELECT 1 FROM tracker_item t WHERE t.project = a.project AND t.work_item = a.work_item
+                AND t.gone IS NOT NULL)
+            AND IFNULL(d.why, '') NOT LIKE 'the item does not stand there%'
+            AND IFNULL(d.why, '') NOT LIKE 'nobody told of this start%'"
+    );
+    let in_vain = format!(
+        "SELECT a.work_item, a.id, 'task ' || i.task || ' was being stopped' FROM {heard}
+            JOIN intent i ON i.project = a.project AND i.key = 'board-' || a.id
+            JOIN event e ON e.delivery = d.id AND e.task = i.task
+            WHERE a.actor = ?1 AND a.after = 'To Analyse'
+            AND EXISTS (SELECT 1 FROM event s WHERE s.task = i.task AND s.kind = 'intent' AND s.outcome = 'stepped'
+                AND s.body ->> '$.intent' = 'stop' AND s.id < e.id)
+            AND NOT EXISTS (SELECT 1 FROM task t WHERE t.project = a.project AND t.work_item = a.work_item
+                AND t.id > i.task)"
+    );
+    let mut wrongs = Vec::new();
+    for query in [forgotten, in_vain] {
+        let mut query = sql.prepare(&query)?;
+        let rows = query.query_map(params![actor], |row| {
+            Ok((row.get::<_, String>(0)?, number(row, 1)?, row.get::<_, Option<String>>(2)?))
+        })?;
+        for row in rows {
+            let (item, row, why) = row?;
+            wrongs.push(format!("the start of {item} in row {row} was heard and began nothing: {why:?}"));
+        }
+    }
+    Ok(wrongs)
 }

@@ -3,7 +3,7 @@
 use domain::ids::{FenceToken, JobId, RunId, TaskId};
 use rusqlite::params;
 
-use super::accounts::{cards, notices};
+use super::accounts::{cards, notices, starts};
 use super::rules::{comments, left_behind, untold};
 use super::{Auditor, number};
 use crate::world::{Shared, look};
@@ -50,6 +50,7 @@ impl Auditor {
             let mut found = comments(&sql, &world)?;
             found.extend(notices(&sql, &world)?);
             found.extend(cards(&sql, &self.shadows)?);
+            found.extend(starts(&sql)?);
             Ok(found)
         });
         match settled {

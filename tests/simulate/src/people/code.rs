@@ -9,7 +9,7 @@ use domain::time::Timestamp;
 use domain::verdict::WakeKind;
 use store::SqliteStore;
 
-use super::{DECIDER, any_task, observe, project};
+use super::{DECIDER, STRANGER, any_task, observe, project};
 use crate::weather::Trouble;
 use crate::world::{Shared, look};
 
@@ -33,6 +33,11 @@ pub(super) fn push(world: &Shared, store: &SqliteStore) {
     }
 }
 
+/// Whoever may write the repository does it, whether he may decide here or not.
+fn somebody(world: &Shared) -> String {
+    look(world).luck.one_of(&[DECIDER, STRANGER]).to_string()
+}
+
 pub(super) fn delete_branch(world: &Shared, store: &SqliteStore) {
     let Some((task, branch)) = branch_of(world, store) else { return };
     let is_told = {
@@ -42,7 +47,7 @@ pub(super) fn delete_branch(world: &Shared, store: &SqliteStore) {
         world.luck.in_thousand(500)
     };
     if is_told {
-        observe(world, store, &task, Observation::RefusedAtForge { by: DECIDER.to_owned() });
+        observe(world, store, &task, Observation::RefusedAtForge { by: somebody(world) });
     }
 }
 
@@ -58,7 +63,7 @@ pub(super) fn merge_by_hand(world: &Shared, store: &SqliteStore) {
     };
     if let Some(commit) = merged.filter(|_| is_told) {
         let tested = task.validated.as_ref() == Some(&commit);
-        observe(world, store, &task, Observation::MergedElsewhere { commit, by: DECIDER.to_owned(), tested });
+        observe(world, store, &task, Observation::MergedElsewhere { commit, by: somebody(world), tested });
     }
 }
 
