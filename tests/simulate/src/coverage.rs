@@ -47,6 +47,7 @@ pub fn decide(pipeline: &Pipeline, task: &Task, event: &Event, now: Timestamp) -
         Activity::Stopping => 150,
         Activity::Waiting { .. } | Activity::AwaitingPerson { .. } => 40,
         Activity::Settled { .. } => 20,
+        Activity::Acting { .. } | Activity::Judging { .. } => 8,
         _ => 4,
     };
     if PANICS.with_borrow_mut(|luck| luck.as_mut().is_some_and(|luck| luck.in_thousand(often))) {

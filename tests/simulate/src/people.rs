@@ -97,7 +97,7 @@ pub fn act(world: &Shared, store: &SqliteStore) {
             (30, Deed::Wake),
             (8 * edits, Deed::Edit),
             (30 * deliveries, Deed::Again),
-            (12 * met(Trouble::Overlap), Deed::Late),
+            (30 * met(Trouble::Overlap), Deed::Late),
             (150, Deed::Help),
         ];
         world.luck.weighted(&deeds)
@@ -148,7 +148,7 @@ fn any_task(world: &Shared, store: &SqliteStore) -> Option<Task> {
     let mut tasks = store.tasks(false, 20).ok()?;
     let seldom = |task: &Task| match task.position.activity {
         Activity::Stopping => 24,
-        Activity::Waiting { .. } => 16,
+        Activity::Waiting { .. } => 32,
         Activity::Acting { .. } | Activity::AwaitingPerson { .. } => 8,
         Activity::Judging { .. } => 5,
         Activity::Held { .. } => 2,

@@ -20,7 +20,7 @@ fn every_rule_names_what_there_is_and_says_why() {
 }
 
 fn answers() -> [Answer; 9] {
-    let (text, commit) = (String::new, CommitId::new(&"a".repeat(40)).unwrap());
+    let (text, commit) = (String::new, CommitId::new("a".repeat(40)).unwrap());
     [
         Answer::Pass { note: text() },
         Answer::Fail { findings: Digest::of(b""), count: 1, title: text() },
@@ -48,7 +48,7 @@ fn outcomes() -> [RunOutcome; 5] {
 fn others() -> Vec<Event> {
     let (epoch, actor, text) = (Epoch(1), Actor::Host, String::new);
     let (needs, on) = (TaskId(1), WorkItemId::new("SHOP-1").unwrap());
-    let base = CommitId::new(&"a".repeat(40)).unwrap();
+    let base = CommitId::new("a".repeat(40)).unwrap();
     vec![
         Event::BranchCut { epoch, branch: BranchName::new("b").unwrap(), base, documents: Vec::new() },
         Event::LeaseGranted { name: LeaseName::new("merge").unwrap(), token: FenceToken(1) },
@@ -70,7 +70,7 @@ fn others() -> Vec<Event> {
 /// [`row`] has no word for what it does not know; here each of its words has a row, and each row a word.
 #[test]
 fn every_event_has_its_row() {
-    let (epoch, commit) = (Epoch(1), CommitId::new(&"a".repeat(40)).unwrap());
+    let (epoch, commit) = (Epoch(1), CommitId::new("a".repeat(40)).unwrap());
     let by = String::new;
     let intents = [
         Intent::Start,

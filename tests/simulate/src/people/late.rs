@@ -26,7 +26,7 @@ pub(super) fn tell(world: &Shared, store: &SqliteStore) {
 }
 
 fn late(task: &Task, epoch: Epoch, word: u64) -> Event {
-    let head = CommitId::new(&"0".repeat(40)).expect("a commit's id");
+    let head = CommitId::new("0".repeat(40)).expect("a commit's id");
     let step = task.position.activity.step().cloned();
     let step = step.unwrap_or_else(|| StepName::new("approve").expect("a step"));
     let answer = match word / 6 % 4 {

@@ -46,19 +46,23 @@ impl Simulation {
             let wrong = format!("a right that had passed on changed its job: {before:?} became {after:?}");
             look(&self.world).wrongs.push(wrong);
         }
-        for old in self.old.extract_if(.., |host| host.work.is_empty()) {
+        let ended = self.old.extract_if(.., |host| host.work.is_empty()).collect::<Vec<_>>();
+        for old in &ended {
             old.fate.end();
             look(&self.world).shims.forget(old.life);
         }
-        self.restart_after_the_old();
+        if !ended.is_empty() {
+            self.restart_after_the_old();
+        }
     }
 
-    /// What an old host claimed after it was taken over from, and left, the next start finds: a host reaps when it starts.
+    /// An old host ended. What it claimed after it was taken over from, and left, the next start finds: a host reaps when it
+    /// starts.
     pub(super) fn restart_after_the_old(&mut self) {
-        if self.old.is_empty() && std::mem::take(&mut self.old_claims) {
-            if let Some(host) = &self.host {
-                host.fate.end();
-            }
+        if std::mem::take(&mut self.old_claims)
+            && let Some(host) = &self.host
+        {
+            host.fate.end();
         }
     }
 
