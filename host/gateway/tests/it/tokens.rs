@@ -298,7 +298,7 @@ async fn everything_that_anybody_wants_leaves_a_line_with_who_it_was() {
     assert_eq!(opened.peer.as_deref(), Some("127.0.0.1"));
 
     assert_eq!(audit(&world, "?who=operator").await.items.len(), 2);
-    assert_eq!(audit(&world, "?what=approve&task=DEMO-001").await.items, std::slice::from_ref(&approved));
+    assert_eq!(audit(&world, "?what=approve&task=DEMO-001").await.items, std::slice::from_ref(approved));
     assert_eq!(audit(&world, "?project=demo&who=ops").await.items.len(), 7);
     assert_eq!(audit(&world, &format!("?until={}", NOW.0)).await.items.len(), 0);
     let refused = world.get("/api/v1/audit?what=approved").await;
