@@ -48,6 +48,8 @@ enum NotYet {
     Unanswered(String),
     /// Rows before this one come first.
     Earlier,
+    /// The log does not show the row. A tracker may tell of one before it writes it (B2).
+    Unseen,
     /// The item's task is being stopped: a new one begins when that has ended.
     Stopping,
 }
@@ -78,12 +80,18 @@ impl Conductor {
                 self.put_off(delivery.id);
                 return Ok(());
             }
+            Err(NotYet::Unseen) if self.looks_again(delivery.id) => {
+                self.put_off(delivery.id);
+                return Ok(());
+            }
+            Err(NotYet::Unseen) => nothing("the tracker's log has no such row"),
             Err(NotYet::Failed(why)) if delivery.attempts + 1 < TRIES => {
                 tracing::warn!(delivery = %delivery.id, why, "a delivery could not be expanded yet");
                 return self.outside.store.expand_later(delivery.id, &why);
             }
             Err(NotYet::Failed(why)) => Expansion::Parked { why },
         };
+        self.needs_no_look(delivery.id);
         self.outside.store.expand(delivery.id, &[expansion], self.now()).map(|_| ())
     }
 
@@ -107,7 +115,7 @@ impl Conductor {
             Err(error) => return Ok(Err(error.into())),
         };
         let Some(row) = log.iter().find(|row| row.key == key).cloned() else {
-            return Ok(Ok(nothing("the tracker's log has no such row")));
+            return Ok(Err(NotYet::Unseen));
         };
         if row.actor == Actor::Host {
             return Ok(Ok(nothing("the host wrote it itself")));

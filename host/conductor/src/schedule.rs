@@ -30,6 +30,7 @@ use crate::shutdown::Left;
 use crate::slots::DriverRow;
 use crate::would::Mode;
 
+mod deliveries;
 mod rounds;
 
 /// After the store refused a write, its work is tried again no sooner than this.
@@ -116,6 +117,8 @@ struct State {
     next_weighing: Timestamp,
     /// Deliveries that wait for their tracker, and until when.
     put_off: BTreeMap<DeliveryId, Timestamp>,
+    /// Deliveries whose row the log does not show yet, and how often it was looked for.
+    unseen: BTreeMap<DeliveryId, u32>,
     /// Projects whose tracker is being polled.
     reconciling: BTreeSet<ProjectName>,
     /// When the trackers are polled next.
@@ -317,12 +320,6 @@ impl Conductor {
                 tick.work.push(Work::Finish(Box::new(claim)));
             }
         }
-    }
-
-    /// The delivery is looked at again after a pause; its place among those of its item stays.
-    pub(crate) fn put_off(&self, delivery: DeliveryId) {
-        let at = self.now().plus(UNANSWERED_PAUSE);
-        self.state().put_off.insert(delivery, at);
     }
 
     pub(crate) fn keep_live(&self, claim: &Claim) {

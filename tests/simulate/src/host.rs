@@ -29,12 +29,13 @@ use crate::disk::{Disk, Illness};
 use crate::fate::{Fate, Point};
 use crate::judges::WorldPlugins;
 use crate::luck::Luck;
+use crate::outlet::Outlet;
 use crate::people;
 use crate::ports::{FateProbe, WorldForge, WorldRuns, WorldTracker};
 use crate::shims::{CRITIC, SHIP, STAGE, SUITE, WRITER};
 use crate::vfs::{self, Device};
 use crate::weather::{Trouble, Weather};
-use crate::world::{Outlet, Shared, WorldClock, look};
+use crate::world::{Shared, WorldClock, look};
 
 /// The database's file.
 pub const DATABASE: &str = "gatewright.db";
@@ -298,7 +299,7 @@ impl Host {
             store: port.clone(),
             plugins: Arc::new(WorldPlugins(outlet.clone())),
             runs: Arc::new(WorldRuns(outlet.clone())),
-            tracker: Arc::new(WorldTracker { outlet: outlet.clone(), board: Board::new(port) }),
+            tracker: Arc::new(WorldTracker { outlet: outlet.clone(), board: Board::new(port.clone()), store: port }),
             clock: clock.clone(),
             probe: Arc::new(FateProbe(outlet.clone())),
             ended,

@@ -177,7 +177,12 @@ impl World {
         let clock = Arc::new(StandingClock(AtomicU64::new(1_790_000_000_000)));
         let ended = Arc::new(Mutex::new(Vec::new()));
         let board = Board::new(store.clone());
-        let tracker = Arc::new(Moody { board, is_down: AtomicBool::new(false), polls: AtomicU64::new(0) });
+        let tracker = Arc::new(Moody {
+            board,
+            is_down: AtomicBool::new(false),
+            polls: AtomicU64::new(0),
+            unshown: AtomicU64::new(0),
+        });
         let outside = outside(&store, &plugins, &runs, &tracker, &clock, &ended);
         let conductor = Conductor::new(outside, incarnation(1));
         conductor.put_project(settings.clone(), forge.clone());

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::accounts::is_deployed;
 use super::{Shadow, json, number};
 use crate::costs::differs;
 use crate::people::{self, STRANGER};
@@ -220,6 +221,7 @@ pub(super) fn tally(shadow: &mut Shadow, entries: &[Entry], pipeline: Option<&Pi
                     wrongs.extend(wrong.map(|wrong| format!("run {run}: {wrong}")));
                 }
             }
+            Entry::Deployed { commit } => wrongs.extend(is_deployed(shadow, commit, world)),
             Entry::StepAnswered { step, answer, .. } if answer == "pass" || answer == "not-applicable" => {
                 let stage = &shadow.task.position.stage;
                 let is_gate = pipeline

@@ -69,6 +69,7 @@ impl Simulation {
             old.fate.end();
             look(&self.world).shims.forget(old.life);
         }
+        self.restart_after_the_old();
         {
             let mut world = look(&self.world);
             world.weather = Weather::calm();
