@@ -108,6 +108,14 @@ impl Outlet {
         Ok(look_at(&mut world))
     }
 
+    /// Nothing is done outside for an observed project.
+    pub fn forbid(&self, what: &str) {
+        let mut world = look(&self.world);
+        if world.observed && !self.fate.is_dead() {
+            world.wrongs.push(format!("{what}, and the project is observed"));
+        }
+    }
+
     /// Does something outside. It is done wholly, once, or not at all; whoever asked may never hear which. What is asked twice
     /// must be what was asked once.
     pub fn act<T: Send + 'static>(
@@ -118,6 +126,7 @@ impl Outlet {
         if self.fate.is_dead() {
             return Err(Silence::Dead);
         }
+        self.forbid(what);
         if self.fate.pass(Point::BeforeOutside) {
             if let Some(at) = self.is_under_way(what) {
                 look(&self.world).late.push((at, later(deed)));

@@ -253,6 +253,7 @@ fn a_task_that_began_observed_stays_so_when_its_project_acts() {
     world.pass(600);
     assert_eq!(world.stands(), "awaiting-person");
     world.stop(world.task().id);
+    world.pass(600);
     assert_eq!(world.task().end(), Some(Terminality::Cancelled));
     assert_eq!(world.forge.task_branches_now(), [BRANCH], "another hand's branch is nobody's to remove");
     nothing_was_done(&world);
