@@ -8,7 +8,7 @@ use conductor::board::Board;
 use conductor::ports::inbox::{Inbox, NewDelivery};
 use conductor::ports::probe::NoProbe;
 use conductor::ports::runs::Ending;
-use conductor::ports::store::{ClaimLimits, EntryRow, Incarnation, JobRow, NewItem, NewTask, Project, Store};
+use conductor::ports::store::{ClaimLimits, EntryRow, JobRow, NewItem, NewTask, Project, Store};
 use conductor::project::{AgentSpec, GuardBinding, ProjectSettings, TransientSigns, UsageReader, Worker};
 use conductor::{Conductor, Outside, Work};
 use domain::budget::{Budgets, Cap};
@@ -29,6 +29,7 @@ use store::{SqliteStore, StoreConfig};
 use webhooks::{Headers, Source};
 
 use crate::drivers::{Moody, OneCommit, Records, Scripted, StandingClock};
+use crate::limits::incarnation;
 
 pub(crate) struct World {
     pub(crate) store: Arc<dyn Store>,
@@ -471,16 +472,6 @@ impl World {
 
     pub(crate) fn has_taken(&self, wanted: Intent) -> bool {
         self.entries().iter().any(|entry| matches!(entry, Entry::IntentTaken { intent, .. } if *intent == wanted))
-    }
-}
-
-fn incarnation(life: u32) -> Incarnation {
-    Incarnation {
-        host: "here".to_owned(),
-        boot_id: "boot".to_owned(),
-        pid: life,
-        start_time: u64::from(life),
-        uuid: format!("{life:032}"),
     }
 }
 
