@@ -83,7 +83,7 @@ pub(crate) fn run(dir: &Path, options: &Serve, out: &Output) -> anyhow::Result<(
         clock: Arc::new(|| SystemClock.now()),
         luck: Arc::new(random_bytes::<32>),
     };
-    greet(out, dir, (&address, door.as_ref()), &host, must_confine)?;
+    greet(out, dir, (&address, door.as_ref()), &host, must_confine);
     follow_signals(&runtime, &host, &ending, dir)?;
     let served = runtime.block_on(gateway::serve(listener, state, end(host.clone(), ending)));
     drop(watch);
@@ -113,24 +113,23 @@ fn keep_a_log() {
 }
 
 /// Says where it listens, and by what it holds what it runs.
-fn greet(
-    out: &Output,
-    dir: &Path,
-    (address, door): (&str, Option<&Door>),
-    host: &Host,
-    must_confine: bool,
-) -> anyhow::Result<()> {
-    out.line(&format!("listening {address}"))?;
-    if let Some(door) = door {
-        out.line(&format!("webhooks http://{}", door.address))?;
+fn greet(out: &Output, dir: &Path, (address, door): (&str, Option<&Door>), host: &Host, must_confine: bool) {
+    let tell = || -> anyhow::Result<()> {
+        out.line(&format!("listening {address}"))?;
+        if let Some(door) = door {
+            out.line(&format!("webhooks http://{}", door.address))?;
+        }
+        Ok(std::io::stdout().flush()?)
+    };
+    // Who reads the first line and goes away has not told it to end.
+    if let Err(error) = tell() {
+        tracing::warn!("nobody reads where it listens: {error:#}");
     }
-    std::io::stdout().flush()?;
     say(&format!("the board: {address}/  state: {}", dir.display()));
     tracing::info!("{}", host.runner.means().line());
     if let Some(problem) = host.runner.sandbox_problem() {
         say(&format!("warning: {}", without_sandbox(must_confine, &problem)));
     }
-    Ok(())
 }
 
 fn probe(options: &Serve) -> anyhow::Result<Arc<dyn Probe>> {
