@@ -117,7 +117,7 @@ pub(crate) fn pipeline_changed(plan: &mut Plan<'_>, digest: &Digest, changed: &[
         return;
     }
     if plan.pipeline.stage(&stage).is_none() {
-        return plan.hold(HoldKind::PipelineChanged, &format!("the pipeline has no stage `{stage}` any more"));
+        return plan.hold_for_a_lost_stage(&stage);
     }
     match &plan.task.position.activity {
         Activity::AwaitingPerson { step, consent } if still_asks(plan, step, *consent) => {}
