@@ -348,11 +348,6 @@ impl<'a> Plan<'a> {
         self.hold_with(kind, reason, notice);
     }
 
-    /// The project's file has no such stage any more: a person says where the task goes on.
-    pub(crate) fn hold_for_a_lost_stage(&mut self, stage: &StageName) {
-        self.hold(HoldKind::PipelineChanged, &format!("the pipeline has no stage `{stage}` any more"));
-    }
-
     fn hold_with(&mut self, kind: HoldKind, reason: &str, notice: Notice) {
         let text = self.hold_silently(kind, reason);
         self.tell(notice, &text);
