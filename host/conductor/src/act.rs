@@ -396,6 +396,8 @@ pub(crate) fn guarded_kind(action: Action) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
+    use domain::time::Milliseconds;
+
     use super::*;
 
     #[test]
