@@ -354,6 +354,10 @@ impl Host {
     /// Does one piece of what it took up.
     pub fn perform(&mut self, piece: usize) -> Result<(), StoreError> {
         let work = self.work.swap_remove(piece);
+        if let Work::Perform(claim) = &work {
+            let task = self.store.task(claim.task.id).ok();
+            look(&self.outlet.world).cards.stood = task.map(|task| (task.id, task.version, task.phase()));
+        }
         self.fate.perform(Some(effect_of(&work)));
         let done = self.conductor.perform(work);
         self.fate.perform(None);

@@ -22,6 +22,7 @@ use domain::time::{Milliseconds, Timestamp};
 
 use crate::cards::{self, Post, Writing};
 use crate::fate::Point;
+use crate::judges::shown_as;
 use crate::outlet::{Outlet, Silence};
 use crate::shims::clone_of;
 use crate::weather::Trouble;
@@ -366,6 +367,18 @@ pub struct WorldTracker {
     pub store: Arc<dyn Store>,
 }
 
+impl WorldTracker {
+    /// What is shown is what the task wants when it is shown, whatever it wanted once. A task that moved meanwhile is shown anew.
+    fn is_wanted_now(&self, project: &ProjectName, work_item: &WorkItemId, status: &str) {
+        let Ok(Some(task)) = self.store.task_of(project, work_item) else { return };
+        let mut world = look(&self.outlet.world);
+        let Some((id, version, phase)) = world.cards.stood.clone() else { return };
+        if (task.id, task.version) == (id, version) && !status.eq_ignore_ascii_case(shown_as(&phase)) {
+            world.wrongs.push(format!("{work_item} is made to show {status}, and task {id} is {phase}"));
+        }
+    }
+}
+
 impl Tracker for WorldTracker {
     fn source(&self) -> &'static str {
         self.board.source()
@@ -419,6 +432,7 @@ impl Tracker for WorldTracker {
         status: &str,
         now: Timestamp,
     ) -> Result<(), TrackerError> {
+        self.is_wanted_now(project, work_item, status);
         let over = self.board.item(project, work_item)?.status.name;
         let writing = Writing::Status { over, to: status.to_owned() };
         let post = Post { project: project.clone(), item: work_item.clone(), writing, at: now };

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use conductor::ports::clock::Clock;
-use domain::ids::{BranchName, WorkItemId};
+use domain::ids::{BranchName, TaskId, Version, WorkItemId};
 use domain::time::Timestamp;
 
 use crate::cards::Post;
@@ -35,6 +35,8 @@ pub struct Cards {
     pub shown_at: BTreeMap<u64, u64>,
     /// Facts that were acknowledged, by project-wide subject and kind.
     pub wakes: BTreeMap<(String, domain::verdict::WakeKind), u64>,
+    /// How the task of the work that is being done stood when that began.
+    pub stood: Option<(TaskId, Version, String)>,
 }
 
 /// Everything but the host.
