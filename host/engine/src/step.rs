@@ -116,12 +116,20 @@ fn decide(plan: &mut Plan<'_>, event: &Event) -> Result<(), Rejected> {
         (Activity::Running { attempt }, Event::RunEnded { run, outcome, spent, role, .. }) => {
             runs::ended(plan, *attempt, runs::Ended { run: *run, spent: *spent, role: *role }, outcome);
         }
-        (Activity::Running { .. }, Event::Withheld { by, reason, .. }) => {
-            let kind = match by {
-                Withholder::Guard => HoldKind::Blocked,
-                Withholder::Budget => HoldKind::OverBudget,
-            };
-            plan.hold(kind, reason);
+        (Activity::Running { .. }, Event::Withheld { by: Withholder::Guard, reason, .. }) => {
+            plan.hold(HoldKind::Blocked, reason);
+        }
+        (Activity::Running { .. }, Event::Withheld { by: Withholder::Budget, reason, .. }) => {
+            plan.hold(HoldKind::OverBudget, reason);
+        }
+        (
+            activity @ (Activity::Running { .. } | Activity::Acting { .. }),
+            Event::Withheld { by: Withholder::Pause, .. },
+        ) => {
+            // Who let it on meanwhile is obeyed too.
+            if !plan.hold_if_paused(activity.step()) {
+                plan.ask_again(activity.step());
+            }
         }
         (Activity::Judging { step }, Event::StepAnswered { step: answered, answer, facts, woken, .. })
         | (Activity::Acting { step }, Event::StepAnswered { step: answered, answer, facts, woken, .. })

@@ -313,6 +313,9 @@ impl Runs for WorldRuns {
                 if let Some(why) = forbidden {
                     world.wrongs.push(format!("run {} is launched over budget: {why}", asked.run));
                 }
+                if world.cards.stood.as_ref().is_some_and(|stood| stood.may_begin_nothing) {
+                    world.wrongs.push(format!("run {} is launched for a task that was paused before", asked.run));
+                }
                 let seen = world.clock();
                 Ok(world.shims.launch(&asked, world.now, seen, &mut world.luck, mild))
             })
@@ -372,9 +375,11 @@ impl WorldTracker {
     fn is_wanted_now(&self, project: &ProjectName, work_item: &WorkItemId, status: &str) {
         let Ok(Some(task)) = self.store.task_of(project, work_item) else { return };
         let mut world = look(&self.outlet.world);
-        let Some((id, version, phase)) = world.cards.stood.clone() else { return };
-        if (task.id, task.version) == (id, version) && !status.eq_ignore_ascii_case(shown_as(&phase)) {
-            world.wrongs.push(format!("{work_item} is made to show {status}, and task {id} is {phase}"));
+        let Some(stood) = world.cards.stood.clone() else { return };
+        let is_as_it_stood = (task.id, task.version) == (stood.task, stood.version);
+        if is_as_it_stood && !status.eq_ignore_ascii_case(shown_as(&stood.phase)) {
+            let (task, phase) = (task.id, stood.phase);
+            world.wrongs.push(format!("{work_item} is made to show {status}, and task {task} is {phase}"));
         }
     }
 }
