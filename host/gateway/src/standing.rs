@@ -134,8 +134,14 @@ impl Scene {
         }
         if task.stop_requested && task.end().is_none() {
             sentence.push_str(self.tongue.of("; it stops once that has answered", "; после ответа остановится"));
-        } else if task.paused && !matches!(task.position.activity, Activity::Held { .. }) {
-            sentence.push_str(self.tongue.of("; it pauses after that", "; затем встанет на паузу"));
+        } else if task.paused && task.end().is_none() {
+            sentence.push_str(match task.position.activity {
+                Activity::Held { .. } | Activity::Stopping => "",
+                _ if self.queued(task).is_some() => self
+                    .tongue
+                    .of("; it is paused, and nothing is begun for it", "; она на паузе, и ничего для неё не начнётся"),
+                _ => self.tongue.of("; it pauses after that", "; затем встанет на паузу"),
+            });
         }
         let commands = self.deeds(task).into_iter().map(|deed| deed.line).collect();
         let needs_person = matches!(task.position.activity, Activity::AwaitingPerson { .. } | Activity::Held { .. })
