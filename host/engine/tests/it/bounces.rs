@@ -1,14 +1,15 @@
 //! What sends a task back, what only makes it wait, and what that costs (catalogue B3, G1, B12 of the outside's rules).
 
 use domain::effect::Notice;
-use domain::event::{Answer, Event, FailureClass, Intent, RunOutcome};
+use domain::entry::Entry;
+use domain::event::{Answer, Event, FailureClass, Intent, RunOutcome, StepFacts};
 use domain::ids::Digest;
 use domain::pipeline::{DEVELOPER_RETRIES, INFRA_RETRIES, RUN_RETRIES, TRANSIENT_RETRIES};
 use domain::task::HoldKind;
 use domain::time::Milliseconds;
 use domain::verdict::{InfraCause, WakeKind, WakeSet};
 
-use crate::pipelines::{PATIENCE, full, quick};
+use crate::pipelines::{PATIENCE, full, quick, unreviewed};
 use crate::world::World;
 
 fn infra() -> Answer {
@@ -50,6 +51,45 @@ fn b3_1_resume_grants_one_more_and_no_other() {
     world.fail("still red");
     assert_eq!(world.hold_kind(), Some(HoldKind::Escalated));
     assert_eq!((world.task.retries, world.task.granted_retries), (DEVELOPER_RETRIES + 1, 1));
+}
+
+/// The stage was gone when a person granted one more: it is still to be had when the stage comes back, and it is one.
+fn granted_while_the_stage_was_gone() -> World {
+    let mut world = bounced_to_the_cap();
+    let put = |world: &mut World, pipeline| {
+        world.pipeline = pipeline;
+        let digest = world.pipeline.digest().clone();
+        world.tell(&Event::PipelineChanged { digest, changed: Vec::new() }).unwrap();
+    };
+    put(&mut world, unreviewed());
+    world.intent(Intent::Resume, "").unwrap();
+    assert_eq!(world.hold_kind(), Some(HoldKind::PipelineChanged));
+    assert_eq!((world.task.retries, world.task.granted_retries), (DEVELOPER_RETRIES, 1));
+    put(&mut world, quick());
+    world
+}
+
+#[test]
+fn b3_1_a_grant_that_could_not_be_used_yet_is_used_by_the_next_rejection_of_a_gate() {
+    let mut world = granted_while_the_stage_was_gone();
+    world.intent(Intent::Resume, "").unwrap();
+    assert_eq!(world.stands(), "review judging review-verdict");
+    world.fail("still red");
+    assert_eq!(world.stands(), "development running");
+    world.walk_to("review judging review-verdict");
+    world.fail("still red");
+    assert_eq!(world.hold_kind(), Some(HoldKind::Escalated));
+}
+
+#[test]
+fn b3_1_a_person_who_rejects_grants_nothing_above_a_grant_that_is_not_used() {
+    let mut world = granted_while_the_stage_was_gone();
+    world.intent(Intent::Reject, "not so").unwrap();
+    assert_eq!(world.stands(), "development running");
+    assert_eq!((world.task.retries, world.task.granted_retries), (DEVELOPER_RETRIES + 1, 1));
+    world.walk_to("review judging review-verdict");
+    world.fail("still red");
+    assert_eq!(world.hold_kind(), Some(HoldKind::Escalated));
 }
 
 #[test]
@@ -100,6 +140,23 @@ fn g1_1_a_rebase_moves_the_head_and_the_retest_is_of_the_new_one() {
     assert_ne!(world.task.head, before);
     assert_eq!(world.task.validated, world.task.head);
     assert_eq!(world.task.merged, None);
+}
+
+#[test]
+fn g1_1_a_rebase_tells_on_which_base_the_branch_stands_now() {
+    let mut world = World::new(quick());
+    world.walk_to("testing acting rebase");
+    world.go_on();
+    let (event, before) = (world.good_event().unwrap(), world.task.base.clone());
+    let Event::StepAnswered { facts, .. } = &event else { panic!("{event:?}") };
+    assert!(facts.base.is_some() && facts.base != before);
+    world.tell(&event).unwrap();
+    assert_eq!(world.task.base, facts.base);
+    let again = StepFacts { base: facts.base.clone(), ..StepFacts::default() };
+    let event = world.answered(Answer::Pass { note: "green".to_owned() }, again);
+    let step = world.tell(&event).unwrap();
+    let seen = step.entries.iter().filter(|entry| matches!(entry, Entry::BaseSeen { .. })).count();
+    assert_eq!(seen, 0, "where the base has not moved, nothing is told of it");
 }
 
 #[test]
@@ -239,7 +296,7 @@ fn a_wait_ends_at_its_time_or_when_what_it_named_arrives() {
 fn a_wait_over_which_a_fact_arrived_is_asked_again_at_once() {
     let mut world = World::new(quick());
     world.walk_to("development judging checks-green");
-    let mut event = world.answered(wait(&world, 5), domain::event::StepFacts::default());
+    let mut event = world.answered(wait(&world, 5), StepFacts::default());
     if let Event::StepAnswered { woken, .. } = &mut event {
         *woken = true;
     }

@@ -159,6 +159,16 @@ fn b8_2_a_task_that_is_no_bug_any_more_goes_through_architecture() {
     assert_eq!(world.stands(), "architecture running");
 }
 
+#[test]
+fn b8_2_a_task_that_becomes_a_bug_skips_architecture() {
+    let mut world = World::new(full());
+    world.walk_to("analysis awaiting-person approve");
+    let labels = vec!["size-s".to_owned(), "BUG".to_owned()];
+    world.tell(&Event::Observed { observation: Observation::Labels { labels } }).unwrap();
+    world.intent(Intent::Approve, "").unwrap();
+    assert_eq!(world.stands(), "development running");
+}
+
 /// What a bug skips is the pipeline's word: where no edge leads around a stage, the label changes nothing.
 #[test]
 fn b8_3_where_the_pipeline_has_no_shortcut_the_label_changes_nothing() {
