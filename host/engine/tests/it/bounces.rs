@@ -37,6 +37,7 @@ fn bounced_to_the_cap() -> World {
 fn b3_1_the_fourth_rejection_launches_nobody_and_alerts_once() {
     let world = bounced_to_the_cap();
     assert_eq!(world.hold_kind(), Some(HoldKind::Escalated));
+    assert_eq!(world.hold_reason(), "sent back 4 times; last by review-verdict: still red");
     assert!(world.jobs.is_empty());
     assert_eq!(world.notices(Notice::Escalated), 1);
 }
@@ -113,6 +114,7 @@ fn r5_infra_past_its_cap_holds_with_one_alert_and_never_goes_back() {
     world.answer(infra());
     assert_eq!(world.hold_kind(), Some(HoldKind::InfraExhausted));
     assert_eq!((world.task.retries, world.notices(Notice::InfraExhausted)), (0, 1));
+    assert_eq!(world.hold_reason(), "retest failed 6 times by infrastructure; last time: the suite starved");
     world.intent(Intent::Resume, "").unwrap();
     assert_eq!((world.stands().as_str(), world.task.infra_retries), ("testing acting retest", 0));
 }
@@ -201,6 +203,7 @@ fn no_run_no_verdict_a_run_that_did_not_deliver_is_launched_again_and_then_holds
         world.tell(&ended).unwrap();
     }
     assert_eq!(world.hold_kind(), Some(HoldKind::Undelivered));
+    assert_eq!(world.hold_reason(), "the run did not deliver 3 times: no document");
     assert_eq!((world.task.retries, world.notices(Notice::AgentFailed)), (0, 1));
 }
 
@@ -237,6 +240,7 @@ fn c3_2_transient_failures_have_a_budget_of_their_own_and_then_hold_with_one_ale
     world.tell(&ended).unwrap();
     assert_eq!(world.hold_kind(), Some(HoldKind::InfraExhausted));
     assert_eq!((world.notices(Notice::InfraExhausted), world.notices(Notice::AgentFailed)), (1, 0));
+    assert_eq!(world.hold_reason(), "the run failed 11 times by what should have passed by itself; last: 429");
     assert_eq!((world.task.retries, world.task.run_retries), (0, 0));
     world.intent(Intent::Resume, "").unwrap();
     assert_eq!((world.stands().as_str(), world.task.transient_retries), ("development running", 0));

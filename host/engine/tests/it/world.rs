@@ -278,6 +278,14 @@ impl World {
         self.told.iter().filter(wanted).count()
     }
 
+    /// Why it is held, as people read it.
+    pub(crate) fn hold_reason(&self) -> &str {
+        match &self.task.position.activity {
+            Activity::Held { hold } => &hold.reason,
+            _ => panic!("not held: {}", self.stands()),
+        }
+    }
+
     pub(crate) fn hold_kind(&self) -> Option<HoldKind> {
         match &self.task.position.activity {
             Activity::Held { hold } => Some(hold.kind),
