@@ -6,7 +6,7 @@ use domain::event::{Answer, Event, StepFacts};
 use domain::ids::{CommitId, StepName};
 use domain::pipeline::Action;
 use domain::task::{HoldKind, Task};
-use domain::time::{Milliseconds, Timestamp};
+use domain::time::Timestamp;
 use domain::verdict::{InfraCause, WakeKind, WakeSet};
 
 use crate::finish::{complaint, host_finding, indented};
@@ -49,7 +49,7 @@ impl Conductor {
             Err(Halt::Told) => return Ok(()),
             Err(Halt::Store(error)) => return Err(error),
             Err(Halt::Infra(cause)) => return self.answer_infra(claim, step, &cause),
-            Err(Halt::Later { why, pause }) => return self.answer_later(claim, step, why, pause),
+            Err(Halt::Later { why, pause }) => return self.put_off_for(claim, pause, &why),
         };
         if let Some(kind) = guarded_kind(action) {
             let object = task.branch.as_ref().map_or("", |branch| branch.as_str());
@@ -323,7 +323,7 @@ impl Conductor {
                 let reason = format!("the validated commit is not in {} at {base}", task.base_branch);
                 (Answer::Stuck { kind: HoldKind::NotProven, reason }, StepFacts::default())
             }
-            Err(error) => (not_answered(error, self.now()), StepFacts::default()),
+            Err(error) => return self.answer_forge(claim, step, error),
         };
         self.answer(claim, step, answer, facts, None, None)
     }
@@ -350,42 +350,25 @@ impl Conductor {
         self.answer(claim, step, Answer::Stuck { kind: HoldKind::NotProven, reason }, StepFacts::default(), None, None)
     }
 
-    /// The step waits for the forge.
-    pub(crate) fn answer_later(
-        &self,
-        claim: &Claim,
-        step: &StepName,
-        why: String,
-        pause: Milliseconds,
-    ) -> Result<(), StoreError> {
-        self.answer(claim, step, wait(self.now(), why, pause), StepFacts::default(), None, None)
-    }
-
     /// The forge did not answer the step, or not now.
     pub(crate) fn answer_forge(&self, claim: &Claim, step: &StepName, error: ForgeError) -> Result<(), StoreError> {
-        self.answer(claim, step, not_answered(error, self.now()), StepFacts::default(), None, None)
+        match error {
+            ForgeError::Later { why, retry_after } => self.put_off_for(claim, pause(retry_after), &why),
+            error => self.answer_infra(claim, step, &error.to_string()),
+        }
     }
 }
 
 /// B12: what a forge says to a merge that our own git finds possible. Only what is nobody's word costs infrastructure retries.
 fn not_merged(error: ForgeError, now: Timestamp) -> Answer {
     match error {
+        ForgeError::Later { why, retry_after } => {
+            let wake = WakeSet::from_iter([WakeKind::Checks, WakeKind::PullRequest]);
+            Answer::Wait { until: now.plus(pause(retry_after)), wake, why }
+        }
         ForgeError::Refused(reason) => Answer::Stuck { kind: HoldKind::Blocked, reason },
-        error => not_answered(error, now),
-    }
-}
-
-/// What a forge says that did not do what was asked of it, or did not tell. "Not now" costs nothing.
-fn not_answered(error: ForgeError, now: Timestamp) -> Answer {
-    match error {
-        ForgeError::Later { why, retry_after } => wait(now, why, pause(retry_after)),
         error => infra_answer(&error.to_string()),
     }
-}
-
-fn wait(now: Timestamp, why: String, pause: Milliseconds) -> Answer {
-    let wake = WakeSet::from_iter([WakeKind::Checks, WakeKind::PullRequest]);
-    Answer::Wait { until: now.plus(pause), wake, why }
 }
 
 fn infra_answer(message: &str) -> Answer {
@@ -413,6 +396,8 @@ pub(crate) fn guarded_kind(action: Action) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
+    use domain::time::Milliseconds;
+
     use super::*;
 
     #[test]

@@ -113,7 +113,7 @@ impl Conductor {
             Ok(Followed::Told) | Err(Halt::Told) => Ok(()),
             Err(Halt::Store(error)) => Err(error),
             Err(Halt::Infra(cause)) => self.answer_infra(claim, step, &cause),
-            Err(Halt::Later { why, pause }) => self.answer_later(claim, step, why, pause),
+            Err(Halt::Later { why, pause }) => self.put_off_for(claim, pause, &why),
         }
     }
 

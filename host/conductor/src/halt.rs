@@ -1,7 +1,9 @@
 //! Why a piece of work does not go on, before anything was done.
 
+use domain::effect::Claim;
 use domain::time::Milliseconds;
 
+use crate::Conductor;
 use crate::ports::forge::ForgeError;
 use crate::ports::store::StoreError;
 
@@ -45,4 +47,11 @@ impl From<StoreError> for Halt {
 /// When a forge that says "not now" is asked again.
 pub(crate) fn pause(retry_after: Option<Milliseconds>) -> Milliseconds {
     retry_after.unwrap_or(LATER_PAUSE).clamp(LATER_PAUSE, LONGEST_LATER)
+}
+
+impl Conductor {
+    /// The job waits and keeps its place: nobody was asked, and no wake-up that it was claimed with is lost.
+    pub(crate) fn put_off_for(&self, claim: &Claim, pause: Milliseconds, why: &str) -> Result<(), StoreError> {
+        self.outside.store.give_back(claim.job.id, claim.token, self.now().plus(pause), why)
+    }
 }

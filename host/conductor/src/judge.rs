@@ -28,7 +28,7 @@ impl Conductor {
             Err(Halt::Told) => return Ok(()),
             Err(Halt::Store(error)) => return Err(error),
             Err(Halt::Infra(cause)) => return self.answer_infra(claim, step, &cause),
-            Err(Halt::Later { why, pause }) => return self.answer_later(claim, step, why, pause),
+            Err(Halt::Later { why, pause }) => return self.put_off_for(claim, pause, &why),
         };
         self.judge_it(claim, step, plugin, &task, forge)
     }

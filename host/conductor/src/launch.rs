@@ -82,9 +82,7 @@ impl Conductor {
             Err(Halt::Store(error)) => return Err(error),
             Err(Halt::Told) => return Ok(()),
             Err(Halt::Infra(cause)) => return self.unlaunched(claim, &cause),
-            Err(Halt::Later { why, pause }) => {
-                return self.outside.store.give_back(claim.job.id, claim.token, self.now().plus(pause), &why);
-            }
+            Err(Halt::Later { why, pause }) => return self.put_off_for(claim, pause, &why),
         };
         match self.guard(claim, "launch-agent", role.as_str(), |_| {})? {
             Guarded::Go(_) => {}
