@@ -7,6 +7,7 @@ use domain::effect::JobClass;
 use domain::ids::{ProjectName, TaskId};
 use domain::pipeline::{Consent, Pipeline, StageKind};
 use domain::task::{Activity, Hold, HoldKind, Task, Terminality};
+use domain::time::Timestamp;
 
 use crate::api::{Standing, State, TaskView};
 use crate::app::GatewayState;
@@ -83,6 +84,20 @@ impl State {
     }
 }
 
+/// Why a task's driving job waits in the queue.
+pub(crate) struct Wait {
+    pub(crate) reason: WaitReason,
+    pub(crate) note: Option<String>,
+    /// No sooner than then.
+    available_at: Timestamp,
+}
+
+impl Wait {
+    fn of(job: &JobRow) -> Option<Self> {
+        Some(Self { reason: job.reason.clone()?, note: job.note.clone(), available_at: job.available_at })
+    }
+}
+
 /// What a standing is told from: read once, used for every task of an answer.
 pub(crate) struct Scene {
     /// In which sentences are told.
@@ -93,7 +108,7 @@ pub(crate) struct Scene {
     /// Those of them that take a place of runs.
     pub(crate) busy: u32,
     /// The driving job of each task that waits in the queue, and why.
-    waits: HashMap<TaskId, (WaitReason, Option<String>)>,
+    waits: HashMap<TaskId, Wait>,
 }
 
 impl Scene {
@@ -109,7 +124,7 @@ impl Scene {
 
     pub(crate) fn of(projects: Vec<Project>, jobs: &[JobRow]) -> Self {
         let driving = jobs.iter().filter(|job| job.class == JobClass::Drive && job.effect != "timer");
-        let waits = driving.filter_map(|job| Some((job.task, (job.reason.clone()?, job.note.clone())))).collect();
+        let waits = driving.filter_map(|job| Some((job.task, Wait::of(job)?))).collect();
         let performed = || jobs.iter().filter(|job| job.state == "claimed");
         let launches = |job: &&JobRow| matches!(job.effect.as_str(), "launch-agent" | "retest" | "staging" | "deploy");
         let (claimed, busy) = (performed().count(), performed().filter(launches).count());
@@ -145,7 +160,7 @@ impl Scene {
         }
         let commands = self.deeds(task).into_iter().map(|deed| deed.line).collect();
         let needs_person = matches!(task.position.activity, Activity::AwaitingPerson { .. } | Activity::Held { .. })
-            || self.wait(task).is_some_and(|(reason, _)| waits_for_a_person(reason));
+            || self.wait(task).is_some_and(|wait| waits_for_a_person(&wait.reason));
         Standing { state, sentence, needs_person, commands }
     }
 
@@ -219,7 +234,7 @@ impl Scene {
     }
 
     /// Why the job that would move the task is not claimed.
-    pub(crate) fn wait(&self, task: &Task) -> Option<&(WaitReason, Option<String>)> {
+    pub(crate) fn wait(&self, task: &Task) -> Option<&Wait> {
         let wants = matches!(
             task.position.activity,
             Activity::Running { .. } | Activity::Judging { .. } | Activity::Acting { .. }
@@ -228,7 +243,7 @@ impl Scene {
     }
 
     fn queued(&self, task: &Task) -> Option<(State, String)> {
-        let (reason, note) = self.wait(task)?;
+        let Wait { reason, note, available_at } = self.wait(task)?;
         let state = if waits_for_a_person(reason) { State::NeedsYou } else { State::Queued };
         let says_itself = |note: &&String| match reason {
             WaitReason::Slot | WaitReason::Breaker | WaitReason::Program => true,
@@ -237,6 +252,10 @@ impl Scene {
         };
         let why = note.as_ref().filter(says_itself);
         let why = why.cloned().unwrap_or_else(|| wait_words(self.tongue, reason));
+        if *reason == WaitReason::Time {
+            let until = Moment::of(*available_at).text;
+            return Some((state, say!(self.tongue, "it waits until {until}: {why}", "ждёт до {until}: {why}")));
+        }
         Some((state, say!(self.tongue, "it waits: {why}", "ждёт: {why}")))
     }
 }
