@@ -122,6 +122,17 @@ impl Scene {
         Ok(Self { tongue, ..Self::of(state.store.projects()?, &jobs) })
     }
 
+    /// For one task, which stands far behind in a long queue perhaps.
+    pub(crate) fn of_one(state: &GatewayState, tongue: Tongue, task: TaskId) -> Result<Self, StoreError> {
+        let jobs = state.store.jobs_of(task, &state.desk.limits(), state.now())?;
+        Ok(Self { tongue, ..Self::of(state.store.projects()?, &jobs) })
+    }
+
+    /// One task, as it stands.
+    pub(crate) fn view_of(state: &GatewayState, task: Task) -> Result<TaskView, StoreError> {
+        Ok(Self::of_one(state, Tongue::English, task.id)?.view(task))
+    }
+
     pub(crate) fn of(projects: Vec<Project>, jobs: &[JobRow]) -> Self {
         let driving = jobs.iter().filter(|job| job.class == JobClass::Drive && job.effect != "timer");
         let waits = driving.filter_map(|job| Some((job.task, Wait::of(job)?))).collect();
