@@ -333,7 +333,7 @@ impl Conductor {
     }
 }
 
-fn infra_answer(message: &str) -> Answer {
+pub(crate) fn infra_answer(message: &str) -> Answer {
     Answer::Infra { cause: InfraCause::Host("action".to_owned()), message: message.to_owned(), retry_after: None }
 }
 

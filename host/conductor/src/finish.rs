@@ -2,7 +2,7 @@
 
 use domain::document::{DocumentKind, NewDocument, Role, documents_folder};
 use domain::effect::{Claim, Effect, run_of};
-use domain::event::{Event, FailureClass, RunOutcome};
+use domain::event::{Event, FailureClass, RunOutcome, RunResult};
 use domain::frontmatter::Wording;
 use domain::ids::{CommitId, RunId};
 use domain::pipeline::{Action, StepKind};
@@ -17,6 +17,7 @@ use crate::ports::forge::{
 use crate::ports::runs::{Ending, ExitRecord, LaunchError, RunState};
 use crate::ports::store::{RunRow, StoreError};
 use crate::project::{HookName, TransientSigns, UsageReader, Worker};
+use crate::tally::{result_of_hook, result_of_work};
 use crate::{Conductor, Work, failure};
 
 /// How much of a log stands in a finding or a report, in bytes.
@@ -79,7 +80,9 @@ impl Conductor {
     pub(crate) fn run_failed_to_start(&self, claim: &Claim, row: &mut RunRow, cause: &str) -> Result<(), StoreError> {
         row.ended_at = Some(self.now());
         row.outcome = Some(format!("not started: {cause}"));
+        row.result = Some(RunResult::Error);
         self.outside.store.put_run(row)?;
+        self.tell_of_run(&claim.task, row, claim.driver.as_ref());
         match &claim.job.effect {
             Effect::Act { step, .. } => self.answer_infra(claim, step, cause),
             _ => self.undelivered(claim, cause),
@@ -114,6 +117,8 @@ impl Conductor {
         };
         let outcome = self.within_budget(&task, &row, record, outcome)?;
         row.outcome = Some(said(&outcome));
+        let exit = row.exit_code.filter(|_| matches!(worker, Some(Worker::Command(_))));
+        row.result = Some(result_of_work(&outcome, record, exit));
         let event =
             Event::RunEnded { epoch: claim.job.epoch, run: row.id, outcome, spent: row.spent, role: Some(role) };
         self.complete(claim, event, None, Some(&row))?;
@@ -324,6 +329,7 @@ impl Conductor {
         let answered = self.hook_answer(claim, action, record, &row)?;
         let mut row = row;
         row.outcome.get_or_insert_with(|| format!("{action:?}").to_lowercase());
+        row.result = Some(result_of_hook(&answered.0, record));
         self.discard_clone(claim, &claim.task, Role::Tester);
         self.answer(claim, step, answered.0, answered.1, None, Some(&row))
     }

@@ -6,4 +6,5 @@ pub mod plugins;
 pub mod probe;
 pub mod runs;
 pub mod store;
+pub mod tally;
 pub mod tracker;

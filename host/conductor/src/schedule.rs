@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 
 use domain::effect::{Claim, Effect, JobClass};
 use domain::event::Event;
@@ -22,6 +22,7 @@ use crate::ports::runs::Runs;
 use crate::ports::store::{
     Applied, ClaimLimits, Completion, Delivery, Incarnation, NewEvaluation, RunRow, Store, StoreError,
 };
+use crate::ports::tally::{Fact, Tally};
 use crate::ports::tracker::Tracker;
 use crate::preflight::Seen;
 use crate::project::ProjectSettings;
@@ -68,10 +69,12 @@ pub struct Conductor {
     pub(crate) me: Incarnation,
     projects: RwLock<BTreeMap<ProjectName, Arc<ProjectSettings>>>,
     forges: RwLock<BTreeMap<ProjectName, Arc<dyn Forge>>>,
-    intervals: RwLock<Intervals>,
+    pub(crate) intervals: RwLock<Intervals>,
     state: Mutex<State>,
     /// What living runs have used so far. Locked after `state`, where both are.
     meters: Mutex<BTreeMap<JobId, Meter>>,
+    /// Who is told of what happened.
+    pub(crate) tally: OnceLock<Arc<dyn Tally>>,
 }
 
 /// How often the outside is looked at, whether or not it told of anything.
@@ -161,6 +164,7 @@ impl Conductor {
             intervals: RwLock::default(),
             state: Mutex::default(),
             meters: Mutex::default(),
+            tally: OnceLock::new(),
         }
     }
 
@@ -438,6 +442,7 @@ impl Conductor {
 
     fn perform_claim(&self, claim: &Claim) -> Result<(), StoreError> {
         self.outside.probe.at(Point::Claimed, claim);
+        self.report(Fact::Began { claim, at: self.now() });
         match &claim.job.effect {
             Effect::Launch { role, attempt } => self.launch(claim, *role, *attempt),
             Effect::Judge { step, plugin } => self.judge(claim, step, plugin),
@@ -463,9 +468,15 @@ impl Conductor {
         run: Option<&RunRow>,
     ) -> Result<Applied, StoreError> {
         self.outside.probe.at(Point::Done, claim);
-        let completion =
-            Completion { job: claim.job.id, token: claim.token, event, wakes: claim.wakes, evaluation, run };
-        self.outside.store.complete(completion, self.now())
+        let (job, token, at) = (claim.job.id, claim.token, self.now());
+        let told = event.clone();
+        let applied =
+            self.outside.store.complete(Completion { job, token, event, wakes: claim.wakes, evaluation, run }, at)?;
+        if let Some(run) = run {
+            self.tell_of_run(&claim.task, run, claim.driver.as_ref());
+        }
+        self.report(Fact::Completed { claim, event: &told, applied: &applied, run, at });
+        Ok(applied)
     }
 
     /// The task as it stands now, where a claim's copy may be old.

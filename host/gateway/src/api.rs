@@ -13,6 +13,9 @@ use domain::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub use crate::desk::{Health, HeldBy, Holding};
+pub use old::{Agent, Block, Cost, Feature, OldMetrics, Queue, QueueFigures, Tokens};
+
+mod old;
 
 /// `GET /api/v1/system`: what this host can rely on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -299,22 +302,6 @@ pub struct LeaseView {
     pub holder: Option<TaskId>,
     /// Its fence.
     pub token: FenceToken,
-}
-
-/// `GET /queue`, in the old system's words.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Queue {
-    /// Live jobs per state, and the newest of those that ended.
-    pub counts: std::collections::BTreeMap<String, u64>,
-    /// Runs at one time.
-    pub max_concurrency: u32,
-    /// What lets new tasks of each project in.
-    pub gates: Vec<Gate>,
-    /// The ten newest jobs.
-    pub jobs: Vec<JobRow>,
-    /// How the agent drivers stand.
-    #[serde(default)]
-    pub drivers: Vec<DriverView>,
 }
 
 /// `GET /api/v1/queue`.

@@ -7,9 +7,11 @@ use conductor::ports::store::Store;
 use domain::ids::Actor;
 use domain::time::Timestamp;
 use subtle::ConstantTimeEq as _;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Mutex, Semaphore, watch};
+use tokio::time::Instant;
 
 use crate::desk::Desk;
+use crate::metrics::Meters;
 use crate::problem::Problem;
 
 /// Store calls at one time. A reader holds a connection of the store's pool; more would only wait there instead.
@@ -33,6 +35,8 @@ pub struct GatewayState {
     pub token: Token,
     /// The time.
     pub clock: Clock,
+    /// What this life of the host measures.
+    pub meters: Arc<Meters>,
 }
 
 /// A named token. Its secret is compared in constant time and never printed.
@@ -104,6 +108,8 @@ pub(crate) struct App {
     /// Turns true when the listener closes: streams end.
     pub(crate) closing: watch::Receiver<bool>,
     pub(crate) streams: Arc<Semaphore>,
+    /// The metrics as they were told last, for as long as they are kept.
+    pub(crate) told: Arc<Mutex<Option<(Instant, String)>>>,
     calls: Arc<Semaphore>,
 }
 
@@ -111,7 +117,7 @@ impl App {
     pub(crate) fn new(state: GatewayState, port: u16, closing: watch::Receiver<bool>) -> Self {
         let (streams, calls) = (Arc::new(Semaphore::new(STREAMS)), Arc::new(Semaphore::new(STORE_CALLS)));
         let life = state.now();
-        Self { state, port, life, closing, streams, calls }
+        Self { state, port, life, closing, streams, told: Arc::default(), calls }
     }
 
     /// Runs what may block on a thread for it. The permit goes along: a client that hangs up frees no slot that is in use.

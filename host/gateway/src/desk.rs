@@ -1,8 +1,11 @@
 //! What the API needs beyond the store, from the host that lives in the same process.
 
+use conductor::Intervals;
 use conductor::ports::store::{ClaimLimits, RunRow};
+use domain::budget::Budgets;
 use domain::cost::{Spent, Usage};
 use domain::ids::{ProjectName, RunId};
+use domain::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
 /// How the host feels.
@@ -37,6 +40,30 @@ pub struct Holding {
     pub how: String,
 }
 
+/// The disk on which the state folder lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Disk {
+    /// Free for us.
+    pub free_bytes: u64,
+    /// Its size.
+    pub size_bytes: u64,
+    /// Below this much free space nothing is launched.
+    pub floor_bytes: u64,
+}
+
+/// What the host reads off its machine and its files, for whoever watches it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Readings {
+    /// None: it cannot be looked at.
+    pub disk: Option<Disk>,
+    /// When the newest backup was finished; none: there is none that the host knows of.
+    pub last_backup: Option<Timestamp>,
+    /// What each project may spend.
+    pub budgets: Vec<(ProjectName, Budgets)>,
+    /// How often the outside is looked at.
+    pub intervals: Intervals,
+}
+
 /// The living host behind the API. Every method is called on a thread that may block.
 pub trait Desk: Send + Sync {
     /// Something was written: the conductor looks at once instead of at its next tick.
@@ -57,6 +84,10 @@ pub trait Desk: Send + Sync {
     fn statuses(&self, project: &ProjectName) -> Vec<String>;
     /// Whether a file speaks of the project: of one that does not, nobody would take up a new task.
     fn is_configured(&self, project: &ProjectName) -> bool;
+    /// What is read off the machine and the files, at this moment.
+    fn readings(&self) -> Readings;
+    /// Processor time that a living run's tree has taken, in clock ticks; none: it is not under way here.
+    fn cpu_ticks(&self, run: RunId) -> Option<u64>;
     /// The status that starts a task.
     fn start_status(&self, project: &ProjectName) -> String;
 }

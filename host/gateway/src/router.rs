@@ -13,7 +13,8 @@ use crate::door::{self, Operator};
 use crate::pages;
 use crate::problem::Problem;
 use crate::routes::{
-    checks, dependencies, evaluations, events, intents, items, probes, projects, queue, runs, tasks, why,
+    blocks, checks, dependencies, evaluations, events, figures, intents, items, probes, projects, queue, runs, tasks,
+    why,
 };
 
 /// The intents that a token may give, and the last word of their paths.
@@ -32,12 +33,15 @@ fn table() -> Vec<(&'static str, MethodRouter<App>)> {
     let mut table = vec![
         ("/healthz", get(probes::live)),
         ("/readyz", get(probes::ready)),
+        ("/health", get(probes::health)),
+        ("/metrics", get(figures::prometheus)),
+        ("/api/v1/metrics", get(figures::old)),
         ("/", get(pages::board)),
         ("/t/{item}", get(pages::ticket)),
         ("/fragment/board", get(pages::board_fragment)),
         ("/fragment/t/{item}", get(pages::ticket_fragment)),
         ("/static/{file}", get(pages::asset)),
-        ("/queue", get(queue::queue)),
+        ("/queue", get(blocks::queue)),
         ("/status", get(queue::status)),
         ("/api/v1/projects", get(projects::list)),
         ("/api/v1/projects/{project}/freeze", get(projects::frozen).post(projects::freeze).delete(projects::thaw)),
@@ -95,6 +99,7 @@ pub fn router(state: GatewayState, port: u16, closing: watch::Receiver<bool>) ->
     let app = App::new(state, port, closing);
     let routes = table().into_iter().fold(Router::new(), |router, (path, methods)| router.route(path, methods));
     routes
+        .route_layer(middleware::from_fn_with_state(app.clone(), figures::measure))
         .fallback(async || Problem::not_found("there is nothing at this path; docs/api.md lists what there is"))
         .method_not_allowed_fallback(async || Problem::method("this path takes other methods; `Allow` lists them"))
         .layer(DefaultBodyLimit::max(LARGEST_BODY))

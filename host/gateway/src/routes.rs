@@ -1,9 +1,11 @@
 //! The handlers, by what they are about.
 
+pub(crate) mod blocks;
 pub(crate) mod checks;
 pub(crate) mod dependencies;
 pub(crate) mod evaluations;
 pub(crate) mod events;
+pub(crate) mod figures;
 pub(crate) mod intents;
 pub(crate) mod items;
 pub(crate) mod probes;

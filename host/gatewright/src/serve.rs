@@ -9,14 +9,14 @@ use anyhow::{Context as _, bail};
 use conductor::board::{START, STATUSES};
 use conductor::ports::clock::Clock as _;
 use conductor::ports::probe::{NoProbe, Point, Probe};
-use conductor::ports::runs::Runs as _;
+use conductor::ports::runs::{RunState, Runs as _};
 use conductor::ports::store::ClaimLimits;
 use conductor::shutdown::Manner;
 use configuration::SandboxMode;
 use domain::cost::{Spent, Usage};
 use domain::effect::Claim;
 use domain::ids::{ProjectName, RunId};
-use gateway::{Desk, GatewayState, Health, HeldBy, Holding, Token};
+use gateway::{Desk, Disk, GatewayState, Health, HeldBy, Holding, Readings, Token, tree_ticks};
 
 use crate::cli::Serve;
 use crate::clock::{SystemClock, hex, random_bytes};
@@ -73,6 +73,7 @@ pub(crate) fn run(dir: &Path, options: &Serve, out: &Output) -> anyhow::Result<(
         desk: Arc::new(LivingDesk { host: host.clone(), ending: ending.clone(), bounds, must_confine }),
         token: Token::new("operator", token)?,
         clock: Arc::new(|| SystemClock.now()),
+        meters: host.meters.clone(),
     };
     out.line(&format!("listening {address}"))?;
     std::io::stdout().flush()?;
@@ -243,6 +244,24 @@ impl Desk for LivingDesk {
             how: mean.how.clone(),
         };
         self.host.runner.means().0.iter().map(holding).collect()
+    }
+
+    fn readings(&self) -> Readings {
+        let disk = rustix::fs::statvfs(&self.bounds.dir).ok().map(|space| Disk {
+            free_bytes: space.f_bavail.saturating_mul(space.f_frsize),
+            size_bytes: space.f_blocks.saturating_mul(space.f_frsize),
+            floor_bytes: self.bounds.free_bytes,
+        });
+        let conductor = &self.host.conductor;
+        Readings { disk, last_backup: None, budgets: conductor.budgets(), intervals: conductor.intervals() }
+    }
+
+    fn cpu_ticks(&self, run: RunId) -> Option<u64> {
+        // Of the run's own shim, as its folder says: the pid of a row may be another's by now.
+        match self.host.runs.inspect(run) {
+            Ok(RunState::Live { pid }) => tree_ticks(pid),
+            _ => None,
+        }
     }
 
     fn limits(&self) -> ClaimLimits {

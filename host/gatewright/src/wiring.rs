@@ -22,8 +22,9 @@ use configuration::{Loaded, PluginBinding, ProjectFile, SandboxMode, Surrounding
 use domain::ids::{BranchName, Digest, PluginId, ProjectName, RunId};
 use domain::pipeline::{EdgeStep, StepKind};
 use domain::plugin::{Failure, Flaw, Grant, PluginKind};
+use gateway::Meters;
 use sandbox::{Compiler, PluginSpec, Sandbox, SandboxConfig};
-use store::{SqliteStore, StoreConfig};
+use store::{SqliteStore, Stopwatch, StoreConfig};
 
 use crate::clock::{SystemClock, incarnation};
 use crate::embedded::{self, SHIM, SHIM_SHA256};
@@ -259,6 +260,14 @@ fn binding(file: &ProjectFile, step: &EdgeStep) -> Option<Digest> {
     Some(Digest::of(format!("{component} {settings}").as_bytes()))
 }
 
+fn stopwatch(meters: &Arc<Meters>) -> Stopwatch {
+    let (commits, claims) = (meters.clone(), meters.clone());
+    Stopwatch {
+        commits: Box::new(move |micros, requests| commits.committed(micros, requests)),
+        claims: Box::new(move |micros, outcome| claims.claimed(micros, outcome)),
+    }
+}
+
 /// A living host.
 pub(crate) struct Host {
     pub(crate) store: Arc<dyn Store>,
@@ -268,6 +277,7 @@ pub(crate) struct Host {
     pub(crate) runs: Arc<ShimRuns>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) signal: Arc<Signal>,
+    pub(crate) meters: Arc<Meters>,
     failing: tokio::sync::Notify,
     failed: AtomicBool,
     forges: Mutex<BTreeMap<ProjectName, Arc<dyn Forge>>>,
@@ -284,6 +294,8 @@ impl Host {
         let sqlite = SqliteStore::open(StoreConfig::new(dir, me.host.clone()))?;
         let heard = signal.clone();
         sqlite.subscribe(Box::new(move || heard.notify()));
+        let meters = Arc::new(Meters::new(clock.now())?);
+        sqlite.measure(stopwatch(&meters));
         let store: Arc<dyn Store> = Arc::new(sqlite);
         let runner = Arc::new(open_runner(dir, loaded)?);
         let ended = Arc::new(Mutex::new(Vec::<RunId>::new()));
@@ -305,6 +317,7 @@ impl Host {
             ended,
         };
         let conductor = Arc::new(Conductor::new(outside, me.clone()));
+        conductor.report_to(meters.clone());
         let host = Self {
             store,
             conductor,
@@ -313,6 +326,7 @@ impl Host {
             runs,
             clock,
             signal,
+            meters,
             failing: tokio::sync::Notify::new(),
             failed: AtomicBool::new(false),
             forges: Mutex::default(),

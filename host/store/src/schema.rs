@@ -6,7 +6,11 @@ use rusqlite_migration::{M, Migrations};
 
 use crate::failure::of_sql;
 
-const STEPS: &[M<'static>] = &[M::up(include_str!("schema/001.sql")), M::up(include_str!("schema/002.sql"))];
+const STEPS: &[M<'static>] = &[
+    M::up(include_str!("schema/001.sql")),
+    M::up(include_str!("schema/002.sql")),
+    M::up(include_str!("schema/003.sql")),
+];
 const MIGRATIONS: Migrations<'static> = Migrations::from_slice(STEPS);
 
 /// Refuses what a newer host wrote. It only reads: called before anything is set, so that nothing is harmed.

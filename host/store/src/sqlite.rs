@@ -1,11 +1,12 @@
 //! The driver: each method of the port is one request to the writer, or one look by a reader.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use conductor::ports::store::{
-    Applied, BoardActivity, BoardComment, BoardItem, ClaimLimits, Completion, Delivery, EntryRow, EvaluationRow,
-    EventRow, Expansion, FreezeRow, Incarnation, JobRow, LeaseRow, NewEvaluation, NewItem, NewTask, Prerequisite,
-    Project, RunRow, Spending, Store, StoreError, ToldRow,
+    Applied, BoardActivity, BoardComment, BoardItem, ClaimLimits, Completion, Delivery, DeliveryCount, EntryRow,
+    EvaluationRow, EventRow, Expansion, FreezeRow, Incarnation, JobCounts, JobRow, LeaseRow, NewEvaluation, NewItem,
+    NewTask, PollRow, Prerequisite, Project, RunRow, Spending, Store, StoreError, TaskCount, ToldRow,
 };
 use conductor::slots::DriverRow;
 use domain::document::{Document, NewDocument};
@@ -28,8 +29,10 @@ use crate::lock::HostLock;
 use crate::open::Core;
 use crate::readers::Readers;
 use crate::transact::{self, Origin};
-use crate::writer::{News, Tx, Writer};
-use crate::{board, claim, complete, delivery, jobs, leases, ownership, queue, records, slots, spending, tasks, wakes};
+use crate::writer::{News, Stopwatch, Tx, Writer, micros};
+use crate::{
+    board, claim, complete, counts, delivery, jobs, leases, ownership, queue, records, slots, spending, tasks, wakes,
+};
 
 type Result<T> = std::result::Result<T, StoreError>;
 
@@ -49,6 +52,11 @@ impl SqliteStore {
     /// nor wait for anything.
     pub fn subscribe(&self, listener: Box<dyn Fn() + Send + Sync>) {
         self.news.subscribe(listener);
+    }
+
+    /// Who is told how long things took from now on. The first one stays.
+    pub fn measure(&self, stopwatch: Stopwatch) {
+        self.news.measure(stopwatch);
     }
 
     /// Keeps a delivery of somebody outside, raw, as it came; `row`: which row of the tracker's log it tells of, with its order.
@@ -159,7 +167,17 @@ impl Store for SqliteStore {
 
     fn claim(&self, owner: &Incarnation, limits: &ClaimLimits, now: Timestamp) -> Result<Option<Claim>> {
         let (owner, limits) = (owner.clone(), limits.clone());
-        self.write(move |tx| claim::claim(tx, &owner, &limits, now))
+        let watched = self.news.stopwatch().map(|stopwatch| (stopwatch, Instant::now()));
+        let claimed = self.write(move |tx| claim::claim(tx, &owner, &limits, now));
+        if let Some((stopwatch, began)) = watched {
+            let outcome = match &claimed {
+                Ok(Some(_)) => "claimed",
+                Ok(None) => "none",
+                Err(_) => "failed",
+            };
+            (stopwatch.claims)(micros(began), outcome);
+        }
+        claimed
     }
 
     fn attempted(&self, job: JobId, token: FenceToken, _now: Timestamp) -> Result<()> {
@@ -231,6 +249,30 @@ impl Store for SqliteStore {
 
     fn run(&self, run: RunId) -> Result<RunRow> {
         self.read(|sql| records::run(sql, run))
+    }
+
+    fn count_tasks(&self) -> Result<Vec<TaskCount>> {
+        self.read(counts::tasks)
+    }
+
+    fn count_jobs(&self, now: Timestamp) -> Result<JobCounts> {
+        self.read(|sql| counts::jobs(sql, now))
+    }
+
+    fn count_deliveries(&self) -> Result<Vec<DeliveryCount>> {
+        self.read(counts::deliveries)
+    }
+
+    fn count_needs(&self) -> Result<u64> {
+        self.read(counts::needs)
+    }
+
+    fn polls(&self) -> Result<Vec<PollRow>> {
+        self.read(counts::polls)
+    }
+
+    fn living_runs(&self, limit: u32) -> Result<Vec<RunRow>> {
+        self.read(|sql| counts::living_runs(sql, limit))
     }
 
     fn put_blob(&self, bytes: &[u8]) -> Result<Digest> {

@@ -20,9 +20,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::slots::{DriverRow, Places};
 
+mod counts;
 mod rows;
 mod wait;
 
+pub use self::counts::{DeliveryCount, JobCounts, PollRow, TaskCount};
 pub use self::rows::{
     BoardActivity, BoardComment, BoardItem, EntryRow, EvaluationRow, EventRow, FreezeRow, JobRow, NewEvaluation,
     RunRow, Spending, Terms,
@@ -414,6 +416,19 @@ pub trait Store: Send + Sync {
 
     /// A delivery could not be expanded yet: one more attempt is counted.
     fn expand_later(&self, delivery: DeliveryId, why: &str) -> Result<(), StoreError>;
+
+    /// How many tasks stand where.
+    fn count_tasks(&self) -> Result<Vec<TaskCount>, StoreError>;
+    /// How many jobs stand how.
+    fn count_jobs(&self, now: Timestamp) -> Result<JobCounts, StoreError>;
+    /// Deliveries that nobody is through with, by source.
+    fn count_deliveries(&self) -> Result<Vec<DeliveryCount>, StoreError>;
+    /// Needs that are not met: of how many tasks how many.
+    fn count_needs(&self) -> Result<u64, StoreError>;
+    /// How far the polls of the trackers have come.
+    fn polls(&self) -> Result<Vec<PollRow>, StoreError>;
+    /// Runs that have not ended, newest first.
+    fn living_runs(&self, limit: u32) -> Result<Vec<RunRow>, StoreError>;
 
     /// The number of commits so far: whoever waits for news compares it.
     fn sequence(&self) -> u64;

@@ -1,19 +1,22 @@
 //! A store in a folder of its own, a desk that counts, and a router that is asked without a socket.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, Method, Request, StatusCode, header};
 use axum::{Router, body};
+use conductor::Intervals;
 use conductor::ports::store::{ClaimLimits, NewTask, Project, Store};
+use domain::budget::{Budgets, Cap};
 use domain::cost::{Spent, Usage};
 use domain::document::Role;
 use domain::ids::{Actor, BranchName, ProjectName, RunId, StageName, StepName, TaskId, WorkItemId};
 use domain::pipeline::{Consent, Edge, EdgeStep, OnPatience, Pipeline, PipelineDraft, Stage, StageKind, StepKind};
 use domain::task::{Terminality, Track};
 use domain::time::{Milliseconds, Timestamp};
-use gateway::{Desk, GatewayState, Health, HeldBy, Holding, Token};
+use gateway::{Desk, Disk, GatewayState, Health, HeldBy, Holding, Meters, Readings, Token, tree_ticks};
 use serde::de::DeserializeOwned;
 use store::{SqliteStore, StoreConfig};
 use tokio::sync::watch;
@@ -28,6 +31,8 @@ pub(crate) struct FakeDesk {
     pub(crate) wakes: AtomicU32,
     pub(crate) ok: bool,
     pub(crate) limits: Mutex<ClaimLimits>,
+    /// The processes of runs.
+    pub(crate) pids: Mutex<BTreeMap<RunId, u32>>,
 }
 
 impl Desk for FakeDesk {
@@ -62,6 +67,19 @@ impl Desk for FakeDesk {
     fn is_configured(&self, project: &ProjectName) -> bool {
         project.as_str() != "gone"
     }
+    fn readings(&self) -> Readings {
+        let cap = Cap { cost_microusd: Some(25_000_000), tokens: Some(1_000_000), wall: None };
+        let budgets = Budgets { day: cap, ..Budgets::default() };
+        Readings {
+            disk: Some(Disk { free_bytes: 40 << 30, size_bytes: 100 << 30, floor_bytes: 512 << 20 }),
+            last_backup: Some(Timestamp(NOW.0 - 60_000)),
+            budgets: vec![(name("demo"), budgets)],
+            intervals: Intervals::default(),
+        }
+    }
+    fn cpu_ticks(&self, run: RunId) -> Option<u64> {
+        tree_ticks(*self.pids.lock().unwrap().get(&run)?)
+    }
     fn start_status(&self, _: &ProjectName) -> String {
         "To Analyse".to_owned()
     }
@@ -71,8 +89,9 @@ pub(crate) struct World {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) desk: Arc<FakeDesk>,
     pub(crate) router: Router,
+    pub(crate) meters: Arc<Meters>,
     pub(crate) close: watch::Sender<bool>,
-    _dir: tempfile::TempDir,
+    pub(crate) dir: tempfile::TempDir,
 }
 
 /// An answer, read whole.
@@ -112,14 +131,20 @@ impl World {
     pub(crate) fn empty(ok: bool) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let store: Arc<dyn Store> = Arc::new(SqliteStore::open(StoreConfig::new(dir.path(), "here")).unwrap());
-        let desk = Arc::new(FakeDesk { wakes: AtomicU32::new(0), ok, limits: Mutex::new(ClaimLimits::of(2)) });
+        let desk = Arc::new(FakeDesk {
+            wakes: AtomicU32::new(0),
+            ok,
+            limits: Mutex::new(ClaimLimits::of(2)),
+            pids: Mutex::default(),
+        });
         let (close, closing) = watch::channel(false);
-        let state = state(Arc::clone(&store), Arc::clone(&desk));
-        Self { router: gateway::router(state, PORT, closing), store, desk, close, _dir: dir }
+        let meters = Arc::new(Meters::new(NOW).unwrap());
+        let state = state(Arc::clone(&store), Arc::clone(&desk), Arc::clone(&meters));
+        Self { router: gateway::router(state, PORT, closing), store, desk, meters, close, dir }
     }
 
     pub(crate) fn state(&self) -> GatewayState {
-        state(Arc::clone(&self.store), Arc::clone(&self.desk))
+        state(Arc::clone(&self.store), Arc::clone(&self.desk), Arc::clone(&self.meters))
     }
 
     pub(crate) async fn send(&self, request: Request<Body>) -> Reply {
@@ -166,9 +191,9 @@ impl World {
     }
 }
 
-fn state(store: Arc<dyn Store>, desk: Arc<FakeDesk>) -> GatewayState {
+fn state(store: Arc<dyn Store>, desk: Arc<FakeDesk>, meters: Arc<Meters>) -> GatewayState {
     let token = Token::new("operator", SECRET).unwrap();
-    GatewayState { store, desk, token, clock: Arc::new(|| NOW) }
+    GatewayState { store, desk, token, clock: Arc::new(|| NOW), meters }
 }
 
 /// As a well-behaved client on this machine would send it.

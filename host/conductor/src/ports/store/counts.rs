@@ -1,0 +1,63 @@
+//! What is counted of the rows, for pages and metrics: each count is read from an index.
+
+use domain::ids::{ProjectName, StageName};
+use domain::time::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// So many tasks stand alike.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskCount {
+    /// Whose.
+    pub project: ProjectName,
+    /// Where.
+    pub stage: StageName,
+    /// What goes on there: `running`, `held`, `settled`, …
+    pub activity: String,
+    /// They have ended.
+    pub ended: bool,
+    /// How many.
+    pub count: u64,
+}
+
+/// The jobs, counted.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobCounts {
+    /// They wait.
+    pub queued: u64,
+    /// Somebody has them.
+    pub claimed: u64,
+    /// They came to an end, ever.
+    pub done: u64,
+    /// They were cancelled, ever.
+    pub cancelled: u64,
+    /// Of these the ones whose run has not ended yet.
+    pub winding: u64,
+    /// Of those that wait: an earlier attempt did not end them.
+    pub retrying: u64,
+    /// The most attempts that one of those took that wait or are claimed.
+    pub attempts_max: u64,
+    /// Since when the one waits that could have gone on for longest; none: nothing is due.
+    pub due_since: Option<Timestamp>,
+}
+
+/// Deliveries of one source that nobody is through with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeliveryCount {
+    /// `board`, `plane`, `gitea`.
+    pub source: String,
+    /// They wait to be looked at.
+    pub pending: u64,
+    /// A person must look at them.
+    pub parked: u64,
+}
+
+/// How far the poll of a tracker has come.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PollRow {
+    /// Whose.
+    pub project: ProjectName,
+    /// `board`, `plane`.
+    pub source: String,
+    /// When it last brought something new.
+    pub at: Timestamp,
+}

@@ -1,0 +1,120 @@
+//! What the tally is told, and how a run ended in one word.
+
+use std::sync::{Arc, PoisonError};
+
+use domain::budget::Budgets;
+use domain::event::{Answer, RunOutcome, RunResult};
+use domain::ids::{DriverName, ProjectName};
+use domain::task::Task;
+
+use crate::ports::runs::{Ending, ExitRecord};
+use crate::ports::store::RunRow;
+use crate::ports::tally::{Fact, Tally};
+use crate::{Conductor, Intervals};
+
+impl Conductor {
+    /// Who is told of what happens from now on. The first one stays.
+    pub fn report_to(&self, tally: Arc<dyn Tally>) {
+        let _ = self.tally.set(tally);
+    }
+
+    /// What each project may spend.
+    pub fn budgets(&self) -> Vec<(ProjectName, Budgets)> {
+        self.all_settings().iter().map(|settings| (settings.name.clone(), settings.budgets)).collect()
+    }
+
+    /// How often the outside is looked at.
+    pub fn intervals(&self) -> Intervals {
+        *self.intervals.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn report(&self, fact: Fact<'_>) {
+        if let Some(tally) = self.tally.get() {
+            tally.note(fact);
+        }
+    }
+
+    pub(crate) fn tell_of_run(&self, task: &Task, run: &RunRow, driver: Option<&DriverName>) {
+        self.report(Fact::RunEnded { task, run, driver });
+    }
+}
+
+/// How a role's run ended. `exit`: of a command, whose code is its verdict.
+pub(crate) fn result_of_work(outcome: &RunOutcome, record: Option<&ExitRecord>, exit: Option<i32>) -> RunResult {
+    match outcome {
+        RunOutcome::Delivered { .. } if exit.is_some_and(|code| code != 0) => RunResult::Failure,
+        RunOutcome::Delivered { .. } => RunResult::Success,
+        RunOutcome::Trespassed { .. } => RunResult::Failure,
+        // The host ended it: neither the work nor the system is at fault.
+        RunOutcome::OverBudget { .. } => RunResult::Cancellation,
+        RunOutcome::Undelivered { .. } => of_ending(record),
+    }
+}
+
+/// How a hook ended: its code is the work's word, all else is the system's.
+pub(crate) fn result_of_hook(answer: &Answer, record: Option<&ExitRecord>) -> RunResult {
+    match (answer, record.map(|record| &record.ending)) {
+        (Answer::Infra { .. } | Answer::Stuck { .. }, _) => of_ending(record),
+        (Answer::Fail { .. }, _) => RunResult::Failure,
+        (_, Some(Ending::Exited(0))) => RunResult::Success,
+        (_, Some(Ending::Exited(_))) => RunResult::Failure,
+        _ => RunResult::Error,
+    }
+}
+
+fn of_ending(record: Option<&ExitRecord>) -> RunResult {
+    match record.map(|record| &record.ending) {
+        Some(Ending::TimedOut) => RunResult::Timeout,
+        Some(Ending::Cancelled | Ending::OverBudget) => RunResult::Cancellation,
+        _ => RunResult::Error,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::event::FailureClass;
+    use domain::time::Timestamp;
+
+    use super::*;
+
+    fn record(ending: Ending) -> ExitRecord {
+        ExitRecord { ending, started_at: Timestamp(1), ended_at: Timestamp(2) }
+    }
+
+    fn delivered() -> RunOutcome {
+        RunOutcome::Delivered { head: None, documents: Vec::new(), validated: None }
+    }
+
+    fn undelivered() -> RunOutcome {
+        RunOutcome::Undelivered { cause: String::new(), retry_after: None, class: FailureClass::Permanent }
+    }
+
+    #[test]
+    fn failure_is_the_works_and_error_the_systems() {
+        let table = [
+            (delivered(), Ending::Exited(0), None, RunResult::Success),
+            (delivered(), Ending::Exited(0), Some(0), RunResult::Success),
+            (delivered(), Ending::Exited(1), Some(1), RunResult::Failure),
+            (undelivered(), Ending::Exited(1), None, RunResult::Error),
+            (undelivered(), Ending::TimedOut, None, RunResult::Timeout),
+            (undelivered(), Ending::Cancelled, None, RunResult::Cancellation),
+            (undelivered(), Ending::LogFull, None, RunResult::Error),
+            (RunOutcome::OverBudget { cause: String::new() }, Ending::OverBudget, None, RunResult::Cancellation),
+        ];
+        for (outcome, ending, exit, result) in table {
+            assert_eq!(result_of_work(&outcome, Some(&record(ending.clone())), exit), result, "{outcome:?} {ending:?}");
+        }
+        assert_eq!(result_of_work(&undelivered(), None, None), RunResult::Error, "a lost run is the system's");
+    }
+
+    #[test]
+    fn a_hook_that_says_no_is_a_failure_and_one_that_was_killed_an_error() {
+        let pass = Answer::Pass { note: String::new() };
+        assert_eq!(result_of_hook(&pass, Some(&record(Ending::Exited(0)))), RunResult::Success);
+        assert_eq!(result_of_hook(&pass, Some(&record(Ending::Exited(3)))), RunResult::Failure);
+        let infra = crate::act::infra_answer("it was killed");
+        assert_eq!(result_of_hook(&infra, Some(&record(Ending::Signaled(9)))), RunResult::Error);
+        assert_eq!(result_of_hook(&infra, Some(&record(Ending::TimedOut))), RunResult::Timeout);
+        assert_eq!(result_of_hook(&infra, None), RunResult::Error);
+    }
+}
