@@ -1,7 +1,7 @@
 //! The runner: launches, inspects, awaits, cancels and removes runs. It keeps nothing in memory that counts: a new one
 //! over the same folders knows as much, so a restart adopts what lives.
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom};
 use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt;
@@ -269,6 +269,11 @@ impl Runner {
     /// The run's log, complete or still growing.
     pub fn log_path(&self, job: u64) -> PathBuf {
         self.folder(job).path().join(protocol::LOG)
+    }
+
+    /// The run's log, to be read anywhere in it; none: there is none yet, or none any more.
+    pub fn open_log(&self, job: u64) -> Option<File> {
+        OpenOptions::new().read(true).custom_flags(OFlags::NOFOLLOW.bits() as i32).open(self.log_path(job)).ok()
     }
 
     /// The end of the run's log, empty where there is none yet.

@@ -1,6 +1,6 @@
 //! Budgets at work: before each launch, while a run lives, and at its end. What is spent is decided by [`domain::budget`].
 
-use domain::budget::{Account, Cap, DAY_MS, Exhausted, Scope, exhausted, time_left};
+use domain::budget::{Account, Budgets, Cap, DAY_MS, Exhausted, Scope, exhausted, time_left};
 use domain::cost::{Price, Spent, Usage};
 use domain::document::Role;
 use domain::effect::{Claim, Effect, run_of};
@@ -54,6 +54,11 @@ impl Conductor {
     /// What a living run has used and what counts so far, where this host watches it.
     pub fn live_usage(&self, run: RunId) -> Option<(Usage, Spent)> {
         self.meters().get(&JobId(run.0)).map(|meter| (meter.usage, meter.spent))
+    }
+
+    /// What may be spent in a project; of one that no file speaks of: as much as it likes, for nobody works there.
+    pub fn budgets(&self, project: &ProjectName) -> Budgets {
+        self.settings(project).map(|settings| settings.budgets).unwrap_or_default()
     }
 
     /// The budgets that a run of this role stands under, with what was spent; `own` is the run's.

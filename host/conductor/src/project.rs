@@ -54,6 +54,20 @@ pub enum HookName {
     Deploy,
 }
 
+impl HookName {
+    /// Every hook.
+    pub const ALL: [Self; 3] = [Self::Test, Self::Staging, Self::Deploy];
+
+    /// As files spell it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Test => "test",
+            Self::Staging => "staging",
+            Self::Deploy => "deploy",
+        }
+    }
+}
+
 /// Who works in a role.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Worker {

@@ -44,9 +44,7 @@ impl fmt::Display for Seat {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Role(role) => write!(formatter, "the {role}"),
-            Self::Hook(HookName::Test) => formatter.write_str("the command `test`"),
-            Self::Hook(HookName::Staging) => formatter.write_str("the command `staging`"),
-            Self::Hook(HookName::Deploy) => formatter.write_str("the command `deploy`"),
+            Self::Hook(hook) => write!(formatter, "the command `{}`", hook.as_str()),
         }
     }
 }

@@ -2,9 +2,8 @@
 
 use std::sync::{Arc, PoisonError};
 
-use domain::budget::Budgets;
 use domain::event::{Answer, RunOutcome, RunResult};
-use domain::ids::{DriverName, ProjectName};
+use domain::ids::DriverName;
 use domain::task::Task;
 
 use crate::ports::runs::{Ending, ExitRecord};
@@ -16,11 +15,6 @@ impl Conductor {
     /// Who is told of what happens from now on. The first one stays.
     pub fn report_to(&self, tally: Arc<dyn Tally>) {
         let _ = self.tally.set(tally);
-    }
-
-    /// What each project may spend.
-    pub fn budgets(&self) -> Vec<(ProjectName, Budgets)> {
-        self.all_settings().iter().map(|settings| (settings.name.clone(), settings.budgets)).collect()
     }
 
     /// How often the outside is looked at.

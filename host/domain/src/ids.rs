@@ -49,6 +49,7 @@ number!(/** A document kept in the store. */ DocumentId);
 number!(/** Grows with each change of a task. */ Version);
 number!(/** Grows whenever a task's activity changes; what carries an older one is late. */ Epoch);
 number!(/** Fences a lease: of a name it only grows. */ FenceToken);
+number!(/** One log-in of a browser. */ SessionId);
 
 fn invalid(text: &str, kind: &'static str, expected: &'static str) -> InvalidId {
     InvalidId { text: text.chars().take(80).collect(), kind, expected }
@@ -155,6 +156,7 @@ text!(/** A step of an edge. */ StepName, "step name", "kebab-case, at most 64",
 text!(/** A plugin, as a manifest names it. */ PluginId, "plugin id", "kebab-case, at most 64", is_word);
 text!(/** The right to do something: `merge` or `deploy` of a project. */ LeaseName, "lease name", "kebab-case, at most 64", is_word);
 text!(/** What an agent's runs have in common whoever works by them: one service, one account. The program's name unless the file says otherwise. */ DriverName, "driver name", "letters, digits, `-`, `_`, `.`, at most 64", is_name);
+text!(/** A token of the operator's API, as people call it. */ TokenName, "token name", "letters, digits, `-`, `_`, `.`, at most 64", is_name);
 text!(/** A git branch, without `refs/heads/`. */ BranchName, "branch name", "a name that git takes, without `..` or a leading `-`", is_branch);
 text!(/** A git object id. */ CommitId, "commit id", "40 or 64 lower-case hexadecimal digits", |text| is_hex(text, &[40, 64]));
 text!(/** The sha256 of a blob, a component or a pipeline. */ Digest, "sha256", "64 lower-case hexadecimal digits", |text| is_hex(text, &[64]));
@@ -180,6 +182,13 @@ pub enum Actor {
     Host,
     /// A named token of the operator's API.
     Token(String),
+    /// A browser that logged in with a named token.
+    Session {
+        /// The token's name.
+        token: String,
+        /// Which of its log-ins.
+        session: SessionId,
+    },
     /// A person whom the tracker names.
     Person(String),
 }
@@ -188,7 +197,7 @@ impl fmt::Display for Actor {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Host => formatter.write_str("host"),
-            Self::Token(name) | Self::Person(name) => formatter.write_str(name),
+            Self::Token(name) | Self::Session { token: name, .. } | Self::Person(name) => formatter.write_str(name),
         }
     }
 }

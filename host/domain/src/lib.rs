@@ -1,5 +1,6 @@
 //! The words of Gatewright as types: ids, stages, verdicts, effects, tasks. No I/O and no clock.
 
+pub mod access;
 pub mod budget;
 pub mod cost;
 pub mod document;

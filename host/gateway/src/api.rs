@@ -401,4 +401,7 @@ pub struct Problem {
     /// How the task stands instead.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub task: Option<TaskView>,
+    /// After how many seconds the same request may be tried again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_after: Option<u64>,
 }

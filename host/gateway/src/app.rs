@@ -1,28 +1,37 @@
 //! What every handler shares, and the one way from a handler to the store.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
+use std::io;
 use std::sync::Arc;
 
 use conductor::ports::store::Store;
-use domain::ids::Actor;
+use domain::ids::TokenName;
 use domain::time::Timestamp;
 use subtle::ConstantTimeEq as _;
 use tokio::sync::{Mutex, Semaphore, watch};
 use tokio::time::Instant;
 
 use crate::desk::Desk;
+use crate::door::Peer;
+use crate::keyring::{Keyring, LIFE};
 use crate::metrics::Meters;
 use crate::problem::Problem;
+use crate::throttle::Throttle;
 
 /// Store calls at one time. A reader holds a connection of the store's pool; more would only wait there instead.
 const STORE_CALLS: usize = 16;
 /// Open event streams at one time, over all browsers.
 const STREAMS: usize = 64;
+/// Whole logs that are fetched at one time: each has a thread.
+const DOWNLOADS: usize = 8;
 /// Shorter ones can be guessed.
 const SHORTEST_SECRET: usize = 16;
 
 /// Where the time comes from.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+
+/// Where what nobody can guess comes from.
+pub type Luck = Arc<dyn Fn() -> io::Result<[u8; 32]> + Send + Sync>;
 
 /// What the gateway stands on.
 #[derive(Clone)]
@@ -37,12 +46,14 @@ pub struct GatewayState {
     pub clock: Clock,
     /// What this life of the host measures.
     pub meters: Arc<Meters>,
+    /// What secrets are made of.
+    pub luck: Luck,
 }
 
 /// A named token. Its secret is compared in constant time and never printed.
 #[derive(Clone)]
 pub struct Token {
-    name: String,
+    name: TokenName,
     secret: String,
 }
 
@@ -56,17 +67,15 @@ pub enum TokenError {
     #[error("the token has characters that cannot stand in a header: only visible ASCII can")]
     Characters,
     /// It is recorded with each event, so it must say something.
-    #[error("the token's name is empty")]
+    #[error("the token's name is none: letters, digits, `-`, `_`, `.`, at most 64")]
     Unnamed,
 }
 
 impl Token {
     /// A token by name; the name is what events record.
     pub fn new(name: impl Into<String>, secret: impl Into<String>) -> Result<Self, TokenError> {
-        let (name, secret) = (name.into(), secret.into());
-        if name.trim().is_empty() {
-            return Err(TokenError::Unnamed);
-        }
+        let secret = secret.into();
+        let name = TokenName::new(name).map_err(|_| TokenError::Unnamed)?;
         if !secret.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(TokenError::Characters);
         }
@@ -80,8 +89,8 @@ impl Token {
         self.secret.as_bytes().ct_eq(offered.as_bytes()).into()
     }
 
-    pub(crate) fn actor(&self) -> Actor {
-        Actor::Token(self.name.clone())
+    pub(crate) fn name(&self) -> &TokenName {
+        &self.name
     }
 }
 
@@ -94,6 +103,15 @@ impl fmt::Debug for Token {
 impl GatewayState {
     pub(crate) fn now(&self) -> Timestamp {
         (self.clock)()
+    }
+
+    /// 64 hexadecimal digits that nobody can guess.
+    pub(crate) fn secret(&self) -> Result<String, Problem> {
+        let bytes = (self.luck)().map_err(|error| Problem::broken(&error))?;
+        Ok(bytes.iter().fold(String::new(), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}");
+            text
+        }))
     }
 }
 
@@ -110,14 +128,39 @@ pub(crate) struct App {
     pub(crate) streams: Arc<Semaphore>,
     /// The metrics as they were told last, for as long as they are kept.
     pub(crate) told: Arc<Mutex<Option<(Instant, String)>>>,
+    pub(crate) downloads: Arc<Semaphore>,
+    pub(crate) keyring: Arc<Keyring>,
+    pub(crate) throttle: Arc<Throttle>,
     calls: Arc<Semaphore>,
 }
 
 impl App {
     pub(crate) fn new(state: GatewayState, port: u16, closing: watch::Receiver<bool>) -> Self {
         let (streams, calls) = (Arc::new(Semaphore::new(STREAMS)), Arc::new(Semaphore::new(STORE_CALLS)));
+        let downloads = Arc::new(Semaphore::new(DOWNLOADS));
         let life = state.now();
-        Self { state, port, life, closing, streams, told: Arc::default(), calls }
+        let (keyring, throttle) = (Arc::new(Keyring::new(state.token.clone())), Arc::default());
+        Self { state, port, life, closing, streams, downloads, keyring, throttle, told: Arc::default(), calls }
+    }
+
+    /// The name of the session's cookie. Browsers keep the cookies of all ports of a host in one jar.
+    pub(crate) fn cookie_name(&self) -> String {
+        format!("gatewright-{}", self.port)
+    }
+
+    /// The session's cookie as a browser is told it.
+    pub(crate) fn cookie(&self, secret: &str) -> String {
+        format!("{}={secret}; Path=/; HttpOnly; SameSite=Strict; Max-Age={}", self.cookie_name(), LIFE.0 / 1000)
+    }
+
+    /// Counts a token that is none, and says so.
+    pub(crate) fn wrong_token(&self, peer: Peer, now: Timestamp) -> Problem {
+        match self.throttle.wrong(peer.0, now) {
+            Some(wait) => Problem::too_many(wait),
+            None => Problem::unauthorized(
+                "the token is not this host's; was it made for another folder, renewed, or revoked?",
+            ),
+        }
     }
 
     /// Runs what may block on a thread for it. The permit goes along: a client that hangs up frees no slot that is in use.

@@ -50,8 +50,8 @@ pub(crate) struct Required<T>(pub(crate) T);
 impl<T: DeserializeOwned> FromRequest<App> for Required<T> {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
-        let (headers, bytes) = read(request, app).await?;
+    async fn from_request(request: Request, _: &App) -> Result<Self, Problem> {
+        let (headers, bytes) = read(request).await?;
         if bytes.is_empty() {
             return Err(Problem::invalid("the body is empty; a JSON object is expected"));
         }
@@ -65,24 +65,31 @@ pub(crate) struct Optional<T>(pub(crate) T);
 impl<T: DeserializeOwned + Default> FromRequest<App> for Optional<T> {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
-        let (headers, bytes) = read(request, app).await?;
+    async fn from_request(request: Request, _: &App) -> Result<Self, Problem> {
+        let (headers, bytes) = read(request).await?;
         if bytes.is_empty() { Ok(Self(T::default())) } else { parse(&headers, &bytes).map(Self) }
     }
 }
 
-async fn read(request: Request, app: &App) -> Result<(HeaderMap, Bytes), Problem> {
+/// The headers and the whole body, within its bounds.
+pub(crate) async fn read(request: Request) -> Result<(HeaderMap, Bytes), Problem> {
     let headers = request.headers().clone();
+    Ok((headers, bytes(request).await?))
+}
+
+/// The whole body, within its bounds.
+pub(crate) async fn bytes(request: Request) -> Result<Bytes, Problem> {
+    let headers = request.headers();
     let announced = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
     if announced.is_some_and(|length| length > LARGEST_BODY as u64) {
         return Err(too_large());
     }
-    let read = tokio::time::timeout(BODY_TIME, Bytes::from_request(request, app)).await;
+    let read = tokio::time::timeout(BODY_TIME, Bytes::from_request(request, &())).await;
     let Ok(read) = read else {
         return Err(Problem::slow(format!("the body did not arrive within {} seconds", BODY_TIME.as_secs())));
     };
     match read {
-        Ok(bytes) => Ok((headers, bytes)),
+        Ok(bytes) => Ok(bytes),
         Err(rejection) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => Err(too_large()),
         Err(rejection) => Err(Problem::invalid(rejection.body_text())),
     }
@@ -92,10 +99,25 @@ fn too_large() -> Problem {
     Problem::too_large(format!("the body is larger than {LARGEST_BODY} bytes"))
 }
 
+/// The fields of a form as they came, each name as often as it stands there.
+pub(crate) fn fields(headers: &HeaderMap, bytes: &[u8]) -> Result<Vec<(String, String)>, Problem> {
+    let essence = essence(headers);
+    if !essence.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
+        let said = if essence.is_empty() { "no content type" } else { essence };
+        let expected = "a form sends `Content-Type: application/x-www-form-urlencoded`";
+        return Err(Problem::media_type(format!("the body came as {said}; {expected}")));
+    }
+    serde_urlencoded::from_bytes(bytes).map_err(|error| Problem::invalid(format!("the form does not read: {error}")))
+}
+
+fn essence(headers: &HeaderMap) -> &str {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    kind.split(';').next().unwrap_or_default().trim()
+}
+
 fn parse<T: DeserializeOwned>(headers: &HeaderMap, bytes: &[u8]) -> Result<T, Problem> {
     // A form cannot say `application/json` across sites without asking first, so this is a fence as well.
-    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-    let essence = kind.split(';').next().unwrap_or_default().trim();
+    let essence = essence(headers);
     if !essence.eq_ignore_ascii_case("application/json") {
         let said = if essence.is_empty() { "no content type" } else { essence };
         return Err(Problem::media_type(format!("the body came as {said}; send `Content-Type: application/json`")));

@@ -1,5 +1,7 @@
 //! What the API needs beyond the store, from the host that lives in the same process.
 
+use std::fs::File;
+
 use conductor::Intervals;
 use conductor::ports::store::{ClaimLimits, RunRow};
 use domain::budget::Budgets;
@@ -58,8 +60,6 @@ pub struct Readings {
     pub disk: Option<Disk>,
     /// When the newest backup was finished; none: there is none that the host knows of.
     pub last_backup: Option<Timestamp>,
-    /// What each project may spend.
-    pub budgets: Vec<(ProjectName, Budgets)>,
     /// How often the outside is looked at.
     pub intervals: Intervals,
 }
@@ -72,6 +72,10 @@ pub trait Desk: Send + Sync {
     fn pull_command(&self, project: &ProjectName) -> Option<String>;
     /// The end of a run's log; empty where there is none.
     fn run_log_tail(&self, run: RunId, bytes: u64) -> Vec<u8>;
+    /// A run's log, to be read anywhere in it; none: there is none yet, or none any more.
+    fn run_log(&self, run: RunId) -> Option<File>;
+    /// What may be spent in a project.
+    fn budgets(&self, project: &ProjectName) -> Budgets;
     /// What a living run has used so far, and what counts of it; none: it is not under way here.
     fn live_usage(&self, run: RunId) -> Option<(Usage, Spent)>;
     /// How the host feels.

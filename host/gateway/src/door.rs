@@ -4,33 +4,39 @@
 //! even read the answers. So the `Host` must be ours, a browser's cross-site request gets nothing, and a write needs the
 //! token that no browser sends by itself.
 
+use std::net::{IpAddr, Ipv4Addr};
+
 use axum::extract::{FromRequestParts, Request, State};
 use axum::http::request::Parts;
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use domain::ids::Actor;
 
 use crate::app::App;
 use crate::problem::Problem;
+use crate::visitor::Visitor;
 
-const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; base-uri 'none'; \
-                      form-action 'none'; frame-ancestors 'none'";
+const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self'; \
+                      base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 
 const HEADERS: [(HeaderName, &str); 6] = [
     (header::CONTENT_SECURITY_POLICY, POLICY),
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     (header::X_FRAME_OPTIONS, "DENY"),
-    (header::REFERRER_POLICY, "no-referrer"),
+    // With `no-referrer` a browser says `Origin: null` of our own forms.
+    (header::REFERRER_POLICY, "same-origin"),
     (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
     (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
 ];
 
 /// The outermost layer: it sees refusals as well as answers.
-pub(crate) async fn pass(State(app): State<App>, request: Request, next: Next) -> Response {
+pub(crate) async fn pass(State(app): State<App>, mut request: Request, next: Next) -> Response {
     let mut response = match check(&app, &request) {
-        Ok(()) => next.run(request).await,
+        Ok(visitor) => {
+            request.extensions_mut().insert(visitor);
+            next.run(request).await
+        }
         Err(problem) => problem.into_response(),
     };
     let headers = response.headers_mut();
@@ -41,13 +47,29 @@ pub(crate) async fn pass(State(app): State<App>, request: Request, next: Next) -
     response
 }
 
-fn check(app: &App, request: &Request) -> Result<(), Problem> {
+fn check(app: &App, request: &Request) -> Result<Visitor, Problem> {
     host(app, request)?;
     same_site(app, request)?;
-    if is_write(request.method()) {
-        authenticate(app, request.headers())?;
+    who(app, request)
+}
+
+/// The other end of the connection.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Peer(pub(crate) IpAddr);
+
+impl Peer {
+    fn of(extensions: &axum::http::Extensions) -> Self {
+        // Without a socket below, as in a test, all come from one place.
+        extensions.get::<Self>().copied().unwrap_or(Self(IpAddr::V4(Ipv4Addr::UNSPECIFIED)))
     }
-    Ok(())
+}
+
+impl FromRequestParts<App> for Peer {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Problem> {
+        Ok(Self::of(&parts.extensions))
+    }
 }
 
 fn is_write(method: &Method) -> bool {
@@ -96,32 +118,34 @@ fn same_site(app: &App, request: &Request) -> Result<(), Problem> {
     if ours { Ok(()) } else { Err(Problem::forbidden("the request's `Origin` is another site; it gets nothing here")) }
 }
 
-fn authenticate(app: &App, headers: &HeaderMap) -> Result<Actor, Problem> {
-    let Some(given) = headers.get(header::AUTHORIZATION) else {
-        return Err(Problem::unauthorized(
-            "the header `Authorization: Bearer <token>` is missing; `gatewright serve` keeps the operator's token in a 0600 \
-             file of its folder",
-        ));
-    };
-    let given = given.to_str().unwrap_or_default();
-    let bearer = given.split_once(' ').filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
-    let Some((_, offered)) = bearer else {
-        return Err(Problem::unauthorized("the header `Authorization` is not of the form `Bearer <token>`"));
-    };
-    if app.state.token.is(offered.trim()) {
-        Ok(app.state.token.actor())
-    } else {
-        Err(Problem::unauthorized("the token is not this host's; was it made for another folder, or renewed?"))
+/// A token outranks a session. One that is wrong is never passed over in silence; a session that ended is, for its page says so.
+fn who(app: &App, request: &Request) -> Result<Visitor, Problem> {
+    let now = app.state.now();
+    let headers = request.headers();
+    if let Some(given) = headers.get(header::AUTHORIZATION) {
+        let given = given.to_str().unwrap_or_default();
+        let bearer = given.split_once(' ').filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+        let Some((_, offered)) = bearer else {
+            return Err(Problem::unauthorized("the header `Authorization` is not of the form `Bearer <token>`"));
+        };
+        return match app.keyring.token(offered.trim()) {
+            Some((name, right)) => Ok(Visitor::token(name, right)),
+            None => Err(app.wrong_token(Peer::of(request.extensions()), now)),
+        };
     }
+    // A page that refreshes itself keeps nobody logged in who has left.
+    let mode = headers.get("sec-fetch-mode").map(HeaderValue::as_bytes);
+    let used = is_write(request.method()) || mode.is_none_or(|mode| mode == b"navigate");
+    let session = cookie(headers, &app.cookie_name()).and_then(|secret| app.keyring.session(secret, used, now));
+    Ok(session.unwrap_or_else(|| Visitor::nobody(true)))
 }
 
-/// Whose token the request carries; a handler that takes it needs the token even for a read.
-pub(crate) struct Operator(pub(crate) Actor);
+fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    let lines = headers.get_all(header::COOKIE).iter().filter_map(|line| line.to_str().ok());
+    lines.flat_map(|line| line.split(';')).find_map(|pair| pair.trim().strip_prefix(name)?.strip_prefix('='))
+}
 
-impl FromRequestParts<App> for Operator {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
-        authenticate(app, &parts.headers).map(Self)
-    }
+/// What nothing here answers. Whether there is something at a path that one may write to, only those who may are told.
+pub(crate) fn unless_write(visitor: &Visitor, method: &Method, problem: Problem) -> Problem {
+    if is_write(method) && visitor.name().is_none() { Problem::no_token() } else { problem }
 }

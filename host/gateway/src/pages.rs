@@ -1,6 +1,17 @@
 //! Pages for people: whole without JavaScript, and kept up to date by a little of it.
 
-mod board;
+pub(crate) mod forms;
+mod frame;
+pub(crate) mod login;
+mod now;
+mod places;
+mod project;
+mod queue;
+mod repositories;
+mod row;
+mod run;
+mod search;
+mod system;
 mod ticket;
 
 use askama::Template;
@@ -9,33 +20,84 @@ use axum::http::header;
 use axum::response::{Html, IntoResponse, Response};
 
 use crate::app::App;
-use crate::body::Segments;
+use crate::body::{Parameters, Segments};
 use crate::problem::Problem;
+use crate::tongue::Tongue;
+
+use frame::{Frame, Here};
+pub(crate) use frame::{Reader, language};
+pub(crate) use run::raw;
 
 const CSS: &str = include_str!("../static/page.css");
 const SCRIPT: &str = include_str!("../static/page.js");
+const ICON: &str = include_str!("../static/icon.svg");
 
-pub(crate) async fn board(State(app): State<App>) -> Page {
-    page(app.ask(move |state| board::read(state, app.life)).await.map(|board| board::Whole { board }))
+pub(crate) async fn now(State(app): State<App>, reader: Reader) -> Page {
+    let frame = Frame::live(&app, &reader, Here::Now);
+    let read = app.ask(move |state| now::read(state, reader.tongue)).await;
+    page(frame, read, |frame, now| now::NowPage { frame, now })
 }
 
-pub(crate) async fn board_fragment(State(app): State<App>) -> Page {
-    page(app.ask(move |state| board::read(state, app.life)).await.map(|board| board::Fragment { board }))
+pub(crate) async fn queue(State(app): State<App>, reader: Reader) -> Page {
+    let frame = Frame::live(&app, &reader, Here::Queue);
+    let read = app.ask(move |state| queue::read(state, reader.tongue)).await;
+    page(frame, read, |frame, queue| queue::QueuePage { frame, queue })
 }
 
-pub(crate) async fn ticket(State(app): State<App>, Segments(item): Segments<String>) -> Page {
-    page(app.ask(move |state| ticket::read(state, app.life, &item)).await.map(|ticket| ticket::Whole { ticket }))
+pub(crate) async fn ticket(State(app): State<App>, reader: Reader, Segments(item): Segments<String>) -> Page {
+    let frame = Frame::live(&app, &reader, Here::Beyond);
+    let read = app.ask(move |state| ticket::read(state, reader.tongue, &item)).await;
+    page(frame, read, |frame, ticket| ticket::TicketPage { frame, ticket })
 }
 
-pub(crate) async fn ticket_fragment(State(app): State<App>, Segments(item): Segments<String>) -> Page {
-    page(app.ask(move |state| ticket::read(state, app.life, &item)).await.map(|ticket| ticket::Fragment { ticket }))
+pub(crate) async fn run(
+    State(app): State<App>,
+    reader: Reader,
+    Segments(run): Segments<String>,
+    Parameters(which): Parameters<run::Which>,
+) -> Page {
+    let frame = Frame::still(&app, &reader, Here::Beyond);
+    let read = app.ask(move |state| run::read(state, reader.tongue, &run, &which)).await;
+    page(frame, read, |frame, run| run::RunPage { frame, run })
+}
+
+pub(crate) async fn project(State(app): State<App>, reader: Reader, Segments(name): Segments<String>) -> Page {
+    let frame = Frame::live(&app, &reader, Here::Repositories);
+    let read = app.ask(move |state| project::read(state, reader.tongue, &name)).await;
+    page(frame, read, |frame, project| project::ProjectPage { frame, project })
+}
+
+pub(crate) async fn repositories(State(app): State<App>, reader: Reader) -> Page {
+    let frame = Frame::live(&app, &reader, Here::Repositories);
+    let read = app.ask(move |state| repositories::read(state, reader.tongue)).await;
+    page(frame, read, |frame, repositories| repositories::RepositoriesPage { frame, repositories })
+}
+
+pub(crate) async fn system(State(app): State<App>, reader: Reader) -> Page {
+    let frame = Frame::still(&app, &reader, Here::System);
+    let read = app.ask(move |state| system::read(state, reader.tongue)).await;
+    page(frame, read, |frame, system| system::SystemPage { frame, system })
+}
+
+pub(crate) async fn search(
+    State(app): State<App>,
+    reader: Reader,
+    Parameters(wanted): Parameters<search::Wanted>,
+) -> Result<Response, Refused> {
+    let frame = Frame::still(&app, &reader, Here::Now);
+    let read = app.ask(move |state| search::read(state, reader.tongue, wanted)).await;
+    if let Ok(search::Hits { only: Some(place), .. }) = &read {
+        return Ok(axum::response::Redirect::to(place).into_response());
+    }
+    page(frame, read, |frame, hits| search::SearchPage { frame, hits }).map(IntoResponse::into_response)
 }
 
 pub(crate) async fn asset(Segments(file): Segments<String>) -> Result<Response, Problem> {
     let (kind, text) = match file.as_str() {
         "page.css" => ("text/css; charset=utf-8", CSS),
         "page.js" => ("text/javascript; charset=utf-8", SCRIPT),
-        _ => return Err(Problem::not_found("there are: page.css, page.js")),
+        "icon.svg" => ("image/svg+xml", ICON),
+        _ => return Err(Problem::not_found("there are: page.css, page.js, icon.svg")),
     };
     Ok(([(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, "no-cache")], text).into_response())
 }
@@ -44,26 +106,59 @@ pub(crate) async fn asset(Segments(file): Segments<String>) -> Result<Response, 
 type Page = Result<Html<String>, Refused>;
 
 /// A no that a person reads in a browser.
-pub(crate) struct Refused(Problem);
+pub(crate) struct Refused {
+    problem: Problem,
+    // Boxed: it is the rare end of a page.
+    frame: Box<Frame>,
+}
 
 #[derive(Template)]
 #[template(path = "refused.html")]
-struct RefusedPage<'a> {
-    title: &'a str,
+struct RefusedPage {
+    frame: Frame,
+    title: &'static str,
     detail: String,
+}
+
+impl Refused {
+    /// Where there is no page around it yet.
+    pub(crate) fn of(problem: Problem, reader: Reader) -> Self {
+        Self { problem, frame: Box::new(Frame::bare(reader, Here::Beyond)) }
+    }
 }
 
 impl IntoResponse for Refused {
     fn into_response(self) -> Response {
-        let detail = crate::show::line(self.0.detail(), 1000);
-        match (RefusedPage { title: self.0.title(), detail }).render() {
-            Ok(text) => (self.0.status(), Html(text)).into_response(),
-            Err(_) => self.0.into_response(),
+        let detail = crate::show::line(self.problem.detail(), 1000);
+        let frame = self.frame.stilled();
+        let title = title(frame.t, self.problem.status().as_u16());
+        match (RefusedPage { frame, title, detail }).render() {
+            Ok(text) => (self.problem.status(), Html(text)).into_response(),
+            Err(_) => self.problem.into_response(),
         }
     }
 }
 
-fn page(template: Result<impl Template, Problem>) -> Page {
-    let text = template.and_then(|template| template.render().map_err(|error| Problem::broken(&error)));
-    text.map(Html).map_err(Refused)
+fn title(t: Tongue, status: u16) -> &'static str {
+    match status {
+        400 => t.of("That is not understood", "Это непонятно"),
+        401 => t.of("Sign in first", "Сначала войдите"),
+        403 => t.of("Not allowed", "Нельзя"),
+        404 | 410 => t.of("Not there", "Этого здесь нет"),
+        409 => t.of("Not as things stand", "Сейчас так нельзя"),
+        500.. => t.of("The host is at fault", "Виноват хост"),
+        _ => t.of("Refused", "Отказано"),
+    }
+}
+
+fn page<T, P: Template>(frame: Frame, read: Result<T, Problem>, with: impl FnOnce(Frame, T) -> P) -> Page {
+    let read = match read {
+        Ok(read) => read,
+        Err(problem) => return Err(Refused { problem, frame: Box::new(frame) }),
+    };
+    let again = Box::new(frame.clone());
+    match with(frame, read).render() {
+        Ok(text) => Ok(Html(text)),
+        Err(error) => Err(Refused { problem: Problem::broken(&error), frame: again }),
+    }
 }

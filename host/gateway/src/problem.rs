@@ -6,6 +6,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use conductor::ports::store::StoreError;
 use domain::ids::InvalidId;
+use domain::time::Milliseconds;
 
 use crate::api;
 
@@ -22,6 +23,7 @@ impl Problem {
             detail: detail.into(),
             rejected: None,
             task: None,
+            retry_after: None,
         }))
     }
 
@@ -51,6 +53,35 @@ impl Problem {
 
     pub(crate) fn unauthorized(detail: &str) -> Self {
         Self::new(StatusCode::UNAUTHORIZED, "token", detail)
+    }
+
+    pub(crate) fn no_token() -> Self {
+        Self::unauthorized(
+            "the header `Authorization: Bearer <token>` is missing; `gatewright serve` keeps the operator's token in a 0600 \
+             file of its folder, and a browser logs in at /login",
+        )
+    }
+
+    /// A right that is not there; `detail` names it.
+    pub(crate) fn right(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "right", detail)
+    }
+
+    pub(crate) fn csrf(detail: &str) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "csrf", detail)
+    }
+
+    pub(crate) fn too_many(wait: Milliseconds) -> Self {
+        let seconds = wait.0.div_ceil(1000).max(1);
+        let detail = format!("too many wrong tokens came from there; try again in {seconds} seconds");
+        let mut problem = Self::new(StatusCode::TOO_MANY_REQUESTS, "too-many", detail);
+        problem.0.retry_after = Some(seconds);
+        problem
+    }
+
+    /// After how many seconds to come again.
+    pub(crate) fn retry_after(&self) -> Option<u64> {
+        self.0.retry_after
     }
 
     pub(crate) fn forbidden(detail: &str) -> Self {
@@ -95,10 +126,6 @@ impl Problem {
         StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
 
-    pub(crate) fn title(&self) -> &str {
-        &self.0.title
-    }
-
     pub(crate) fn detail(&self) -> &str {
         &self.0.detail
     }
@@ -130,6 +157,9 @@ impl IntoResponse for Problem {
         let status = self.status();
         let text = serde_json::to_vec(&self.0).unwrap_or_default();
         let mut response = (status, [(header::CONTENT_TYPE, "application/problem+json")], text).into_response();
+        if let Some(seconds) = self.retry_after() {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
         if status == StatusCode::UNAUTHORIZED {
             let challenge = HeaderValue::from_static("Bearer realm=\"gatewright\"");
             response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);

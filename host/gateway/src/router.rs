@@ -1,107 +1,157 @@
 //! The table of routes, and the layers that all of them share.
 
 use axum::extract::{DefaultBodyLimit, State};
-use axum::routing::{MethodRouter, delete, get, post, put};
+use axum::http::Method;
 use axum::{Router, middleware};
+use domain::access::Right;
 use domain::event::Intent;
 use tokio::sync::watch;
 
 use crate::api::IntentNote;
 use crate::app::{App, GatewayState};
 use crate::body::{LARGEST_BODY, Optional, Segments};
-use crate::door::{self, Operator};
-use crate::pages;
+use crate::door;
+use crate::pages::{self, Reader, forms, login};
 use crate::problem::Problem;
+use crate::route::{Need, Row, at};
 use crate::routes::{
     blocks, checks, dependencies, evaluations, events, figures, intents, items, probes, projects, queue, runs, tasks,
     why,
 };
+use crate::visitor::{Form, Operator, Visitor};
 
-/// The intents that a token may give, and the last word of their paths.
-const INTENTS: [(&str, Intent); 7] = [
-    ("/api/v1/tasks/{task}/approve", Intent::Approve),
-    ("/api/v1/tasks/{task}/reject", Intent::Reject),
-    ("/api/v1/tasks/{task}/confirm-deploy", Intent::ConfirmDeploy),
-    ("/api/v1/tasks/{task}/stop", Intent::Stop),
-    ("/api/v1/tasks/{task}/resume", Intent::Resume),
-    ("/api/v1/tasks/{task}/waive", Intent::Waive),
-    ("/api/v1/tasks/{task}/pause", Intent::Pause),
+/// The intents that a token may give, their paths for programs and for the buttons of pages, and the right for it: what a step holds back, not
+/// everybody who decides may wave through.
+const INTENTS: [(&str, &str, Right, Intent); 7] = [
+    ("/api/v1/tasks/{task}/approve", "/t/{item}/approve", Right::Operate, Intent::Approve),
+    ("/api/v1/tasks/{task}/reject", "/t/{item}/reject", Right::Operate, Intent::Reject),
+    ("/api/v1/tasks/{task}/confirm-deploy", "/t/{item}/confirm-deploy", Right::Operate, Intent::ConfirmDeploy),
+    ("/api/v1/tasks/{task}/stop", "/t/{item}/stop", Right::Operate, Intent::Stop),
+    ("/api/v1/tasks/{task}/resume", "/t/{item}/resume", Right::Operate, Intent::Resume),
+    ("/api/v1/tasks/{task}/waive", "/t/{item}/waive", Right::Admin, Intent::Waive),
+    ("/api/v1/tasks/{task}/pause", "/t/{item}/pause", Right::Operate, Intent::Pause),
 ];
 
-/// Every route by its path: the router is made of it, and the documentation is held against it.
-fn table() -> Vec<(&'static str, MethodRouter<App>)> {
+/// Every route with what a visitor needs for it: the router is made of it, and the documentation is held against it.
+fn table() -> Vec<Row> {
+    const OPERATE: Need = Need::Token(Right::Operate);
     let mut table = vec![
-        ("/healthz", get(probes::live)),
-        ("/readyz", get(probes::ready)),
-        ("/health", get(probes::health)),
-        ("/metrics", get(figures::prometheus)),
-        ("/api/v1/metrics", get(figures::old)),
-        ("/", get(pages::board)),
-        ("/t/{item}", get(pages::ticket)),
-        ("/fragment/board", get(pages::board_fragment)),
-        ("/fragment/t/{item}", get(pages::ticket_fragment)),
-        ("/static/{file}", get(pages::asset)),
-        ("/queue", get(blocks::queue)),
-        ("/status", get(queue::status)),
-        ("/api/v1/projects", get(projects::list)),
-        ("/api/v1/projects/{project}/freeze", get(projects::frozen).post(projects::freeze).delete(projects::thaw)),
-        ("/api/v1/projects/{project}/items", get(items::list).post(items::create)),
-        ("/api/v1/projects/{project}/items/{item}", get(items::show).merge(delete(items::remove))),
-        ("/api/v1/projects/{project}/items/{item}/status", put(items::set_status).post(items::set_status)),
-        ("/api/v1/projects/{project}/items/{item}/comments", get(items::comments).post(items::comment)),
-        ("/api/v1/projects/{project}/items/{item}/activity", get(items::activity)),
-        ("/api/v1/projects/{project}/commits/{commit}/checks", get(checks::list).post(checks::report)),
-        ("/api/v1/tasks", get(tasks::list).post(tasks::create)),
-        ("/api/v1/tasks/{task}", get(tasks::show)),
-        ("/api/v1/tasks/{task}/entries", get(tasks::entries)),
-        ("/api/v1/tasks/{task}/why", get(why::why)),
-        ("/api/v1/tasks/{task}/rebuild", get(why::rebuild)),
-        (
-            "/api/v1/tasks/{task}/dependencies",
-            get(dependencies::list).post(dependencies::add).delete(dependencies::remove),
-        ),
-        ("/api/v1/tasks/{task}/runs", get(tasks::runs)),
-        ("/api/v1/tasks/{task}/documents", get(tasks::documents)),
-        ("/api/v1/tasks/{task}/documents/{document}", get(tasks::document)),
-        ("/api/v1/tasks/{task}/evaluations", get(tasks::evaluations)),
-        ("/api/v1/queue", get(queue::jobs)),
-        ("/api/v1/leases", get(queue::leases)),
-        ("/api/v1/evaluations", get(evaluations::list)),
-        ("/api/v1/evaluations/{evaluation}", get(evaluations::show)),
-        ("/api/v1/evaluations/{evaluation}/transcript", get(evaluations::transcript)),
-        ("/api/v1/blobs/{digest}", get(evaluations::blob)),
-        ("/api/v1/runs/{run}", get(runs::show)),
-        ("/api/v1/runs/{run}/log", get(runs::log)),
-        ("/api/v1/events", get(events::stream)),
-        ("/api/v1/system", get(probes::system)),
+        at("/healthz").get(Need::Nothing, probes::live),
+        at("/readyz").get(Need::Nothing, probes::ready),
+        at("/health").get(Need::Nothing, probes::health),
+        at("/metrics").get(Need::Look, figures::prometheus),
+        at("/api/v1/metrics").get(Need::Look, figures::old),
+        at("/login").get(Need::Nothing, login::show).post(Need::Nothing, login::log_in),
+        at("/logout").form(Right::Read, login::log_out),
+        at("/").page(pages::now),
+        at("/q").page(pages::queue),
+        at("/t/{item}").page(pages::ticket),
+        at("/r/{run}").page(pages::run),
+        at("/r/{run}/raw").page(pages::raw),
+        at("/p/{project}").page(pages::project),
+        at("/p/{project}/freeze").form(Right::Operate, forms::freeze),
+        at("/p/{project}/thaw").form(Right::Operate, forms::thaw),
+        at("/p/{project}/new").form(Right::Operate, forms::create),
+        at("/stop-all").form(Right::Operate, forms::stop_all),
+        at("/pause-all").form(Right::Operate, forms::pause_all),
+        at("/repositories").page(pages::repositories),
+        at("/system").page(pages::system),
+        at("/find").page(pages::search),
+        at("/language/{code}").get(Need::Nothing, pages::language),
+        at("/static/{file}").get(Need::Nothing, pages::asset),
+        at("/queue").get(Need::Look, blocks::queue),
+        at("/status").get(Need::Look, queue::status),
+        at("/api/v1/projects").get(Need::Look, projects::list),
+        at("/api/v1/projects/{project}/freeze")
+            .get(Need::Look, projects::frozen)
+            .post(OPERATE, projects::freeze)
+            .delete(OPERATE, projects::thaw),
+        at("/api/v1/projects/{project}/items").get(Need::Look, items::list).post(OPERATE, items::create),
+        at("/api/v1/projects/{project}/items/{item}").get(Need::Look, items::show).delete(OPERATE, items::remove),
+        at("/api/v1/projects/{project}/items/{item}/status")
+            .put(OPERATE, items::set_status)
+            .post(OPERATE, items::set_status),
+        at("/api/v1/projects/{project}/items/{item}/comments")
+            .get(Need::Look, items::comments)
+            .post(OPERATE, items::comment),
+        at("/api/v1/projects/{project}/items/{item}/activity").get(Need::Look, items::activity),
+        at("/api/v1/projects/{project}/commits/{commit}/checks")
+            .get(Need::Look, checks::list)
+            .post(OPERATE, checks::report),
+        at("/api/v1/tasks").get(Need::Look, tasks::list).post(OPERATE, tasks::create),
+        at("/api/v1/tasks/{task}").get(Need::Look, tasks::show),
+        at("/api/v1/tasks/{task}/entries").get(Need::Look, tasks::entries),
+        at("/api/v1/tasks/{task}/why").get(Need::Look, why::why),
+        at("/api/v1/tasks/{task}/rebuild").get(Need::Look, why::rebuild),
+        at("/api/v1/tasks/{task}/dependencies")
+            .get(Need::Look, dependencies::list)
+            .post(OPERATE, dependencies::add)
+            .delete(OPERATE, dependencies::remove),
+        at("/api/v1/tasks/{task}/runs").get(Need::Look, tasks::runs),
+        at("/api/v1/tasks/{task}/documents").get(Need::Look, tasks::documents),
+        at("/api/v1/tasks/{task}/documents/{document}").get(Need::Look, tasks::document),
+        at("/api/v1/tasks/{task}/evaluations").get(Need::Look, tasks::evaluations),
+        at("/api/v1/queue").get(Need::Look, queue::jobs),
+        at("/api/v1/leases").get(Need::Look, queue::leases),
+        at("/api/v1/evaluations").get(Need::Look, evaluations::list),
+        at("/api/v1/evaluations/{evaluation}").get(Need::Look, evaluations::show),
+        at("/api/v1/evaluations/{evaluation}/transcript").get(Need::Look, evaluations::transcript),
+        at("/api/v1/blobs/{digest}").get(Need::Token(Right::Read), evaluations::blob),
+        at("/api/v1/runs/{run}").get(Need::Look, runs::show),
+        at("/api/v1/runs/{run}/log").get(Need::Look, runs::log),
+        at("/api/v1/events").get(Need::Look, events::stream),
+        at("/api/v1/system").get(Need::Look, probes::system),
     ];
-    table.extend(INTENTS.map(|(path, intent)| (path, give(intent))));
+    table.extend(INTENTS.map(|(path, _, right, intent)| give(at(path), right, intent)));
+    table.extend(INTENTS.map(|(_, path, right, intent)| button(at(path), right, intent)));
     table
 }
 
 /// The path of every route, as the documentation names it.
 pub fn routes() -> Vec<&'static str> {
-    table().into_iter().map(|(path, _)| path).collect()
+    table().into_iter().map(|row| row.path).collect()
 }
 
-fn give(intent: Intent) -> MethodRouter<App> {
+/// What each method of each route needs.
+pub fn needs() -> Vec<(&'static str, Vec<(Method, Need)>)> {
+    table().into_iter().map(|row| (row.path, row.needs)).collect()
+}
+
+fn give(row: Row, right: Right, intent: Intent) -> Row {
     let handler = async move |State(app): State<App>,
                               Operator(actor): Operator,
                               Segments(task): Segments<String>,
                               Optional(body): Optional<IntentNote>| {
         intents::take(app, actor, intent, task, body).await
     };
-    post(handler)
+    row.post(Need::Token(right), handler)
+}
+
+fn button(row: Row, right: Right, intent: Intent) -> Row {
+    let handler = async move |State(app): State<App>,
+                              reader: Reader,
+                              Operator(actor): Operator,
+                              Segments(item): Segments<String>,
+                              Form(form): Form<forms::Given>| {
+        forms::give(app, reader, actor, intent, item, form).await
+    };
+    row.form(right, handler)
 }
 
 /// The whole listener as a service. `port` is the one that a `Host` header must name; streams end when `closing` turns true.
 pub fn router(state: GatewayState, port: u16, closing: watch::Receiver<bool>) -> Router {
     let app = App::new(state, port, closing);
-    let routes = table().into_iter().fold(Router::new(), |router, (path, methods)| router.route(path, methods));
+    let routes = table().into_iter().map(Row::guarded);
     routes
+        .fold(Router::new(), |router, (path, methods)| router.route(path, methods))
         .route_layer(middleware::from_fn_with_state(app.clone(), figures::measure))
-        .fallback(async || Problem::not_found("there is nothing at this path; docs/api.md lists what there is"))
-        .method_not_allowed_fallback(async || Problem::method("this path takes other methods; `Allow` lists them"))
+        .fallback(async |visitor: Visitor, method: Method| {
+            let problem = Problem::not_found("there is nothing at this path; docs/api.md lists what there is");
+            door::unless_write(&visitor, &method, problem)
+        })
+        .method_not_allowed_fallback(async |visitor: Visitor, method: Method| {
+            door::unless_write(&visitor, &method, Problem::method("this path takes other methods; `Allow` lists them"))
+        })
         .layer(DefaultBodyLimit::max(LARGEST_BODY))
         .layer(middleware::from_fn_with_state(app.clone(), door::pass))
         .with_state(app)

@@ -4,6 +4,8 @@ use domain::cost::dollars;
 use domain::event::Spent;
 use domain::time::{Milliseconds, Timestamp};
 
+use crate::tongue::{Tongue, say};
+
 /// A text in which nothing is invisible: controls, bidirectional marks and zero-width characters are spelled out, so that
 /// what is read is what is there. Line breaks and tabs stay.
 pub(crate) fn plain(text: &str) -> String {
@@ -59,14 +61,45 @@ impl Moment {
 }
 
 /// `4 s`, `12 min`, `3 h 5 min`, `2 d 4 h`.
-pub(crate) fn span(span: Milliseconds) -> String {
+pub(crate) fn span_in(t: Tongue, span: Milliseconds) -> String {
     let seconds = span.0 / 1000;
-    match (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60, seconds) {
-        (0, 0, 0, seconds) => format!("{seconds} s"),
-        (0, 0, minutes, _) => format!("{minutes} min"),
-        (0, hours, minutes, _) => format!("{hours} h {minutes} min"),
-        (days, hours, ..) => format!("{days} d {hours} h"),
+    let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
+    match (days, hours, minutes) {
+        (0, 0, 0) => say!(t, "{seconds} s", "{seconds} с"),
+        (0, 0, minutes) => say!(t, "{minutes} min", "{minutes} мин"),
+        (0, hours, minutes) => say!(t, "{hours} h {minutes} min", "{hours} ч {minutes} мин"),
+        (days, hours, _) => say!(t, "{days} d {hours} h", "{days} д {hours} ч"),
     }
+}
+
+/// A point in time as its distance from now, and as itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Age {
+    /// How long ago, when the page was made.
+    pub(crate) text: String,
+    /// When exactly.
+    pub(crate) at: Moment,
+}
+
+impl Age {
+    pub(crate) fn of(t: Tongue, at: Timestamp, now: Timestamp) -> Self {
+        Self { text: span_in(t, now.since(at)), at: Moment::of(at) }
+    }
+}
+
+/// Bytes as people count them.
+pub(crate) fn bytes(number: u64) -> String {
+    const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
+    if number < 1024 {
+        return format!("{number} B");
+    }
+    let mut tenths = number.saturating_mul(10) / 1024;
+    let mut unit = 0;
+    while tenths >= 10_240 && unit + 1 < UNITS.len() {
+        tenths /= 1024;
+        unit += 1;
+    }
+    format!("{}.{} {}", tenths / 10, tenths % 10, UNITS[unit])
 }
 
 /// What runs cost; empty where nobody said.
@@ -84,6 +117,12 @@ mod tests {
     use super::*;
 
     #[test]
+    fn sizes_read_well() {
+        let shown = [0, 1023, 1024, 200 << 20, (10 << 30) + (1 << 29)].map(bytes);
+        assert_eq!(shown, ["0 B", "1023 B", "1.0 KiB", "200.0 MiB", "10.5 GiB"]);
+    }
+
+    #[test]
     fn hidden_characters_are_spelled_out() {
         assert_eq!(plain("a\u{202E}b\u{200B}c\u{7}\n\u{1b}[0m"), "a⟦U+202E⟧b⟦U+200B⟧c⟦U+0007⟧\n⟦U+001B⟧[0m");
         assert_eq!(plain("Привет, 世界 👍"), "Привет, 世界 👍");
@@ -99,7 +138,10 @@ mod tests {
     fn times_and_sums_read_well() {
         assert_eq!(Moment::of(Timestamp(1_790_000_000_000)).text, "2026-09-21 14:13:20 UTC");
         assert_eq!(Moment::of(Timestamp(u64::MAX)).text, "the end of time");
-        let shown: Vec<String> = [3_999, 720_000, 11_100_000, 187_200_000].map(Milliseconds).map(span).into();
+        let shown: Vec<String> = [3_999, 720_000, 11_100_000, 187_200_000]
+            .map(Milliseconds)
+            .map(|took| span_in(Tongue::English, took))
+            .into();
         assert_eq!(shown, ["3 s", "12 min", "3 h 5 min", "2 d 4 h"]);
         let spent = Spent { input_tokens: 900, output_tokens: 100, cost_microusd: 1_234_567, ..Spent::default() };
         assert_eq!(cost(&spent), "$1.24, 1000 tokens");

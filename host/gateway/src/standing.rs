@@ -1,10 +1,9 @@
-//! How a task stands, in a word with a shape, a sentence, and the lines by which a person can act.
+//! How a task stands, in a word with a shape and a sentence.
 
 use std::collections::HashMap;
 
 use conductor::ports::store::{JobRow, Project, StoreError, Unmet, WaitReason};
 use domain::effect::JobClass;
-use domain::event::Intent;
 use domain::ids::{ProjectName, TaskId};
 use domain::pipeline::{Consent, Pipeline, StageKind};
 use domain::task::{Activity, Hold, HoldKind, Task, Terminality};
@@ -12,11 +11,10 @@ use domain::task::{Activity, Hold, HoldKind, Task, Terminality};
 use crate::api::{Standing, State, TaskView};
 use crate::app::GatewayState;
 use crate::show::Moment;
+use crate::tongue::{Tongue, say};
 
 /// Rows of the queue that are looked through for the reason why a task waits.
 const JOBS: u32 = 1000;
-/// Edges of a cycle that are offered to be taken away.
-const EDGES: usize = 3;
 
 impl State {
     /// The word.
@@ -33,6 +31,24 @@ impl State {
             Self::Stopped => "Stopped",
             Self::Skipped => "Not started",
         }
+    }
+
+    /// The word in a reader's language.
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "templates pass references")]
+    pub(crate) const fn word_in(self, tongue: &Tongue) -> &'static str {
+        let russian = match self {
+            Self::NeedsYou => "Ждёт вас",
+            Self::Failed => "Не удалось",
+            Self::Held => "Удержано",
+            Self::Paused => "На паузе",
+            Self::Retrying => "Повторяется",
+            Self::Working => "В работе",
+            Self::Queued => "В очереди",
+            Self::Done => "Готово",
+            Self::Stopped => "Остановлено",
+            Self::Skipped => "Не начато",
+        };
+        tongue.of(self.word(), russian)
     }
 
     /// The shape; only what needs a person is filled.
@@ -66,24 +82,39 @@ impl State {
 
 /// What a standing is told from: read once, used for every task of an answer.
 pub(crate) struct Scene {
+    /// In which sentences are told.
+    pub(crate) tongue: Tongue,
     pub(crate) projects: Vec<Project>,
+    /// Jobs that somebody performs, of those that were looked through.
+    pub(crate) claimed: usize,
+    /// Those of them that take a place of runs.
+    pub(crate) busy: u32,
     /// The driving job of each task that waits in the queue, and why.
     waits: HashMap<TaskId, (WaitReason, Option<String>)>,
 }
 
 impl Scene {
     pub(crate) fn read(state: &GatewayState) -> Result<Self, StoreError> {
+        Self::read_in(state, Tongue::English)
+    }
+
+    /// For people: in their language.
+    pub(crate) fn read_in(state: &GatewayState, tongue: Tongue) -> Result<Self, StoreError> {
         let jobs = state.store.jobs(&state.desk.limits(), state.now(), JOBS)?;
-        Ok(Self::of(state.store.projects()?, &jobs))
+        Ok(Self { tongue, ..Self::of(state.store.projects()?, &jobs) })
     }
 
     pub(crate) fn of(projects: Vec<Project>, jobs: &[JobRow]) -> Self {
         let driving = jobs.iter().filter(|job| job.class == JobClass::Drive && job.effect != "timer");
         let waits = driving.filter_map(|job| Some((job.task, (job.reason.clone()?, job.note.clone())))).collect();
-        Self { projects, waits }
+        let performed = || jobs.iter().filter(|job| job.state == "claimed");
+        let launches = |job: &&JobRow| matches!(job.effect.as_str(), "launch-agent" | "retest" | "staging" | "deploy");
+        let (claimed, busy) = (performed().count(), performed().filter(launches).count());
+        let busy = u32::try_from(busy).unwrap_or(u32::MAX);
+        Self { tongue: Tongue::English, projects, claimed, busy, waits }
     }
 
-    fn pipeline(&self, project: &ProjectName) -> Option<&Pipeline> {
+    pub(crate) fn pipeline(&self, project: &ProjectName) -> Option<&Pipeline> {
         self.projects.iter().find(|row| row.name == *project).map(|row| &row.pipeline)
     }
 
@@ -95,44 +126,73 @@ impl Scene {
     pub(crate) fn standing(&self, task: &Task) -> Standing {
         let (state, mut sentence) = self.sentence(task);
         if task.stop_requested && task.end().is_none() {
-            sentence.push_str("; it stops once that has answered");
+            sentence.push_str(self.tongue.of("; it stops once that has answered", "; после ответа остановится"));
         } else if task.paused && !matches!(task.position.activity, Activity::Held { .. }) {
-            sentence.push_str("; it pauses after that");
+            sentence.push_str(self.tongue.of("; it pauses after that", "; затем встанет на паузу"));
         }
-        let commands = self.commands(task);
+        let commands = self.deeds(task).into_iter().map(|deed| deed.line).collect();
         let needs_person = matches!(task.position.activity, Activity::AwaitingPerson { .. } | Activity::Held { .. })
             || self.wait(task).is_some_and(|(reason, _)| waits_for_a_person(reason));
         Standing { state, sentence, needs_person, commands }
     }
 
     fn sentence(&self, task: &Task) -> (State, String) {
-        let stage = &task.position.stage;
+        let (tongue, stage) = (self.tongue, &task.position.stage);
         match &task.position.activity {
             Activity::Running { attempt } => {
                 let who = self.worker(task);
-                self.queued(task).unwrap_or_else(|| (State::Working, format!("{who} works, attempt {attempt}")))
+                let works = || {
+                    (
+                        State::Working,
+                        say!(tongue, "{who} works, attempt {attempt}", "{who} работает, попытка {attempt}"),
+                    )
+                };
+                self.queued(task).unwrap_or_else(works)
             }
             Activity::Judging { step } => {
-                self.queued(task).unwrap_or_else(|| (State::Working, format!("the gate `{step}` is asked")))
+                let asked =
+                    || (State::Working, say!(tongue, "the gate `{step}` is asked", "опрашивается шлюз `{step}`"));
+                self.queued(task).unwrap_or_else(asked)
             }
             Activity::Acting { step } => {
-                self.queued(task).unwrap_or_else(|| (State::Working, format!("the host performs `{step}`")))
+                let acts = || (State::Working, say!(tongue, "the host performs `{step}`", "хост выполняет `{step}`"));
+                self.queued(task).unwrap_or_else(acts)
             }
             Activity::Waiting { step, until, why, .. } => {
-                let what = step.as_ref().map_or_else(|| "the run".to_owned(), |step| format!("`{step}`"));
-                (State::Retrying, format!("{what} is tried again by {}: {why}", Moment::of(*until).text))
+                let run = || tongue.of("the run", "запуск").to_owned();
+                let (what, until) =
+                    (step.as_ref().map_or_else(run, |step| format!("`{step}`")), Moment::of(*until).text);
+                let again =
+                    say!(tongue, "{what} is tried again by {until}: {why}", "{what}: новая попытка до {until}: {why}");
+                (State::Retrying, again)
             }
             Activity::AwaitingPerson { consent: Consent::Approve, step } => {
-                (State::NeedsYou, format!("approve the work, or reject it (`{step}`)"))
+                let asks = say!(
+                    tongue,
+                    "approve the work, or reject it (`{step}`)",
+                    "одобрите работу или отклоните её (`{step}`)"
+                );
+                (State::NeedsYou, asks)
             }
             Activity::AwaitingPerson { consent: Consent::Confirm, step } => {
-                (State::NeedsYou, format!("confirm the deploy, or reject it (`{step}`)"))
+                let asks = say!(
+                    tongue,
+                    "confirm the deploy, or reject it (`{step}`)",
+                    "подтвердите выкладку или отклоните её (`{step}`)"
+                );
+                (State::NeedsYou, asks)
             }
-            Activity::Held { hold } => held(hold),
-            Activity::Stopping => (State::Stopped, "it was stopped; its run and its clone are going".to_owned()),
-            Activity::Settled { end: Terminality::Done } => (State::Done, done(task)),
+            Activity::Held { hold } => held(tongue, hold),
+            Activity::Stopping => {
+                let going = tongue.of(
+                    "it was stopped; its run and its clone are going",
+                    "задача остановлена; её запуск и клон убираются",
+                );
+                (State::Stopped, going.to_owned())
+            }
+            Activity::Settled { end: Terminality::Done } => (State::Done, done(tongue, task)),
             Activity::Settled { end: Terminality::Cancelled } => {
-                (State::Stopped, format!("it was stopped in `{stage}`"))
+                (State::Stopped, say!(tongue, "it was stopped in `{stage}`", "остановлена на этапе `{stage}`"))
             }
         }
     }
@@ -140,13 +200,13 @@ impl Scene {
     fn worker(&self, task: &Task) -> String {
         let stage = self.pipeline(&task.project).and_then(|pipeline| pipeline.stage(&task.position.stage));
         match stage.map(|stage| &stage.kind) {
-            Some(StageKind::Work { role }) => format!("the {role}"),
-            _ => "a run".to_owned(),
+            Some(StageKind::Work { role }) => say!(self.tongue, "the {role}", "роль {role}"),
+            _ => self.tongue.of("a run", "запуск").to_owned(),
         }
     }
 
     /// Why the job that would move the task is not claimed.
-    fn wait(&self, task: &Task) -> Option<&(WaitReason, Option<String>)> {
+    pub(crate) fn wait(&self, task: &Task) -> Option<&(WaitReason, Option<String>)> {
         let wants = matches!(
             task.position.activity,
             Activity::Running { .. } | Activity::Judging { .. } | Activity::Acting { .. }
@@ -159,49 +219,8 @@ impl Scene {
         let state = if waits_for_a_person(reason) { State::NeedsYou } else { State::Queued };
         let why =
             note.as_ref().filter(|_| matches!(reason, WaitReason::Slot | WaitReason::Breaker | WaitReason::Program));
-        let why = why.cloned().unwrap_or_else(|| reason.to_string());
-        Some((state, format!("it waits: {why}")))
-    }
-
-    fn is_serial(&self, project: &ProjectName) -> bool {
-        self.projects.iter().any(|row| row.name == *project && row.serial)
-    }
-
-    fn commands(&self, task: &Task) -> Vec<String> {
-        let line = |intent: Intent| command(intent, task);
-        match &task.position.activity {
-            Activity::AwaitingPerson { consent, .. } => {
-                let yes = if *consent == Consent::Approve { Intent::Approve } else { Intent::ConfirmDeploy };
-                vec![line(yes), line(Intent::Reject)]
-            }
-            Activity::Held { hold } => {
-                let cycle = task.needs.iter().filter(|_| hold.kind == HoldKind::DependencyCycle);
-                let mut lines = cycle.take(EDGES).map(|needs| undepend(task, needs)).collect::<Vec<_>>();
-                lines.push(line(Intent::Resume));
-                if hold.kind != HoldKind::Paused {
-                    lines.push(line(Intent::Reject));
-                    lines.extend(self.can_waive(task, hold).then(|| line(Intent::Waive)));
-                }
-                // Held, it keeps all later ones waiting; paused, it does not.
-                lines.extend((self.is_serial(&task.project) && !task.is_paused()).then(|| line(Intent::Pause)));
-                lines.push(line(Intent::Stop));
-                lines
-            }
-            Activity::Stopping | Activity::Settled { .. } => Vec::new(),
-            _ if task.paused => vec![line(Intent::Resume), line(Intent::Stop)],
-            _ => {
-                let mut lines = self.wait(task).map(|(why, _)| moved_by(task, why)).unwrap_or_default();
-                lines.extend([line(Intent::Pause), line(Intent::Stop)]);
-                lines
-            }
-        }
-    }
-
-    fn can_waive(&self, task: &Task, hold: &Hold) -> bool {
-        let pipeline = self.pipeline(&task.project);
-        let step =
-            pipeline.zip(hold.step.as_ref()).and_then(|(pipeline, step)| pipeline.step(&task.position.stage, step));
-        step.is_some_and(domain::pipeline::EdgeStep::waivable)
+        let why = why.cloned().unwrap_or_else(|| wait_words(self.tongue, reason));
+        Some((state, say!(self.tongue, "it waits: {why}", "ждёт: {why}")))
     }
 }
 
@@ -210,26 +229,55 @@ const fn waits_for_a_person(why: &WaitReason) -> bool {
     matches!(why, WaitReason::Dependency { prerequisite: Unmet::Cancelled, .. })
 }
 
-/// What a person can do about it at once.
-fn moved_by(task: &Task, why: &WaitReason) -> Vec<String> {
-    match why {
-        WaitReason::Freeze => vec![format!("gatewright project unfreeze {}", task.project)],
-        WaitReason::Dependency { waits_for, .. } => vec![undepend(task, &waits_for.work_item)],
-        WaitReason::ActiveTask { waits_for } => vec![format!("gatewright task pause {}", waits_for.work_item)],
-        WaitReason::Lease
-        | WaitReason::Space
-        | WaitReason::Program
-        | WaitReason::Slot
-        | WaitReason::Breaker
-        | WaitReason::Time => Vec::new(),
+/// Why something waits, in a reader's language.
+pub(crate) fn wait_words(tongue: Tongue, reason: &WaitReason) -> String {
+    match (tongue, reason) {
+        (Tongue::English, reason) => reason.to_string(),
+        (Tongue::Russian, WaitReason::Freeze) => "репозиторий заморожен".to_owned(),
+        (Tongue::Russian, WaitReason::Dependency { waits_for, prerequisite: Unmet::Unfinished }) => {
+            format!("нужна {}, она не готова", waits_for.work_item)
+        }
+        (Tongue::Russian, WaitReason::Dependency { waits_for, prerequisite: Unmet::Cancelled }) => {
+            format!("нужна {}, а она остановлена и готова не будет", waits_for.work_item)
+        }
+        (Tongue::Russian, WaitReason::ActiveTask { waits_for }) => {
+            format!("проект берёт по одной задаче, и {} пришла раньше", waits_for.work_item)
+        }
+        (Tongue::Russian, WaitReason::Lease) => "нужную аренду держит другая задача".to_owned(),
+        (Tongue::Russian, WaitReason::Space) => "на диске слишком мало места для запуска".to_owned(),
+        (Tongue::Russian, WaitReason::Program) => "её программы здесь нет".to_owned(),
+        (Tongue::Russian, WaitReason::Slot) => "все места заняты".to_owned(),
+        (Tongue::Russian, WaitReason::Breaker) => "служба за её агентом отказывает".to_owned(),
+        (Tongue::Russian, WaitReason::Time) => "её время ещё не пришло".to_owned(),
     }
 }
 
-fn undepend(task: &Task, needs: &dyn std::fmt::Display) -> String {
-    format!("gatewright task undepend {} --on {needs}", task.work_item)
+/// What kind of hold it is, in a few words: the cause by which held tasks are grouped.
+pub(crate) const fn cause(tongue: Tongue, kind: HoldKind) -> &'static str {
+    match kind {
+        HoldKind::Escalated => tongue.of("the developer's retries are spent", "попытки разработчика исчерпаны"),
+        HoldKind::NeedsInput => tongue.of("somebody has questions", "есть вопросы к человеку"),
+        HoldKind::Blocked => tongue.of("something outside must be mended", "надо исправить что-то снаружи"),
+        HoldKind::InfraExhausted => tongue.of("the system failed again and again", "система отказывала раз за разом"),
+        HoldKind::PatienceExhausted => tongue.of("an answer did not come in time", "ответ не пришёл вовремя"),
+        HoldKind::Undelivered => tongue.of("runs ended without their result", "запуски кончались без результата"),
+        HoldKind::OverBudget => tongue.of("a budget is spent", "бюджет исчерпан"),
+        HoldKind::Paused => tongue.of("paused by a person", "человек поставил на паузу"),
+        HoldKind::PipelineChanged => tongue.of("its place in the pipeline is gone", "её места в конвейере больше нет"),
+        HoldKind::GoneFromBoard => tongue.of("its card is gone from the board", "её карточка пропала с доски"),
+        HoldKind::RefusedAtForge => tongue.of("refused at the forge", "отклонена на форже"),
+        HoldKind::DeployedNotInMain => {
+            tongue.of("deployed, and not in the base branch", "выложена, но не в основной ветке")
+        }
+        HoldKind::MergedUntested => tongue.of("merged untested by a person", "человек слил непроверенное"),
+        HoldKind::FateUnknown => tongue.of("what a hook did is not known", "неизвестно, что сделал хук"),
+        HoldKind::NotProven => tongue.of("the merge is not proven", "слияние не доказано"),
+        HoldKind::DependencyCycle => tongue.of("it needs itself over others", "через другие задачи она ждёт саму себя"),
+        HoldKind::Panicked => tongue.of("deciding about it broke", "решение о ней сломалось"),
+    }
 }
 
-fn held(hold: &Hold) -> (State, String) {
+fn held(tongue: Tongue, hold: &Hold) -> (State, String) {
     let state = match hold.kind {
         HoldKind::NeedsInput
         | HoldKind::Blocked
@@ -249,28 +297,15 @@ fn held(hold: &Hold) -> (State, String) {
         | HoldKind::NotProven
         | HoldKind::Panicked => State::Held,
     };
-    let at = hold.step.as_ref().map(|step| format!(" at `{step}`")).unwrap_or_default();
-    (state, format!("held{at}: {}", hold.reason))
+    let at = hold.step.as_ref().map(|step| say!(tongue, " at `{step}`", " на шаге `{step}`")).unwrap_or_default();
+    let (cause, reason) = (cause(tongue, hold.kind), &hold.reason);
+    (state, say!(tongue, "held{at}: {reason}", "удержана{at}, {cause}: {reason}"))
 }
 
-fn done(task: &Task) -> String {
-    match &task.merged {
-        Some(commit) => format!("it is in `{}` as {}", task.base_branch, &commit.as_str()[..12]),
-        None => "it is done".to_owned(),
-    }
-}
-
-/// The line of the CLI that gives this intent.
-pub(crate) fn command(intent: Intent, task: &Task) -> String {
-    let item = &task.work_item;
-    match intent {
-        Intent::Approve => format!("gatewright task approve {item}"),
-        Intent::Reject => format!("gatewright task reject {item} --note \"what is wrong\""),
-        Intent::ConfirmDeploy => format!("gatewright task confirm-deploy {item}"),
-        Intent::Stop => format!("gatewright task stop {item}"),
-        Intent::Resume => format!("gatewright task resume {item}"),
-        Intent::Waive => format!("gatewright task waive {item} --note \"why it may pass\""),
-        Intent::Pause => format!("gatewright task pause {item}"),
-        Intent::Start | Intent::Estimate => format!("gatewright task show {item}"),
+fn done(tongue: Tongue, task: &Task) -> String {
+    let branch = &task.base_branch;
+    match task.merged.as_ref().map(|commit| &commit.as_str()[..12]) {
+        Some(commit) => say!(tongue, "it is in `{branch}` as {commit}", "она в `{branch}` как {commit}"),
+        None => tongue.of("it is done", "готова").to_owned(),
     }
 }

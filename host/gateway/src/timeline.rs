@@ -6,108 +6,215 @@ use domain::ids::CommitId;
 use domain::task::Activity;
 
 use crate::show::{Moment, cost};
+use crate::tongue::{Tongue, say};
 
 /// The entry in words; none: a reader has seen it in the entry beside it.
 pub(crate) fn words(entry: &Entry) -> Option<String> {
+    words_in(Tongue::English, entry)
+}
+
+/// The same in a reader's language.
+pub(crate) fn words_in(t: Tongue, entry: &Entry) -> Option<String> {
+    of_the_way(t, entry).or_else(|| of_the_work(t, entry)).or_else(|| of_people(t, entry))
+}
+
+/// Where it went, and what it waited for.
+fn of_the_way(t: Tongue, entry: &Entry) -> Option<String> {
     Some(match entry {
-        Entry::Created { actor } => format!("created by {actor}"),
-        Entry::StageEntered { stage, visit: 1, .. } => format!("entered {stage}"),
-        Entry::StageEntered { stage, visit, .. } => format!("entered {stage} again, visit {visit}"),
-        Entry::ActivityEntered { activity, .. } => return activity_words(activity),
-        Entry::BranchCut { branch, base } => format!("branch {branch} cut from {}", short(base)),
-        Entry::HeadMoved { head, by } => format!("branch moved to {} by {}", short(head), mover(*by)),
-        Entry::BaseSeen { base } => format!("the base stands at {}", short(base)),
+        Entry::Created { actor } => say!(t, "created by {actor}", "создана: {actor}"),
+        Entry::StageEntered { stage, visit: 1, .. } => say!(t, "entered {stage}", "вошла в {stage}"),
+        Entry::StageEntered { stage, visit, .. } => {
+            say!(t, "entered {stage} again, visit {visit}", "снова вошла в {stage}, заход {visit}")
+        }
+        Entry::ActivityEntered { activity, .. } => return activity_words(t, activity),
+        Entry::StepAnswered { step, answer, note, .. } if note.is_empty() => format!("{step}: {answer}"),
+        Entry::StepAnswered { step, answer, note, .. } => format!("{step}: {answer}: {note}"),
+        Entry::LeaseRequested { name } => {
+            say!(t, "stands in line for the {name} lease", "стоит в очереди за арендой {name}")
+        }
+        Entry::LeaseTaken { name, token } => {
+            say!(t, "took the {name} lease, fence {token}", "взяла аренду {name}, ограда {token}")
+        }
+        Entry::LeaseReleased { name } => say!(t, "gave the {name} lease back", "вернула аренду {name}"),
+        Entry::PipelineChanged { digest } => {
+            let digest = &digest.as_str()[..12];
+            say!(t, "the pipeline is another one, {digest}", "конвейер теперь другой, {digest}")
+        }
+        Entry::Observed { observation } => observed(t, observation),
+        Entry::PassDropped { step } => {
+            say!(t, "{step} is another one now: it is asked again", "{step} теперь другой: его спросят снова")
+        }
+        Entry::Panicked { message } => say!(t, "deciding panicked: {message}", "решение сломалось: {message}"),
+        Entry::AftermathEnded { note } => note.clone(),
+        _ => return None,
+    })
+}
+
+/// What was made, tried and spent.
+fn of_the_work(t: Tongue, entry: &Entry) -> Option<String> {
+    let fixed = |english, russian| Some(t.of(english, russian).to_owned());
+    Some(match entry {
+        Entry::BranchCut { branch, base } => {
+            let base = short(base);
+            say!(t, "branch {branch} cut from {base}", "ветка {branch} отведена от {base}")
+        }
+        Entry::HeadMoved { head, by } => {
+            let (head, by) = (short(head), mover(t, *by));
+            say!(t, "branch moved to {head} by {by}", "ветка сдвинута на {head}: {by}")
+        }
+        Entry::BaseSeen { base } => {
+            let base = short(base);
+            say!(t, "the base stands at {base}", "основа стоит на {base}")
+        }
         Entry::RunEnded { run, outcome, spent, .. } => {
             let cost = spent.as_ref().map(cost).filter(|cost| !cost.is_empty());
             let cost = cost.map(|cost| format!(" ({cost})")).unwrap_or_default();
-            format!("run {run} ended: {outcome}{cost}")
+            say!(t, "run {run} ended: {outcome}{cost}", "запуск {run} окончен: {outcome}{cost}")
         }
-        Entry::RunRetrySpent => "the run is launched again".to_owned(),
-        Entry::TransientRetrySpent => "the run is tried again later; the service refused for now".to_owned(),
-        Entry::InfraRetrySpent => "the step is tried again; the system was at fault".to_owned(),
-        Entry::DeveloperRetrySpent => "the work went back; one retry spent".to_owned(),
-        Entry::DeveloperRetryGranted => "one more retry granted".to_owned(),
-        Entry::StepAnswered { step, answer, note, .. } if note.is_empty() => format!("{step}: {answer}"),
-        Entry::StepAnswered { step, answer, note, .. } => format!("{step}: {answer}: {note}"),
-        Entry::Waived { step, actor, why } => format!("{step} waived by {actor}: {why}"),
-        Entry::FeedbackAdded { feedback } if feedback.note.is_empty() => {
-            format!("for the next run, from {}", feedback.source)
+        Entry::RunRetrySpent => return fixed("the run is launched again", "запуск повторяется"),
+        Entry::TransientRetrySpent => {
+            return fixed(
+                "the run is tried again later; the service refused for now",
+                "запуск повторится позже; служба пока отказала",
+            );
         }
-        Entry::FeedbackAdded { feedback } => format!("for the next run, from {}: {}", feedback.source, feedback.note),
-        Entry::Validated { commit } => format!("the suite passed on {}", short(commit)),
-        Entry::ValidationDropped => "what was tested is no more what stands".to_owned(),
-        Entry::Merged { commit } => format!("merged as {}", short(commit)),
-        Entry::Deployed { commit } => format!("deployed {}", short(commit)),
-        Entry::LeaseRequested { name } => format!("stands in line for the {name} lease"),
-        Entry::LeaseTaken { name, token } => format!("took the {name} lease, fence {token}"),
-        Entry::LeaseReleased { name } => format!("gave the {name} lease back"),
-        Entry::IntentTaken { intent, actor, note } if note.is_empty() => format!("{} by {actor}", intent_word(*intent)),
-        Entry::IntentTaken { intent, actor, note } => format!("{} by {actor}: {note}", intent_word(*intent)),
+        Entry::InfraRetrySpent => {
+            return fixed("the step is tried again; the system was at fault", "шаг повторяется; виновата система");
+        }
+        Entry::DeveloperRetrySpent => {
+            return fixed("the work went back; one retry spent", "работа вернулась; одна попытка потрачена");
+        }
+        Entry::DeveloperRetryGranted => return fixed("one more retry granted", "дана ещё одна попытка"),
+        Entry::Validated { commit } => {
+            let commit = short(commit);
+            say!(t, "the suite passed on {commit}", "тесты прошли на {commit}")
+        }
+        Entry::ValidationDropped => {
+            return fixed("what was tested is no more what stands", "проверенное больше не то, что стоит");
+        }
+        Entry::Merged { commit } => {
+            let commit = short(commit);
+            say!(t, "merged as {commit}", "слито как {commit}")
+        }
+        Entry::Deployed { commit } => {
+            let commit = short(commit);
+            say!(t, "deployed {commit}", "выложено {commit}")
+        }
+        _ => return None,
+    })
+}
+
+/// What people said and wanted.
+fn of_people(t: Tongue, entry: &Entry) -> Option<String> {
+    Some(match entry {
+        Entry::Waived { step, actor, why } => say!(t, "{step} waived by {actor}: {why}", "{step} снят: {actor}: {why}"),
+        Entry::FeedbackAdded { feedback } => {
+            let (source, note) = (&feedback.source, &feedback.note);
+            let note = if note.is_empty() { String::new() } else { format!(": {note}") };
+            say!(t, "for the next run, from {source}{note}", "для следующего запуска, от {source}{note}")
+        }
+        Entry::IntentTaken { intent, actor, note } => {
+            let (word, note) =
+                (intent_word(t, *intent), if note.is_empty() { String::new() } else { format!(": {note}") });
+            say!(t, "{word} by {actor}{note}", "{word}, {actor}{note}")
+        }
         Entry::IntentRefused { intent, actor, why } => {
-            format!("{} by {actor} does not count: {why}", intent_word(*intent))
+            let word = intent_word(t, *intent);
+            say!(t, "{word} by {actor} does not count: {why}", "{word}, {actor}: не считается: {why}")
         }
-        Entry::Observed { observation } => observed(observation),
-        Entry::ForeignMergeSeen { commit } => format!("whoever lets it on knows that {} is merged", short(commit)),
-        Entry::PauseSet { on: true } => "to be paused".to_owned(),
-        Entry::PauseSet { on: false } => "no more to be paused".to_owned(),
-        Entry::DependencyAdded { on, actor, .. } => format!("needs {on}, says {actor}"),
-        Entry::DependencyRemoved { on, actor, .. } => format!("needs {on} no more, says {actor}"),
-        Entry::PrerequisiteCancelled { on, .. } => format!("{on}, which it needs, was stopped"),
-        Entry::StopDeferred => "stops once the step under way has answered".to_owned(),
-        Entry::PipelineChanged { digest } => format!("the pipeline is another one, {}", &digest.as_str()[..12]),
-        Entry::LabelsRead { labels, .. } => format!("labels: {}", labels.join(", ")),
-        Entry::AftermathEnded { note } => note.clone(),
-        Entry::Panicked { message } => format!("deciding panicked: {message}"),
-        Entry::PassDropped { step } => format!("{step} is another one now: it is asked again"),
-        Entry::InfraRetriesRefreshed | Entry::StepAsked { .. } | Entry::StepPassed { .. } | Entry::FeedbackCleared => {
-            return None;
+        Entry::ForeignMergeSeen { commit } => {
+            let commit = short(commit);
+            say!(
+                t,
+                "whoever lets it on knows that {commit} is merged",
+                "кто пустит её дальше, знает, что {commit} слит"
+            )
         }
+        Entry::PauseSet { on: true } => t.of("to be paused", "будет поставлена на паузу").to_owned(),
+        Entry::PauseSet { on: false } => t.of("no more to be paused", "паузы больше не надо").to_owned(),
+        Entry::DependencyAdded { on, actor, .. } => {
+            say!(t, "needs {on}, says {actor}", "ей нужна {on}, говорит {actor}")
+        }
+        Entry::DependencyRemoved { on, actor, .. } => {
+            say!(t, "needs {on} no more, says {actor}", "{on} ей больше не нужна, говорит {actor}")
+        }
+        Entry::PrerequisiteCancelled { on, .. } => {
+            say!(t, "{on}, which it needs, was stopped", "{on}, которая ей нужна, остановлена")
+        }
+        Entry::StopDeferred => {
+            t.of("stops once the step under way has answered", "остановится, когда идущий шаг ответит").to_owned()
+        }
+        Entry::LabelsRead { labels, .. } => {
+            let labels = labels.join(", ");
+            say!(t, "labels: {labels}", "метки: {labels}")
+        }
+        _ => return None,
     })
 }
 
 /// Only what no other entry of the same step says.
-fn activity_words(activity: &Activity) -> Option<String> {
+fn activity_words(t: Tongue, activity: &Activity) -> Option<String> {
     match activity {
-        Activity::Held { hold } => Some(format!("held: {}", hold.reason)),
-        Activity::Waiting { until, why, .. } => Some(format!("waits until {}: {why}", Moment::of(*until).text)),
-        Activity::AwaitingPerson { step, .. } => Some(format!("{step} asks a person")),
-        Activity::Acting { step } => Some(format!("the host performs {step}")),
-        Activity::Stopping => Some("stopping".to_owned()),
+        Activity::Held { hold } => {
+            let reason = &hold.reason;
+            Some(say!(t, "held: {reason}", "удержана: {reason}"))
+        }
+        Activity::Waiting { until, why, .. } => {
+            let until = Moment::of(*until).text;
+            Some(say!(t, "waits until {until}: {why}", "ждёт до {until}: {why}"))
+        }
+        Activity::AwaitingPerson { step, .. } => Some(say!(t, "{step} asks a person", "{step} спрашивает человека")),
+        Activity::Acting { step } => Some(say!(t, "the host performs {step}", "хост выполняет {step}")),
+        Activity::Stopping => Some(t.of("stopping", "останавливается").to_owned()),
         Activity::Running { .. } | Activity::Judging { .. } | Activity::Settled { .. } => None,
     }
 }
 
-fn observed(observation: &Observation) -> String {
+fn observed(t: Tongue, observation: &Observation) -> String {
     match observation {
-        Observation::GoneFromBoard { by } => format!("gone from the board, by {by}"),
-        Observation::ForeignPush { head } => format!("another hand pushed {}", short(head)),
-        Observation::RefusedAtForge { by } => format!("refused at the forge by {by}"),
-        Observation::MergedElsewhere { commit, by, tested: true } => format!("merged by {by} as {}", short(commit)),
-        Observation::MergedElsewhere { commit, by, .. } => format!("merged untested by {by} as {}", short(commit)),
-        Observation::WatchDegraded => "the deployed revision turned bad".to_owned(),
-        Observation::Labels { labels } => format!("labels seen: {}", labels.join(", ")),
+        Observation::GoneFromBoard { by } => say!(t, "gone from the board, by {by}", "пропала с доски: {by}"),
+        Observation::ForeignPush { head } => {
+            let head = short(head);
+            say!(t, "another hand pushed {head}", "чужая рука отправила {head}")
+        }
+        Observation::RefusedAtForge { by } => say!(t, "refused at the forge by {by}", "отклонена на форже: {by}"),
+        Observation::MergedElsewhere { commit, by, tested: true } => {
+            let commit = short(commit);
+            say!(t, "merged by {by} as {commit}", "слита: {by}, как {commit}")
+        }
+        Observation::MergedElsewhere { commit, by, .. } => {
+            let commit = short(commit);
+            say!(t, "merged untested by {by} as {commit}", "слита непроверенной: {by}, как {commit}")
+        }
+        Observation::WatchDegraded => {
+            t.of("the deployed revision turned bad", "выложенная версия испортилась").to_owned()
+        }
+        Observation::Labels { labels } => {
+            let labels = labels.join(", ");
+            say!(t, "labels seen: {labels}", "видны метки: {labels}")
+        }
     }
 }
 
-fn mover(by: MovedBy) -> &'static str {
+fn mover(t: Tongue, by: MovedBy) -> &'static str {
     match by {
-        MovedBy::Run => "a run",
-        MovedBy::Rebase => "the host's rebase",
-        MovedBy::Foreign => "another hand",
+        MovedBy::Run => t.of("a run", "запуск"),
+        MovedBy::Rebase => t.of("the host's rebase", "перебазирование хоста"),
+        MovedBy::Foreign => t.of("another hand", "чужая рука"),
     }
 }
 
-fn intent_word(intent: Intent) -> &'static str {
+pub(crate) const fn intent_word(t: Tongue, intent: Intent) -> &'static str {
     match intent {
-        Intent::Start => "started",
-        Intent::Approve => "approved",
-        Intent::Reject => "rejected",
-        Intent::ConfirmDeploy => "deploy confirmed",
-        Intent::Stop => "stopped",
-        Intent::Estimate => "estimate asked",
-        Intent::Resume => "resumed",
-        Intent::Waive => "waived",
-        Intent::Pause => "paused",
+        Intent::Start => t.of("started", "начато"),
+        Intent::Approve => t.of("approved", "одобрено"),
+        Intent::Reject => t.of("rejected", "отклонено"),
+        Intent::ConfirmDeploy => t.of("deploy confirmed", "выкладка подтверждена"),
+        Intent::Stop => t.of("stopped", "остановлено"),
+        Intent::Estimate => t.of("estimate asked", "запрошена оценка"),
+        Intent::Resume => t.of("resumed", "продолжено"),
+        Intent::Waive => t.of("waived", "снято"),
+        Intent::Pause => t.of("paused", "поставлено на паузу"),
     }
 }
 

@@ -4,7 +4,9 @@
 const view = document.getElementById("view");
 const live = document.getElementById("live");
 const news = document.getElementById("news");
-const DEAD_AFTER = 12000; // The stream beats every 5 s.
+const words = document.body.dataset;
+const language = document.documentElement.lang;
+const DEAD_AFTER = 8000; // The stream beats every 5 s.
 
 let cursor = view.dataset.cursor; // How far this page has heard; the host knows what it means.
 let paused = false;
@@ -14,46 +16,65 @@ let heard = Date.now();
 let alive = false;
 let source = null;
 
-function localTimes() {
-  const format = new Intl.DateTimeFormat(undefined, {
+function localTimes(place) {
+  const whole = new Intl.DateTimeFormat(language, {
     year: "numeric", month: "2-digit", day: "2-digit", hour: "2-digit", minute: "2-digit", second: "2-digit",
     timeZoneName: "short",
   });
-  for (const time of view.querySelectorAll("time[datetime]")) {
+  for (const time of place.querySelectorAll("time[datetime]")) {
     const at = new Date(time.dateTime);
     if (Number.isNaN(at.getTime())) continue;
-    time.title = time.textContent;
-    time.textContent = format.format(at);
+    if (time.classList.contains("age")) {
+      time.title = whole.format(at);
+    } else {
+      time.title = time.textContent;
+      time.textContent = whole.format(at);
+    }
   }
 }
 
-function needs() {
-  const heading = view.querySelector("[data-needs]");
-  return heading ? Number(heading.dataset.needs) : 0;
+function count(name) {
+  const place = view.querySelector(`[data-${name}]`);
+  return place ? Number(place.dataset[name]) : 0;
 }
 
 function say(text, isTrouble) {
-  live.textContent = text;
+  const shown = isTrouble ? `▲ ${text}` : text;
+  if (live.textContent !== shown) live.textContent = shown;
   live.className = isTrouble ? "state held" : "";
+}
+
+// What somebody opened or wrote must not be swept away.
+function isWriting() {
+  if (view.querySelector(".deeds details[open]")) return true;
+  return Array.from(view.querySelectorAll("input, textarea")).some((field) => field.type !== "hidden" && field.value !== field.defaultValue);
 }
 
 async function refresh() {
   if (paused || busy) { wanted = true; return; }
+  if (isWriting()) { wanted = true; say(words.changed, false); return; }
   busy = true;
   wanted = false;
   try {
-    const answer = await fetch(view.dataset.fragment, { headers: { accept: "text/html" } });
+    const answer = await fetch(location.href, { headers: { accept: "text/html" } });
     if (!answer.ok) throw new Error(String(answer.status));
-    const before = needs();
-    const focus = document.activeElement && document.activeElement.getAttribute("href");
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-    view.replaceChildren(...page.body.childNodes);
-    localTimes();
+    const next = page.getElementById("view");
+    if (!next || isWriting()) { wanted = true; busy = false; return; }
+    const [needs, broken] = [count("needs"), count("broken")];
+    const focus = document.activeElement && document.activeElement.getAttribute("href");
+    const open = Array.from(view.querySelectorAll("details[open][id]"), (details) => details.id);
+    view.replaceChildren(...next.childNodes);
+    for (const id of open) { const details = document.getElementById(id); if (details) details.open = true; }
+    const asOf = page.querySelector(".as-of time");
+    if (asOf) { document.querySelector(".as-of").replaceChildren(...page.querySelector(".as-of").childNodes); localTimes(document.querySelector(".tools")); }
+    localTimes(view);
     if (focus && document.activeElement === document.body) {
       const again = view.querySelector(`a[href="${CSS.escape(focus)}"]`);
       if (again) again.focus({ preventScroll: true });
     }
-    if (needs() > before) news.textContent = `${needs()} tickets need you.`;
+    if (count("needs") > needs) news.textContent = `${words.news} ${count("needs")}`;
+    else if (count("broken") > broken) news.textContent = `${words.broken} ${count("broken")}`;
   } catch {
     wanted = true;
   }
@@ -87,31 +108,74 @@ function lead() {
 
 function watch() {
   if (paused) return;
-  const silence = Date.now() - heard;
-  if (silence > DEAD_AFTER) {
-    const since = new Date(heard).toLocaleTimeString();
-    say(`▲ Not live since ${since}, retrying`, true);
+  if (Date.now() - heard > DEAD_AFTER) {
+    say(`${words.dead} ${new Date(heard).toLocaleTimeString(language)}`, true);
     // A refused stream is not retried by the browser itself.
     if (source && source.readyState === EventSource.CLOSED) { source.close(); lead(); }
+  } else if (wanted && isWriting()) {
+    say(words.changed, false);
   } else {
-    say(alive ? "Live" : "Connecting", false);
+    say(alive ? words.live : words.connecting, false);
+    if (wanted) refresh();
   }
 }
 
-if (view.dataset.fragment) {
-  const button = document.createElement("button");
-  button.type = "button";
-  button.textContent = "Pause";
-  button.addEventListener("click", () => {
+function button(label, act) {
+  const made = document.createElement("button");
+  made.type = "button";
+  made.textContent = label;
+  made.addEventListener("click", () => act(made));
+  return made;
+}
+
+if (cursor) {
+  live.before(button(words.pause, (made) => {
     paused = !paused;
-    button.textContent = paused ? "Go on" : "Pause";
-    if (paused) say("Paused", false);
-    else { watch(); refresh(); }
-  });
-  live.before(button);
+    made.textContent = paused ? words.resume : words.pause;
+    if (paused) say(words.paused, false);
+    else { heard = Date.now(); watch(); refresh(); }
+  }));
   if (channel) channel.addEventListener("message", (event) => hear(event.data));
   if (navigator.locks) navigator.locks.request("gatewright-live", lead);
   else lead();
   setInterval(watch, 2000);
 }
-localTimes();
+
+// The log of a run that lives: what was written since is asked for each second, and nothing is asked while nobody follows.
+const lines = document.getElementById("lines");
+if (lines && lines.dataset.follow) {
+  const box = lines.parentElement;
+  let following = null;
+  const step = async () => {
+    try {
+      const answer = await fetch(`/r/${lines.dataset.run}?after=${lines.dataset.end}`, { headers: { accept: "text/html" } });
+      if (!answer.ok) return;
+      const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+      const next = page.getElementById("lines");
+      if (!next) return;
+      const fresh = Array.from(next.children).filter((line) => !document.getElementById(line.id));
+      lines.append(...fresh);
+      while (lines.children.length > 5000) lines.firstElementChild.remove();
+      lines.dataset.end = next.dataset.end;
+      if (fresh.length) box.scrollTop = box.scrollHeight;
+      if (!next.dataset.live) { clearInterval(following); following = null; location.reload(); }
+    } catch { /* The next look may succeed. */ }
+  };
+  const follow = button(lines.dataset.follow, (made) => {
+    if (following) { clearInterval(following); following = null; }
+    else { following = setInterval(step, 1000); step(); }
+    made.setAttribute("aria-pressed", String(Boolean(following)));
+    made.textContent = following ? lines.dataset.unfollow : lines.dataset.follow;
+  });
+  follow.setAttribute("aria-pressed", "false");
+  box.before(follow);
+}
+if (lines) lines.parentElement.scrollTop = location.hash ? lines.parentElement.scrollTop : lines.parentElement.scrollHeight;
+// What was done is said once.
+if (document.getElementById("did")) {
+  const address = new URL(location.href);
+  address.searchParams.delete("did");
+  address.searchParams.delete("item");
+  history.replaceState(null, "", address);
+}
+localTimes(document);

@@ -46,6 +46,9 @@ pub(crate) enum Command {
     /// Third parties' components.
     #[command(subcommand)]
     Plugin(Plugin),
+    /// Requests of trackers and forges.
+    #[command(subcommand)]
+    Webhook(Webhook),
     /// Machine code for the component on standard input: a host calls itself so, in a child with limits.
     #[command(hide = true, name = crate::wiring::COMPILE)]
     CompileComponent,
@@ -255,6 +258,21 @@ pub(crate) enum Verdict {
         /// A transcript in a file, perhaps with changed answers.
         #[arg(long, value_name = "F")]
         file: Option<PathBuf>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Webhook {
+    /// The event that a stored request tells of, and what it is good for. Exit 1: it is no event that we know; 2: the file is broken.
+    Decode {
+        /// JSON with `headers` and `raw_body`.
+        file: PathBuf,
+        /// Who sent it: plane, gitea.
+        #[arg(long, value_name = "SOURCE")]
+        source: webhooks::Source,
+        /// Check its signature by the secret in this file. Exit 1: it does not fit.
+        #[arg(long, value_name = "FILE")]
+        secret_file: Option<PathBuf>,
     },
 }
 

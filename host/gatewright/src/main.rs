@@ -17,6 +17,7 @@ mod state;
 mod task;
 mod verdict;
 mod watch;
+mod webhook;
 mod wiring;
 
 use std::process::ExitCode;
@@ -72,6 +73,9 @@ fn run(cli: Cli) -> anyhow::Result<bool> {
             sandbox::compile_for_parent(&mut std::io::stdin().lock(), &mut std::io::stdout().lock())
                 .map(|()| true)
                 .map_err(|why| anyhow::anyhow!(why))
+        }
+        Command::Webhook(cli::Webhook::Decode { file, source, secret_file }) => {
+            webhook::decode(&file, source, secret_file.as_deref(), &out)
         }
         Command::Plugin(command) => match &command {
             cli::Plugin::Inspect { .. } => plugin::run(std::path::Path::new("."), command, &out).map(|()| true),
@@ -133,6 +137,9 @@ fn exit_code(error: &anyhow::Error) -> u8 {
         return UNKNOWN;
     }
     if error.downcast_ref::<plugin::NobodyToAsk>().is_some() || error.downcast_ref::<task::NobodyToAsk>().is_some() {
+        return WRONG_USE;
+    }
+    if error.downcast_ref::<webhook::Broken>().is_some() {
         return WRONG_USE;
     }
     match error.downcast_ref::<ClientError>() {

@@ -1,5 +1,6 @@
 //! `gatewright serve`: the host, from its files to its last breath.
 
+use std::fs::File;
 use std::io::Write as _;
 use std::path::Path;
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use conductor::ports::runs::{RunState, Runs as _};
 use conductor::ports::store::ClaimLimits;
 use conductor::shutdown::Manner;
 use configuration::SandboxMode;
+use domain::budget::Budgets;
 use domain::cost::{Spent, Usage};
 use domain::effect::Claim;
 use domain::ids::{ProjectName, RunId};
@@ -74,6 +76,7 @@ pub(crate) fn run(dir: &Path, options: &Serve, out: &Output) -> anyhow::Result<(
         token: Token::new("operator", token)?,
         clock: Arc::new(|| SystemClock.now()),
         meters: host.meters.clone(),
+        luck: Arc::new(random_bytes::<32>),
     };
     out.line(&format!("listening {address}"))?;
     std::io::stdout().flush()?;
@@ -209,6 +212,14 @@ impl Desk for LivingDesk {
         self.host.runs.log_tail(run, bytes)
     }
 
+    fn run_log(&self, run: RunId) -> Option<File> {
+        self.host.runner.open_log(run.0)
+    }
+
+    fn budgets(&self, project: &ProjectName) -> Budgets {
+        self.host.conductor.budgets(project)
+    }
+
     fn live_usage(&self, run: RunId) -> Option<(Usage, Spent)> {
         self.host.conductor.live_usage(run)
     }
@@ -253,7 +264,7 @@ impl Desk for LivingDesk {
             floor_bytes: self.bounds.free_bytes,
         });
         let conductor = &self.host.conductor;
-        Readings { disk, last_backup: None, budgets: conductor.budgets(), intervals: conductor.intervals() }
+        Readings { disk, last_backup: None, intervals: conductor.intervals() }
     }
 
     fn cpu_ticks(&self, run: RunId) -> Option<u64> {

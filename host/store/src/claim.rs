@@ -10,7 +10,7 @@ use domain::event::Event;
 use domain::ids::{DriverName, FenceToken, LeaseName};
 use domain::task::Task;
 use domain::time::Timestamp;
-use rusqlite::{Connection, named_params, params};
+use rusqlite::{Connection, Row, named_params, params};
 
 use crate::failure::Result;
 use crate::ownership::{BEHIND, DEPENDENT, FROZEN, IN_EARNEST};
@@ -70,8 +70,26 @@ fn lane(lane: &str) -> String {
 
 /// What takes no place.
 static PLACELESS: LazyLock<String> = LazyLock::new(|| lane("j.slot = 0"));
-/// What takes a place.
-static PLACED: LazyLock<String> = LazyLock::new(|| lane("j.slot = 1"));
+/// What takes a place: of the index alone, for most of it may be held back by what holds its whole place.
+const PLACED: &str = "SELECT j.id, j.place, j.available_at FROM job j INDEXED BY job_ready
+    WHERE j.state = 'queued' AND j.aside = 0 AND j.slot = 1 AND j.available_at <= :now
+    ORDER BY j.priority DESC, j.available_at, j.id";
+/// One of it, if nothing but places could hold it back.
+static ONE: LazyLock<String> = LazyLock::new(|| {
+    let held = &*HELD;
+    format!("SELECT j.*, t.project AS project, {held} AS held FROM job j JOIN task t ON t.id = j.task WHERE j.id = ?1")
+});
+/// The places that somebody waits for, each found in the index at once behind the one before.
+const WANTED: &str = "WITH RECURSIVE wanted (place) AS (
+        SELECT MIN(place) FROM job INDEXED BY job_place WHERE state = 'queued' AND aside = 0 AND slot = 1
+        UNION ALL
+        SELECT (SELECT MIN(place) FROM job INDEXED BY job_place
+            WHERE state = 'queued' AND aside = 0 AND slot = 1 AND place > wanted.place)
+        FROM wanted WHERE place IS NOT NULL)
+    SELECT w.place FROM wanted w WHERE w.place IS NOT NULL AND EXISTS (SELECT 1 FROM job INDEXED BY job_place
+        WHERE state = 'queued' AND aside = 0 AND slot = 1 AND place = w.place AND available_at <= :now)";
+/// So many launches are passed over before it is asked whether any place is open at all.
+const PASSED: u32 = 32;
 /// What has its place already: a dead host began it.
 static BEGUN: LazyLock<String> =
     LazyLock::new(|| lane("j.slot = 1 AND j.priority = 0 AND j.available_at = 0 AND j.attempted = 1"));
@@ -93,10 +111,12 @@ pub(crate) fn claim(tx: &Tx<'_>, owner: &Incarnation, limits: &ClaimLimits, now:
     Ok(None)
 }
 
+/// By what jobs are ordered: the largest comes first.
+type Rank = (i64, Reverse<i64>, Reverse<i64>);
+
 /// A job that may be claimed.
 struct Head<'a> {
-    /// By what jobs are ordered: the largest comes first.
-    rank: (i64, Reverse<i64>, Reverse<i64>),
+    rank: Rank,
     job: Job,
     slots: Option<Slots<'a>>,
 }
@@ -104,32 +124,103 @@ struct Head<'a> {
 /// The first job that nothing holds back.
 fn next<'a>(sql: &Connection, limits: &'a ClaimLimits, now: Timestamp) -> Result<Option<(Job, Option<Slots<'a>>)>> {
     let may_launch = limits.may_launch && number(sql, ROOMY, [limits.runs])?.is_some();
-    let placeless = head(sql, &PLACELESS, limits, now)?;
-    let placed = head(sql, if may_launch { &PLACED } else { &BEGUN }, limits, now)?;
+    let placeless = head(sql, &PLACELESS, now)?;
+    let placed = if may_launch { placed(sql, limits, now)? } else { head(sql, &BEGUN, now)? };
     let first = [placeless, placed].into_iter().flatten().max_by_key(|head| head.rank);
     Ok(first.map(|head| (head.job, head.slots)))
 }
 
-/// The first of a lane. What is held is set aside on the way. What takes a place is asked about one by one: what is held back by
-/// a limit, a breaker or a missing program takes none, and stands in nobody's way.
-fn head<'a>(sql: &Connection, lane: &str, limits: &'a ClaimLimits, now: Timestamp) -> Result<Option<Head<'a>>> {
-    let (mut held, mut found, mut slots) = (Vec::new(), None, None);
+/// The first of a lane that nothing holds back; what is held is set aside on the way.
+fn head(sql: &Connection, lane: &str, now: Timestamp) -> Result<Option<Head<'static>>> {
+    let (mut held, mut found) = (Vec::new(), None);
     let mut statement = sql.prepare_cached(lane)?;
     let mut rows = statement.query(named_params! { ":now": time(now) })?;
     while let Some(row) = rows.next()? {
         if row.get("held")? {
-            held.push(row.get::<_, i64>("id")?);
-        } else if slots::refusal(sql, row, limits, &mut slots, now)?.is_none() {
-            let rank = (row.get("priority")?, Reverse(row.get("available_at")?), Reverse(row.get("id")?));
-            found = Some((rank, jobs::read(row)?));
+            held.push(row.get("id")?);
+        } else {
+            found = Some(Head { rank: rank(row)?, job: jobs::read(row)?, slots: None });
             break;
         }
     }
     drop(rows);
+    set_aside(sql, &held)?;
+    Ok(found)
+}
+
+/// The first of what takes a place. What is held back by a limit, a breaker or a missing program stands in nobody's way.
+fn placed<'a>(sql: &Connection, limits: &'a ClaimLimits, now: Timestamp) -> Result<Option<Head<'a>>> {
+    let mut statement = sql.prepare_cached(PLACED)?;
+    let mut rows = statement.query(named_params! { ":now": time(now) })?;
+    let mut next = rows.next()?;
+    if next.is_none() {
+        return Ok(None);
+    }
+    let mut passing = slots::Passing::at(sql, limits, now)?;
+    let (mut held, mut found, mut passed) = (Vec::new(), None, 0);
+    while let Some(row) = next {
+        let place = row.get_ref("place")?.as_str_or_null().ok().flatten().unwrap_or_default();
+        // What is available since ever, a dead host began: it has its place.
+        if row.get::<_, i64>("available_at")? > 0 && !passing.admits(place)? {
+            passed += 1;
+            if passed == PASSED && !is_any_open(sql, &mut passing, now)? {
+                break;
+            }
+        } else {
+            let id: i64 = row.get("id")?;
+            match one(sql, &ONE, [id], |row| candidate(row, &passing.slots))? {
+                Some(Candidate::Free(rank, job)) => {
+                    found = Some((rank, *job));
+                    break;
+                }
+                Some(Candidate::Held) => held.push(id),
+                Some(Candidate::Refused) | None => {}
+            }
+        }
+        next = rows.next()?;
+    }
+    drop(rows);
+    set_aside(sql, &held)?;
+    Ok(found.map(|(rank, job)| Head { rank, job, slots: Some(passing.slots) }))
+}
+
+/// May anything at all be launched for which somebody waits?
+fn is_any_open(sql: &Connection, passing: &mut slots::Passing<'_>, now: Timestamp) -> Result<bool> {
+    let mut statement = sql.prepare_cached(WANTED)?;
+    let mut rows = statement.query(named_params! { ":now": time(now) })?;
+    while let Some(row) = rows.next()? {
+        if passing.admits(row.get_ref("place")?.as_str().unwrap_or_default())? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// How a job that is ready stands.
+enum Candidate {
+    Free(Rank, Box<Job>),
+    Held,
+    Refused,
+}
+
+fn candidate(row: &Row<'_>, slots: &Slots<'_>) -> Result<Candidate> {
+    let refused = slots::seat_of(row)?.is_some_and(|(project, seat)| slots.refuses(&project, seat).is_some());
+    Ok(match (row.get("held")?, refused) {
+        (true, _) => Candidate::Held,
+        (false, true) => Candidate::Refused,
+        (false, false) => Candidate::Free(rank(row)?, Box::new(jobs::read(row)?)),
+    })
+}
+
+fn rank(row: &Row<'_>) -> Result<Rank> {
+    Ok((row.get("priority")?, Reverse(row.get("available_at")?), Reverse(row.get("id")?)))
+}
+
+fn set_aside(sql: &Connection, held: &[i64]) -> Result<()> {
     for id in held {
         execute(sql, "UPDATE job SET aside = 1 WHERE id = ?1", [id])?;
     }
-    Ok(found.map(|(rank, job)| Head { rank, job, slots }))
+    Ok(())
 }
 
 /// The driver whose run this will be stands in the job as long as it may live: a run that a dead host began keeps the one that
@@ -220,7 +311,7 @@ mod tests {
         let store = crate::SqliteStore::open(crate::StoreConfig::new(dir.path(), "here")).unwrap();
         let later = store.read(|sql| Ok(plan(sql, &crate::queue::NEXT))).unwrap();
         assert!(later.contains("job_later") && !later.contains("TEMP B-TREE"), "{later}");
-        for lane in [&PLACELESS, &PLACED, &BEGUN] {
+        for lane in [&*PLACELESS, PLACED, &*BEGUN] {
             let plan = store.read(|sql| Ok(plan(sql, lane))).unwrap();
             assert!(!plan.contains("SCAN j\n") && !plan.contains("SCAN o\n"), "{plan}");
             assert!(plan.contains("job_ready"), "{plan}");

@@ -2,23 +2,16 @@
 
 use domain::effect::{Effect, Job, JobClass, Wanted};
 use domain::ids::{Epoch, FenceToken, InvalidId, JobId, LeaseName, TaskId, Version};
-use domain::pipeline::Action;
 use domain::task::Task;
 use domain::time::Timestamp;
 use rusqlite::{Connection, Row, params};
 
 use conductor::ports::store::StoreError;
+use conductor::slots::Seat;
 
 use crate::failure::{Failure, Result, not_found};
 use crate::row::{execute, get_json, get_u64, int, one, time, to_json};
-
-/// Whether it holds a run's slot while it is performed.
-const fn holds_slot(effect: &Effect) -> bool {
-    matches!(
-        effect,
-        Effect::Launch { .. } | Effect::Act { action: Action::Retest | Action::Staging | Action::Deploy, .. }
-    )
-}
+use crate::slots;
 
 /// What ends something, or costs nothing, does not stand behind what takes hours.
 const fn priority(effect: &Effect) -> i64 {
@@ -38,15 +31,17 @@ pub(crate) const fn class_word(class: JobClass) -> &'static str {
 
 pub(crate) fn insert(sql: &Connection, task: &Task, ordinal: usize, wanted: &Wanted) -> Result<()> {
     let statement = "INSERT INTO job
-        (task, version, ordinal, epoch, class, effect, body, lease, slot, priority, state, available_at)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, 'queued', ?11)";
+        (task, version, ordinal, epoch, class, effect, body, lease, slot, priority, state, available_at, place)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, 'queued', ?11, ?12)";
     let effect = &wanted.effect;
     let lease = wanted.lease.as_ref().map(LeaseName::as_str);
     let (id, version, epoch) = (int(task.id.0), int(task.version.0), int(task.epoch.0));
     let (class, name, body) = (class_word(effect.class()), effect.name(), to_json(effect)?);
-    let (slot, priority, at) = (holds_slot(effect), priority(effect), time(wanted.available_at));
+    // Whatever launches something holds a run's slot while it is performed.
+    let place = Seat::of(effect).map(|seat| slots::place(&task.project, seat));
+    let (slot, priority, at) = (place.is_some(), priority(effect), time(wanted.available_at));
     let ordinal = int(ordinal as u64);
-    execute(sql, statement, params![id, version, ordinal, epoch, class, name, body, lease, slot, priority, at])?;
+    execute(sql, statement, params![id, version, ordinal, epoch, class, name, body, lease, slot, priority, at, place])?;
     Ok(())
 }
 

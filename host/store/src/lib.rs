@@ -30,6 +30,7 @@ mod late;
 mod leases;
 mod lock;
 mod open;
+mod overview;
 mod ownership;
 mod queue;
 mod readers;

@@ -5,14 +5,16 @@ use std::collections::BTreeMap;
 
 use conductor::breaker::{Breaker, Heard};
 use conductor::ports::store::ClaimLimits;
+use conductor::project::HookName;
 use conductor::slots::{DriverRow, Refusal, Seat, Slots, Taken};
+use domain::document::Role;
 use domain::effect::Effect;
 use domain::event::RunOutcome;
 use domain::ids::{DriverName, JobId, ProjectName};
 use domain::time::Timestamp;
 use rusqlite::{Connection, Row, params};
 
-use crate::failure::Result;
+use crate::failure::{Failure, Result};
 use crate::row::{all, execute, from_json, get_json, get_name, int, number, one, to_json};
 
 /// What a claimed or cancelled run has, and what a dead host began and nobody took up yet: its run may live.
@@ -88,6 +90,52 @@ pub(crate) fn seat_of(row: &Row<'_>) -> Result<Option<(ProjectName, Seat)>> {
     let effect: Effect = get_json(row, "job", "body")?;
     let Some(seat) = Seat::of(&effect) else { return Ok(None) };
     Ok(Some((get_name(row, "task", "project")?, seat)))
+}
+
+/// As the database spells a place.
+pub(crate) fn place(project: &ProjectName, seat: Seat) -> String {
+    match seat {
+        Seat::Role(role) => format!("{project} role {role}"),
+        Seat::Hook(hook) => format!("{project} hook {}", hook.as_str()),
+    }
+}
+
+/// Which launches may begin now, asked by their places: each place is decided about once.
+pub(crate) struct Passing<'a> {
+    pub(crate) slots: Slots<'a>,
+    known: BTreeMap<String, bool>,
+}
+
+impl<'a> Passing<'a> {
+    pub(crate) fn at(sql: &Connection, limits: &'a ClaimLimits, now: Timestamp) -> Result<Self> {
+        Ok(Self { slots: at(sql, limits, now)?, known: BTreeMap::new() })
+    }
+
+    /// May a launch of this place begin?
+    pub(crate) fn admits(&mut self, place: &str) -> Result<bool> {
+        if let Some(admitted) = self.known.get(place) {
+            return Ok(*admitted);
+        }
+        let (project, seat) = read_place(place)?;
+        let admitted = self.slots.refuses(&project, seat).is_none();
+        self.known.insert(place.to_owned(), admitted);
+        Ok(admitted)
+    }
+}
+
+fn read_place(place: &str) -> Result<(ProjectName, Seat)> {
+    let wrong = || Failure::Row { what: "job", why: format!("`{place}` is no place") };
+    let mut words = place.split(' ');
+    let (Some(project), Some(kind), Some(name), None) = (words.next(), words.next(), words.next(), words.next()) else {
+        return Err(wrong());
+    };
+    let seat = match kind {
+        "role" => Role::ALL.into_iter().find(|role| role.as_str() == name).map(Seat::Role),
+        "hook" => HookName::ALL.into_iter().find(|hook| hook.as_str() == name).map(Seat::Hook),
+        _ => None,
+    };
+    let project = ProjectName::new(project).map_err(|_| wrong())?;
+    seat.map(|seat| (project, seat)).ok_or_else(wrong)
 }
 
 /// Why the job in this row may not be claimed, as far as places go. They are counted once, when they first matter.

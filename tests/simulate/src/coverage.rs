@@ -42,8 +42,12 @@ pub fn tells(_: &domain::ids::Actor) -> bool {
 
 /// The engine, and a note of what it was asked.
 pub fn decide(pipeline: &Pipeline, task: &Task, event: &Event, now: Timestamp) -> Result<Step, Rejected> {
-    // A stopped task is decided about seldom, and nobody would help it: there it panics more often.
-    let often = if task.position.activity == Activity::Stopping { 150 } else { 4 };
+    // Where a task is decided about seldom, it panics more often; and a stopped one nobody would help.
+    let often = match task.position.activity {
+        Activity::Stopping => 150,
+        Activity::Waiting { .. } => 40,
+        _ => 4,
+    };
     if PANICS.with_borrow_mut(|luck| luck.as_mut().is_some_and(|luck| luck.in_thousand(often))) {
         // Not `panic!`: nobody shall read of it.
         std::panic::resume_unwind(Box::new("a bug that deciding met"));
@@ -168,7 +172,7 @@ fn label(task: &Task, event: &Event) -> &'static str {
 }
 
 /// The effects, with what a host does besides.
-pub const EFFECTS: [&str; 20] = [
+pub const EFFECTS: [&str; 21] = [
     "launch-agent",
     "judge",
     "rebase",
@@ -186,6 +190,7 @@ pub const EFFECTS: [&str; 20] = [
     "expand",
     "observe",
     "reconcile",
+    "weigh",
     "cancel",
     "look",
     "start",
@@ -248,7 +253,7 @@ enum Cell {
 }
 
 /// Events that only one kind of position is told of in time, and why.
-const ONLY: [(&str, &[&str], &str); 29] = [
+const ONLY: [(&str, &[&str], &str); 30] = [
     ("run-delivered", &["running"], "a run is the answer to a launch"),
     ("run-trespassed", &["running"], "a run is the answer to a launch"),
     ("run-undelivered", &["running"], "a run is the answer to a launch"),
@@ -270,6 +275,7 @@ const ONLY: [(&str, &[&str], &str); 29] = [
     ("cleaned-up", &["stopping"], "the clean-up is the stop's"),
     ("pipeline-changed", NOT_SETTLED, "only live tasks are told"),
     ("gone-from-board", NOT_SETTLED, "the item of a task that ended is looked after by nobody"),
+    ("foreign-push", NOT_SETTLED, ""),
     ("prerequisite-cancelled", &["running", "judging", "held"], ""),
     ("dependency-cycle", &[], "the door refuses what would close one"),
     (LATE_RUN, &["running", "held", "stopping"], ""),

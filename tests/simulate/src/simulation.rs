@@ -332,7 +332,8 @@ impl Simulation {
         let often = match effect {
             // Most looks find nothing and write nothing.
             "observe" => 400,
-            "staging" | "deploy" | "cancel" | "clean-up" | "timer" | "prove-merged" => 100,
+            "cancel" | "weigh" => 250,
+            "staging" | "deploy" | "clean-up" | "timer" | "prove-merged" => 100,
             "rebase" | "merge" | "retest" | "tidy" | "expand" => 40,
             _ => 6,
         };

@@ -21,10 +21,12 @@ use serde::{Deserialize, Serialize};
 use crate::slots::{DriverRow, Places};
 
 mod counts;
+mod overview;
 mod rows;
 mod wait;
 
 pub use self::counts::{DeliveryCount, JobCounts, PollRow, TaskCount};
+pub use self::overview::{Contact, Extent, Live, Overview, Standings};
 pub use self::rows::{
     BoardActivity, BoardComment, BoardItem, EntryRow, EvaluationRow, EventRow, FreezeRow, JobRow, NewEvaluation,
     RunRow, Spending, Terms,
@@ -222,7 +224,7 @@ pub enum Expansion {
 }
 
 /// The store.
-pub trait Store: Send + Sync {
+pub trait Store: Overview + Send + Sync {
     /// Writes a project; a changed pipeline sends `PipelineChanged` to each live task.
     fn put_project(&self, project: &Project, now: Timestamp) -> Result<(), StoreError>;
     /// All projects.

@@ -274,7 +274,8 @@ fn runs(state: &GatewayState, page: &Page) -> Result<(), Failed> {
 
 fn cost(state: &GatewayState, page: &Page) -> Result<(), Failed> {
     let (mut money, mut tokens, mut today): (Vec<Row>, Vec<Row>, Vec<Row>) = Default::default();
-    for project in state.store.projects()? {
+    let projects = state.store.projects()?;
+    for project in &projects {
         let name = project.name.as_str();
         let spending = state.store.spending(&project.name, state.now().0 / DAY_MS)?;
         money.push((labels(&[name]), dollars(spending.total.cost_microusd)));
@@ -290,12 +291,14 @@ fn cost(state: &GatewayState, page: &Page) -> Result<(), Failed> {
     )?;
     let help = "Tokens of runs that ended; priced: nobody said how many, and the price counts.";
     page.counter("gatewright_tokens_total", help, &["project", "kind"], tokens)?;
-    let caps = state.desk.readings().budgets;
-    let caps = caps.iter().flat_map(|(project, budgets)| {
-        [("task", budgets.task), ("day", budgets.day), ("total", budgets.total)]
-            .map(|(scope, cap)| (project.as_str(), scope, cap))
-    });
-    let caps: Vec<(&str, &str, Cap)> = caps.collect();
+    let caps: Vec<(&str, &str, Cap)> = projects
+        .iter()
+        .flat_map(|project| {
+            let budgets = state.desk.budgets(&project.name);
+            let scopes = [("task", budgets.task), ("day", budgets.day), ("total", budgets.total)];
+            scopes.map(|(scope, cap)| (project.name.as_str(), scope, cap))
+        })
+        .collect();
     let money =
         caps.iter().filter_map(|(project, scope, cap)| Some((labels(&[project, scope]), dollars(cap.cost_microusd?))));
     page.gauge("gatewright_cost_cap_usd", "What may be spent at most, in US dollars.", &["project", "scope"], money)?;

@@ -9,10 +9,10 @@ use domain::plugin::Check;
 use crate::api::{Listing, NewCheck};
 use crate::app::App;
 use crate::body::{Required, Segments};
-use crate::door::Operator;
 use crate::find;
 use crate::problem::Problem;
 use crate::routes::{Answer, at_most, one_line};
+use crate::visitor::Operator;
 
 pub(crate) async fn list(
     State(app): State<App>,

@@ -9,12 +9,12 @@ use domain::task::Task;
 use crate::api::{Dependencies, NewDependency};
 use crate::app::{App, GatewayState};
 use crate::body::{Required, Segments};
-use crate::door::Operator;
 use crate::find;
 use crate::problem::Problem;
 use crate::routes::Answer;
 use crate::routes::intents::no;
 use crate::standing::Scene;
+use crate::visitor::Operator;
 
 pub(crate) async fn list(State(app): State<App>, Segments(reference): Segments<String>) -> Answer<Dependencies> {
     let answer = app.ask(move |state| view(state, find::task(&*state.store, &reference)?));

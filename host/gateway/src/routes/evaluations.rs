@@ -11,10 +11,10 @@ use serde::Deserialize;
 use crate::api::{EvaluationView, Listing};
 use crate::app::App;
 use crate::body::{Parameters, Segments};
-use crate::door::Operator;
 use crate::find;
 use crate::problem::Problem;
 use crate::routes::{Answer, Limit, listing};
+use crate::visitor::Operator;
 
 /// Which evaluations.
 #[derive(Debug, Default, Deserialize)]

@@ -22,6 +22,7 @@ use crate::api::Change;
 use crate::app::{App, GatewayState, closed};
 use crate::body::Parameters;
 use crate::problem::Problem;
+use crate::visitor::Visitor;
 
 /// Between two looks at the store's counter: reading it costs no query, and people do not see this delay.
 const LOOK: Duration = Duration::from_millis(200);
@@ -65,6 +66,7 @@ impl fmt::Display for Cursor {
 
 pub(crate) async fn stream(
     State(app): State<App>,
+    visitor: Visitor,
     Parameters(since): Parameters<Since>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
@@ -75,7 +77,7 @@ pub(crate) async fn stream(
     let (sender, receiver) = mpsc::channel(BUFFER);
     let seen = resumed.or(since.since.as_deref()).map(Cursor::parse);
     tokio::spawn(async move {
-        follow(app, sender, seen).await;
+        follow(app, visitor, sender, seen).await;
         drop(permit);
     });
     let unbuffered = [(HeaderName::from_static("x-accel-buffering"), "no")];
@@ -84,7 +86,7 @@ pub(crate) async fn stream(
 
 type Sender = mpsc::Sender<Result<Event, Infallible>>;
 
-async fn follow(app: App, sender: Sender, seen: Option<Cursor>) {
+async fn follow(app: App, visitor: Visitor, sender: Sender, seen: Option<Cursor>) {
     let mut closing = app.closing.clone();
     let mut looks = interval(LOOK);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -112,6 +114,10 @@ async fn follow(app: App, sender: Sender, seen: Option<Cursor>) {
             _ = looks.tick() => {}
             () = sender.closed() => return,
             () = closed(&mut closing) => return,
+        }
+        // What was taken back keeps no stream open.
+        if !app.keyring.still_opens(&visitor, app.state.now()) {
+            return;
         }
         let now = Cursor::of(app.life, &app.state);
         if now != told {

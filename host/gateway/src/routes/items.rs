@@ -9,11 +9,11 @@ use domain::ids::{Actor, ProjectName, WorkItemId};
 use crate::api::{CardView, Listing, Move, NewCard, NewComment};
 use crate::app::{App, GatewayState};
 use crate::body::{Parameters, Required, Segments};
-use crate::door::Operator;
 use crate::find;
 use crate::problem::Problem;
 use crate::routes::{Answer, Limit, at_most, listing, one_line};
 use crate::standing::Scene;
+use crate::visitor::Operator;
 
 /// Where a card is made that says nothing of it.
 pub(crate) const BACKLOG: &str = "Backlog";

@@ -8,10 +8,10 @@ use domain::ids::ProjectName;
 use crate::api::{Freeze, FreezeReason, Listing, ProjectView};
 use crate::app::{App, GatewayState};
 use crate::body::{Required, Segments};
-use crate::door::Operator;
 use crate::find;
 use crate::problem::Problem;
 use crate::routes::{Answer, one_line};
+use crate::visitor::Operator;
 
 /// How many freezes and thaws are shown.
 const LOG: u32 = 20;

@@ -15,11 +15,11 @@ use crate::api::{CardView, Listing, NewCard, NewTaskCard, TaskView};
 use crate::app::App;
 use crate::body::{Parameters, Required, Segments};
 use crate::desk::with_live_usage;
-use crate::door::Operator;
 use crate::find;
 use crate::problem::Problem;
 use crate::routes::{Answer, Limit, items, listing};
 use crate::standing::Scene;
+use crate::visitor::Operator;
 
 /// How long a creation waits for its task: a delivery is expanded within one tick of a host that is well.
 const PATIENCE: Duration = Duration::from_secs(10);

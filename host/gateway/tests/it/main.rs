@@ -7,12 +7,17 @@
 
 mod board;
 mod bodies;
+mod buttons;
 mod docs;
 mod door;
 mod events;
+mod figures;
 mod listener;
 mod ownership;
 mod pages;
 mod reads;
+mod runs;
+mod sessions;
 mod tasks;
+mod words;
 mod world;

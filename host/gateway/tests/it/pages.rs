@@ -1,15 +1,16 @@
 //! Pages: whole without a script, and safe whatever a title says.
 
-use axum::http::{StatusCode, header};
+use axum::body::Body;
+use axum::http::{Method, StatusCode, header};
 
-use crate::world::{World, name};
+use crate::world::{World, name, request};
 
 const HOSTILE: &str =
     "</title><script>alert(1)</script><img src=x onerror=alert(2)> \u{202E}drowssap\u{200B} \" onload=\"x";
 
 fn assert_disarmed(text: &str) {
     assert!(!text.contains("<script>"), "{text}");
-    assert!(!text.contains("<img"), "{text}");
+    assert!(!text.contains("<img src=x"), "{text}");
     assert!(!text.contains("\" onload"), "{text}");
     assert!(text.contains("&#60;script&#62;alert(1)"), "{text}");
     assert!(text.contains("⟦U+202E⟧drowssap⟦U+200B⟧"), "{text}");
@@ -44,7 +45,7 @@ async fn hostile_titles_are_text_and_nothing_in_them_is_invisible() {
             &serde_json::json!({ "text": HOSTILE }).to_string(),
         )
         .await;
-    for path in ["/", "/fragment/board", "/t/DEMO-001", "/fragment/t/DEMO-001", &format!("/t/{item}")] {
+    for path in ["/", "/p/demo", "/t/DEMO-001", "/find?q=script", &format!("/t/{item}")] {
         let page = world.get(path).await;
         assert_eq!(page.status, StatusCode::OK, "{path}");
         assert_disarmed(page.text());
@@ -57,10 +58,10 @@ async fn what_needs_a_person_stands_first_with_the_line_that_helps() {
     world.task("DEMO-001", "Say hello");
     let text = world.get("/").await.text().to_owned();
     let need = text.find("gatewright task approve DEMO-001").unwrap();
-    let columns = text.find("class=\"columns\"").unwrap();
-    assert!(need < columns);
-    assert!(text.contains("<span aria-hidden=\"true\">◆</span> Needs you"));
+    assert!(need < text.find("id=\"broken\"").unwrap());
+    assert!(text.contains("<span class=\"shape\" aria-hidden=\"true\">◆</span> Needs you"), "{text}");
     assert!(text.contains("1 waits for you"));
+    assert!(text.contains("Everything waits for you."));
     assert!(text.contains("<time datetime=\"2026-09-21T14:13:20Z\">2026-09-21 14:13:20 UTC</time>"));
 }
 
@@ -69,7 +70,7 @@ async fn pages_work_without_a_script_and_have_none_inline() {
     let world = World::new();
     world.task("DEMO-001", "Say hello");
     world.post("/api/v1/projects/demo/freeze", r#"{"reason":"a <b> reason"}"#).await;
-    for path in ["/", "/t/DEMO-001", "/t/NONE-1"] {
+    for path in ["/", "/q", "/repositories", "/system", "/p/demo", "/find?q=hello", "/t/DEMO-001", "/t/NONE-1"] {
         let page = world.get(path).await;
         let text = page.text();
         assert!(text.contains("href=\"\">Refresh</a>"), "{path}");
@@ -86,7 +87,11 @@ async fn trouble_is_said_on_the_board() {
     let reply = world.get("/").await;
     let page = reply.text();
     assert!(page.contains("the disk is &#60;nearly&#62; full"));
-    assert!(page.contains("sandbox: <strong>by nobody</strong>, a run sees what &#60;you&#62; see"), "{page}");
+    let system = world.get("/system").await;
+    assert!(
+        system.text().contains("the disk is &#60;nearly&#62; full") && system.text().contains("sandbox: by nobody")
+    );
+    assert!(system.text().contains("a run sees what &#60;you&#62; see"), "{}", system.text());
 }
 
 #[tokio::test]
@@ -105,7 +110,7 @@ async fn a_ticket_tells_what_happened() {
     ] {
         assert!(text.contains(part), "{part}: {text}");
     }
-    assert!(text.contains("data-fragment=\"/fragment/t/DEMO-001\""));
+    assert!(text.contains("data-cursor=\""));
 }
 
 #[tokio::test]
@@ -122,9 +127,70 @@ async fn a_ticket_that_is_not_there_is_a_page_too() {
 #[tokio::test]
 async fn assets_are_served_from_the_binary_only() {
     let world = World::new();
-    for (file, kind) in [("page.css", "text/css; charset=utf-8"), ("page.js", "text/javascript; charset=utf-8")] {
+    for (file, kind) in [
+        ("page.css", "text/css; charset=utf-8"),
+        ("page.js", "text/javascript; charset=utf-8"),
+        ("icon.svg", "image/svg+xml"),
+    ] {
         let reply = world.get(&format!("/static/{file}")).await;
         assert_eq!((reply.status, reply.headers[header::CONTENT_TYPE].to_str().unwrap()), (StatusCode::OK, kind));
     }
     assert_eq!(world.get("/static/..%2FCargo.toml").await.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn a_key_leads_to_its_ticket_and_words_to_those_that_have_them() {
+    let world = World::new();
+    world.task("DEMO-001", "Say hello");
+    world.task("DEMO-002", "Say goodbye");
+    let found = world.get("/find?q=demo-001").await;
+    assert_eq!(
+        (found.status, found.headers[header::LOCATION].to_str().unwrap()),
+        (StatusCode::SEE_OTHER, "/t/DEMO-001")
+    );
+    let found = world.get("/find?q=good").await;
+    assert!(found.text().contains("DEMO-002") && !found.text().contains("DEMO-001"));
+    let none = world.get("/find?q=nowhere%25").await;
+    assert!(none.text().contains("“nowhere%”") && none.text().contains(">Clear</a>"));
+}
+
+#[tokio::test]
+async fn the_queue_says_who_waits_for_what() {
+    let world = World::new();
+    let empty = world.get("/q").await;
+    assert!(empty.text().contains("gatewright task create"));
+    world.task("DEMO-001", "Say hello");
+    world.post("/api/v1/tasks/DEMO-001/approve", "").await;
+    world.post("/api/v1/projects/demo/freeze", r#"{"reason":"the deploy smells"}"#).await;
+    let page = world.get("/q").await;
+    let text = page.text();
+    for part in
+        ["Frozen", "the deploy smells", "gatewright project unfreeze demo", "<code>launch-agent</code>", "DEMO-001"]
+    {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+}
+
+#[tokio::test]
+async fn pages_speak_the_readers_language_and_keep_the_choice() {
+    let world = World::new();
+    world.task("DEMO-001", "Say hello");
+    let page = |headers: &'static [(&'static str, &'static str)]| {
+        let mut builder = request(Method::GET, "/");
+        for (name, value) in headers {
+            builder = builder.header(*name, *value);
+        }
+        world.send(builder.body(Body::empty()).unwrap())
+    };
+    let russian = page(&[("accept-language", "ru, en;q=0.5")]).await;
+    assert!(russian.text().contains("<html lang=\"ru\">") && russian.text().contains("Ждёт вас"));
+    assert!(!russian.text().contains("Needs you"));
+    let english = page(&[("accept-language", "de"), ("cookie", "gatewright-language=en")]).await;
+    assert!(english.text().contains("<html lang=\"en\">") && english.text().contains("Needs you"));
+    assert!(english.text().contains("href=\"/language/ru?back=%2F\""));
+    let chosen = world.get("/language/ru?back=%2Ft%2FDEMO-001").await;
+    assert_eq!(chosen.headers[header::LOCATION], "/t/DEMO-001");
+    let cookie = chosen.headers[header::SET_COOKIE].to_str().unwrap();
+    assert!(cookie.starts_with("gatewright-language=ru;") && cookie.contains("SameSite=Lax"), "{cookie}");
+    assert_eq!(world.get("/language/xx").await.status, StatusCode::NOT_FOUND);
 }

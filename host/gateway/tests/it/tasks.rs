@@ -240,7 +240,10 @@ async fn a_task_without_a_slot_says_what_it_waits_for() {
     assert_eq!(view.standing.sentence, "it waits: all slots are taken");
     let paused: Taken = world.post("/api/v1/tasks/DEMO-001/pause", "").await.parse();
     assert_eq!(paused.task.standing.sentence, "the developer works, attempt 1; it pauses after that");
-    assert!(world.get("/").await.text().contains("2 moving, 1 queued, nothing waits for you."));
+    let page = world.get("/").await;
+    for part in ["It is moving.", "2 of 2 places busy", "nothing waits for you", "it waits: "] {
+        assert!(page.text().contains(part), "{part}: {}", page.text());
+    }
 }
 
 #[tokio::test]

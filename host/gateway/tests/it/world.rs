@@ -1,6 +1,9 @@
 //! A store in a folder of its own, a desk that counts, and a router that is asked without a socket.
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{Seek as _, Write as _};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -33,6 +36,8 @@ pub(crate) struct FakeDesk {
     pub(crate) limits: Mutex<ClaimLimits>,
     /// The processes of runs.
     pub(crate) pids: Mutex<BTreeMap<RunId, u32>>,
+    /// What stands in the log of every run.
+    pub(crate) log: Mutex<Option<Vec<u8>>>,
 }
 
 impl Desk for FakeDesk {
@@ -44,6 +49,17 @@ impl Desk for FakeDesk {
     }
     fn run_log_tail(&self, run: RunId, bytes: u64) -> Vec<u8> {
         format!("the last {bytes} bytes of {run}").into_bytes()
+    }
+    fn run_log(&self, _: RunId) -> Option<File> {
+        let log = self.log.lock().unwrap();
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(log.as_ref()?).unwrap();
+        file.rewind().unwrap();
+        Some(file)
+    }
+    fn budgets(&self, _: &ProjectName) -> Budgets {
+        let day = Cap { cost_microusd: Some(5_000_000), ..Cap::default() };
+        Budgets { day, ..Budgets::default() }
     }
     fn live_usage(&self, _: RunId) -> Option<(Usage, Spent)> {
         let usage = Usage { cache_read_tokens: Some(40), output_tokens: Some(2), ..Usage::default() };
@@ -68,12 +84,9 @@ impl Desk for FakeDesk {
         project.as_str() != "gone"
     }
     fn readings(&self) -> Readings {
-        let cap = Cap { cost_microusd: Some(25_000_000), tokens: Some(1_000_000), wall: None };
-        let budgets = Budgets { day: cap, ..Budgets::default() };
         Readings {
             disk: Some(Disk { free_bytes: 40 << 30, size_bytes: 100 << 30, floor_bytes: 512 << 20 }),
             last_backup: Some(Timestamp(NOW.0 - 60_000)),
-            budgets: vec![(name("demo"), budgets)],
             intervals: Intervals::default(),
         }
     }
@@ -136,6 +149,7 @@ impl World {
             ok,
             limits: Mutex::new(ClaimLimits::of(2)),
             pids: Mutex::default(),
+            log: Mutex::default(),
         });
         let (close, closing) = watch::channel(false);
         let meters = Arc::new(Meters::new(NOW).unwrap());
@@ -193,7 +207,14 @@ impl World {
 
 fn state(store: Arc<dyn Store>, desk: Arc<FakeDesk>, meters: Arc<Meters>) -> GatewayState {
     let token = Token::new("operator", SECRET).unwrap();
-    GatewayState { store, desk, token, clock: Arc::new(|| NOW), meters }
+    GatewayState { store, desk, token, clock: Arc::new(|| NOW), luck: Arc::new(luck), meters }
+}
+
+/// Other bytes at each call.
+fn luck() -> std::io::Result<[u8; 32]> {
+    static CALLS: AtomicU32 = AtomicU32::new(1);
+    let call = CALLS.fetch_add(1, Ordering::SeqCst).to_le_bytes();
+    Ok(std::array::from_fn(|place| call[place % 4] ^ (place as u8)))
 }
 
 /// As a well-behaved client on this machine would send it.
@@ -241,4 +262,19 @@ fn pipeline() -> Pipeline {
         Stage { name: stage("cancelled"), kind: end(Terminality::Cancelled), edge: None },
     ];
     Pipeline::new(PipelineDraft { name: "small".to_owned(), stages }).unwrap()
+}
+
+/// A program of the versions that tests are pinned to: `.ci/run` installs them, and says where.
+pub(crate) fn python_tool(name: &str) -> PathBuf {
+    let folder = std::env::var_os("GATEWRIGHT_PYTHON").map_or_else(
+        || {
+            let home = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
+            let home = home.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")));
+            home.unwrap_or_default().join("gatewright-ci/python/bin")
+        },
+        PathBuf::from,
+    );
+    let path = folder.join(name);
+    assert!(path.exists(), "{} is not there: `.ci/run` installs it (install_python)", path.display());
+    path
 }

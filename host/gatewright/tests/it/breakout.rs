@@ -146,5 +146,5 @@ fn a_suite_that_eats_the_memory_is_no_pass_and_its_task_says_what_to_set() {
     assert!(place.log().contains("runs are held: sandbox by the kernel"), "{}", place.log());
     let (status, system) = host.get("/api/v1/system");
     assert!(status == 200 && system.contains(r#""name":"memory","held_by":"#), "{system}");
-    assert!(host.get("/").1.contains("How runs are held here"));
+    assert!(host.get("/system").1.contains("How runs are held here"));
 }

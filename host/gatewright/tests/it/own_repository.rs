@@ -59,6 +59,29 @@ fn b4_1_two_bounces_carry_the_words_of_each_finding_into_the_next_brief() {
 }
 
 #[test]
+fn a10_1_the_second_task_of_a_serial_project_begins_on_what_the_first_one_landed() {
+    let place = Place::new(DEVELOPER, REVIEWER);
+    place.init();
+    let file = place.project_file();
+    let text = fs::read_to_string(&file).unwrap();
+    fs::write(&file, text.replace("serial = false", "serial = true")).unwrap();
+    let host = place.serve();
+    let (first, second) = (place.ticket("Greet once more"), place.ticket("Greet a third time"));
+    place.until_phase(&first, "in-review");
+    let queue: serde_json::Value = serde_json::from_str(&host.get("/api/v1/queue").1).unwrap();
+    let waits = queue["items"].as_array().unwrap().iter().any(|job| job["reason"] == "active-task");
+    assert!(waits, "the second one waits for the first, and says so: {queue}");
+    let branches = place.forge_git(&["for-each-ref", "--format=%(refname)", "refs/heads"]);
+    assert!(branches.contains(&first) && !branches.contains(&second), "{branches}");
+    assert!(place.gatewright(&["task", "approve", &first]).status.success());
+    let landed = place.until_phase(&first, "done")["task"]["merged"].as_str().unwrap().to_owned();
+    let shown = place.until_phase(&second, "in-review");
+    let base = shown["task"]["base"].as_str().unwrap().to_owned();
+    assert_eq!(base, landed, "its branch was cut when it began");
+    place.forge_git(&["merge-base", "--is-ancestor", &landed, shown["task"]["head"].as_str().unwrap()]);
+}
+
+#[test]
 fn a_repository_without_commits_is_told_so() {
     let place = Place::new(DEVELOPER, REVIEWER);
     let empty = place.path("empty");

@@ -141,6 +141,36 @@ pub fn c2_1_what_a_limit_holds_back_takes_no_slot(site: &dyn Site) {
     }
 }
 
+/// However many wait for one place, who waits for another is found behind them; and nobody, where all places are closed.
+pub fn c2_1_a_crowd_that_is_held_back_stands_in_nobodys_way(site: &dyn Site) {
+    let scene = Scene::begin(site);
+    for number in 3..=70 {
+        scene.begin_task(number);
+    }
+    four_tasks(&scene);
+    let mut missing = apart();
+    let mut close = |project: ProjectName| {
+        let sitter = missing.entry(project).or_default().seats.entry(Seat::Role(Role::Developer)).or_default();
+        sitter.missing = Some("there is no such program".to_owned());
+        places(missing.clone())
+    };
+    let one_closed = close(project());
+    let found = claims(&scene, &one_closed);
+    assert_eq!(items(&found), ["TILL-001", "TILL-002"]);
+    for claim in &found {
+        scene
+            .store
+            .give_back(claim.job.id, claim.token, scene.now().plus(Milliseconds(60_000)), "later")
+            .expect("back");
+    }
+    assert_eq!(items(&claims(&scene, &one_closed)), Vec::<&str>::new(), "nobody else waits for a place that is open");
+    scene.pass_time(60);
+    let all_closed = close(till());
+    assert_eq!(items(&claims(&scene, &all_closed)), Vec::<&str>::new());
+    let open = ClaimLimits { runs: 100, ..places(apart()) };
+    assert_eq!(claims(&scene, &open).len(), 72);
+}
+
 /// A program that is missing keeps its jobs queued at no cost, and others run.
 pub fn c4_1_a_missing_program_holds_back_its_own_jobs(site: &dyn Site) {
     let scene = Scene::begin(site);

@@ -5,16 +5,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use house::House;
 
 /// What a crate under `host/` may name of ours. `gatewright`, the wiring, may name all.
-const MAY_KNOW: [(&str, &[&str]); 12] = [
+const MAY_KNOW: [(&str, &[&str]); 13] = [
     ("domain", &[]),
     ("engine", &["domain"]),
-    ("conductor", &["domain", "engine"]),
+    ("webhooks", &["domain"]),
+    ("conductor", &["domain", "engine", "webhooks"]),
     ("store", &["conductor", "domain", "engine", "kill-points"]),
     ("sandbox", &["conductor", "domain"]),
     ("agents", &["conductor", "domain", "kill-points", "shim"]),
     ("adapters", &["conductor", "domain", "kill-points"]),
-    ("gateway", &["conductor", "domain"]),
-    ("configuration", &["conductor", "domain"]),
+    ("gateway", &["conductor", "domain", "webhooks"]),
+    ("configuration", &["conductor", "domain", "webhooks"]),
     ("shim", &["kill-points"]),
     ("kill-points", &[]),
     ("nested-cargo", &[]),
@@ -93,7 +94,7 @@ fn components_know_the_sdk_and_nothing_of_the_host() {
 #[test]
 fn no_runtime_below_the_wiring_of_domain_engine_and_conductor() {
     let house = House::of("Cargo.toml");
-    for name in ["domain", "engine", "conductor", "configuration"] {
+    for name in ["domain", "engine", "conductor", "configuration", "webhooks"] {
         let linked = house.linked_into(name);
         let found = RUNTIMES.into_iter().filter(|runtime| linked.contains(*runtime)).collect::<Vec<_>>();
         assert!(found.is_empty(), "`{name}` links {found:?}");

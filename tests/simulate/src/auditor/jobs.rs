@@ -16,7 +16,20 @@ use crate::host::RUNS;
 const LIVE_JOBS: &str = "SELECT id, task, epoch, class, effect, state, winding, attempts, token, owner_uuid, pid, started_at,
     claimed_at, slot, attempted = 1 AND available_at = 0, driver FROM job WHERE state IN ('queued', 'claimed') OR winding = 1";
 
+/// Tokens and attempts only grow, and no attempt counts twice.
+fn grew(before: Claimed, now: Claimed) -> Option<&'static str> {
+    if now.token < before.token || now.attempts < before.attempts {
+        return Some("tokens or attempts went back");
+    }
+    let is_twice = now.attempts > before.attempts && now.attempts - before.attempts > now.token - before.token;
+    is_twice.then_some("an attempt was counted twice")
+}
+
 impl Auditor {
+    fn was_stopped(&self, task: TaskId) -> bool {
+        self.shadows.get(&task).and_then(|shadow| shadow.task.end()) == Some(Terminality::Cancelled)
+    }
+
     /// What was claimed since the last look, as far as it drives a task.
     pub(super) fn jobs(
         &mut self,
@@ -50,8 +63,7 @@ impl Auditor {
             {
                 wrongs.push(format!("job {id} belongs to the dead host {owner} while another lives"));
             }
-            let ended = self.shadows.get(&task).and_then(|shadow| shadow.task.end());
-            if ended == Some(Terminality::Cancelled) && (is_drive || winding) {
+            if self.was_stopped(task) && (is_drive || winding) {
                 wrongs.push(format!("task {task} was stopped, and its job {id} is {state}"));
             }
             slots += u32::from(number(row, 13)? == 1 && (is_claimed || winding));
@@ -70,12 +82,7 @@ impl Auditor {
             {
                 *passed.entry(driver).or_insert(0) += 1;
             }
-            if now.token < before.token || now.attempts < before.attempts {
-                wrongs.push(format!("the token or the attempts of job {id} went back"));
-            }
-            if now.attempts > before.attempts && now.attempts - before.attempts > now.token - before.token {
-                wrongs.push(format!("an attempt of job {id} was counted twice"));
-            }
+            wrongs.extend(grew(before, now).map(|wrong| format!("{wrong} of job {id}")));
         }
         if slots > RUNS {
             wrongs.push(format!("{slots} jobs hold a run's slot, {RUNS} may"));

@@ -1,0 +1,236 @@
+//! What stands around each page: where one is, in which language, and how far the page has heard.
+
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use axum::http::uri::PathAndQuery;
+use axum::http::{HeaderMap, Uri, header};
+use axum::response::{IntoResponse, Redirect, Response};
+use domain::access::Right;
+use domain::ids::WorkItemId;
+use serde::Deserialize;
+
+use crate::app::App;
+use crate::body::{Parameters, Segments};
+use crate::deed::{Deed, did_words};
+use crate::problem::Problem;
+use crate::routes::events::Cursor;
+use crate::show::Moment;
+use crate::tongue::{COOKIE, Tongue};
+use crate::visitor::Visitor;
+
+/// The pages of the navigation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Here {
+    Now,
+    Queue,
+    Repositories,
+    System,
+    /// A page that the navigation does not name.
+    Beyond,
+}
+
+impl Here {
+    /// Those that the navigation names, in its order.
+    pub(crate) const ALL: [Self; 4] = [Self::Now, Self::Queue, Self::Repositories, Self::System];
+
+    pub(crate) const fn path(self) -> &'static str {
+        match self {
+            Self::Now | Self::Beyond => "/",
+            Self::Queue => "/q",
+            Self::Repositories => "/repositories",
+            Self::System => "/system",
+        }
+    }
+
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "templates pass references")]
+    pub(crate) const fn name(self, t: &Tongue) -> &'static str {
+        match self {
+            Self::Now | Self::Beyond => t.of("Now", "Сейчас"),
+            Self::Queue => t.of("Queue", "Очередь"),
+            Self::Repositories => t.of("Repositories", "Репозитории"),
+            Self::System => t.of("System", "Система"),
+        }
+    }
+}
+
+/// What a request says about its reader.
+#[derive(Clone)]
+pub(crate) struct Reader {
+    pub(crate) tongue: Tongue,
+    visitor: Visitor,
+    /// The path and parameters of this page.
+    place: String,
+    /// The listener, as the reader named it; the door let no other name in.
+    host: String,
+}
+
+impl Reader {
+    pub(crate) fn of(headers: &HeaderMap, uri: &Uri, visitor: Visitor) -> Self {
+        let place = uri.path_and_query().map_or("/", PathAndQuery::as_str).to_owned();
+        let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("localhost").to_owned();
+        Self { tongue: Tongue::of_request(headers), visitor, place, host }
+    }
+}
+
+impl Reader {
+    /// The same reader at another page: where the way back leads.
+    pub(super) fn at(self, place: &str) -> Self {
+        Self { place: place.to_owned(), ..self }
+    }
+}
+
+impl FromRequestParts<App> for Reader {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        let visitor = Visitor::from_request_parts(parts, app).await?;
+        Ok(Self::of(&parts.headers, &parts.uri, visitor))
+    }
+}
+
+/// What stands around a page.
+#[derive(Clone)]
+pub(crate) struct Frame {
+    pub(crate) t: Tongue,
+    pub(crate) here: Here,
+    /// Set: the page is kept up to date, and this is how far it has heard.
+    pub(crate) cursor: Option<Cursor>,
+    pub(crate) at: Option<Moment>,
+    /// The listener, as lines of a shell name it.
+    pub(crate) host: String,
+    pub(crate) place: String,
+    visitor: Visitor,
+}
+
+impl Frame {
+    /// Around a page that tells nothing of the store.
+    pub(crate) fn bare(reader: Reader, here: Here) -> Self {
+        let Reader { tongue, visitor, place, host } = reader;
+        Self { t: tongue, here, cursor: None, at: None, host, place, visitor }
+    }
+
+    /// Around a page that does not change by itself.
+    pub(crate) fn still(app: &App, reader: &Reader, here: Here) -> Self {
+        Self { at: Some(Moment::of(app.state.now())), ..Self::bare(reader.clone(), here) }
+    }
+
+    /// Around a page that follows what is committed. Made before anything is read: what is committed meanwhile is shown twice
+    /// rather than never.
+    pub(crate) fn live(app: &App, reader: &Reader, here: Here) -> Self {
+        Self { cursor: Some(Cursor::of(app.life, &app.state)), ..Self::still(app, reader, here) }
+    }
+
+    /// Who is logged in, and what they may.
+    pub(crate) fn who(&self) -> Option<String> {
+        Some(format!("{} ({})", self.visitor.name()?, self.visitor.right()?))
+    }
+
+    /// The key of a form of the browser's own session.
+    pub(crate) fn key(&self) -> Option<&str> {
+        self.visitor.csrf()
+    }
+
+    /// The key of a form of who may operate.
+    pub(crate) fn operate(&self) -> Option<&str> {
+        self.visitor.form_key(Right::Operate)
+    }
+
+    /// The key of the form of a deed; none: a browser that may not.
+    pub(crate) fn key_for(&self, deed: &Deed) -> Option<&str> {
+        self.visitor.form_key(deed.right()?)
+    }
+
+    /// The way to the log-in and back.
+    pub(crate) fn log_in(&self) -> String {
+        format!("/login?next={}", encoded(&self.place))
+    }
+
+    /// What the reader has just done here, as the address says.
+    pub(crate) fn did(&self) -> Option<String> {
+        let (_, query) = self.place.split_once('?')?;
+        let value = |name: &str| query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
+        let word = did_words(self.t, value("did")?)?;
+        match value("item").and_then(|item| item.parse::<WorkItemId>().ok()) {
+            Some(item) => Some(format!("{word}: {item}")),
+            None => Some(word.to_owned()),
+        }
+    }
+
+    /// Around the page that stands where this one could not be made.
+    pub(crate) fn stilled(self) -> Self {
+        Self { cursor: None, ..self }
+    }
+
+    /// One of two texts.
+    pub(crate) const fn say(&self, english: &'static str, russian: &'static str) -> &'static str {
+        self.t.of(english, russian)
+    }
+
+    /// The pages of the navigation.
+    #[expect(clippy::unused_self, reason = "templates ask the frame for all that stands around a page")]
+    pub(crate) const fn tabs(&self) -> &'static [Here] {
+        &Here::ALL
+    }
+
+    /// The languages that this page is not in, with the way to each.
+    pub(crate) fn others(&self) -> Vec<(Tongue, String)> {
+        let others = Tongue::ALL.into_iter().filter(|tongue| *tongue != self.t);
+        others.map(|tongue| (tongue, format!("/language/{}?back={}", tongue.code(), encoded(&self.place)))).collect()
+    }
+}
+
+/// A text as one parameter of a URL.
+pub(crate) fn encoded(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
+            encoded.push(char::from(byte));
+        } else {
+            encoded.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    encoded
+}
+
+/// Where the reader was.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Back {
+    #[serde(default)]
+    back: String,
+}
+
+/// Keeps a reader's language in a cookie. It changes nothing else, so it needs no right.
+pub(crate) async fn language(
+    Segments(code): Segments<String>,
+    Parameters(Back { back }): Parameters<Back>,
+) -> Result<Response, Problem> {
+    let tongue = Tongue::parse(&code).ok_or_else(|| Problem::not_found("there are: en, ru"))?;
+    let cookie = format!("{COOKIE}={}; Path=/; Max-Age=31536000; SameSite=Lax; HttpOnly", tongue.code());
+    Ok(([(header::SET_COOKIE, cookie)], Redirect::to(own_path(&back))).into_response())
+}
+
+/// A path of this listener, or its first page: nobody is led to another site from here.
+pub(super) fn own_path(back: &str) -> &str {
+    let is_own =
+        back.starts_with('/') && !back.starts_with("//") && back.bytes().all(|byte| (0x21..0x7f).contains(&byte));
+    if is_own && !back.contains('\\') { back } else { "/" }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_is_led_to_another_site() {
+        for back in ["", "https://x.example", "//x.example", "/\\x.example", "javascript:alert(1)", "/a\r\nb", "/é"] {
+            assert_eq!(own_path(back), "/", "{back:?}");
+        }
+        assert_eq!(own_path("/t/DEMO-1?q=a%20b"), "/t/DEMO-1?q=a%20b");
+    }
+
+    #[test]
+    fn a_parameter_is_one_parameter() {
+        assert_eq!(encoded("/a?b=c&d ё"), "%2Fa%3Fb%3Dc%26d%20%D1%91");
+    }
+}

@@ -1,0 +1,167 @@
+//! The first page: is it moving, what waits for me, what broke and whose fault is it, what is live, what does it cost, which
+//! neighbour is down, and how is it stopped?
+
+use std::collections::BTreeMap;
+
+use askama::Template;
+use conductor::ports::store::Live;
+use domain::task::{Activity, Task};
+use domain::time::Timestamp;
+
+use super::frame::Frame;
+use super::places::{Neighbour, Place, neighbours, places};
+use super::row::{LONGEST_SENTENCE, Row};
+use crate::api::State;
+use crate::app::GatewayState;
+use crate::problem::Problem;
+use crate::show::{Age, line};
+use crate::standing::{Scene, cause};
+use crate::tongue::{Tongue, say};
+
+/// Rows of each kind that are shown; the rest is counted.
+const SHOWN: usize = 40;
+/// Live tasks that are looked at for each of the two kinds.
+const LOOKED_AT: u32 = 200;
+/// Tickets that a cause names.
+const NAMED: usize = 8;
+
+#[derive(Template)]
+#[template(path = "now.html")]
+pub(crate) struct NowPage {
+    pub(crate) frame: Frame,
+    pub(crate) now: Now,
+}
+
+/// All that the page says.
+pub(crate) struct Now {
+    state: State,
+    sentence: String,
+    facts: Vec<String>,
+    troubles: Vec<String>,
+    needs: Vec<Row>,
+    all_needs: u64,
+    broken: Vec<Cause>,
+    moving: Vec<Row>,
+    all_moving: u64,
+    places: Vec<Place>,
+    neighbours: Vec<Neighbour>,
+    live: u64,
+}
+
+/// What several tasks are held by.
+struct Cause {
+    /// The work is at fault, or else the system.
+    is_work: bool,
+    text: String,
+    count: usize,
+    keys: Vec<String>,
+}
+
+pub(crate) fn read(state: &GatewayState, t: Tongue) -> Result<Now, Problem> {
+    let (now, store) = (state.now(), &*state.store);
+    let scene = Scene::read_in(state, t)?;
+    let standings = store.standings()?;
+    let waiting = store.live_tasks(Live::Waiting, LOOKED_AT)?;
+    let mut moving = store.live_tasks(Live::Moving, LOOKED_AT)?;
+    // One that needs what was stopped waits for a person, though its own activity does not say so.
+    let stuck: Vec<Task> = moving.extract_if(.., |task| scene.standing(task).needs_person).collect();
+    let all_needs = standings.asking + standings.held + stuck.len() as u64;
+    let mut needs: Vec<&Task> = waiting.iter().chain(&stuck).collect();
+    needs.sort_by_key(|task| (scene.standing(task).state == State::Paused, task.activity_entered_at));
+    let broken = broken(&scene, &waiting);
+    let pulse = Pulse { all_needs, broken: &broken, busy: scene.busy, limit: state.desk.limits().runs };
+    let (headline, sentence) = pulse.headline(&scene, &moving);
+    Ok(Now {
+        state: headline,
+        sentence,
+        facts: pulse.facts(t, store.last_step()?, now),
+        troubles: state.desk.health().reasons.iter().map(|reason| line(reason, LONGEST_SENTENCE)).collect(),
+        needs: needs.into_iter().take(SHOWN).map(|task| Row::of(&scene, task, now)).collect(),
+        all_needs,
+        moving: moving.iter().take(SHOWN).map(|task| Row::of(&scene, task, now)).collect(),
+        all_moving: (standings.moving + standings.stopping).saturating_sub(stuck.len() as u64),
+        places: places(state, t, &scene)?,
+        neighbours: neighbours(state, t)?,
+        live: standings.live(),
+        broken,
+    })
+}
+
+/// What the headline is told from.
+struct Pulse<'a> {
+    all_needs: u64,
+    broken: &'a [Cause],
+    busy: u32,
+    limit: u32,
+}
+
+impl Pulse<'_> {
+    fn headline(&self, scene: &Scene, moving: &[Task]) -> (State, String) {
+        let t = scene.tongue;
+        if scene.claimed > 0 || moving.iter().any(|task| scene.wait(task).is_none()) {
+            return (State::Working, t.of("It is moving.", "Работа идёт.").to_owned());
+        }
+        if let Some((why, note)) = moving.iter().find_map(|task| scene.wait(task)) {
+            let why = note.clone().unwrap_or_else(|| crate::standing::wait_words(t, why));
+            return (State::Queued, say!(t, "Nothing runs: {why}.", "Ничего не выполняется: {why}."));
+        }
+        match self.all_needs {
+            0 => (State::Done, t.of("Nothing is to be done.", "Дел нет.").to_owned()),
+            _ => (State::NeedsYou, t.of("Everything waits for you.", "Всё ждёт вас.").to_owned()),
+        }
+    }
+
+    fn facts(&self, t: Tongue, last: Option<Timestamp>, now: Timestamp) -> Vec<String> {
+        let (busy, limit) = (self.busy, self.limit);
+        let mut facts = vec![say!(t, "{busy} of {limit} places busy", "занято мест: {busy} из {limit}")];
+        facts.extend(last.map(|last| {
+            let ago = Age::of(t, last, now).text;
+            say!(t, "the last step was {ago} ago", "последний шаг был {ago} назад")
+        }));
+        facts.push(match self.all_needs {
+            0 => t.of("nothing waits for you", "ничто не ждёт вас").to_owned(),
+            needs => t.count(needs, ["waits for you", "wait for you"], ["ждёт вас", "ждут вас", "ждут вас"]),
+        });
+        let count = |is_work: bool| -> usize {
+            self.broken.iter().filter(|cause| cause.is_work == is_work).map(|cause| cause.count).sum()
+        };
+        let (work, system) = (count(true), count(false));
+        facts.push(match (work, system) {
+            (0, 0) => t.of("nothing is broken", "ничего не сломано").to_owned(),
+            _ => say!(
+                t,
+                "broken: {work} by the work, {system} by the system",
+                "сломано: {work} — работа, {system} — система"
+            ),
+        });
+        facts
+    }
+}
+
+/// Held tasks by their cause: whether the work or the system is at fault, and at which step.
+fn broken(scene: &Scene, waiting: &[Task]) -> Vec<Cause> {
+    let mut causes: BTreeMap<(bool, String), Vec<&Task>> = BTreeMap::new();
+    for task in waiting {
+        let Activity::Held { hold } = &task.position.activity else { continue };
+        let is_work = match scene.standing(task).state {
+            State::Failed => true,
+            State::Held => false,
+            _ => continue,
+        };
+        let cause = cause(scene.tongue, hold.kind);
+        let text = match &hold.step {
+            Some(step) => say!(scene.tongue, "{cause}, at `{step}`", "{cause}, на шаге `{step}`"),
+            None => cause.to_owned(),
+        };
+        causes.entry((is_work, text)).or_default().push(task);
+    }
+    let cause = |((is_work, text), tasks): ((bool, String), Vec<&Task>)| Cause {
+        is_work,
+        text: line(&text, LONGEST_SENTENCE),
+        count: tasks.len(),
+        keys: tasks.iter().take(NAMED).map(|task| task.work_item.to_string()).collect(),
+    };
+    let mut causes: Vec<Cause> = causes.into_iter().map(cause).collect();
+    causes.sort_by_key(|cause| (!cause.is_work, std::cmp::Reverse(cause.count)));
+    causes
+}

@@ -1,0 +1,106 @@
+//! A project's board: its stages with the tasks that stand there, and the cards that nobody started.
+
+use askama::Template;
+use conductor::ports::store::{BoardItem, Project};
+use domain::ids::StageName;
+use domain::pipeline::StageKind;
+use domain::task::Task;
+use domain::time::Timestamp;
+
+use super::frame::Frame;
+use super::row::{LONGEST_SENTENCE, Row};
+use crate::app::GatewayState;
+use crate::find;
+use crate::problem::Problem;
+use crate::show::line;
+use crate::standing::Scene;
+use crate::tongue::Tongue;
+
+/// Live tasks that are looked at. A board with more is read by nobody; the search is.
+const LIVE: u32 = 300;
+/// Ended ones.
+const ENDED: u32 = 50;
+/// Cards that are looked at.
+const CARDS: u32 = 100;
+/// Ended tasks in a column: the newest.
+const SHOWN_ENDED: usize = 8;
+/// Live ones in a column.
+const SHOWN_LIVE: usize = 30;
+
+#[derive(Template)]
+#[template(path = "project.html")]
+pub(crate) struct ProjectPage {
+    pub(crate) frame: Frame,
+    pub(crate) project: Board,
+}
+
+/// All that the page says.
+pub(crate) struct Board {
+    name: String,
+    pipeline: String,
+    branch: String,
+    start: String,
+    serial: bool,
+    frozen: Option<String>,
+    pull: Option<String>,
+    columns: Vec<Column>,
+    empty: bool,
+}
+
+struct Column {
+    name: String,
+    cards: Vec<Row>,
+    more: usize,
+}
+
+pub(crate) fn read(state: &GatewayState, t: Tongue, name: &str) -> Result<Board, Problem> {
+    let store = &*state.store;
+    let project = find::project(store, name)?;
+    let (scene, now) = (Scene::read_in(state, t)?, state.now());
+    let mut own = store.live_tasks_of(&project.name, LIVE)?;
+    own.extend(store.ended_tasks_of(&project.name, ENDED)?);
+    let waiting = unstarted(state, &project)?;
+    let empty = own.is_empty() && waiting.is_empty();
+    let waiting = waiting.iter().map(|item| Row::unstarted(t, item, now)).collect();
+    let mut columns =
+        vec![Column { name: t.of("not started", "не начато").to_owned(), cards: waiting, more: 0 }];
+    for stage in project.pipeline.stages() {
+        let is_end = matches!(stage.kind, StageKind::Terminal { .. });
+        columns.push(column(&scene, &stage.name, is_end, &own, now));
+    }
+    Ok(Board {
+        name: project.name.to_string(),
+        pipeline: line(project.pipeline.name(), 100),
+        branch: line(project.base_branch.as_str(), 100),
+        start: line(&state.desk.start_status(&project.name), 100),
+        serial: project.serial,
+        frozen: store.freeze(&project.name)?.map(|reason| line(&reason, LONGEST_SENTENCE)),
+        pull: own.iter().any(|task| task.merged.is_some()).then(|| state.desk.pull_command(&project.name)).flatten(),
+        columns,
+        empty,
+    })
+}
+
+/// Cards that are there and have no task.
+fn unstarted(state: &GatewayState, project: &Project) -> Result<Vec<BoardItem>, Problem> {
+    let mut cards = state.store.items(&project.name, CARDS)?;
+    let mut failed = None;
+    cards.retain(|card| {
+        card.gone.is_none()
+            && match state.store.task_of(&project.name, &card.work_item) {
+                Ok(task) => task.is_none(),
+                Err(error) => {
+                    failed = Some(error);
+                    false
+                }
+            }
+    });
+    failed.map_or(Ok(cards), |error| Err(error.into()))
+}
+
+fn column(scene: &Scene, stage: &StageName, is_end: bool, tasks: &[Task], now: Timestamp) -> Column {
+    let standing: Vec<&Task> = tasks.iter().filter(|task| task.position.stage == *stage).collect();
+    let shown = standing.len().min(if is_end { SHOWN_ENDED } else { SHOWN_LIVE });
+    let cards = standing[..shown].iter().map(|task| Row::of(scene, task, now)).collect();
+    Column { name: stage.to_string(), cards, more: standing.len() - shown }
+}

@@ -1,0 +1,110 @@
+//! A task as a row of a page: which, where on its way, how it stands, and what a person can do.
+
+use conductor::ports::store::BoardItem;
+use domain::pipeline::{Pipeline, StageKind};
+use domain::task::{Task, Terminality};
+use domain::time::Timestamp;
+
+use crate::api::State;
+use crate::deed::Deed;
+use crate::show::{Age, cost, line};
+use crate::standing::Scene;
+use crate::tongue::{Tongue, say};
+
+const LONGEST_TITLE: usize = 140;
+pub(crate) const LONGEST_SENTENCE: usize = 300;
+
+/// A task, or a card that nobody started.
+pub(crate) struct Row {
+    /// The task's number and version as they are shown; zero of a card that nobody started.
+    pub(crate) task: u64,
+    pub(crate) version: u64,
+    pub(crate) key: String,
+    pub(crate) project: String,
+    pub(crate) title: String,
+    pub(crate) stage: String,
+    pub(crate) strip: Vec<Pip>,
+    pub(crate) state: State,
+    pub(crate) sentence: String,
+    pub(crate) since: Age,
+    /// Empty before the second visit.
+    pub(crate) attempt: String,
+    pub(crate) cost: String,
+    pub(crate) deeds: Vec<Deed>,
+}
+
+/// A stage on the way.
+pub(crate) struct Pip {
+    pub(crate) name: String,
+    /// `done`, `here`, `ahead`.
+    pub(crate) is: &'static str,
+}
+
+impl Row {
+    pub(crate) fn of(scene: &Scene, task: &Task, now: Timestamp) -> Self {
+        let (t, standing) = (scene.tongue, scene.standing(task));
+        let visit = task.position.visit;
+        Self {
+            task: task.id.0,
+            version: task.version.0,
+            key: task.work_item.to_string(),
+            project: task.project.to_string(),
+            title: line(&task.title, LONGEST_TITLE),
+            stage: task.position.stage.to_string(),
+            strip: scene.pipeline(&task.project).map(|pipeline| strip(pipeline, task)).unwrap_or_default(),
+            state: standing.state,
+            sentence: line(&standing.sentence, LONGEST_SENTENCE),
+            since: Age::of(t, task.activity_entered_at, now),
+            attempt: if visit > 1 { say!(t, "visit {visit}", "заход {visit}") } else { String::new() },
+            cost: cost(&task.spent),
+            deeds: scene.deeds(task),
+        }
+    }
+
+    pub(crate) fn unstarted(t: Tongue, item: &BoardItem, now: Timestamp) -> Self {
+        let status = &item.status;
+        Self {
+            task: 0,
+            version: 0,
+            key: item.work_item.to_string(),
+            project: item.project.to_string(),
+            title: line(&item.title, LONGEST_TITLE),
+            stage: String::new(),
+            strip: Vec::new(),
+            state: if item.gone.is_some() { State::Stopped } else { State::Skipped },
+            sentence: line(&say!(t, "on the board as {status}", "на доске: {status}"), LONGEST_SENTENCE),
+            since: Age::of(t, item.created_at, now),
+            attempt: String::new(),
+            cost: String::new(),
+            deeds: Vec::new(),
+        }
+    }
+
+    /// Which stage of how many, for who does not see the strip.
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "templates pass references")]
+    pub(crate) fn place(&self, t: &Tongue) -> String {
+        let (all, stage) = (self.strip.len(), &self.stage);
+        match self.strip.iter().position(|pip| pip.is == "here") {
+            Some(place) => {
+                let place = place + 1;
+                say!(t, "stage {place} of {all}: {stage}", "этап {place} из {all}: {stage}")
+            }
+            None => stage.clone(),
+        }
+    }
+}
+
+fn strip(pipeline: &Pipeline, task: &Task) -> Vec<Pip> {
+    let ends_well = |kind: &StageKind| !matches!(kind, StageKind::Terminal { end: Terminality::Cancelled });
+    let stages: Vec<_> = pipeline.stages().iter().filter(|stage| ends_well(&stage.kind)).collect();
+    let here = stages.iter().position(|stage| stage.name == task.position.stage);
+    let pip = |(place, stage): (usize, &&domain::pipeline::Stage)| Pip {
+        name: stage.name.to_string(),
+        is: match here {
+            Some(here) if place < here => "done",
+            Some(here) if place == here => "here",
+            _ => "ahead",
+        },
+    };
+    stages.iter().enumerate().map(pip).collect()
+}

@@ -1,0 +1,89 @@
+//! Buttons: what a press sends does what the API does, and a second press is told what happened meanwhile.
+
+use axum::http::{StatusCode, header};
+use domain::ids::TaskId;
+
+use crate::sessions::{Browser, form};
+use crate::world::{Reply, SECRET, World};
+
+async fn press(world: &World, browser: &Browser, path: &str, fields: &[(&str, &str)]) -> Reply {
+    let fields: Vec<(&str, &str)> = fields.iter().copied().chain([("csrf", browser.csrf.as_str())]).collect();
+    browser.send(world, form(path, &fields)).await
+}
+
+/// What the form of a page says in its hidden field.
+fn hidden(page: &str, form: &str, name: &str) -> String {
+    let (_, form) = page.split_once(&format!("action=\"{form}\"")).unwrap_or_else(|| panic!("no form {form}: {page}"));
+    let (_, value) = form.split_once(&format!("name=\"{name}\" value=\"")).unwrap();
+    value.split('"').next().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn a_press_decides_and_the_second_one_is_told_what_happened_meanwhile() {
+    let world = World::new();
+    let task = world.task("DEMO-001", "Say hello");
+    assert!(
+        !world.get("/").await.text().contains("<form method=\"post\" action=\"/t/"),
+        "who is nobody has no buttons"
+    );
+    let browser = Browser::log_in(&world, SECRET).await;
+    let page = browser.get(&world, "/").await;
+    let text = page.text();
+    assert!(text.contains("1 ticket goes on with its next step.") && text.contains("gatewright task approve DEMO-001"));
+    let version = hidden(text, "/t/DEMO-001/approve", "version");
+    let fields = [("task", "1"), ("version", version.as_str()), ("note", "well done"), ("back", "/")];
+    assert_eq!(task, TaskId(1));
+    let pressed = press(&world, &browser, "/t/DEMO-001/approve", &fields).await;
+    assert_eq!(
+        (pressed.status, pressed.headers[header::LOCATION].to_str().unwrap()),
+        (StatusCode::SEE_OTHER, "/?did=approve&item=DEMO-001"),
+        "{}",
+        pressed.text()
+    );
+    assert!(browser.get(&world, "/?did=approve&item=DEMO-001").await.text().contains("approved: DEMO-001"));
+    assert!(browser.get(&world, "/t/DEMO-001").await.text().contains("approved by operator"));
+    let second = press(&world, &browser, "/t/DEMO-001/reject", &fields).await;
+    assert_eq!(second.status, StatusCode::CONFLICT);
+    assert!(second.text().contains("changed since you looked: you saw version"), "{}", second.text());
+    assert!(second.text().contains("DEMO-001 now:"));
+    assert_eq!(world.store.task(task).unwrap().position.stage.as_str(), "development");
+}
+
+#[tokio::test]
+async fn stopping_all_counts_again_first() {
+    let world = World::new();
+    world.task("DEMO-001", "Say hello");
+    let browser = Browser::log_in(&world, SECRET).await;
+    let text = browser.get(&world, "/").await.text().to_owned();
+    assert_eq!(hidden(&text, "/stop-all", "count"), "1");
+    world.task("DEMO-002", "Came after the page was loaded");
+    let refused = press(&world, &browser, "/stop-all", &[("count", "1")]).await;
+    assert_eq!(refused.status, StatusCode::CONFLICT);
+    assert!(refused.text().contains("the button named 1 live tickets, and there are 2 now"), "{}", refused.text());
+    assert_eq!(world.store.standings().unwrap().live(), 2);
+    assert_eq!(press(&world, &browser, "/pause-all", &[("count", "2")]).await.status, StatusCode::SEE_OTHER);
+    assert!(world.store.tasks(true, 9).unwrap().iter().all(domain::task::Task::is_paused));
+    let stopped = press(&world, &browser, "/stop-all", &[("count", "2"), ("note", "enough")]).await;
+    assert_eq!(stopped.headers[header::LOCATION], "/?did=stopped-all");
+    let standings = world.store.standings().unwrap();
+    assert_eq!((standings.stopping, standings.live()), (2, 2));
+}
+
+#[tokio::test]
+async fn a_project_is_frozen_thawed_and_given_tickets_from_its_page() {
+    let world = World::new();
+    let browser = Browser::log_in(&world, SECRET).await;
+    let refused = press(&world, &browser, "/p/demo/freeze", &[("reason", " ")]).await;
+    assert!(refused.status == StatusCode::BAD_REQUEST && refused.text().contains("`reason` is empty"));
+    let frozen =
+        press(&world, &browser, "/p/demo/freeze", &[("reason", "the <deploy> smells"), ("back", "/p/demo")]).await;
+    assert_eq!(frozen.headers[header::LOCATION], "/p/demo?did=freeze");
+    assert!(browser.get(&world, "/p/demo").await.text().contains("the &#60;deploy&#62; smells"));
+    press(&world, &browser, "/p/demo/thaw", &[("back", "//evil.example")]).await;
+    assert_eq!(world.store.freeze(&crate::world::name("demo")).unwrap(), None);
+    let made = press(&world, &browser, "/p/demo/new", &[("title", "Say hello"), ("labels", "ui, bug")]).await;
+    let place = made.headers[header::LOCATION].to_str().unwrap().to_owned();
+    assert_eq!(place, "/t/DEMO-001?did=created&item=DEMO-001");
+    assert!(browser.get(&world, &place).await.text().contains("ui, bug"));
+    assert_eq!(press(&world, &browser, "/p/none/new", &[("title", "x")]).await.status, StatusCode::NOT_FOUND);
+}

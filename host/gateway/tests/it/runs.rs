@@ -1,0 +1,128 @@
+//! The page of a run and its log, whatever an agent wrote there.
+
+use axum::http::{StatusCode, header};
+use conductor::ports::store::{Incarnation, RunRow};
+use domain::cost::Usage;
+use domain::ids::RunId;
+
+use crate::world::{NOW, World};
+
+/// A task whose developer is under way, and its run.
+async fn under_way(world: &World) -> RunId {
+    let task = world.task("DEMO-001", "Say hello");
+    world.post("/api/v1/tasks/DEMO-001/approve", "").await;
+    let owner = Incarnation {
+        host: "here".to_owned(),
+        boot_id: "boot".to_owned(),
+        pid: 7,
+        start_time: 1,
+        uuid: "a".repeat(32),
+    };
+    let limits = conductor::ports::store::ClaimLimits::of(2);
+    let claim = loop {
+        let claim = world.store.claim(&owner, &limits, NOW).unwrap().expect("a job to launch");
+        if claim.job.effect.name() == "launch-agent" {
+            break claim;
+        }
+    };
+    let row = RunRow {
+        id: RunId(claim.job.id.0),
+        task,
+        role: domain::document::Role::Developer,
+        stage: domain::ids::StageName::new("development").unwrap(),
+        visit: 1,
+        attempt: 1,
+        command: "agent --print".to_owned(),
+        pid: Some(42),
+        started_at: NOW,
+        ended_at: None,
+        exit_code: None,
+        timed_out: false,
+        outcome: None,
+        head_before: None,
+        head_after: None,
+        spent: None,
+        usage: Usage::default(),
+        model: Some("large <model>".to_owned()),
+        effort: None,
+        terms: None,
+        over_budget: None,
+        brief: None,
+        report: None,
+    };
+    world.store.put_run(&row).unwrap();
+    row.id
+}
+
+fn write(world: &World, text: impl Into<Vec<u8>>) {
+    *world.desk.log.lock().unwrap() = Some(text.into());
+}
+
+#[tokio::test]
+async fn a_log_is_shown_from_its_end_and_searched_on_the_server() {
+    let world = World::new();
+    let run = under_way(&world).await;
+    let page = world.get(&format!("/r/{run}")).await;
+    assert!(
+        page.text().contains("There is no log") && page.text().contains("large &#60;model&#62;"),
+        "{}",
+        page.text()
+    );
+    write(
+        &world,
+        (0..2000).map(|number| format!("line {number}")).collect::<Vec<_>>().join("\n") + "\nerror: no such thing\n",
+    );
+    let page = world.get(&format!("/r/{run}")).await;
+    let text = page.text();
+    assert!(text.contains(">line 1999</li>") && text.contains(">line 1501</li>") && !text.contains(">line 1500</li>"));
+    assert!(text.contains("First trouble") && text.contains("data-follow"));
+    let older = text.split("before=").nth(1).unwrap().split('"').next().unwrap().to_owned();
+    let older = world.get(&format!("/r/{run}?before={older}")).await;
+    assert!(older.text().contains(">line 1500</li>") && older.text().contains(">line 1001</li>"));
+    let found = world.get(&format!("/r/{run}?q=line+17")).await;
+    assert!(found.text().contains("line 1799") && !found.text().contains(">line 1800"), "{}", found.text());
+    assert!(found.text().contains("111 lines have it"));
+    let nothing = world.get(&format!("/r/{run}?q=absent")).await;
+    assert!(nothing.text().contains("Nothing has") && nothing.text().contains(">Clear</a>"));
+    assert_eq!(world.get(&format!("/r/{run}?before=x")).await.status, StatusCode::BAD_REQUEST);
+    assert_eq!(world.get("/r/999").await.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn a_hostile_log_is_text() {
+    let world = World::new();
+    let run = under_way(&world).await;
+    let line = "\u{1b}[31mred\u{1b}[0m </li></ol><script>alert(1)</script> \u{202E}drowssap \u{1b}]8;;http://x.example\u{7} \r over";
+    let mut log = format!("{line}\n").into_bytes();
+    log.extend_from_slice(&[0xff, 0xfe, 0, b'\n']);
+    log.extend_from_slice("<img src=x onerror=alert(1)>".repeat(40_000).as_bytes());
+    write(&world, log);
+    for path in [format!("/r/{run}"), format!("/r/{run}?before=400"), format!("/r/{run}?q=%3Cscript%3E")] {
+        let page = world.get(&path).await;
+        assert_eq!(page.status, StatusCode::OK);
+        let text = page.text();
+        assert!(!text.contains("<script>") && !text.contains("<img src=x") && !text.contains('\u{1b}'), "{path}");
+        assert!(!text.contains('\u{202E}') && !text.contains('\0'), "{path}");
+        assert!(text.len() < 6 << 20, "{path}: {} bytes", text.len());
+    }
+    let page = world.get(&format!("/r/{run}?before=400")).await;
+    assert!(
+        page.text().contains("⟦U+001B⟧[31mred⟦U+001B⟧[0m &#60;/li&#62;&#60;/ol&#62;&#60;script&#62;"),
+        "{}",
+        page.text()
+    );
+}
+
+#[tokio::test]
+async fn the_whole_log_is_fetched_as_a_file() {
+    let world = World::new();
+    let run = under_way(&world).await;
+    assert_eq!(world.get(&format!("/r/{run}/raw")).await.status, StatusCode::NOT_FOUND);
+    let whole: Vec<u8> = (0..1_000_000_u32).flat_map(u32::to_le_bytes).collect();
+    write(&world, whole.clone());
+    let raw = world.get(&format!("/r/{run}/raw")).await;
+    assert_eq!(raw.bytes, whole);
+    assert_eq!(raw.headers[header::CONTENT_TYPE], "text/plain; charset=utf-8");
+    assert_eq!(raw.headers[header::X_CONTENT_TYPE_OPTIONS], "nosniff");
+    assert!(raw.headers[header::CONTENT_DISPOSITION].to_str().unwrap().starts_with("attachment"));
+}

@@ -1,0 +1,175 @@
+//! What pages for people read: each query finds its rows by an index, or looks at a bounded number of them.
+
+use conductor::ports::store::{Contact, EntryRow, EvaluationRow, Extent, Live, Overview, Standings, StoreError};
+use domain::ids::{EvaluationId, ProjectName, TaskId, Version, WorkItemId};
+use domain::task::Task;
+use domain::time::Timestamp;
+use rusqlite::{Connection, Row, params};
+
+use crate::failure::Result;
+use crate::row::{all, get_json, get_name, get_time, get_u64, int, number, to_json};
+use crate::sqlite::SqliteStore;
+use crate::tasks;
+
+/// Tasks, newest first, among which a text is looked for: their titles stand in no index.
+const SEARCHED: u32 = 20_000;
+/// Evaluations, newest first, among which a project's are looked for.
+const JUDGED: u32 = 2000;
+
+type Told<T> = std::result::Result<T, StoreError>;
+
+impl Overview for SqliteStore {
+    fn standings(&self) -> Told<Standings> {
+        self.read(standings)
+    }
+
+    fn live_tasks(&self, which: Live, limit: u32) -> Told<Vec<Task>> {
+        self.read(|sql| live_tasks(sql, which, limit))
+    }
+
+    fn live_tasks_of(&self, project: &ProjectName, limit: u32) -> Told<Vec<Task>> {
+        let query = "SELECT body FROM task WHERE id IN (SELECT id FROM task WHERE project = ?1 AND terminal = 0)
+            ORDER BY id DESC LIMIT ?2";
+        self.read(|sql| bodies(sql, query, params![project.as_str(), limit]))
+    }
+
+    fn ended_tasks_of(&self, project: &ProjectName, limit: u32) -> Told<Vec<Task>> {
+        let query = "SELECT body FROM task INDEXED BY task_ended WHERE project = ?1 AND terminal = 1
+            ORDER BY id DESC LIMIT ?2";
+        self.read(|sql| bodies(sql, query, params![project.as_str(), limit]))
+    }
+
+    fn tasks_named(&self, text: &str, limit: u32) -> Told<Vec<Task>> {
+        // The whole body holds the title; where only another field matches, the title decides.
+        let query = "SELECT body FROM (SELECT id, work_item, body FROM task ORDER BY id DESC LIMIT ?3)
+            WHERE instr(lower(work_item), lower(?1)) OR (instr(lower(body), lower(?1))
+                AND instr(lower(body ->> '$.title'), lower(?1)))
+            ORDER BY id DESC LIMIT ?2";
+        self.read(|sql| bodies(sql, query, params![text, limit, SEARCHED]))
+    }
+
+    fn named(&self, tasks: &[TaskId]) -> Told<Vec<(TaskId, ProjectName, WorkItemId)>> {
+        let query = "SELECT id, project, work_item FROM task WHERE id IN (SELECT value FROM json_each(?1)) ORDER BY id";
+        self.read(|sql| {
+            all(sql, query, params![to_json(&tasks)?], |row| {
+                let project = get_name(row, "task", "project")?;
+                Ok((TaskId(get_u64(row, "id")?), project, get_name(row, "task", "work_item")?))
+            })
+        })
+    }
+
+    fn newest_entries(&self, task: TaskId, limit: u32) -> Told<(Vec<EntryRow>, u64)> {
+        self.read(|sql| newest_entries(sql, task, limit))
+    }
+
+    fn last_step(&self) -> Told<Option<Timestamp>> {
+        let query = "SELECT at FROM event WHERE outcome = 'stepped' ORDER BY id DESC LIMIT 1";
+        self.read(|sql| Ok(number(sql, query, [])?.map(Timestamp)))
+    }
+
+    fn contacts(&self) -> Told<Vec<Contact>> {
+        self.read(contacts)
+    }
+
+    fn evaluations_in(&self, project: &ProjectName, limit: u32) -> Told<Vec<EvaluationRow>> {
+        let query = "SELECT e.id, e.body FROM (SELECT * FROM evaluation ORDER BY id DESC LIMIT ?3) e
+            JOIN task t ON t.id = e.task WHERE t.project = ?1 ORDER BY e.id DESC LIMIT ?2";
+        self.read(|sql| {
+            all(sql, query, params![project.as_str(), limit, JUDGED], |row| {
+                Ok(EvaluationRow {
+                    id: EvaluationId(get_u64(row, "id")?),
+                    evaluation: get_json(row, "evaluation", "body")?,
+                })
+            })
+        })
+    }
+
+    fn extent(&self) -> Told<Extent> {
+        self.read(extent)
+    }
+}
+
+fn bodies(sql: &Connection, query: &str, params: impl rusqlite::Params) -> Result<Vec<Task>> {
+    all(sql, query, params, |row| get_json(row, "task", "body"))
+}
+
+fn standings(sql: &Connection) -> Result<Standings> {
+    let query =
+        "SELECT activity, COUNT(*) AS tasks FROM task INDEXED BY task_standing WHERE terminal = 0 GROUP BY activity";
+    let mut standings = Standings::default();
+    for (activity, tasks) in all(sql, query, [], |row| Ok((row.get::<_, String>("activity")?, get_u64(row, "tasks")?)))?
+    {
+        let counted = match activity.as_str() {
+            "awaiting-person" => &mut standings.asking,
+            "held" => &mut standings.held,
+            "stopping" => &mut standings.stopping,
+            _ => &mut standings.moving,
+        };
+        *counted += tasks;
+    }
+    Ok(standings)
+}
+
+fn live_tasks(sql: &Connection, which: Live, limit: u32) -> Result<Vec<Task>> {
+    let among = match which {
+        Live::Waiting => "'awaiting-person', 'held'",
+        Live::Moving => "'running', 'judging', 'acting', 'waiting', 'stopping'",
+    };
+    let query = format!(
+        "SELECT body FROM task WHERE id IN (SELECT id FROM task INDEXED BY task_standing
+            WHERE terminal = 0 AND activity IN ({among}) ORDER BY id LIMIT ?1) ORDER BY id"
+    );
+    bodies(sql, &query, params![limit])
+}
+
+fn newest_entries(sql: &Connection, task: TaskId, limit: u32) -> Result<(Vec<EntryRow>, u64)> {
+    let query =
+        "SELECT version, ordinal, at, body FROM entry WHERE task = ?1 ORDER BY version DESC, ordinal DESC LIMIT ?2";
+    let rows = all(sql, query, params![int(task.0), limit], |row| {
+        Ok(EntryRow {
+            version: Version(get_u64(row, "version")?),
+            ordinal: row.get("ordinal")?,
+            at: get_time(row, "at")?,
+            entry: get_json(row, "entry", "body")?,
+        })
+    })?;
+    let all = tasks::task(sql, task)?.entries;
+    let older = all.saturating_sub(rows.len() as u64);
+    Ok((rows, older))
+}
+
+/// A source is known by a delivery or by a poll; each project has few of them.
+fn contacts(sql: &Connection) -> Result<Vec<Contact>> {
+    let query = "WITH RECURSIVE known AS (
+            SELECT p.name AS project, (SELECT MIN(source) FROM delivery WHERE project = p.name) AS source FROM project p
+            UNION ALL
+            SELECT k.project, (SELECT MIN(source) FROM delivery WHERE project = k.project AND source > k.source)
+            FROM known k WHERE k.source IS NOT NULL),
+        sources AS (SELECT project, source FROM known WHERE source IS NOT NULL UNION SELECT project, source FROM poll)
+        SELECT s.project, s.source,
+            (SELECT received_at FROM delivery d WHERE d.project = s.project AND d.source = s.source ORDER BY id DESC LIMIT 1) AS delivered,
+            (SELECT at FROM poll WHERE poll.project = s.project AND poll.source = s.source) AS polled
+        FROM sources s ORDER BY s.project, s.source";
+    let time = |row: &Row<'_>, column: &str| -> Result<Option<Timestamp>> {
+        Ok(row.get::<_, Option<i64>>(column)?.map(|at| Timestamp(at.unsigned_abs())))
+    };
+    all(sql, query, [], |row| {
+        Ok(Contact {
+            project: get_name(row, "delivery", "project")?,
+            source: row.get("source")?,
+            delivered: time(row, "delivered")?,
+            polled: time(row, "polled")?,
+        })
+    })
+}
+
+/// Ids grow by one and nothing is deleted, so the last one is the count.
+fn extent(sql: &Connection) -> Result<Extent> {
+    let count = |query: &str| -> Result<u64> { Ok(number(sql, query, [])?.unwrap_or(0)) };
+    Ok(Extent {
+        schema: u32::try_from(count("PRAGMA user_version")?).unwrap_or(u32::MAX),
+        bytes: count("PRAGMA page_count")?.saturating_mul(count("PRAGMA page_size")?),
+        tasks: count("SELECT MAX(id) FROM task")?,
+        events: count("SELECT MAX(id) FROM event")?,
+    })
+}

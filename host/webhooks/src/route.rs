@@ -1,0 +1,269 @@
+//! Whom a request is for: one pass over its JSON, that keeps nothing else.
+
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+
+use crate::Source;
+use crate::headers::Headers;
+use crate::payload::{self, PayloadError};
+
+/// What the listener must know of a request before it is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Inspected {
+    /// Which of the sender's projects it is about: the full name of a repository, or the id of a tracker's project, in lower case.
+    pub about: Option<String>,
+    /// The sender's own word for the event, for people; at most 64 characters.
+    pub event: String,
+}
+
+/// Refuses what is no JSON object, and finds out whom the rest is for.
+pub fn inspect(source: Source, headers: &Headers, signed: &[u8]) -> Result<Inspected, PayloadError> {
+    let text = payload::text(signed)?;
+    if !text.trim_start().starts_with('{') {
+        return match serde_json::from_str::<IgnoredAny>(text) {
+            Ok(_) => Err(PayloadError::NoObject),
+            Err(error) => Err(payload::not_json(&error)),
+        };
+    }
+    let (about, body_event) = match source {
+        Source::Plane => plane(text)?,
+        Source::Gitea => (gitea(text)?, None),
+    };
+    let event = headers.first(names(source)).map(str::to_owned).or(body_event).unwrap_or_default();
+    let event = event.chars().filter(char::is_ascii_graphic).take(64).collect();
+    Ok(Inspected { about: about.map(|about| about.to_lowercase()), event })
+}
+
+/// The header that names the event, under each of its names.
+pub(crate) const fn names(source: Source) -> &'static [&'static str] {
+    match source {
+        Source::Plane => &["x-plane-event"],
+        Source::Gitea => &[
+            "x-gitea-event-type",
+            "x-forgejo-event-type",
+            "x-github-event-type",
+            "x-gitea-event",
+            "x-forgejo-event",
+            "x-github-event",
+        ],
+    }
+}
+
+fn plane(text: &str) -> Result<(Option<String>, Option<String>), PayloadError> {
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
+    struct Envelope {
+        event: Loose,
+        data: Part,
+    }
+    let Envelope { event, data } = read(text)?;
+    let about = if event.0.as_deref() == Some("project") {
+        data.get("id")
+    } else {
+        data.get("project").or_else(|| data.get("project_id"))
+    };
+    Ok((about, event.0))
+}
+
+fn gitea(text: &str) -> Result<Option<String>, PayloadError> {
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
+    struct Envelope {
+        repository: Part,
+    }
+    let Envelope { repository } = read(text)?;
+    Ok(repository.get("full_name").or_else(|| {
+        let owner = repository.get("owner")?;
+        Some(format!("{owner}/{}", repository.get("name")?))
+    }))
+}
+
+fn read<'a, T: Deserialize<'a> + Default>(text: &'a str) -> Result<T, PayloadError> {
+    match serde_json::from_str(text) {
+        Ok(found) => Ok(found),
+        // A name that comes twice is JSON, and says nothing that could be relied on.
+        Err(error) if error.is_data() => Ok(T::default()),
+        Err(error) => Err(payload::not_json(&error)),
+    }
+}
+
+/// The few members of an object that may say whom it is for; of anything else, none.
+#[derive(Default)]
+struct Part(Vec<(String, String)>);
+
+impl Part {
+    fn get(&self, name: &str) -> Option<String> {
+        self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone())
+    }
+}
+
+/// Names of members that [`Part`] keeps.
+const MEMBERS: [&str; 6] = ["id", "project", "project_id", "full_name", "name", "owner"];
+
+/// A text, a number, or of an object its `id`, `login`, `username`; of anything else nothing.
+#[derive(Default)]
+struct Loose(Option<String>);
+
+impl<'de> Deserialize<'de> for Part {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Members;
+        impl<'de> Visitor<'de> for Members {
+            type Value = Part;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("anything")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Part, A::Error> {
+                let mut part = Part::default();
+                while let Some(name) = map.next_key::<std::borrow::Cow<'de, str>>()? {
+                    if MEMBERS.contains(&name.as_ref()) {
+                        if let Some(value) = map.next_value::<Loose>()?.0 {
+                            part.0.push((name.into_owned(), value));
+                        }
+                    } else {
+                        map.next_value::<IgnoredAny>()?;
+                    }
+                }
+                Ok(part)
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Part, A::Error> {
+                while seq.next_element::<IgnoredAny>()?.is_some() {}
+                Ok(Part::default())
+            }
+
+            fn visit_bool<E>(self, _: bool) -> Result<Part, E> {
+                Ok(Part::default())
+            }
+
+            fn visit_i64<E>(self, _: i64) -> Result<Part, E> {
+                Ok(Part::default())
+            }
+
+            fn visit_u64<E>(self, _: u64) -> Result<Part, E> {
+                Ok(Part::default())
+            }
+
+            fn visit_f64<E>(self, _: f64) -> Result<Part, E> {
+                Ok(Part::default())
+            }
+
+            fn visit_str<E>(self, _: &str) -> Result<Part, E> {
+                Ok(Part::default())
+            }
+
+            fn visit_unit<E>(self) -> Result<Part, E> {
+                Ok(Part::default())
+            }
+        }
+        deserializer.deserialize_any(Members)
+    }
+}
+
+impl<'de> Deserialize<'de> for Loose {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Word;
+        impl<'de> Visitor<'de> for Word {
+            type Value = Loose;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("anything")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Loose, A::Error> {
+                let mut found = None;
+                while let Some(name) = map.next_key::<std::borrow::Cow<'de, str>>()? {
+                    let is_name = matches!(name.as_ref(), "id" | "login" | "username");
+                    // A repository's owner has a number and a name, and the name is meant.
+                    let outranks = name.as_ref() != "id" || found.is_none();
+                    if is_name && outranks {
+                        found = map.next_value::<Loose>()?.0.or(found);
+                    } else {
+                        map.next_value::<IgnoredAny>()?;
+                    }
+                }
+                Ok(Loose(found))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Loose, A::Error> {
+                while seq.next_element::<IgnoredAny>()?.is_some() {}
+                Ok(Loose(None))
+            }
+
+            fn visit_bool<E>(self, _: bool) -> Result<Loose, E> {
+                Ok(Loose(None))
+            }
+
+            fn visit_i64<E>(self, number: i64) -> Result<Loose, E> {
+                Ok(Loose(Some(number.to_string())))
+            }
+
+            fn visit_u64<E>(self, number: u64) -> Result<Loose, E> {
+                Ok(Loose(Some(number.to_string())))
+            }
+
+            fn visit_f64<E>(self, _: f64) -> Result<Loose, E> {
+                Ok(Loose(None))
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Loose, E> {
+                Ok(Loose(Some(text.chars().take(500).collect()).filter(|text: &String| !text.is_empty())))
+            }
+
+            fn visit_unit<E>(self) -> Result<Loose, E> {
+                Ok(Loose(None))
+            }
+        }
+        deserializer.deserialize_any(Word)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn about(source: Source, text: &str) -> Option<String> {
+        inspect(source, &Headers::default(), text.as_bytes()).unwrap().about
+    }
+
+    #[test]
+    fn a_delivery_names_its_project_in_any_of_its_spellings() {
+        for (text, expected) in [
+            (r#"{"repository": {"full_name": "Acme/App"}}"#, Some("acme/app")),
+            (
+                r#"{"repository": {"owner": {"id": 7, "login": "acme"}, "name": "app", "full_name": null}}"#,
+                Some("acme/app"),
+            ),
+            (r#"{"repository": {"owner": {"username": "acme", "id": 7}, "name": "app"}}"#, Some("acme/app")),
+            (r#"{"repository": null}"#, None),
+            (r#"{"repository": [5]}"#, None),
+            (r#"{"repository": {"full_name": true}}"#, None),
+            (r#"{"repository": {}, "repository": {"full_name": "a/b"}}"#, None),
+            ("{}", None),
+        ] {
+            assert_eq!(about(Source::Gitea, text).as_deref(), expected, "{text}");
+        }
+        for (text, expected) in [
+            (r#"{"event": "issue", "data": {"id": "i", "project": "P"}}"#, Some("p")),
+            (r#"{"event": "issue", "data": {"id": "i", "project": {"id": "p"}}}"#, Some("p")),
+            (r#"{"data": {"project_id": "p"}}"#, Some("p")),
+            (r#"{"event": "project", "data": {"id": "p"}}"#, Some("p")),
+            (r#"{"event": 5, "data": "p"}"#, None),
+            (r#"{"event": "issue", "data": {"id": "i"}}"#, None),
+        ] {
+            assert_eq!(about(Source::Plane, text).as_deref(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_object_is_refused_by_name() {
+        let refused = |text: &str| inspect(Source::Gitea, &Headers::default(), text.as_bytes()).unwrap_err();
+        assert_eq!(refused("[]"), PayloadError::NoObject);
+        assert!(matches!(refused("{\"repository\": {\"full_name\": \"a"), PayloadError::NotJson(_)));
+        assert!(matches!(refused("{} x"), PayloadError::NotJson(_)));
+        assert!(matches!(refused(""), PayloadError::NotJson(_)));
+    }
+}
