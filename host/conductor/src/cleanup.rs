@@ -73,7 +73,7 @@ impl Conductor {
         self.outside.store.put_run(&row)?;
         let settings = self.settings(&task.project);
         let worker = settings.as_ref().and_then(|settings| settings.workers.get(&row.role));
-        self.tell_of_run(&task, &row, worker.filter(|_| row.brief.is_some()).and_then(Worker::driver));
+        self.report_cancelled(&task, &row, worker.filter(|_| row.brief.is_some()).and_then(Worker::driver));
         Ok(row.spent)
     }
 

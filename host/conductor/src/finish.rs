@@ -82,7 +82,7 @@ impl Conductor {
         row.outcome = Some(format!("not started: {cause}"));
         row.result = Some(RunResult::Error);
         self.outside.store.put_run(row)?;
-        self.tell_of_run(&claim.task, row, claim.driver.as_ref());
+        self.report_run(claim, row);
         match &claim.job.effect {
             Effect::Act { step, .. } => self.answer_infra(claim, step, cause),
             _ => self.undelivered(claim, cause),

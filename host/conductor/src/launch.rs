@@ -172,6 +172,7 @@ impl Conductor {
             Ok(RunState::Live { pid }) => {
                 row.pid = Some(pid);
                 self.outside.store.put_run(&row)?;
+                tracing::info!(role = role.as_str(), pid, attempt, "a run began");
                 self.keep_live(claim);
                 Ok(())
             }
@@ -188,7 +189,7 @@ impl Conductor {
         row.outcome = Some(format!("not started: {missing}"));
         row.result = Some(RunResult::Error);
         self.outside.store.put_run(row)?;
-        self.tell_of_run(&claim.task, row, claim.driver.as_ref());
+        self.report_run(claim, row);
         self.forget_places();
         let at = self.now().plus(PREFLIGHT_INTERVAL);
         self.outside.store.give_back(claim.job.id, claim.token, at, &missing.to_string())

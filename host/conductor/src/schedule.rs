@@ -29,6 +29,7 @@ use crate::project::ProjectSettings;
 use crate::reconcile::RECONCILE_INTERVAL;
 use crate::shutdown::Left;
 use crate::slots::DriverRow;
+use crate::tally::about_work;
 
 mod rounds;
 
@@ -348,6 +349,8 @@ impl Conductor {
             Work::Perform(claim) | Work::Finish(claim) => Some(claim.task.id),
             Work::Cancel(..) | Work::Expand(_) | Work::Observe(_) | Work::Weigh(_) | Work::Reconcile(_) => None,
         };
+        // Whatever is logged meanwhile says what it is about.
+        let _about = about_work(&work).entered();
         let result = catch_unwind(AssertUnwindSafe(|| self.perform_one(&work)));
         self.no_longer_busy(&work);
         match result {
@@ -473,7 +476,7 @@ impl Conductor {
         let applied =
             self.outside.store.complete(Completion { job, token, event, wakes: claim.wakes, evaluation, run }, at)?;
         if let Some(run) = run {
-            self.tell_of_run(&claim.task, run, claim.driver.as_ref());
+            self.report_run(claim, run);
         }
         self.report(Fact::Completed { claim, event: &told, applied: &applied, run, at });
         Ok(applied)
@@ -483,16 +486,6 @@ impl Conductor {
     pub(crate) fn fresh(&self, claim: &Claim) -> Result<Task, StoreError> {
         self.outside.store.task(claim.task.id)
     }
-}
-
-/// Whether the time has come; then it is moved on.
-fn is_due(next: &mut Timestamp, interval: Milliseconds, now: Timestamp) -> bool {
-    // A clock that went back far must not silence it for as long.
-    let is_due = *next <= now || *next > now.plus(interval);
-    if is_due {
-        *next = now.plus(interval);
-    }
-    is_due
 }
 
 fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, PoisonError};
 
+use domain::effect::{Claim, Effect, run_of};
 use domain::event::{Answer, RunOutcome, RunResult};
 use domain::ids::DriverName;
 use domain::task::Task;
@@ -9,7 +10,7 @@ use domain::task::Task;
 use crate::ports::runs::{Ending, ExitRecord};
 use crate::ports::store::RunRow;
 use crate::ports::tally::{Fact, Tally};
-use crate::{Conductor, Intervals};
+use crate::{Conductor, Intervals, Work};
 
 impl Conductor {
     /// Who is told of what happens from now on. The first one stays.
@@ -28,8 +29,38 @@ impl Conductor {
         }
     }
 
-    pub(crate) fn tell_of_run(&self, task: &Task, run: &RunRow, driver: Option<&DriverName>) {
-        self.report(Fact::RunEnded { task, run, driver });
+    /// A run of this job ended, and the store has it.
+    pub(crate) fn report_run(&self, claim: &Claim, run: &RunRow) {
+        let result = run.result.map_or("unknown", RunResult::as_str);
+        tracing::info!(role = run.role.as_str(), result, exit_code = run.exit_code, "a run ended");
+        let (task, driver, effect) = (&claim.task, claim.driver.as_ref(), Some(&claim.job.effect));
+        self.report(Fact::RunEnded { task, run, driver, effect });
+    }
+
+    /// A run ended whose job was cancelled.
+    pub(crate) fn report_cancelled(&self, task: &Task, run: &RunRow, driver: Option<&DriverName>) {
+        self.report(Fact::RunEnded { task, run, driver, effect: None });
+    }
+}
+
+/// What a piece of work is about, for the log: its task, its job, and its run where it has one. It weighs as much as an error, so that
+/// no level of the log leaves it out.
+pub(crate) fn about_work(work: &Work) -> tracing::Span {
+    match work {
+        Work::Perform(claim) | Work::Finish(claim) | Work::Weigh(claim) => {
+            let (task, job) = (claim.task.id.0, claim.job.id.0);
+            let (work_item, effect) = (claim.task.work_item.as_str(), claim.job.effect.name());
+            match &claim.job.effect {
+                Effect::Launch { .. } | Effect::Act { .. } => {
+                    tracing::error_span!("work", task, job, run = run_of(claim.job.id).0, work_item, effect)
+                }
+                _ => tracing::error_span!("work", task, job, work_item, effect),
+            }
+        }
+        Work::Cancel(job, _) => tracing::error_span!("cancel", job = job.0, run = run_of(*job).0),
+        Work::Expand(delivery) => tracing::error_span!("expand", delivery = delivery.id.0),
+        Work::Observe(project) => tracing::error_span!("observe", %project),
+        Work::Reconcile(project) => tracing::error_span!("reconcile", %project),
     }
 }
 

@@ -11,7 +11,7 @@ pub(crate) struct Shape {
 
 pub(crate) const HOST: Shape = Shape {
     name: "gatewright.toml",
-    keys: &["listen", "limits", "drivers", "reconcile", "shutdown", "sandbox", "plugins"],
+    keys: &["listen", "limits", "drivers", "reconcile", "shutdown", "sandbox", "plugins", "log", "telemetry"],
 };
 pub(crate) const LISTEN: Shape = Shape { name: "[listen]", keys: &["operator"] };
 pub(crate) const LIMITS: Shape = Shape {
@@ -21,6 +21,8 @@ pub(crate) const LIMITS: Shape = Shape {
 pub(crate) const DRIVER: Shape = Shape { name: "[drivers.NAME]", keys: &["runs"] };
 pub(crate) const SHUTDOWN: Shape = Shape { name: "[shutdown]", keys: &["mode"] };
 pub(crate) const RECONCILE: Shape = Shape { name: "[reconcile]", keys: &["trackers", "forges"] };
+pub(crate) const LOG: Shape = Shape { name: "[log]", keys: &["format", "level"] };
+pub(crate) const TELEMETRY: Shape = Shape { name: "[telemetry]", keys: &["otlp"] };
 pub(crate) const SANDBOX: Shape = Shape { name: "[sandbox]", keys: &["mode", "readable"] };
 pub(crate) const PLUGINS: Shape = Shape { name: "[plugins]", keys: &["ceiling", "memory-mib", "time-ms"] };
 
@@ -150,6 +152,8 @@ pub(crate) const ALL: [&Shape; 28] = [
     &TRANSIENT,
     &PROJECT_LIMITS,
     &RECONCILE,
+    &LOG,
+    &TELEMETRY,
     &SANDBOX,
     &PLUGINS,
     &PROJECT,

@@ -23,6 +23,7 @@ mod project;
 mod reader;
 mod secret;
 mod stage;
+mod watching;
 mod worker;
 mod worker_limits;
 
@@ -37,6 +38,7 @@ pub use init::write::{WriteError, Written, write_plan};
 pub use init::{IfThere, InitError, InitPlan, InitRequest, PlannedFile, Preset, default_prompt, init, split_words};
 pub use limits::RunLimits;
 pub use load::{Loaded, ProjectFile, Surroundings, load, load_project};
+pub use watching::{LogFormat, LogLevel, Watching};
 
 #[cfg(test)]
 mod tests;

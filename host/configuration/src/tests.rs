@@ -9,5 +9,7 @@ mod mutations;
 mod pipelines;
 mod plugins;
 mod projects;
+mod watching;
+mod watching;
 mod workers;
 mod world;

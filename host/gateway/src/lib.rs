@@ -21,6 +21,7 @@ mod find;
 mod keyring;
 mod log;
 mod metrics;
+mod openapi;
 mod pages;
 mod problem;
 mod process;

@@ -177,7 +177,7 @@ impl Tally for Meters {
                 };
                 self.jobs.with_label_values(&[claim.job.effect.name(), outcome]).inc();
             }
-            Fact::RunEnded { task, run, driver } => {
+            Fact::RunEnded { task, run, driver, .. } => {
                 let driver = driver.map_or(NONE, |driver| driver.as_str());
                 let result = run.result.map_or(NONE, RunResult::as_str);
                 let role = run.role.as_str();

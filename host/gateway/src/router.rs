@@ -11,6 +11,7 @@ use crate::api::IntentNote;
 use crate::app::{App, GatewayState};
 use crate::body::{LARGEST_BODY, Optional, Segments};
 use crate::door;
+use crate::openapi;
 use crate::pages::{self, Reader, forms, login};
 use crate::problem::Problem;
 use crate::route::{Need, Row, at};
@@ -41,6 +42,7 @@ fn table() -> Vec<Row> {
         at("/health").get(Need::Nothing, probes::health),
         at("/metrics").get(Need::Look, figures::prometheus),
         at("/api/v1/metrics").get(Need::Look, figures::old),
+        at("/api/v1/openapi.json").get(Need::Look, openapi::describe),
         at("/login").get(Need::Nothing, login::show).post(Need::Nothing, login::log_in),
         at("/logout").form(Right::Read, login::log_out),
         at("/").page(pages::now),

@@ -23,25 +23,21 @@ use gateway::{Desk, Disk, GatewayState, Health, HeldBy, Holding, Readings, Token
 use crate::cli::Serve;
 use crate::clock::{SystemClock, hex, random_bytes};
 use crate::ending::{Ending, Signals};
+use crate::logging;
 use crate::output::{Output, say};
 use crate::scheduler::{Bounds, Scheduler, has_room};
 use crate::state::{ADDRESS_FILE, TOKEN_FILE};
+use crate::telling;
 use crate::watch::Watch;
 use crate::wiring::{Host, load};
 
 /// Runs until it is told to end.
 pub(crate) fn run(dir: &Path, options: &Serve, out: &Output) -> anyhow::Result<()> {
-    tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
-        .with_env_filter(
-            tracing_subscriber::EnvFilter::try_from_env("GATEWRIGHT_LOG").unwrap_or_else(|_| "info".into()),
-        )
-        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
-        .init();
     if !dir.join("gatewright.toml").is_file() {
         bail!("{} has no gatewright.toml: run `gatewright init` in a git repository first", dir.display());
     }
     let loaded = load(dir)?;
+    logging::start(&loaded.host.watching);
     let host = Arc::new(Host::open(dir, &loaded, probe(options)?)?);
     let token = operator_token(dir)?;
     let must_confine = loaded.host.sandbox.mode == SandboxMode::Bubblewrap;
@@ -58,6 +54,7 @@ pub(crate) fn run(dir: &Path, options: &Serve, out: &Output) -> anyhow::Result<(
     let bound = listener.local_addr()?;
     host.runner.never_reach(bound);
     let address = format!("http://{bound}");
+    let traces = telling::start(&host, loaded.host.watching.traces.as_deref(), &address)?;
     let failing = host.clone();
     let scheduler = Scheduler::start(
         host.conductor.clone(),
@@ -89,6 +86,9 @@ pub(crate) fn run(dir: &Path, options: &Serve, out: &Output) -> anyhow::Result<(
     let served = runtime.block_on(gateway::serve(listener, state, end(host.clone(), ending)));
     drop(watch);
     let failed = scheduler.stop();
+    if let Some(traces) = traces {
+        traces.stop();
+    }
     // What is gone already needs no removing.
     let _ = std::fs::remove_file(dir.join(ADDRESS_FILE));
     served?;

@@ -317,7 +317,6 @@ impl Host {
             ended,
         };
         let conductor = Arc::new(Conductor::new(outside, me.clone()));
-        conductor.report_to(meters.clone());
         let host = Self {
             store,
             conductor,

@@ -1,7 +1,7 @@
 //! The tally's port: told of what happened once the store has it, to count it or to draw it. It answers nothing, and nothing waits
 //! for it: whoever stands behind it must neither block nor fail.
 
-use domain::effect::Claim;
+use domain::effect::{Claim, Effect};
 use domain::event::Event;
 use domain::ids::DriverName;
 use domain::task::Task;
@@ -40,6 +40,8 @@ pub enum Fact<'a> {
         run: &'a RunRow,
         /// The agent driver; none: a command.
         driver: Option<&'a DriverName>,
+        /// What it was launched for; none: its job was cancelled, and nobody looks any more.
+        effect: Option<&'a Effect>,
     },
     /// A plugin was asked.
     Evaluated {

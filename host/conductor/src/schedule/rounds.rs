@@ -7,7 +7,7 @@ use domain::effect::Effect;
 use domain::ids::JobId;
 use domain::time::Milliseconds;
 
-use super::{Conductor, RIGHT, State, Tick, Work, is_due};
+use super::{Conductor, RIGHT, State, Tick, Work};
 use crate::budget::{Meter, WEIGH_INTERVAL};
 use crate::observe::LOOK_INTERVAL;
 
@@ -90,4 +90,14 @@ impl Conductor {
             Err(error) => tracing::warn!(%error, "whether tasks need each other cannot be seen"),
         }
     }
+}
+
+/// Whether the time has come; then it is moved on.
+fn is_due(next: &mut Timestamp, interval: Milliseconds, now: Timestamp) -> bool {
+    // A clock that went back far must not silence it for as long.
+    let is_due = *next <= now || *next > now.plus(interval);
+    if is_due {
+        *next = now.plus(interval);
+    }
+    is_due
 }

@@ -8,6 +8,7 @@
 mod board;
 mod bodies;
 mod buttons;
+mod described;
 mod docs;
 mod door;
 mod events;
