@@ -5,7 +5,7 @@ use std::sync::{MutexGuard, PoisonError};
 
 use domain::effect::Effect;
 use domain::ids::JobId;
-use domain::time::Milliseconds;
+use domain::time::{Milliseconds, Timestamp};
 
 use super::{Conductor, RIGHT, State, Tick, Work};
 use crate::budget::{Meter, WEIGH_INTERVAL};

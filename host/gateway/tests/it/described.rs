@@ -5,7 +5,7 @@ use std::process::Command;
 use std::sync::Arc;
 
 use axum::http::Method;
-use conductor::ports::store::NewEvaluation;
+use conductor::ports::store::{BoardItem, NewEvaluation};
 use domain::document::{DocumentKind, NewDocument};
 use domain::ids::{Digest, PluginId, StageName};
 use domain::verdict::Verdict;
@@ -83,11 +83,12 @@ async fn the_description_says_which_routes_need_a_token() {
 async fn filled(world: &World) -> Vec<(&'static str, String)> {
     figures::note_all(world).await;
     let commit = "a".repeat(40);
-    world.post("/api/v1/projects/demo/items", r#"{"title":"A card","labels":["ui"]}"#).await;
+    let card: BoardItem = world.post("/api/v1/projects/demo/items", r#"{"title":"Another"}"#).await.parse();
+    let item = format!("/api/v1/projects/demo/items/{}", card.work_item);
     let checks = format!("/api/v1/projects/demo/commits/{commit}/checks");
     world.post(&checks, r#"{"name":"ci","state":"success"}"#).await;
-    world.post("/api/v1/projects/demo/items/DEMO-003/comments", r#"{"text":"Well?"}"#).await;
-    world.write(Method::PUT, "/api/v1/projects/demo/items/DEMO-003/status", r#"{"status":"Approved"}"#).await;
+    world.post(&format!("{item}/comments"), r#"{"text":"Well?"}"#).await;
+    world.write(Method::PUT, &format!("{item}/status"), r#"{"status":"Approved"}"#).await;
     let task = world.task("DEMO-007", "waits for a person");
     let blob = world.store.put_blob(b"# A review").unwrap();
     let document = NewDocument {
@@ -120,7 +121,7 @@ async fn filled(world: &World) -> Vec<(&'static str, String)> {
     let run = world.store.living_runs(1).unwrap()[0].id;
     vec![
         ("project", "\"demo\"".to_owned()),
-        ("item", "\"DEMO-003\"".to_owned()),
+        ("item", format!("\"{}\"", card.work_item)),
         ("task", "\"DEMO-007\"".to_owned()),
         ("commit", format!("\"{commit}\"")),
         ("run", run.to_string()),

@@ -5,7 +5,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 
 use axum::http::{StatusCode, header};
-use conductor::ports::store::{Applied, ClaimLimits, Incarnation, NewEvaluation, RunRow};
+use conductor::ports::store::{Applied, ClaimLimits, Completion, Incarnation, NewEvaluation, RunRow};
 use conductor::ports::tally::{Expanded, Fact, Tally};
 use domain::cost::Usage;
 use domain::document::Role;
@@ -99,8 +99,31 @@ fn launch(world: &World, task: TaskId) -> Claim {
     }
 }
 
-/// Each kind of fact once.
+/// A task that was stopped, to its end.
+fn stopped(world: &World, item: &str) {
+    let task = world.task(item, "stopped");
+    let stop = Event::Intent { intent: Intent::Stop, actor: Actor::Host, note: String::new() };
+    world.store.apply(task, &stop, NOW).unwrap();
+    while let Some(claim) = world.store.claim(&me(), &ClaimLimits::of(9), NOW).unwrap() {
+        let event = match claim.job.effect.name() {
+            "clean-up" => Event::CleanedUp { epoch: claim.job.epoch },
+            _ => Event::AftermathEnded { note: String::new() },
+        };
+        let (job, token) = (claim.job.id, claim.token);
+        let completion = Completion { job, token, event, wakes: 0, evaluation: None, run: None };
+        world.store.complete(completion, NOW).unwrap();
+    }
+}
+
+/// Each kind of fact once, and a row for each figure.
 pub(crate) async fn note_all(world: &World) {
+    stopped(world, "DEMO-009");
+    world.post("/api/v1/projects/demo/items", r#"{"title":"A card","labels":["ui"]}"#).await;
+    let breaker = r#"{"state":"closed","failures":2,"since":1}"#;
+    by_another_hand(
+        world,
+        &format!("INSERT INTO breaker (driver, state, body) VALUES ('codex', 'closed', '{breaker}')"),
+    );
     let run = living(world).await;
     let task = world.store.task(run.task).unwrap();
     let other = world.task("DEMO-002", "another");
@@ -138,19 +161,19 @@ pub(crate) async fn note_all(world: &World) {
 
 /// A figure with its labels.
 #[derive(Debug)]
-struct Sample {
-    name: String,
-    labels: BTreeMap<String, String>,
+pub(crate) struct Sample {
+    pub(crate) name: String,
+    pub(crate) labels: BTreeMap<String, String>,
     value: f64,
 }
 
-struct Family {
+pub(crate) struct Family {
     kind: String,
-    samples: Vec<Sample>,
+    pub(crate) samples: Vec<Sample>,
 }
 
 /// Read by Prometheus' own Python client, whose parser refuses what is not the format.
-fn parsed(text: &str) -> BTreeMap<String, Family> {
+pub(crate) fn parsed(text: &str) -> BTreeMap<String, Family> {
     let python = python_tool("python3");
     let script = "import json, sys\n\
         from prometheus_client.parser import text_string_to_metric_families as parse\n\
@@ -399,20 +422,8 @@ async fn l2_3_a_section_that_the_database_fails_leaves_the_others() {
 #[tokio::test]
 async fn l3_1_status_lists_what_has_not_ended() {
     let world = World::new();
-    let stopped = world.task("DEMO-001", "stopped");
+    stopped(&world, "DEMO-001");
     world.task("DEMO-002", "active");
-    let stop = Event::Intent { intent: Intent::Stop, actor: Actor::Host, note: String::new() };
-    world.store.apply(stopped, &stop, NOW).unwrap();
-    while let Some(claim) = world.store.claim(&me(), &ClaimLimits::of(9), NOW).unwrap() {
-        let event = match claim.job.effect.name() {
-            "clean-up" => Event::CleanedUp { epoch: claim.job.epoch },
-            _ => Event::AftermathEnded { note: String::new() },
-        };
-        let (job, token) = (claim.job.id, claim.token);
-        let completion =
-            conductor::ports::store::Completion { job, token, event, wakes: 0, evaluation: None, run: None };
-        world.store.complete(completion, NOW).unwrap();
-    }
     let status: Status = world.get("/status").await.parse();
     let listed: Vec<_> = status.active_tasks.iter().map(|task| task.work_item_id.as_str()).collect();
     assert_eq!(listed, ["DEMO-002"]);

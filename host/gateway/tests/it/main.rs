@@ -13,6 +13,7 @@ mod docs;
 mod door;
 mod events;
 mod figures;
+mod grafana;
 mod listener;
 mod ownership;
 mod pages;

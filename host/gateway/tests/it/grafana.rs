@@ -1,0 +1,73 @@
+//! The dashboard that comes along asks for metrics that are there, by labels that they have.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+
+use crate::figures::{note_all, parsed};
+use crate::world::World;
+
+const DASHBOARD: &str = include_str!("../../../../packaging/grafana/gatewright.json");
+
+/// What Prometheus itself adds to each series.
+const ADDED: [&str; 2] = ["job", "instance"];
+
+fn expressions(value: &Value, found: &mut Vec<String>) {
+    match value {
+        Value::Object(object) => {
+            for (key, value) in object {
+                match (key.as_str(), value) {
+                    ("expr" | "query", Value::String(text)) if text.contains('(') || text.contains('{') => {
+                        found.push(text.clone());
+                    }
+                    _ => expressions(value, found),
+                }
+            }
+        }
+        Value::Array(list) => list.iter().for_each(|value| expressions(value, found)),
+        _ => {}
+    }
+}
+
+/// Names of metrics with the labels that braces behind them name, and the labels by which sums are told apart.
+fn asked(expression: &str) -> (Vec<(String, BTreeSet<String>)>, BTreeSet<String>) {
+    let mut metrics = Vec::new();
+    let is_name = |character: char| character.is_ascii_alphanumeric() || character == '_';
+    let mut rest = expression;
+    while let Some(at) = rest.find("gatewright_").into_iter().chain(rest.find("process_")).min() {
+        rest = &rest[at..];
+        let end = rest.find(|character| !is_name(character)).unwrap_or(rest.len());
+        let (name, behind) = rest.split_at(end);
+        let inside = behind.strip_prefix('{').and_then(|inside| inside.split('}').next()).unwrap_or_default();
+        let labels = inside.split(',').filter_map(|pair| pair.split(['=', '!']).next()).map(str::trim);
+        metrics.push((name.to_owned(), labels.filter(|label| !label.is_empty()).map(str::to_owned).collect()));
+        rest = behind;
+    }
+    let sums = expression.split("by (").skip(1).filter_map(|rest| rest.split(')').next());
+    (metrics, sums.flat_map(|list| list.split(',')).map(|label| label.trim().to_owned()).collect())
+}
+
+#[tokio::test]
+async fn each_metric_that_the_dashboard_names_is_there_with_its_labels() {
+    let world = World::new();
+    note_all(&world).await;
+    let mut there: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for family in parsed(world.get("/metrics").await.text()).into_values() {
+        for sample in family.samples {
+            there.entry(sample.name).or_default().extend(sample.labels.into_keys());
+        }
+    }
+    let mut found = Vec::new();
+    expressions(&serde_json::from_str(DASHBOARD).unwrap(), &mut found);
+    assert!(found.len() > 25, "{found:?}");
+    for expression in found {
+        let (metrics, sums) = asked(&expression);
+        assert!(!metrics.is_empty(), "{expression} asks for nothing");
+        for (name, labels) in metrics {
+            let known = there.get(&name).unwrap_or_else(|| panic!("there is no {name}: {expression}"));
+            for label in labels.union(&sums).filter(|label| !ADDED.contains(&label.as_str())) {
+                assert!(known.contains(label), "{name} has no label `{label}`, it has {known:?}: {expression}");
+            }
+        }
+    }
+}
