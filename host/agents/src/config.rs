@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use conductor::ports::runs::Confinement;
 use domain::limits::RunLimits;
 use domain::network::Network;
 
@@ -26,6 +27,8 @@ pub struct RunnerConfig {
     pub runs_dir: PathBuf,
     /// One folder per run's brief stands here; a run sees its own.
     pub briefs_dir: PathBuf,
+    /// One folder per run of an agent that keeps its state somewhere stands here; a run sees its own.
+    pub homes_dir: PathBuf,
     /// The shim's program, as [`install_shim`](crate::install_shim) put it.
     pub shim_path: PathBuf,
     /// Whether runs are confined.
@@ -57,9 +60,11 @@ impl RunnerConfig {
         home: impl Into<PathBuf>,
         path: impl Into<String>,
     ) -> Self {
+        let briefs_dir: PathBuf = briefs_dir.into();
         Self {
             runs_dir: runs_dir.into(),
-            briefs_dir: briefs_dir.into(),
+            homes_dir: briefs_dir.with_file_name("homes"),
+            briefs_dir,
             shim_path: shim_path.into(),
             sandbox: SandboxMode::Auto,
             bwrap: None,
@@ -72,16 +77,6 @@ impl RunnerConfig {
             right: Duration::from_millis(conductor::RIGHT.0),
         }
     }
-}
-
-/// Who is launched.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Confinement {
-    /// Inside the sandbox, if the runner has one.
-    #[default]
-    Sandboxed,
-    /// Outside: an operator's own hook, which needs the whole machine. Never an agent.
-    Trusted,
 }
 
 /// One launch.
@@ -109,7 +104,7 @@ pub struct LaunchSpec {
     pub network: Network,
     /// What its whole tree may take of the machine.
     pub limits: RunLimits,
-    /// Inside the sandbox or not.
+    /// Inside the sandbox or not. `Trusted` is never an agent.
     pub confinement: Confinement,
 }
 

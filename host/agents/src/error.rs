@@ -91,6 +91,15 @@ pub enum SandboxError {
         /// What the probe said.
         reason: String,
     },
+    /// It does not work, and this agent obeys what lies in a repository.
+    #[error(
+        "it runs in the sandbox alone, and bubblewrap does not work here: {reason}. \
+         mode = \"none\" under [sandbox] is your word that it may see all that you see"
+    )]
+    Demanded {
+        /// What the probe said.
+        reason: String,
+    },
     /// A path that may never be shown, or that contains one.
     #[error("`{}` may not be shown to a run: it is, or contains, `{}`", path.display(), hidden.display())]
     NeverShown {

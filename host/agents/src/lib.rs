@@ -4,18 +4,22 @@
 //! * [`sandbox`] is what a run may see: bubblewrap, where it works.
 //! * [`means`] is what of all this works on this machine.
 //! * [`port`] is the conductor's port on top of both.
-//! * `stream` keeps count of what a living run says that it uses.
+//! * `stream` keeps count of what a living run says that it uses; `dialect` understands the agents that are known by name.
+//! * `homes` are the folders in which those keep their state, one for each run.
 //! * [`template`], [`environment`], [`report`] are the contract with the agent's command.
 //!
 //! A run's folder is made exclusively under the job's number, and a lock on it is held for the whole life of its shim:
 //! so a second launch of one job adopts the first, and whether a run lives is a fact and no guess.
 
 pub mod config;
+mod dialect;
 pub mod environment;
 pub mod error;
 pub mod folder;
+mod homes;
 pub mod install;
 mod limits;
+mod lines;
 pub mod means;
 mod orphans;
 pub mod port;

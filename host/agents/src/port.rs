@@ -5,15 +5,18 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use conductor::dialect::{Home, Told};
 use conductor::ports::runs::{Ending, ExitRecord, Launch, LaunchError, Program, RunState, Runs, Usage};
 use conductor::project::UsageReader;
 use domain::ids::RunId;
 use domain::time::{Milliseconds, Timestamp};
 use shim::protocol::Exit;
 
-use crate::config::{Confinement, LaunchSpec};
+use crate::config::LaunchSpec;
+use crate::dialect::Reader;
 use crate::environment::{self, EFFORT, MODEL, ROLE, WORK_ITEM};
 use crate::error::{LaunchError as Refused, RunError};
+use crate::homes::Homes;
 use crate::limits;
 use crate::report;
 use crate::runner::Runner;
@@ -37,8 +40,11 @@ pub struct ShimRuns {
     runner: Arc<Runner>,
     watcher: Watcher,
     environment: HostEnvironment,
+    homes: Homes,
     /// What living runs have said so far. Nothing is lost with it: their logs are read anew.
     streams: Mutex<BTreeMap<RunId, Stream>>,
+    /// Likewise of those that are understood.
+    readers: Mutex<BTreeMap<RunId, Reader>>,
 }
 
 impl ShimRuns {
@@ -49,7 +55,8 @@ impl ShimRuns {
         on_end: impl Fn(RunId) + Send + 'static,
     ) -> Result<Self, RunError> {
         let watcher = Watcher::new(Arc::clone(&runner), Box::new(move |job| on_end(RunId(job))))?;
-        Ok(Self { runner, watcher, environment, streams: Mutex::default() })
+        let homes = Homes::new(&runner.config().homes_dir);
+        Ok(Self { runner, watcher, environment, homes, streams: Mutex::default(), readers: Mutex::default() })
     }
 
     /// The runner below, for `doctor`, for the folders to clear, for prolonging a right.
@@ -68,23 +75,35 @@ impl ShimRuns {
             Some(_) => fill_in(launch, &self.runner.brief_path(launch.run.0)).map_err(|error| wrong(&error))?,
             None => launch.argv.clone(),
         };
+        let mut writable = launch.writable.clone();
+        let mut readable = [launch.readable.clone(), named_files(&argv, launch)].concat();
+        if let Some(home) = &launch.home {
+            let path = self.homes.of(launch.run.0);
+            env.insert(home.kind.variable().to_owned(), path.to_string_lossy().into_owned());
+            writable.push(path);
+            readable.extend(beside(&argv, home.kind));
+            if matches!(self.runner.sandbox(), Ok(Some(_))) {
+                // Some refuse to work as root unless they are told.
+                env.insert("IS_SANDBOX".to_owned(), "1".to_owned());
+            }
+        }
         let span = |Milliseconds(span): Milliseconds| Duration::from_millis(span);
         Ok(LaunchSpec {
             env,
             brief: launch.brief.clone(),
-            readable: [launch.readable.clone(), named_files(&argv, launch)].concat(),
-            writable: launch.writable.clone(),
+            readable,
+            writable,
             network: launch.network.clone(),
             limits: launch.limits,
             budget: span(launch.budget),
             grace: span(launch.grace),
-            confinement: if launch.sandboxed { Confinement::Sandboxed } else { Confinement::Trusted },
+            confinement: launch.confinement,
             ..LaunchSpec::new(argv, &launch.workdir)
         })
     }
 
     /// A lost run's leavings are ended before anybody hears of it.
-    fn told(&self, run: RunId, state: crate::RunState) -> RunState {
+    fn reaped(&self, run: RunId, state: crate::RunState) -> RunState {
         let told = convert(state);
         if told == RunState::Lost
             && let Err(error) = self.runner.reap_orphans(run.0)
@@ -108,6 +127,34 @@ impl ShimRuns {
             self.streams.lock().unwrap_or_else(PoisonError::into_inner).insert(run, stream);
         }
         usage
+    }
+
+    /// As [`Self::streamed`], of a run that is understood.
+    fn heard(&self, run: RunId, new: impl FnOnce() -> Reader) -> Told {
+        let taken = self.readers.lock().unwrap_or_else(PoisonError::into_inner).remove(&run);
+        let lives = self.runner.inspect(run.0).is_ok_and(|state| state.is_live());
+        let mut reader = taken.unwrap_or_else(new);
+        let record = |session: &str| self.homes.record(run.0, Home::Codex, session);
+        if let Err(error) = reader.read(&self.runner.log_path(run.0), !lives, record) {
+            tracing::warn!(%run, %error, "a log cannot be read");
+        }
+        let told = reader.told();
+        if lives {
+            self.readers.lock().unwrap_or_else(PoisonError::into_inner).insert(run, reader);
+        }
+        told
+    }
+
+    /// Where a run that was not launched yet will keep its state.
+    fn make_home(&self, launch: &Launch) -> Result<(), LaunchError> {
+        let Some(home) = &launch.home else { return Ok(()) };
+        let state = self.runner.inspect(launch.run.0).map_err(infra)?;
+        if !matches!(state, crate::RunState::Absent | crate::RunState::Prepared) {
+            return Ok(());
+        }
+        let carried = home.carried.as_ref().map(|(run, session)| (run.0, session.as_str()));
+        let made = self.homes.make(launch.run.0, home.kind, carried).map(drop);
+        made.map_err(|error| LaunchError::Infra(format!("making the agent's home: {error}")))
     }
 
     fn tail(&self, run: RunId) -> Vec<u8> {
@@ -181,6 +228,12 @@ fn refused(error: Refused) -> LaunchError {
     }
 }
 
+/// Beside Codex stands a program of its own that it starts.
+fn beside(argv: &[String], home: Home) -> Option<PathBuf> {
+    let program = argv.first().map(Path::new).filter(|program| home == Home::Codex && program.is_absolute())?;
+    Some(program.with_file_name("codex-code-mode-host")).filter(|helper| helper.is_file())
+}
+
 /// The program itself, where its whole path names it: a launch shows it.
 fn whole_paths(argv: &[String]) -> Vec<PathBuf> {
     let program = argv.first().map(PathBuf::from).filter(|path| path.is_absolute() && path.is_file());
@@ -203,7 +256,7 @@ impl Runs for ShimRuns {
         let spec = LaunchSpec {
             readable: [program.readable.clone(), whole_paths(&program.argv)].concat(),
             writable: program.writable.clone(),
-            confinement: if program.sandboxed { Confinement::Sandboxed } else { Confinement::Trusted },
+            confinement: program.confinement,
             ..LaunchSpec::new(program.argv.clone(), self.runner.nowhere())
         };
         self.runner.ready(&spec).map_err(|error| match error {
@@ -218,13 +271,14 @@ impl Runs for ShimRuns {
 
     fn inspect(&self, run: RunId) -> Result<RunState, LaunchError> {
         let state = self.runner.settled(run.0).map_err(infra)?;
-        Ok(self.told(run, state))
+        Ok(self.reaped(run, state))
     }
 
     fn launch(&self, launch: &Launch) -> Result<RunState, LaunchError> {
         let spec = self.spec(launch)?;
+        self.make_home(launch)?;
         let launched = self.runner.launch(launch.run.0, &spec).map_err(refused)?;
-        Ok(self.told(launch.run, launched.state))
+        Ok(self.reaped(launch.run, launched.state))
     }
 
     fn cancel(&self, run: RunId) -> Result<(), LaunchError> {
@@ -264,10 +318,30 @@ impl Runs for ShimRuns {
     fn usage(&self, run: RunId, reader: &UsageReader) -> Usage {
         match reader {
             UsageReader::None => Usage::default(),
+            UsageReader::ClaudeCode => self.heard(run, Reader::claude_code).usage,
+            UsageReader::Codex => self.heard(run, Reader::codex).usage,
             UsageReader::Json(pointers) => report::last_usage(pointers, &self.tail(run)),
             UsageReader::JsonLines { pointers, figures, id } => {
                 self.streamed(run, || Stream::new(pointers.clone(), *figures, id.clone()))
             }
+        }
+    }
+
+    fn told(&self, run: RunId, reader: &UsageReader) -> Told {
+        match reader {
+            UsageReader::ClaudeCode => self.heard(run, Reader::claude_code),
+            UsageReader::Codex => self.heard(run, Reader::codex),
+            _ => Told { usage: self.usage(run, reader), ..Told::default() },
+        }
+    }
+
+    fn has_session(&self, run: RunId, home: Home, session: &str) -> bool {
+        self.homes.record(run.0, home, session).is_some()
+    }
+
+    fn keep_session(&self, run: RunId, session: Option<(Home, &str)>) {
+        if let Err(error) = self.homes.keep(run.0, session) {
+            tracing::warn!(%run, %error, "what an agent left of its state cannot be removed");
         }
     }
 

@@ -61,7 +61,7 @@ pub struct Runner {
 impl Runner {
     /// Makes the folders where they are missing (0700) and clears what a removal left half done.
     pub fn new(config: RunnerConfig) -> Result<Self, RunError> {
-        for folder in [&config.runs_dir, &config.briefs_dir] {
+        for folder in [&config.runs_dir, &config.briefs_dir, &config.homes_dir] {
             let io = |source| RunError::Io { what: "making", path: folder.clone(), source };
             let mut builder = std::fs::DirBuilder::new();
             std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);

@@ -56,7 +56,7 @@ impl Bubblewrap {
 
     fn try_once(&self) -> Result<(), String> {
         // With a network of its own: whoever may not make one would run every agent without any.
-        let mut arguments = self.namespaces(false);
+        let mut arguments = self.namespaces();
         arguments.extend(view::system(self.sizes.then_some(PROBED_BYTES)));
         let tried = Command::new(&self.program)
             .args(arguments)
@@ -80,15 +80,12 @@ impl Bubblewrap {
     }
 
     /// The options before the file system's.
-    pub(crate) fn namespaces(&self, shares_network: bool) -> Vec<String> {
+    pub(crate) fn namespaces(&self) -> Vec<String> {
         let mut options = Vec::new();
         if self.user_namespace {
             options.push("--unshare-user");
         }
-        options.extend(["--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try"]);
-        if !shares_network {
-            options.push("--unshare-net");
-        }
+        options.extend(["--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try", "--unshare-net"]);
         options.extend(["--die-with-parent", "--new-session", "--cap-drop", "ALL", "--hostname", "localhost"]);
         options.into_iter().map(str::to_owned).collect()
     }
@@ -117,16 +114,16 @@ fn cure(reason: &str) -> &'static str {
     "`bwrap --unshare-all --ro-bind / / true`, run as the host's user, says more"
 }
 
-/// The way out of a sandbox, which never leads to `never`; `None` where it shares the host's network.
-pub(crate) fn proxy(network: &Network, never: Vec<SocketAddr>) -> Option<Proxy> {
-    let Network::Only(destinations) = network else { return None };
+/// The way out of a sandbox, which never leads to `never`.
+pub(crate) fn proxy(Network(destinations): &Network, never: Vec<SocketAddr>) -> Proxy {
     let ports = |port: &Option<u16>| port.map_or_else(|| WEB_PORTS.to_vec(), |port| vec![port]);
     let allowed = destinations.iter().map(|destination| match destination {
+        Destination::Any => Allowed::Any,
         Destination::Name { name, port } => Allowed::Name { name: name.clone(), ports: ports(port) },
         Destination::Below { name, port } => Allowed::Below { name: name.clone(), ports: ports(port) },
         Destination::Address(address) => Allowed::Address { address: *address },
     });
-    Some(Proxy { allowed: allowed.collect(), never })
+    Proxy { allowed: allowed.collect(), never }
 }
 
 /// `~` and `~/…` are the home.

@@ -1,25 +1,16 @@
 //! What a run says that it uses while it works: JSON objects in its log, a line each. The log is an agent's: a line without an
 //! end, bytes that are no text and figures that go back cost a bounded amount of memory and never lower the count.
 
-use std::fs::OpenOptions;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::io::{self, Read, Seek, SeekFrom};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io;
 use std::path::Path;
 
 use conductor::project::{Figures, Pointers};
 use domain::cost::Usage;
-use rustix::fs::OFlags;
 use serde_json::Value;
 
+use crate::lines::Lines;
 use crate::report::usage_of;
-
-/// A longer line is passed over: it is no report, and it is not kept in memory.
-pub(crate) const LONGEST_LINE: usize = 1024 * 1024;
-/// What is read of a living run's log in one look at most; the next one goes on from there.
-const LOOK_BYTES: u64 = 16 * 1024 * 1024;
-/// What is read at one time.
-const CHUNK: usize = 64 * 1024;
 
 /// A log that is read as it grows.
 #[derive(Debug)]
@@ -27,12 +18,7 @@ pub(crate) struct Stream {
     pointers: Pointers,
     figures: Figures,
     id: Option<String>,
-    /// What was read of the log.
-    offset: u64,
-    /// The line that has not ended yet.
-    line: Vec<u8>,
-    /// It is too long or no object: its rest is passed over.
-    is_passed_over: bool,
+    lines: Lines,
     /// What counts without `last`.
     before: Usage,
     /// The last line that counted, and what it was about.
@@ -46,9 +32,7 @@ impl Stream {
             pointers,
             figures,
             id,
-            offset: 0,
-            line: Vec::new(),
-            is_passed_over: false,
+            lines: Lines::default(),
             before: Usage::default(),
             last: Usage::default(),
             about: None,
@@ -65,60 +49,17 @@ impl Stream {
 
     /// Reads what is new in the log. Of one that grows no more all is read, and its last line needs no end.
     pub(crate) fn read(&mut self, log: &Path, is_over: bool) -> io::Result<()> {
-        let mut file = match OpenOptions::new().read(true).custom_flags(OFlags::NOFOLLOW.bits() as i32).open(log) {
-            Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            Err(error) => return Err(error),
-        };
-        file.seek(SeekFrom::Start(self.offset))?;
-        let mut new = file.take(if is_over { u64::MAX } else { LOOK_BYTES });
-        let mut chunk = vec![0; CHUNK];
-        loop {
-            let read = new.read(&mut chunk)?;
-            if read == 0 {
-                break;
-            }
-            self.offset += read as u64;
-            self.feed(&chunk[..read]);
-        }
-        if is_over {
-            self.end_line();
-        }
-        Ok(())
+        let mut lines = std::mem::take(&mut self.lines);
+        let read = lines.read(log, is_over, &mut |object| self.count(object));
+        self.lines = lines;
+        read
     }
 
+    #[cfg(test)]
     fn feed(&mut self, bytes: &[u8]) {
-        for part in bytes.split_inclusive(|byte| *byte == b'\n') {
-            let (text, ends) = part.strip_suffix(b"\n").map_or((part, false), |text| (text, true));
-            self.extend(text);
-            if ends {
-                self.end_line();
-            }
-        }
-    }
-
-    fn extend(&mut self, text: &[u8]) {
-        if self.is_passed_over {
-            return;
-        }
-        let text = if self.line.is_empty() { text.trim_ascii_start() } else { text };
-        let begins_otherwise = self.line.is_empty() && text.first().is_some_and(|first| *first != b'{');
-        if begins_otherwise || self.line.len() + text.len() > LONGEST_LINE {
-            self.is_passed_over = true;
-            self.line = Vec::new();
-        } else {
-            self.line.extend_from_slice(text);
-        }
-    }
-
-    fn end_line(&mut self) {
-        if !self.is_passed_over
-            && let Ok(object @ Value::Object(_)) = serde_json::from_slice(&self.line)
-        {
-            self.count(&object);
-        }
-        self.is_passed_over = false;
-        self.line.clear();
+        let mut lines = std::mem::take(&mut self.lines);
+        lines.feed(bytes, &mut |object| self.count(object));
+        self.lines = lines;
     }
 
     fn count(&mut self, object: &Value) {
@@ -142,7 +83,7 @@ impl Stream {
     }
 }
 
-fn joined(one: &Usage, other: &Usage, join: fn(u64, u64) -> u64) -> Usage {
+pub(crate) fn joined(one: &Usage, other: &Usage, join: fn(u64, u64) -> u64) -> Usage {
     let field = |field: fn(&Usage) -> Option<u64>| match (field(one), field(other)) {
         (Some(one), Some(other)) => Some(join(one, other)),
         (one, other) => one.or(other),
@@ -159,6 +100,7 @@ fn joined(one: &Usage, other: &Usage, join: fn(u64, u64) -> u64) -> Usage {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::lines::LONGEST_LINE;
 
     fn stream(figures: Figures, id: Option<&str>) -> Stream {
         let pointer = |pointer: &str| Some(pointer.to_owned());
@@ -206,13 +148,13 @@ mod tests {
     #[test]
     fn a_line_without_an_end_and_one_of_a_gigabyte_cost_no_memory() {
         let mut stream = stream(Figures::Summed, None);
-        let piece = vec![b'7'; CHUNK];
+        let piece = vec![b'7'; 64 * 1024];
         stream.feed(b"{\"out\":");
         for _ in 0..1000 {
             stream.feed(&piece);
-            assert!(stream.line.capacity() <= 2 * LONGEST_LINE, "{}", stream.line.capacity());
+            assert!(stream.lines.kept() <= 2 * LONGEST_LINE, "{}", stream.lines.kept());
         }
-        assert_eq!(stream.line.len(), 0);
+        assert_eq!(stream.lines.kept(), 0);
         stream.feed(b"}\n{\"out\":2}\n");
         assert_eq!(said(&stream).0, Some(2), "what follows is read");
         let mut large = b"{\"out\":3,\"text\":\"".to_vec();

@@ -6,7 +6,8 @@ use domain::event::{Answer, Event, StepFacts};
 use domain::ids::{CommitId, StepName};
 use domain::pipeline::Action;
 use domain::task::{HoldKind, Task};
-use domain::verdict::InfraCause;
+use domain::time::{Milliseconds, Timestamp};
+use domain::verdict::{InfraCause, WakeKind, WakeSet};
 
 use crate::finish::{complaint, host_finding, indented};
 use crate::guard::Guarded;
@@ -23,6 +24,11 @@ const HOOK_COULD_NOT_TRY: i32 = 2;
 const KILLED: i32 = 128;
 /// The newest runs of a task, among which the one that tested a commit is looked for.
 const RUNS_LOOKED_AT: u32 = 200;
+
+/// From one try of a merge that the forge put off to the next, where the forge names no time: after a push it is some seconds.
+const LATER_PAUSE: Milliseconds = Milliseconds::from_seconds(10);
+/// A forge that asks for more is asked sooner: the step's patience is minutes.
+const LONGEST_LATER: Milliseconds = Milliseconds::from_seconds(300);
 
 impl Conductor {
     pub(crate) fn act(&self, claim: &Claim, step: &StepName, action: Action) -> Result<(), StoreError> {
@@ -291,7 +297,10 @@ impl Conductor {
                 None => self.answer_infra(claim, step, "the base branch is gone"),
             },
             Err(ForgeError::Moved { found, .. }) => self.head_moved(claim, step, found),
-            Err(error) => self.answer_infra(claim, step, &error.to_string()),
+            Err(error) => {
+                let answer = not_merged(error, self.now());
+                self.answer(claim, step, answer, StepFacts::default(), None, None)
+            }
         }
     }
 
@@ -333,6 +342,18 @@ impl Conductor {
     }
 }
 
+/// B12: what a forge says to a merge that our own git finds possible. Only what is nobody's word costs infrastructure retries.
+fn not_merged(error: ForgeError, now: Timestamp) -> Answer {
+    match error {
+        ForgeError::Later { why, retry_after } => {
+            let until = now.plus(retry_after.unwrap_or(LATER_PAUSE).clamp(LATER_PAUSE, LONGEST_LATER));
+            Answer::Wait { until, wake: WakeSet::from_iter([WakeKind::Checks, WakeKind::PullRequest]), why }
+        }
+        ForgeError::Refused(reason) => Answer::Stuck { kind: HoldKind::Blocked, reason },
+        error => infra_answer(&error.to_string()),
+    }
+}
+
 pub(crate) fn infra_answer(message: &str) -> Answer {
     Answer::Infra { cause: InfraCause::Host("action".to_owned()), message: message.to_owned(), retry_after: None }
 }
@@ -359,6 +380,24 @@ fn guarded_kind(action: Action) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rule_b12_a_merge_that_is_put_off_waits_and_one_that_is_refused_is_a_persons() {
+        let now = Timestamp(1_000_000);
+        let later = |retry_after| ForgeError::Later { why: "try again later".to_owned(), retry_after };
+        let until = |seconds| now.plus(Milliseconds::from_seconds(seconds));
+        for (told, expected) in [(None, 10), (Some(1), 10), (Some(60), 60), (Some(86_400), 300)] {
+            let Answer::Wait { until: at, wake, why } = not_merged(later(told.map(Milliseconds::from_seconds)), now)
+            else {
+                panic!("it waits")
+            };
+            assert_eq!((at, why.as_str()), (until(expected), "try again later"));
+            assert!(wake.contains(WakeKind::Checks) && !wake.contains(WakeKind::Comment));
+        }
+        let refused = not_merged(ForgeError::Refused("the title begins with WIP".to_owned()), now);
+        assert!(matches!(refused, Answer::Stuck { kind: HoldKind::Blocked, reason } if reason.contains("WIP")));
+        assert!(matches!(not_merged(ForgeError::Infra("502".to_owned()), now), Answer::Infra { .. }));
+    }
 
     #[test]
     fn a_hook_that_a_signal_ended_said_nothing() {

@@ -10,9 +10,11 @@ use domain::task::Task;
 use domain::time::{Milliseconds, Timestamp};
 
 use crate::Conductor;
+use crate::converse::Ear;
+use crate::dialect::Told;
 use crate::ports::runs::{Ending, ExitRecord, RunState};
 use crate::ports::store::{RunRow, StoreError, Terms};
-use crate::project::{ProjectSettings, UsageReader, Worker};
+use crate::project::{ProjectSettings, Worker};
 
 /// From one look at what a living run has used to the next. It goes along with the first tick after its time.
 pub(crate) const WEIGH_INTERVAL: Milliseconds = Milliseconds::from_seconds(5);
@@ -21,8 +23,22 @@ pub(crate) const WEIGH_INTERVAL: Milliseconds = Milliseconds::from_seconds(5);
 #[derive(Clone, Debug)]
 pub(crate) struct Meter {
     project: ProjectName,
-    usage: Usage,
-    spent: Spent,
+    live: LiveRun,
+}
+
+/// A living run, as far as it was listened to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LiveRun {
+    /// What it said that it used.
+    pub usage: Usage,
+    /// What counts so far.
+    pub spent: Spent,
+    /// Tools that it used.
+    pub steps: u32,
+    /// What it does, in a line.
+    pub doing: Option<String>,
+    /// The model that works, where it says so.
+    pub model: Option<String>,
 }
 
 /// Whether a run may begin.
@@ -33,11 +49,11 @@ pub(crate) enum Begin {
     Within(Option<Milliseconds>),
 }
 
-/// What a role's run is launched on, and how it says what it used.
-fn worker_of(settings: &ProjectSettings, role: Role) -> (Cap, UsageReader) {
+/// What a role's run may cost.
+fn cap_of(settings: &ProjectSettings, role: Role) -> Cap {
     match settings.workers.get(&role) {
-        Some(Worker::Agent(agent)) => (agent.cap, agent.usage.clone()),
-        _ => (Cap::default(), UsageReader::None),
+        Some(Worker::Agent(agent)) => agent.cap,
+        _ => Cap::default(),
     }
 }
 
@@ -53,7 +69,12 @@ pub(crate) fn terms(settings: &ProjectSettings, worker: &Worker) -> Terms {
 impl Conductor {
     /// What a living run has used and what counts so far, where this host watches it.
     pub fn live_usage(&self, run: RunId) -> Option<(Usage, Spent)> {
-        self.meters().get(&JobId(run.0)).map(|meter| (meter.usage, meter.spent))
+        self.live_run(run).map(|live| (live.usage, live.spent))
+    }
+
+    /// All that is known of a living run, where this host watches it.
+    pub fn live_run(&self, run: RunId) -> Option<LiveRun> {
+        self.meters().get(&JobId(run.0)).map(|meter| meter.live.clone())
     }
 
     /// What may be spent in a project; of one that no file speaks of: as much as it likes, for nobody works there.
@@ -64,7 +85,7 @@ impl Conductor {
     /// The budgets that a run of this role stands under, with what was spent; `own` is the run's.
     fn accounts(&self, task: &Task, role: Role, run: RunId, own: Spent) -> Result<Vec<Account>, StoreError> {
         let Some(settings) = self.settings(&task.project) else { return Ok(Vec::new()) };
-        let (cap, _) = worker_of(&settings, role);
+        let cap = cap_of(&settings, role);
         let budgets = settings.budgets;
         let mut accounts = vec![
             Account { scope: Scope::Run(role), cap, spent: own },
@@ -84,7 +105,7 @@ impl Conductor {
     fn others(&self, project: &ProjectName, run: RunId) -> Spent {
         let meters = self.meters();
         let others = meters.iter().filter(|(job, meter)| job.0 != run.0 && meter.project == *project);
-        others.fold(Spent::default(), |sum, (_, meter)| sum.plus(meter.spent))
+        others.fold(Spent::default(), |sum, (_, meter)| sum.plus(meter.live.spent))
     }
 
     /// Nothing is launched over budget: the task is held, at the cost of no attempt.
@@ -109,10 +130,13 @@ impl Conductor {
         let Ok(RunState::Live { .. }) = self.outside.runs.inspect(run) else { return Ok(()) };
         let row = self.outside.store.run(run)?;
         let task = self.fresh(claim)?;
-        let reader = self.usage_reader(&task, role);
-        let usage = if reader.streams() { self.outside.runs.usage(run, &reader) } else { Usage::default() };
+        let ear = self.ear(&task, role);
+        let told = if ear.reader.streams() { self.outside.runs.told(run, &ear.reader) } else { Told::default() };
+        let usage = ear.own(&row, &told.usage);
         let Some(spent) = counted(&row, &usage, self.now()) else { return Ok(()) };
-        self.put_meter(claim.job.id, Meter { project: task.project.clone(), usage, spent });
+        let Told { steps, doing, model, .. } = told;
+        let live = LiveRun { usage, spent, steps, doing, model };
+        self.put_meter(claim.job.id, Meter { project: task.project.clone(), live });
         if row.over_budget.is_none() {
             let Some(spent) = self.exhausted_by(&task, role, run, spent)? else { return Ok(()) };
             tracing::info!(%run, %spent, "a run is ended");
@@ -163,11 +187,12 @@ impl Conductor {
     }
 
     /// What a run used as its log says, and what counts: `None` where it never began, or is no role's.
-    pub(crate) fn settle_cost(&self, row: &mut RunRow, reader: &UsageReader, record: Option<&ExitRecord>) {
+    /// The answer is all that it said.
+    pub(crate) fn settle_cost(&self, row: &mut RunRow, ear: &Ear, record: Option<&ExitRecord>) -> Told {
         if record.is_some_and(|record| matches!(record.ending, Ending::NotStarted(_))) {
-            return;
+            return Told::default();
         }
-        row.usage = self.outside.runs.usage(row.id, reader);
+        let told = self.hear_out(ear, row);
         row.spent = match row.terms {
             Some(Terms { price, longest }) => {
                 // Lost: nobody knows when it ended, and longer than it was allowed to it did not live.
@@ -180,6 +205,7 @@ impl Conductor {
             // An earlier version of the host launched it.
             None => row.usage.is_known().then(|| Price::default().count(&row.usage, Milliseconds::default())),
         };
+        told
     }
 }
 

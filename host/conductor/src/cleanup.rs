@@ -6,11 +6,12 @@ use domain::ids::{FenceToken, JobId, RunId};
 use domain::task::Task;
 use domain::time::Milliseconds;
 
+use crate::converse::Ear;
 use crate::finish::fill;
 use crate::ports::forge::ForgeError;
 use crate::ports::runs::{ExitRecord, RunState};
 use crate::ports::store::StoreError;
-use crate::project::{UsageReader, Worker};
+use crate::project::Worker;
 use crate::{Conductor, Work};
 
 /// How long a clean-up waits for the task's runs before it looks again.
@@ -62,8 +63,9 @@ impl Conductor {
         };
         let task = self.outside.store.task(row.task)?;
         // Only an agent gets a brief, and only an agent says what it used.
-        let reader = row.brief.as_ref().map_or(UsageReader::None, |_| self.usage_reader(&task, row.role));
-        self.settle_cost(&mut row, &reader, record);
+        let ear = row.brief.as_ref().map_or_else(Ear::default, |_| self.ear(&task, row.role));
+        self.settle_cost(&mut row, &ear, record);
+        self.outside.runs.keep_session(row.id, None);
         if let Some(record) = record {
             fill(&mut row, record);
         }
@@ -97,6 +99,7 @@ impl Conductor {
     /// Removes clones and branch of a task that ended. Work that another hand pushed to the branch is nobody's to throw away: then
     /// the branch stays, and the task's timeline says so.
     fn remove_all(&self, task: &Task) -> Result<(), CleanUpError> {
+        self.forget_conversations(task)?;
         let Some(forge) = self.forge(&task.project) else { return Ok(()) };
         forge.remove_clones(task.id)?;
         let (Some(branch), Some(head)) = (&task.branch, &task.head) else { return Ok(()) };

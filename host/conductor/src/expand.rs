@@ -49,6 +49,8 @@ enum NotYet {
     Unanswered(String),
     /// Rows before this one come first.
     Earlier,
+    /// The item's task is being stopped: a new one begins when that has ended.
+    Stopping,
 }
 
 impl From<TrackerError> for NotYet {
@@ -66,6 +68,13 @@ impl Conductor {
         let expansion = match self.meaning(delivery)? {
             Ok(expansion) => expansion,
             Err(NotYet::Earlier) => return Ok(()),
+            Err(NotYet::Stopping) => {
+                let later =
+                    Expansion::Later { why: "the item's task is being stopped; a new one begins then".to_owned() };
+                self.outside.store.expand(delivery.id, &[later], self.now())?;
+                self.put_off(delivery.id);
+                return Ok(());
+            }
             Err(NotYet::Unanswered(why)) => {
                 tracing::warn!(delivery = %delivery.id, why, "a delivery waits for the tracker");
                 self.put_off(delivery.id);
@@ -169,6 +178,10 @@ impl Conductor {
                 Some(_) => refused_intent(row, self.intent_key(row), intent, refused),
                 None => nothing(&refused),
             }));
+        }
+        // I4.4: whoever starts again what he stopped means a new task, however long the old one takes to end.
+        if intent == Intent::Start && live.as_ref().is_some_and(Task::is_being_stopped) {
+            return Ok(Err(NotYet::Stopping));
         }
         if live.is_none() && intent != Intent::Start {
             return Ok(Ok(nothing("no task lives for this item")));

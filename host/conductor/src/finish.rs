@@ -10,13 +10,14 @@ use domain::task::Task;
 use domain::verdict::{Finding, Severity};
 
 use crate::cleanup::UNREADABLE_PAUSE;
+use crate::converse::Ear;
 use crate::launch::{clone_key, mark};
 use crate::ports::forge::{
     CollectLimits, Forge, ForgeError, PathRules, TakeOver, Trespass, TrespassKind, auto_commit_message,
 };
 use crate::ports::runs::{Ending, ExitRecord, LaunchError, RunState};
 use crate::ports::store::{RunRow, StoreError};
-use crate::project::{HookName, TransientSigns, UsageReader, Worker};
+use crate::project::{HookName, TransientSigns, Worker};
 use crate::tally::{result_of_hook, result_of_work};
 use crate::{Conductor, Work, failure};
 
@@ -67,15 +68,6 @@ impl Conductor {
         self.later(work, UNREADABLE_PAUSE);
     }
 
-    /// How the cost of a role's runs is read.
-    pub(crate) fn usage_reader(&self, task: &Task, role: Role) -> UsageReader {
-        let settings = self.settings(&task.project);
-        match settings.as_ref().and_then(|settings| settings.workers.get(&role)) {
-            Some(Worker::Agent(agent)) => agent.usage.clone(),
-            _ => UsageReader::None,
-        }
-    }
-
     /// The run never began: an agent's is launched again, an action's step answers `infra`.
     pub(crate) fn run_failed_to_start(&self, claim: &Claim, row: &mut RunRow, cause: &str) -> Result<(), StoreError> {
         row.ended_at = Some(self.now());
@@ -99,7 +91,8 @@ impl Conductor {
         let task = self.fresh(claim)?;
         let settings = self.settings(&task.project);
         let worker = settings.as_ref().and_then(|settings| settings.workers.get(&role));
-        self.settle_cost(&mut row, &self.usage_reader(&task, role), record);
+        let ear = Ear::of(worker);
+        let told = self.settle_cost(&mut row, &ear, record);
         row.report = self.outside.runs.report(row.id);
         let outcome = match (worker, record) {
             (_, None) => undelivered("the run was lost: its shim is gone and left no record"),
@@ -110,26 +103,32 @@ impl Conductor {
                 let is_suite = suite.is_some_and(|suite| suite.argv.join(" ") == row.command);
                 self.command_outcome(&task, role, record, &row, is_suite)?
             }
-            (_, Some(record)) => match complaint(record) {
-                Some(cause) => self.failed(&task, worker, record, &cause, row.id),
-                None => self.take_over(claim, &task, role, &mut row)?,
-            },
+            (_, Some(record)) => self.agent_outcome(claim, &task, role, worker, &ear, &told, record, &mut row)?,
         };
         let outcome = self.within_budget(&task, &row, record, outcome)?;
         row.outcome = Some(said(&outcome));
         let exit = row.exit_code.filter(|_| matches!(worker, Some(Worker::Command(_))));
         row.result = Some(result_of_work(&outcome, record, exit));
+        let kept = outcome.clone();
         let event =
             Event::RunEnded { epoch: claim.job.epoch, run: row.id, outcome, spent: row.spent, role: Some(role) };
         self.complete(claim, event, None, Some(&row))?;
         self.meters().remove(&claim.job.id);
+        self.keep_conversation(role, &ear, &kept, &row);
         self.discard_clone(claim, &task, role);
         Ok(())
     }
 
     /// A run that ended badly is salvaged by nothing that it printed. What passes by itself is tried again later, at the cost of
     /// no attempt.
-    fn failed(&self, task: &Task, worker: Option<&Worker>, record: &ExitRecord, cause: &str, run: RunId) -> RunOutcome {
+    pub(crate) fn failed(
+        &self,
+        task: &Task,
+        worker: Option<&Worker>,
+        record: &ExitRecord,
+        cause: &str,
+        run: RunId,
+    ) -> RunOutcome {
         let own = match worker {
             Some(Worker::Agent(agent)) => agent.transient.clone(),
             _ => TransientSigns::default(),
@@ -157,7 +156,13 @@ impl Conductor {
         }
     }
 
-    fn take_over(&self, claim: &Claim, task: &Task, role: Role, row: &mut RunRow) -> Result<RunOutcome, StoreError> {
+    pub(crate) fn take_over(
+        &self,
+        claim: &Claim,
+        task: &Task,
+        role: Role,
+        row: &mut RunRow,
+    ) -> Result<RunOutcome, StoreError> {
         let Some(forge) = self.forge(&task.project) else {
             return Ok(undelivered("the project is not configured on this host any more"));
         };
@@ -338,9 +343,19 @@ impl Conductor {
         visible(&String::from_utf8_lossy(&self.outside.runs.log_tail(run, EXCERPT)))
     }
 
-    fn with_excerpt(&self, cause: &str, run: domain::ids::RunId) -> String {
+    pub(crate) fn with_excerpt(&self, cause: &str, run: domain::ids::RunId) -> String {
         let log = self.excerpt(run);
-        let last = log.lines().rev().take(5).collect::<Vec<_>>().into_iter().rev().collect::<Vec<_>>().join("\n");
+        // What an agent says in JSON is for programs; its words stand in the cause already.
+        let last = log
+            .lines()
+            .filter(|line| !line.starts_with("{\""))
+            .rev()
+            .take(5)
+            .collect::<Vec<_>>()
+            .into_iter()
+            .rev()
+            .collect::<Vec<_>>()
+            .join("\n");
         let cause = match refused(&visible(&String::from_utf8_lossy(&self.outside.runs.log_tail(run, REFUSALS)))) {
             Some(refused) => format!("{cause}; {refused}"),
             None => cause.to_owned(),

@@ -13,8 +13,8 @@ use crate::brief::{Material, Told, write};
 use crate::budget::{Begin, terms};
 use crate::guard::Guarded;
 use crate::ports::forge::{CloneKey, CloneRequest, Forge, ForgeError, Mark};
-use crate::ports::runs::{Launch, LaunchError, RunState};
-use crate::ports::store::{Applied, RunRow, StoreError, Terms};
+use crate::ports::runs::{Confinement, Launch, LaunchError, RunState};
+use crate::ports::store::{Applied, Conversation, RunRow, StoreError, Terms};
 use crate::ports::tracker::TrackerError;
 use crate::preflight::PREFLIGHT_INTERVAL;
 use crate::project::{AgentSpec, CommandSpec, ProjectSettings, Worker};
@@ -99,31 +99,20 @@ impl Conductor {
             Begin::Within(left) => left,
             Begin::Told => return Ok(()),
         };
+        let mut stamp = Stamp::of(&settings, worker);
         let mut launch = match worker {
             Worker::Agent(agent) => {
                 let brief = self.brief(&task, role, &agent.prompt, attempt)?;
-                Launch {
-                    run: run_of(claim.job.id),
-                    argv: agent.argv.clone(),
-                    workdir: clone.path.clone(),
-                    environment: agent_environment(&task, role, &clone.path, agent),
-                    pass_environment: agent.pass_environment.clone(),
-                    brief: Some(brief),
-                    readable: [agent.readable.clone(), vec![clone.readable.clone()]].concat(),
-                    writable: agent.writable.clone(),
-                    network: agent.network.clone(),
-                    budget: agent.budget,
-                    grace: agent.grace,
-                    limits: agent.limits,
-                    sandboxed: true,
-                }
+                let (launch, conversation) = self.agent_launch(claim, &task, role, agent, brief, &clone)?;
+                stamp.conversation = conversation;
+                launch
             }
             Worker::Command(command) => command_launch(claim, &task, role, command, &clone.path, &clone.readable),
         };
         if let Some(left) = left {
             launch.budget = launch.budget.min(left);
         }
-        self.start(claim, &task, role, attempt, &launch, Stamp::of(&settings, worker))
+        self.start(claim, &task, role, attempt, &launch, stamp)
     }
 
     /// Writes the run's row, starts the shim, and leaves the job to the run's end.
@@ -136,7 +125,7 @@ impl Conductor {
         launch: &Launch,
         stamp: Stamp,
     ) -> Result<(), StoreError> {
-        let Stamp { model, effort, terms } = stamp;
+        let Stamp { model, effort, terms, conversation } = stamp;
         let brief = match &launch.brief {
             Some(text) => Some(self.outside.store.put_blob(text.as_bytes())?),
             None => None,
@@ -166,6 +155,9 @@ impl Conductor {
             over_budget: None,
             brief,
             report: None,
+            conversation,
+            steps: 0,
+            doing: None,
         };
         self.outside.store.put_run(&row)?;
         match self.outside.runs.launch(launch) {
@@ -337,6 +329,7 @@ pub(crate) struct Stamp {
     model: Option<String>,
     effort: Option<String>,
     terms: Option<Terms>,
+    conversation: Option<Conversation>,
 }
 
 impl Stamp {
@@ -345,7 +338,7 @@ impl Stamp {
             Worker::Agent(agent) => (agent.model.clone(), agent.effort.clone()),
             Worker::Command(_) => (None, None),
         };
-        Self { model, effort, terms: Some(terms(settings, worker)) }
+        Self { model, effort, terms: Some(terms(settings, worker)), conversation: None }
     }
 }
 
@@ -439,7 +432,7 @@ pub(crate) fn environment(task: &Task, role: Role, workdir: &std::path::Path) ->
 }
 
 /// What an agent sees beside that.
-fn agent_environment(
+pub(crate) fn agent_environment(
     task: &Task,
     role: Role,
     workdir: &std::path::Path,
@@ -473,6 +466,7 @@ pub(crate) fn command_launch(
         budget: command.budget,
         grace: command.grace,
         limits: command.limits,
-        sandboxed: command.sandboxed,
+        confinement: Confinement::of_command(command.sandboxed),
+        home: None,
     }
 }

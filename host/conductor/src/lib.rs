@@ -14,6 +14,8 @@ pub mod brief;
 mod budget;
 mod cleanup;
 pub mod conflict;
+mod converse;
+pub mod dialect;
 mod expand;
 pub mod failure;
 mod finish;
@@ -33,5 +35,6 @@ mod tally;
 pub mod view;
 mod world;
 
+pub use budget::LiveRun;
 pub use reconcile::RECONCILE_INTERVAL;
 pub use schedule::{Conductor, Intervals, Outside, RIGHT, Tick, Work};

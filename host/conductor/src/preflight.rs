@@ -8,7 +8,7 @@ use domain::ids::ProjectName;
 use domain::time::{Milliseconds, Timestamp};
 
 use crate::Conductor;
-use crate::ports::runs::{LaunchError, Program};
+use crate::ports::runs::{Confinement, LaunchError, Program};
 use crate::ports::store::ClaimLimits;
 use crate::project::{AgentSpec, CommandSpec, ProjectSettings, Worker};
 use crate::slots::{Place, Places, Seat, Sitter};
@@ -95,7 +95,7 @@ fn of_agent(agent: &AgentSpec) -> Program {
         argv: agent.argv.clone(),
         readable: agent.readable.clone(),
         writable: agent.writable.clone(),
-        sandboxed: true,
+        confinement: agent.dialect.confinement(),
     }
 }
 
@@ -104,7 +104,7 @@ fn of_command(command: &CommandSpec) -> Program {
         argv: command.argv.clone(),
         readable: command.readable.clone(),
         writable: command.writable.clone(),
-        sandboxed: command.sandboxed,
+        confinement: Confinement::of_command(command.sandboxed),
     }
 }
 

@@ -12,6 +12,8 @@ use domain::network::Network;
 use domain::time::Milliseconds;
 use serde_json::Value;
 
+use crate::dialect::Dialect;
+
 /// A project as its file says it, beside its pipeline.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ProjectSettings {
@@ -121,6 +123,8 @@ pub struct AgentSpec {
     pub transient: TransientSigns,
     /// What its run may take of the machine.
     pub limits: RunLimits,
+    /// How the host speaks with it.
+    pub dialect: Dialect,
 }
 
 /// Signs of a failure that passes by itself, beside the usual ones.
@@ -163,6 +167,10 @@ pub enum UsageReader {
     None,
     /// In the last JSON object that it printed.
     Json(Pointers),
+    /// As Claude Code says it.
+    ClaudeCode,
+    /// As Codex says it: what the whole conversation used.
+    Codex,
     /// In JSON objects, a line each, while it works.
     JsonLines {
         /// Where in each line.
@@ -177,13 +185,13 @@ pub enum UsageReader {
 impl UsageReader {
     /// Does it say something while it works?
     pub const fn streams(&self) -> bool {
-        matches!(self, Self::JsonLines { .. })
+        matches!(self, Self::JsonLines { .. } | Self::ClaudeCode | Self::Codex)
     }
 
     /// Where the figures stand; none: nowhere.
     pub const fn pointers(&self) -> Option<&Pointers> {
         match self {
-            Self::None => None,
+            Self::None | Self::ClaudeCode | Self::Codex => None,
             Self::Json(pointers) | Self::JsonLines { pointers, .. } => Some(pointers),
         }
     }

@@ -48,6 +48,7 @@ pub(crate) const PROJECT: Shape = Shape {
         "deciders",
         "budget",
         "price",
+        "ladder",
     ],
 };
 pub(crate) const STAGE: Shape = Shape {
@@ -78,8 +79,19 @@ pub(crate) const ROLE: Shape = Shape {
         "network",
         "limits",
         "sandboxed",
+        "program",
+        "api",
+        "api-key",
+        "api-retries",
+        "api-timeout",
+        "permission-mode",
+        "tools",
+        "fallback-model",
+        "resume",
     ],
 };
+pub(crate) const LADDER: Shape = Shape { name: "[ladder]", keys: &["claude-code", "codex"] };
+pub(crate) const RUNG: Shape = Shape { name: "[ladder.DRIVER]", keys: &["model", "effort"] };
 pub(crate) const TRANSIENT: Shape = Shape { name: "transient", keys: &["exit-codes", "words"] };
 pub(crate) const PROJECT_LIMITS: Shape = Shape { name: "[limits] of a project", keys: &["runs"] };
 pub(crate) const USAGE: Shape = Shape {
@@ -143,12 +155,14 @@ pub(crate) const COMMANDS: Shape = Shape { name: "[commands]", keys: &["test", "
 
 /// All of them: what the document must explain.
 #[cfg(test)]
-pub(crate) const ALL: [&Shape; 28] = [
+pub(crate) const ALL: [&Shape; 30] = [
     &HOST,
     &LISTEN,
     &LIMITS,
     &DRIVER,
     &SHUTDOWN,
+    &LADDER,
+    &RUNG,
     &TRANSIENT,
     &PROJECT_LIMITS,
     &RECONCILE,

@@ -14,6 +14,7 @@ mod duration;
 mod host;
 mod init;
 mod keys;
+mod known;
 mod limits;
 mod load;
 mod network;

@@ -17,7 +17,7 @@ pub(crate) fn read(section: &Section<'_>, listener: Option<SocketAddr>) -> Netwo
         Some(node) if node.is_text() => word(&node),
         Some(node) => {
             let named = node.items().unwrap_or_default();
-            Network::Only(named.iter().filter_map(|item| destination(item, listener)).collect())
+            Network(named.iter().filter_map(|item| destination(item, listener)).collect())
         }
     }
 }
@@ -26,7 +26,7 @@ fn word(node: &Node<'_>) -> Network {
     let Some(text) = node.text() else { return Network::default() };
     match text.value.as_str() {
         "none" => {}
-        "open" => return Network::Open,
+        "open" => return Network(vec![Destination::Any]),
         other => {
             let problem = Problem::at(text.span.clone(), format!("{} cannot be {}", node.what, quoted(other)));
             let problem = problem.choices("it is a list of names, or one of", other, WORDS);
@@ -50,7 +50,7 @@ fn destination(node: &Node<'_>, listener: Option<SocketAddr>) -> Option<Destinat
         Ok(destination) => Some(destination),
         Err(why) => {
             let problem = refuse(format!("{} cannot be {}", node.what, quoted(&text))).help(why.to_string());
-            let example = "names are \"api.example.com\" (ports 443 and 80), \"registry.example:8443\", \"*.example.org\"; \
+            let example = "names are \"api.example.com\" (ports 443 and 80), \"registry.example:8443\", \"*.example.org\", \"*\"; \
                            in place of the list: \"none\", \"open\"";
             node.report.add(problem.help(example));
             None
@@ -59,10 +59,10 @@ fn destination(node: &Node<'_>, listener: Option<SocketAddr>) -> Option<Destinat
 }
 
 /// The proxy refuses it whatever is written; said here, it is understood sooner.
-fn leads_to(destination: &Destination, listener: SocketAddr) -> bool {
+pub(crate) fn leads_to(destination: &Destination, listener: SocketAddr) -> bool {
     match destination {
         Destination::Address(address) => address.port() == listener.port() && address.ip().is_loopback(),
         Destination::Name { name, port } => name == "localhost" && *port == Some(listener.port()),
-        Destination::Below { .. } => false,
+        Destination::Below { .. } | Destination::Any => false,
     }
 }

@@ -5,6 +5,7 @@ mod budgets;
 mod documentation;
 mod hosts;
 mod inits;
+mod known;
 mod mutations;
 mod pipelines;
 mod plugins;

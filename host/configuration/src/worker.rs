@@ -6,6 +6,7 @@ use std::io::Read;
 use std::net::SocketAddr;
 use std::path::Path;
 
+use conductor::dialect::Dialect;
 use conductor::project::{AgentSpec, CommandSpec, Figures, HookName, Pointers, UsageReader, Worker};
 use domain::budget::Cap;
 use domain::document::Role;
@@ -14,6 +15,7 @@ use domain::time::Milliseconds;
 use crate::budget::{self, Placed};
 use crate::diagnostic::{Problem, nearest, quoted};
 use crate::keys;
+use crate::known::{self, Kind, Ladder};
 use crate::limits;
 use crate::network;
 use crate::paths::Paths;
@@ -76,6 +78,7 @@ pub(crate) const fn hook_word(hook: HookName) -> &'static str {
 /// Reads both tables.
 pub(crate) fn read(file: &Section<'_>, paths: &Paths, repository: Option<&Path>, listener: Option<SocketAddr>) -> Crew {
     let mut crew = Crew::default();
+    let ladder = known::ladder(file);
     if let Some(roles) = file.section("roles", &keys::ROLES) {
         crew.named_roles.extend(Role::ALL.into_iter().filter(|role| roles.has_slip_of(role.as_str())));
         for role in Role::ALL {
@@ -83,7 +86,7 @@ pub(crate) fn read(file: &Section<'_>, paths: &Paths, repository: Option<&Path>,
             crew.named_roles.insert(role);
             let worker = node
                 .table(&format!("[roles.{role}]"), &keys::ROLE)
-                .and_then(|section| worker(&section, role, paths, repository, listener, &mut crew.caps));
+                .and_then(|section| worker(&section, role, paths, repository, listener, &ladder, &mut crew.caps));
             crew.workers.extend(worker.map(|worker| (role, worker)));
         }
     }
@@ -119,11 +122,18 @@ fn worker(
     paths: &Paths,
     repository: Option<&Path>,
     listener: Option<SocketAddr>,
+    ladder: &Ladder,
     caps: &mut Vec<Placed>,
 ) -> Option<Worker> {
     let report = section.report;
+    if Kind::of(section).is_none() {
+        known::tell_unused(section);
+    }
     match (section.get("command"), section.get("run")) {
-        (Some(_), None) => agent(section, role, paths, repository, listener, caps).map(Worker::Agent),
+        (Some(_), None) => agent(section, role, paths, repository, listener, ladder, caps).map(Worker::Agent),
+        (None, None) if Kind::of(section).is_some() => {
+            agent(section, role, paths, repository, listener, ladder, caps).map(Worker::Agent)
+        }
         (None, Some(node)) => {
             for key in ["prompt", "usage", "driver", "transient", "model", "effort", "budget"] {
                 if let Some(foreign) = section.get(key) {
@@ -155,7 +165,8 @@ fn worker(
             let problem = Problem::at(section.span.clone(), format!("{} does not say who works", section.name));
             report.add(
                 problem
-                    .help("an agent: command = [\"claude\", \"-p\", \"Read {brief} and do what it says\"]")
+                    .help("an agent that is known by name: driver = \"claude-code\", or driver = \"codex\"")
+                    .help("any other: command = [\"my-agent\", \"{brief}\"]")
                     .help("a plain command whose exit code is the verdict: run = [\"cargo\", \"test\"]"),
             );
             None
@@ -169,14 +180,23 @@ fn agent(
     paths: &Paths,
     repository: Option<&Path>,
     listener: Option<SocketAddr>,
+    ladder: &Ladder,
     caps: &mut Vec<Placed>,
 ) -> Option<AgentSpec> {
-    let argv = section.get("command").and_then(|node| argv(&node));
-    for token in argv.iter().flatten() {
-        tell_unknown_placeholders(section, token);
-        tell_unset_placeholders(section, token);
-    }
-    let (model, effort) = (stamped(section, "model"), stamped(section, "effort"));
+    let is_known = Kind::of(section).is_some();
+    let known = known::read(section, role, ladder, listener);
+    let argv = match &known {
+        Some(known) => Some(vec![known.program.clone()]),
+        None => section.get("command").and_then(|node| argv(&node)).map(|tokens| {
+            for token in &tokens {
+                tell_unknown_placeholders(section, token);
+                tell_unset_placeholders(section, token);
+            }
+            tokens.into_iter().map(|token| token.value).collect()
+        }),
+    };
+    let stamps = || (stamped(section, "model"), stamped(section, "effort"));
+    let (model, effort) = if is_known { (None, None) } else { stamps() };
     let cap = section.get("budget").and_then(|node| node.table(&format!("`budget` of {}", section.name), &keys::CAP));
     let cap = cap.map_or_else(Cap::default, |table| {
         let (cap, places) = budget::cap(&table);
@@ -188,11 +208,11 @@ fn agent(
         section.report.add(problem.help("[sandbox] mode in gatewright.toml says it for all agents"));
     }
     let prompt = prompt(section, role, paths);
-    let driver = argv.as_ref().and_then(|argv| limits::driver(section, &argv.first()?.value));
+    let driver = argv.as_ref().and_then(|argv: &Vec<String>| limits::driver(section, argv.first()?));
     let transient = limits::transient(section);
     let usage = section.get("usage").and_then(|node| node.table("usage", &keys::USAGE)).map(|table| usage(&table));
-    let spec = AgentSpec {
-        argv: argv?.into_iter().map(|token| token.value).collect(),
+    let mut spec = AgentSpec {
+        argv: argv?,
         prompt: prompt?,
         budget: section.duration("timeout", BUDGET, budget_of(role)),
         grace: section.duration("grace", GRACES, GRACE),
@@ -207,7 +227,16 @@ fn agent(
         driver: driver?,
         transient,
         limits: worker_limits::read(section),
+        dialect: Dialect::Command,
     };
+    if let Some(known) = known {
+        spec.network = known::with_api(spec.network, known.api);
+        if section.get("pass-environment").is_none() {
+            spec.pass_environment = known.keys;
+        }
+        (spec.model, spec.effort) = (known.model, known.effort);
+        (spec.usage, spec.dialect) = (known.usage, known.dialect);
+    }
     Some(spec)
 }
 

@@ -11,24 +11,15 @@ const NAME_LENGTH: usize = 253;
 /// No part of one between two dots is longer.
 const LABEL_LENGTH: usize = 63;
 
-/// What a run may reach.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Network {
-    /// All that the host reaches, its own loopback too.
-    Open,
-    /// These destinations, through the host's proxy. With none of them, nothing.
-    Only(Vec<Destination>),
-}
-
-impl Default for Network {
-    fn default() -> Self {
-        Self::Only(Vec::new())
-    }
-}
+/// What a run may reach: these destinations, through the host's proxy. With none of them, nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Network(pub Vec<Destination>);
 
 /// A destination.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Destination {
+    /// Whatever the host reaches that is not the host itself, on any port.
+    Any,
     /// One name of the DNS, in lower case.
     Name {
         /// The name.
@@ -57,7 +48,9 @@ pub enum DestinationError {
     #[error("a name has letters, digits, `-`, `_` and dots; one with other letters is written in ASCII (`xn--…`)")]
     Name,
     /// A star in the wrong place, or one that opens too much.
-    #[error("a star stands for all names below a domain of at least two parts: `*.example.com`")]
+    #[error(
+        "a star stands for all names below a domain of at least two parts (`*.example.com`), or by itself for everything"
+    )]
     Star,
     /// The port is none.
     #[error("the port behind the colon is a number from 1 to 65535")]
@@ -73,6 +66,9 @@ impl FromStr for Destination {
     fn from_str(text: &str) -> Result<Self, DestinationError> {
         if text.contains(['/', '@', '?', '#']) {
             return Err(DestinationError::Url);
+        }
+        if text == "*" {
+            return Ok(Self::Any);
         }
         if let Ok(address) = text.parse::<SocketAddr>() {
             let address = SocketAddr::new(address.ip().to_canonical(), address.port());
@@ -122,6 +118,7 @@ impl fmt::Display for Destination {
         let (star, name, port) = match self {
             Self::Name { name, port } => ("", name, port),
             Self::Below { name, port } => ("*.", name, port),
+            Self::Any => return formatter.write_str("*"),
             Self::Address(address) => return address.fmt(formatter),
         };
         write!(formatter, "{star}{name}")?;
@@ -139,6 +136,7 @@ mod tests {
             ("api.example.com", "api.example.com"),
             ("API.Example.COM.", "api.example.com"),
             ("*.example.org", "*.example.org"),
+            ("*", "*"),
             ("registry.example:8443", "registry.example:8443"),
             ("localhost:9000", "localhost:9000"),
             ("127.0.0.1:9000", "127.0.0.1:9000"),
@@ -165,7 +163,7 @@ mod tests {
             ("127.1", DestinationError::Name),
             ("0x7f000001:80", DestinationError::Name),
             ("2130706433", DestinationError::Name),
-            ("*", DestinationError::Star),
+            ("*:443", DestinationError::Star),
             ("*.com", DestinationError::Star),
             ("api.*.example", DestinationError::Star),
             ("*example.com", DestinationError::Star),

@@ -303,6 +303,11 @@ impl Task {
         asks || self.is_paused()
     }
 
+    /// Was it told to stop, though that may not have taken hold yet?
+    pub const fn is_being_stopped(&self) -> bool {
+        self.stop_requested || matches!(self.position.activity, Activity::Stopping)
+    }
+
     /// The task after an entry. Total: every entry can be folded into every task.
     pub fn fold(&mut self, entry: &Entry) {
         crate::entry::fold(self, entry);
@@ -317,7 +322,9 @@ impl Task {
             Activity::Held { hold } if hold.kind == HoldKind::NeedsInput => "needs-input".to_owned(),
             Activity::Held { .. } => "blocked".to_owned(),
             Activity::Settled { end: Terminality::Done } => "done".to_owned(),
-            Activity::Settled { end: Terminality::Cancelled } | Activity::Stopping => "cancelled".to_owned(),
+            Activity::Settled { end: Terminality::Cancelled } => "cancelled".to_owned(),
+            // Not before its processes are gone and its clean-up is reported.
+            Activity::Stopping => "stopping".to_owned(),
             Activity::Acting { step } if step.as_str() == "deploy" => "deploying".to_owned(),
             _ => self.position.stage.as_str().to_owned(),
         }

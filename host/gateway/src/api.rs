@@ -4,7 +4,9 @@
 //! that the store's port or `domain` gives it: `EntryRow`, `RunRow`, `Document`, `EvaluationRow`, `JobRow`, `Check`,
 //! `BoardItem`, `BoardActivity`, `BoardComment`.
 
-use conductor::ports::store::{BoardItem, EvaluationRow, EventRow, FreezeRow, JobRow, Predecessor, Prerequisite};
+use conductor::ports::store::{
+    BoardItem, EvaluationRow, EventRow, FreezeRow, JobRow, Predecessor, Prerequisite, RunRow,
+};
 use domain::event::Intent;
 use domain::ids::{BranchName, DriverName, FenceToken, LeaseName, ProjectName, StageName, TaskId, Version, WorkItemId};
 use domain::plugin::CheckState;
@@ -162,11 +164,15 @@ pub struct Why {
     pub decision: Vec<String>,
     /// The evaluation that judged, where it was a judgement.
     pub evidence: Option<EvaluationRow>,
+    /// The run that ended, where that was it.
+    pub run: Option<RunRow>,
+    /// What a person last said that counted.
+    pub said: Option<EventRow>,
     /// What has arrived since and did nothing, the newest 20.
     pub refused: Vec<EventRow>,
-    /// What it waits for. Of a time that is over: what went on.
+    /// What it waits for. Of a time that is over: how it stood, without what else stood in the queue.
     pub waits_for: String,
-    /// Commands that would move it. Of a time that is over: none.
+    /// Commands that would move it, or would have.
     pub moved_by: Vec<String>,
 }
 

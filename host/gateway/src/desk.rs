@@ -2,7 +2,7 @@
 
 use std::fs::File;
 
-use conductor::Intervals;
+use conductor::{Intervals, LiveRun};
 use conductor::ports::store::{ClaimLimits, RunRow};
 use domain::budget::Budgets;
 use domain::cost::{Spent, Usage};
@@ -78,6 +78,11 @@ pub trait Desk: Send + Sync {
     fn budgets(&self, project: &ProjectName) -> Budgets;
     /// What a living run has used so far, and what counts of it; none: it is not under way here.
     fn live_usage(&self, run: RunId) -> Option<(Usage, Spent)>;
+    /// As that, with what it does, where it says so.
+    fn live_run(&self, run: RunId) -> Option<LiveRun> {
+        let (usage, spent) = self.live_usage(run)?;
+        Some(LiveRun { usage, spent, ..LiveRun::default() })
+    }
     /// How the host feels.
     fn health(&self) -> Health;
     /// By what runs are held, as it was found when the host started.
@@ -99,10 +104,13 @@ pub trait Desk: Send + Sync {
 /// A run as it stands at this moment: of a living one the figures are those so far.
 pub(crate) fn with_live_usage(desk: &dyn Desk, mut row: RunRow) -> RunRow {
     if row.ended_at.is_none()
-        && let Some((usage, spent)) = desk.live_usage(row.id)
+        && let Some(live) = desk.live_run(row.id)
     {
-        row.usage = usage;
-        row.spent = Some(spent);
+        row.usage = live.usage;
+        row.spent = Some(live.spent);
+        row.steps = live.steps;
+        row.doing = live.doing;
+        row.model = row.model.or(live.model);
     }
     row
 }

@@ -137,7 +137,7 @@ impl Scene {
     }
 
     fn sentence(&self, task: &Task) -> (State, String) {
-        let (tongue, stage) = (self.tongue, &task.position.stage);
+        let tongue = self.tongue;
         match &task.position.activity {
             Activity::Running { attempt } => {
                 let who = self.worker(task);
@@ -192,7 +192,7 @@ impl Scene {
             }
             Activity::Settled { end: Terminality::Done } => (State::Done, done(tongue, task)),
             Activity::Settled { end: Terminality::Cancelled } => {
-                (State::Stopped, say!(tongue, "it was stopped in `{stage}`", "остановлена на этапе `{stage}`"))
+                (State::Stopped, tongue.of("it was stopped", "остановлена").to_owned())
             }
         }
     }

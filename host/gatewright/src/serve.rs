@@ -224,6 +224,10 @@ impl Desk for LivingDesk {
         self.host.conductor.live_usage(run)
     }
 
+    fn live_run(&self, run: RunId) -> Option<conductor::LiveRun> {
+        self.host.conductor.live_run(run)
+    }
+
     fn health(&self) -> Health {
         let mut reasons = Vec::new();
         if let Some(problem) = self.host.runner.sandbox_problem() {

@@ -3,7 +3,8 @@
 use std::io::Read as _;
 
 use anyhow::Context as _;
-use conductor::ports::store::{BoardItem, EntryRow, RunRow, Unmet};
+use conductor::ports::store::{BoardItem, EntryRow, JobRow, RunRow, Unmet};
+use domain::event::Event;
 use domain::ids::ProjectName;
 use domain::time::Timestamp;
 use gateway::api::{
@@ -119,6 +120,14 @@ fn why(client: &Client, out: &Output, task: &str, at: Option<&str>) -> anyhow::R
             let kept = &row.evaluation;
             let see = out.command(&format!("gatewright verdict show {}", row.id));
             text.push_str(&format!("  on the word of {}: {} ({see})\n", kept.plugin, visible(&kept.summary)));
+        }
+        if let Some(run) = &why.run {
+            let outcome = run.outcome.as_deref().unwrap_or("it has not ended");
+            text.push_str(&format!("  run {} of the {}: {}\n", run.id, run.role, visible(outcome)));
+        }
+        if let Some((row, Event::Intent { intent, actor, note })) = why.said.as_ref().map(|row| (row, &row.event)) {
+            let note = if note.is_empty() { String::new() } else { format!(": {}", visible(note)) };
+            text.push_str(&format!("  last said: {intent:?} by {actor}, {}{note}\n", moment(row.at)));
         }
         for row in &why.refused {
             let reason = row.why.as_deref().map(|why| format!(": {}", visible(why))).unwrap_or_default();
@@ -341,7 +350,7 @@ pub(crate) fn queue(client: &Client, out: &Output, now: Timestamp) -> anyhow::Re
                     job.task,
                     job.effect,
                     job.state,
-                    ago(job.available_at, now)
+                    since(job, now)
                 )
             })
             .chain(jobs.drivers.iter().filter(|driver| driver.state != "closed").map(|driver| {
@@ -351,6 +360,15 @@ pub(crate) fn queue(client: &Client, out: &Output, now: Timestamp) -> anyhow::Re
             .collect::<Vec<_>>();
         if lines.is_empty() { "Nothing is queued and nothing runs.".to_owned() } else { lines.join("\n") }
     })
+}
+
+/// How long it has been ready, or at work. What a dead host began is ready since ever, which says nothing.
+fn since(job: &JobRow, now: Timestamp) -> String {
+    match job.claimed_at {
+        Some(at) => ago(at, now),
+        None if job.available_at.0 == 0 => "begun".to_owned(),
+        None => ago(job.available_at, now),
+    }
 }
 
 #[cfg(test)]

@@ -196,6 +196,9 @@ struct Holder {
     right_until: u64,
     calm_until: u64,
     next_blow: Option<u64>,
+    /// The log's size at the last look, and what was cut off it before, in bytes.
+    log_seen: u64,
+    log_cut: u64,
     /// What the proxy writes of the log, where there is one.
     proxy_log: Option<Arc<Log>>,
 }
@@ -217,6 +220,8 @@ impl Holder {
             reason,
             phase,
             empty: false,
+            log_seen: 0,
+            log_cut: 0,
             forced: false,
             interrupted: false,
             deadline,
@@ -279,18 +284,25 @@ impl Holder {
         Some(Exit::OverLimit { limit: over.limit, allowed: over.allowed })
     }
 
-    fn log_is_full(&self) -> bool {
-        self.ready.log.metadata().is_ok_and(|log| log.len() > self.ready.spec.log_limit_bytes)
+    /// A run may cut its own log, for it holds it: what it then writes anew counts with what was there.
+    fn log_is_full(&mut self) -> bool {
+        let Ok(log) = self.ready.log.metadata() else { return false };
+        if log.len() < self.log_seen {
+            self.log_cut = self.log_cut.saturating_add(self.log_seen);
+        }
+        self.log_seen = log.len();
+        self.log_cut.saturating_add(log.len()) > self.ready.spec.log_limit_bytes
     }
 
     /// What the present state asks for.
     fn decide(&mut self) {
         let now = steady_ms();
+        let log_is_full = self.log_is_full();
         match self.phase {
             Phase::Killing => {}
             Phase::Running if self.status.is_some() => self.phase = Phase::Killing,
             // No grace: it would only fill the disk.
-            Phase::Running if self.log_is_full() => {
+            Phase::Running if log_is_full => {
                 self.reason = Some(Exit::LogLimit);
                 self.phase = Phase::Killing;
             }
@@ -427,7 +439,7 @@ impl Holder {
 
     /// The tree is empty: says how it ended. Nothing is written after this.
     fn publish(self) -> io::Result<()> {
-        let Self { ready, command, guard, status, reason, forced, proxy_log, .. } = self;
+        let Self { ready, command, guard, status, reason, forced, proxy_log, log_cut, .. } = self;
         guard::stand_back();
         // What ended by itself may have taken too much before anybody looked.
         let over = guard
@@ -443,7 +455,8 @@ impl Holder {
             group.remove();
         }
         let size = ready.log.metadata()?.len();
-        let log_truncated = size > ready.spec.log_limit_bytes;
+        let is_long = size > ready.spec.log_limit_bytes;
+        let log_truncated = is_long || log_cut > 0;
         // Read before the log is cut: what bubblewrap says of its failure stands at the end.
         let reason = reason.or(over.map(|over| Exit::OverLimit { limit: over.limit, allowed: over.allowed }));
         let exit = reason.unwrap_or_else(|| {
@@ -458,7 +471,7 @@ impl Holder {
             });
             record::of(status, said.as_deref(), &ready.folder.join(protocol::LOG))
         });
-        if log_truncated {
+        if is_long {
             ready.log.set_len(ready.spec.log_limit_bytes)?;
         }
         ready.log.sync_all()?;

@@ -13,7 +13,7 @@ use crate::files;
 /// The version of every file that a host reads, whichever shim wrote it.
 pub const VERSION: u32 = 1;
 /// The version of [`SPEC`], which only the shim reads that its writer starts: runs that live are not touched by a change.
-pub const SPEC_VERSION: u32 = 3;
+pub const SPEC_VERSION: u32 = 4;
 
 /// What is to be run. Written by the host, 0600; removed by the shim once it has read it, for it may hold secrets.
 pub const SPEC: &str = "spec.json";
@@ -144,6 +144,8 @@ pub struct Proxy {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Allowed {
+    /// Whatever is not this machine, on any port.
+    Any,
     /// A name, as long as it leads to the public network.
     Name {
         /// Which.

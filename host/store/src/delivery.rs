@@ -137,6 +137,11 @@ pub(crate) fn expand(tx: &Tx<'_>, id: DeliveryId, expansions: &[Expansion], now:
                 reasons.extend(refused);
             }
             Expansion::Nothing { why } => reasons.push(why.clone()),
+            Expansion::Later { why } => {
+                let kept = "UPDATE delivery SET why = ?2, polled = 0 WHERE id = ?1 AND (why IS NOT ?2 OR polled = 1)";
+                execute(tx.sql, kept, params![int(id.0), why])?;
+                return Ok(applied);
+            }
             Expansion::Parked { why } => {
                 state = "parked";
                 reasons.push(why.clone());

@@ -125,6 +125,10 @@ impl Store for SqliteStore {
         self.read(|sql| tasks::task(sql, task))
     }
 
+    fn task_at(&self, task: TaskId, at: Timestamp) -> Result<Option<Task>> {
+        self.read(|sql| tasks::task_at(sql, task, at))
+    }
+
     fn task_of(&self, project: &ProjectName, work_item: &WorkItemId) -> Result<Option<Task>> {
         self.read(|sql| tasks::newest_task(sql, project, work_item))
     }

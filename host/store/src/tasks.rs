@@ -122,6 +122,20 @@ pub(crate) fn events(sql: &Connection, id: TaskId, limit: u32) -> Result<Vec<Eve
 }
 
 /// Folds the entries into the seed and compares with the row, column by column and field by field. Nothing is decided anew.
+/// Its entries folded up to a time. Nothing is decided anew.
+pub(crate) fn task_at(sql: &Connection, id: TaskId, at: Timestamp) -> Result<Option<Task>> {
+    let query = "SELECT seed FROM task WHERE id = ?1";
+    let mut folded: Task = one(sql, query, params![int(id.0)], |row| get_json(row, "task", "seed"))?
+        .ok_or_else(|| not_found("task", id))?;
+    let mut was_there = false;
+    for row in entries(sql, id)?.into_iter().take_while(|row| row.at <= at) {
+        folded.fold(&row.entry);
+        folded.version = row.version;
+        was_there = true;
+    }
+    Ok(was_there.then_some(folded))
+}
+
 pub(crate) fn rebuild(sql: &Connection, id: TaskId) -> Result<Vec<String>> {
     let query = "SELECT * FROM task WHERE id = ?1";
     let (mut folded, body, columns) = one(sql, query, params![int(id.0)], |row| {

@@ -274,6 +274,9 @@ fn run_row(claim: &Claim) -> RunRow {
         over_budget: None,
         brief: None,
         report: None,
+        conversation: None,
+        steps: 0,
+        doing: None,
     }
 }
 

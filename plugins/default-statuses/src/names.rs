@@ -19,6 +19,8 @@ const OF_PHASE: &[(&str, &[&str])] = &[
     ("deploying", &["Deploying", "In Progress"]),
     // A task that is watched is merged and deployed: an older board shows it as done.
     ("monitoring", &["Monitoring after Deploy", "Monitoring", "Done"]),
+    // Where no column says so, the card stays where it is until the stop has taken hold.
+    ("stopping", &["Stopping"]),
     ("done", &["Done"]),
     ("cancelled", &["Cancelled", "Canceled"]),
 ];

@@ -301,7 +301,7 @@ fn of_decision(position: &str, event: &str) -> Cell {
 }
 
 /// Points that an effect does not have, and why.
-const WITHOUT: [(&str, &[Point], &str); 8] = [
+const WITHOUT: [(&str, &[Point], &str); 9] = [
     ("timer", OUTSIDE, "it touches nothing outside"),
     ("prove-merged", OUTSIDE, "it only looks"),
     ("expand", PROBED, "it is no job"),
@@ -315,6 +315,7 @@ const WITHOUT: [(&str, &[Point], &str); 8] = [
         &[Point::Claimed, Point::Done, Point::BeforeOutside, Point::AfterOutside],
         "it is no job, and only looks",
     ),
+    ("weigh", PROBED, "it is no job's performing"),
     ("cancel", PROBED, "it is no job's performing"),
     ("look", &[Point::Claimed, Point::Done, Point::BeforeOutside, Point::AfterOutside], "it asks only the store"),
     ("start", &[Point::Claimed, Point::Done, Point::BeforeOutside, Point::AfterOutside], "it asks only the store"),

@@ -220,6 +220,7 @@ fn agent(driver: &str, bounds: Bounds) -> AgentSpec {
         driver: DriverName::new(driver).expect("a name"),
         transient: TransientSigns::default(),
         limits: RunLimits::default(),
+        dialect: conductor::dialect::Dialect::default(),
     }
 }
 

@@ -137,7 +137,13 @@ fn tell(world: &Shared, line: impl FnOnce() -> String) {
 }
 
 fn any_task(world: &Shared, store: &SqliteStore) -> Option<Task> {
-    let tasks = store.tasks(false, 20).ok()?;
+    let mut tasks = store.tasks(false, 20).ok()?;
+    // A task waits seldom.
+    if look(world).luck.in_thousand(700)
+        && let Some(waits) = tasks.iter().position(|task| matches!(task.position.activity, Activity::Waiting { .. }))
+    {
+        return Some(tasks.swap_remove(waits));
+    }
     let chosen = look(world).luck.below(tasks.len() as u64) as usize;
     tasks.into_iter().nth(chosen)
 }

@@ -331,10 +331,12 @@ impl Simulation {
     fn menace(&mut self, effect: &str) -> bool {
         let often = match effect {
             // Most looks find nothing and write nothing.
+            "weigh" => 1000,
             "observe" => 400,
-            "cancel" | "weigh" => 250,
+            "cancel" => 350,
             "staging" | "deploy" | "clean-up" | "timer" | "prove-merged" => 100,
-            "rebase" | "merge" | "retest" | "tidy" | "expand" => 40,
+            "rebase" | "merge" => 80,
+            "retest" | "tidy" | "expand" => 40,
             _ => 6,
         };
         let Some(host) = self.host.as_ref().filter(|host| !host.fate.is_doomed()) else { return false };
@@ -405,10 +407,12 @@ impl Simulation {
         let now = world.now;
         let wanted = asked.map(|at| at.0.saturating_add_signed(-world.skew).max(now));
         let next = world.next_event();
-        let to = match world.luck.below(6) {
+        let to = match world.luck.below(7) {
             0 => now + world.luck.below(5_000),
             1 => wanted.unwrap_or(now + 5_000),
             2 => next.unwrap_or(now + 60_000),
+            // In the midst of runs they may have used too much.
+            3 => next.map_or(now + 5_000, |next| u64::midpoint(now, next.max(now))),
             _ => [next, wanted].into_iter().flatten().min().unwrap_or(now + 1_000),
         };
         world.pass_time(to);

@@ -11,9 +11,9 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use shim::protocol::{self, MARKER, Sandbox, Spec};
 
 use super::{Launch, PATIENCE, Plan, Runner, absolute_folder, invalid, pause};
-use crate::config::{Confinement, LaunchSpec};
+use crate::config::{Confinement, LaunchSpec, SandboxMode};
 use crate::environment;
-use crate::error::{LaunchError, RunError};
+use crate::error::{LaunchError, RunError, SandboxError};
 use crate::folder::{Folder, Lock, RunState};
 use crate::limits;
 use crate::preflight;
@@ -87,6 +87,14 @@ impl Runner {
     fn bubblewrap_for(&self, spec: &LaunchSpec) -> Result<Option<&sandbox::Bubblewrap>, LaunchError> {
         match spec.confinement {
             Confinement::Sandboxed => Ok(self.sandbox()?),
+            Confinement::Demanded => match self.sandbox()? {
+                // That an agent runs without is the operator's word to give, and no fallback's.
+                None if self.config.sandbox != SandboxMode::None => {
+                    let reason = self.sandbox_problem().unwrap_or_default();
+                    Err(SandboxError::Demanded { reason }.into())
+                }
+                found => Ok(found),
+            },
             Confinement::Trusted => Ok(None),
         }
     }
@@ -123,13 +131,11 @@ impl Runner {
         let sandbox = match (bubblewrap, &view) {
             (Some(bubblewrap), Some(view)) => {
                 let proxy = sandbox::proxy(&spec.network, self.never_reached());
-                if proxy.is_some() {
-                    env.extend(environment::proxied());
-                }
+                env.extend(environment::proxied());
                 Sandbox::Bubblewrap {
                     program: bubblewrap.program.clone(),
-                    args: view.arguments(bubblewrap, proxy.is_none(), limits::folder_in_memory(&limits))?,
-                    proxy,
+                    args: view.arguments(bubblewrap, limits::folder_in_memory(&limits))?,
+                    proxy: Some(proxy),
                     counted_alone: bubblewrap.counted_alone,
                 }
             }

@@ -169,7 +169,7 @@ impl View {
     pub fn of(config: &RunnerConfig, spec: &LaunchSpec, brief: Option<&Path>) -> Result<Self, SandboxError> {
         let real_home = resolve_what_exists(&config.home);
         let mut hidden: Vec<PathBuf> =
-            config.hidden.iter().chain([&config.runs_dir, &config.briefs_dir]).cloned().collect();
+            config.hidden.iter().chain([&config.runs_dir, &config.briefs_dir, &config.homes_dir]).cloned().collect();
         hidden = hidden.iter().map(|path| resolve_what_exists(path)).filter(|path| *path != real_home).collect();
         let expand =
             |paths: &[PathBuf]| -> Vec<PathBuf> { paths.iter().map(|path| expand_home(path, &config.home)).collect() };
@@ -266,14 +266,9 @@ impl View {
 
     /// All options for bubblewrap. What comes later covers what came before.
     /// `in_memory_bytes` is what each folder in memory may hold.
-    pub fn arguments(
-        &self,
-        bubblewrap: &Bubblewrap,
-        shares_network: bool,
-        in_memory_bytes: u64,
-    ) -> Result<Vec<String>, SandboxError> {
+    pub fn arguments(&self, bubblewrap: &Bubblewrap, in_memory_bytes: u64) -> Result<Vec<String>, SandboxError> {
         let size = bubblewrap.sizes.then_some(in_memory_bytes);
-        let mut arguments = bubblewrap.namespaces(shares_network);
+        let mut arguments = bubblewrap.namespaces();
         arguments.extend(system(size));
         in_memory(&mut arguments, &text(&self.home)?, "0700", size);
         bind(&mut arguments, "--ro-bind", &self.readable)?;

@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use domain::document::Role;
 use domain::ids::{BranchName, CommitId, JobId, RunId, TaskId, WorkItemId};
 use domain::plugin::{ChangedFile, Check, CommitInfo};
-use domain::time::Timestamp;
+use domain::time::{Milliseconds, Timestamp};
 
 /// Why git did not do what was asked.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -51,6 +51,14 @@ pub enum ForgeError {
     /// It is possible, and it is not done: what a person can do about it stands in the text.
     #[error("{0}")]
     Refused(String),
+    /// Not now: a check runs, an approval is missing, or the forge only says "try again later". Nobody's fault, and no try.
+    #[error("{why}")]
+    Later {
+        /// What it waits for.
+        why: String,
+        /// How long the forge asked to wait.
+        retry_after: Option<Milliseconds>,
+    },
     /// The machine, the disk or git itself failed, or took too long. Never the work's fault.
     #[error("{0}")]
     Infra(String),

@@ -8,6 +8,7 @@ use domain::limits::{Limit, RunLimits};
 use domain::network::Network;
 use domain::time::{Milliseconds, Timestamp};
 
+use crate::dialect::{Home, Told};
 use crate::project::UsageReader;
 
 pub use domain::cost::Usage;
@@ -39,8 +40,38 @@ pub struct Launch {
     pub grace: Milliseconds,
     /// What its whole tree may take of the machine.
     pub limits: RunLimits,
-    /// False: an operator's hook that asked for the whole machine.
-    pub sandboxed: bool,
+    /// How it is confined.
+    pub confinement: Confinement,
+    /// Where it keeps its state, if it is one that does.
+    pub home: Option<AgentHome>,
+}
+
+/// How a run is confined.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Confinement {
+    /// In the sandbox, where there is one.
+    #[default]
+    Sandboxed,
+    /// In the sandbox, or not at all, unless the operator himself turned it off: it obeys files of the repository.
+    Demanded,
+    /// An operator's hook that asked for the whole machine.
+    Trusted,
+}
+
+impl Confinement {
+    /// Of a command of the project's.
+    pub const fn of_command(sandboxed: bool) -> Self {
+        if sandboxed { Self::Sandboxed } else { Self::Trusted }
+    }
+}
+
+/// The folder in which an agent keeps its state: one for each run, which no other run sees.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AgentHome {
+    /// Whose.
+    pub kind: Home,
+    /// A conversation of an earlier run that is carried over, and nothing else of that run's.
+    pub carried: Option<(RunId, String)>,
 }
 
 /// What a launch would execute: what of it matters before there is a clone to work in.
@@ -52,8 +83,8 @@ pub struct Program {
     pub readable: Vec<PathBuf>,
     /// Paths that it may write beside the clone.
     pub writable: Vec<PathBuf>,
-    /// False: an operator's hook that asked for the whole machine.
-    pub sandboxed: bool,
+    /// How it is confined.
+    pub confinement: Confinement,
 }
 
 /// How a process ended.
@@ -150,6 +181,17 @@ pub trait Runs: Send + Sync {
     fn end_over_budget(&self, run: RunId) -> Result<(), LaunchError>;
     /// What it said that it used, so far where it lives and its reader streams; all unknown where it said nothing or nonsense.
     fn usage(&self, run: RunId, reader: &UsageReader) -> Usage;
+    /// What it said of its work, so far where it lives; nothing, where nobody understands it.
+    fn told(&self, run: RunId, reader: &UsageReader) -> Told {
+        Told { usage: self.usage(run, reader), ..Told::default() }
+    }
+    /// Is the record of this conversation among what an earlier run left?
+    fn has_session(&self, _run: RunId, _home: Home, _session: &str) -> bool {
+        false
+    }
+    /// Removes what a run that is over left of its state, all but the record of this conversation.
+    /// Of a run that keeps none there is nothing to do.
+    fn keep_session(&self, _run: RunId, _session: Option<(Home, &str)>) {}
     /// The last JSON object that it printed, as text.
     fn report(&self, run: RunId) -> Option<String>;
     /// Removes its folder.

@@ -28,8 +28,8 @@ mod wait;
 pub use self::counts::{DeliveryCount, JobCounts, PollRow, TaskCount};
 pub use self::overview::{Contact, Extent, Live, Overview, Standings};
 pub use self::rows::{
-    BoardActivity, BoardComment, BoardItem, EntryRow, EvaluationRow, EventRow, FreezeRow, JobRow, NewEvaluation,
-    RunRow, Spending, Terms,
+    BoardActivity, BoardComment, BoardItem, Conversation, EntryRow, EvaluationRow, EventRow, FreezeRow, JobRow,
+    NewEvaluation, RunRow, Spending, Terms,
 };
 pub use self::wait::{Predecessor, Prerequisite, Unmet, WaitReason};
 
@@ -216,6 +216,11 @@ pub enum Expansion {
         /// For people.
         why: String,
     },
+    /// Not yet: it stays pending, costs no try, and is asked about again. What it tells was seen in time.
+    Later {
+        /// For people: what it waits for.
+        why: String,
+    },
     /// It could not be expanded: parked for people.
     Parked {
         /// Why.
@@ -236,6 +241,8 @@ pub trait Store: Overview + Send + Sync {
     fn apply(&self, task: TaskId, event: &Event, now: Timestamp) -> Result<Applied, StoreError>;
     /// A task.
     fn task(&self, task: TaskId) -> Result<Task, StoreError>;
+    /// A task as it stood at a time: its entries folded up to there. None: it was not there yet.
+    fn task_at(&self, task: TaskId, at: Timestamp) -> Result<Option<Task>, StoreError>;
     /// The newest task of a work item.
     fn task_of(&self, project: &ProjectName, work_item: &WorkItemId) -> Result<Option<Task>, StoreError>;
     /// Tasks, newest first; live ones only if asked so.

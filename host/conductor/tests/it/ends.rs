@@ -98,3 +98,30 @@ fn i4_4_a_start_after_a_stop_makes_a_new_task_on_a_fresh_branch() {
     assert_eq!((world.stands(), world.runs.live().len()), ("running", 1));
     assert_eq!(world.store.task(first.id).unwrap().end(), Some(Terminality::Cancelled));
 }
+
+/// The old task may take long to end: whoever starts again meanwhile is heard then, also where only a poll saw it.
+#[test]
+fn i4_4_a_start_while_the_stop_takes_hold_begins_a_new_task_when_it_has() {
+    let mut world = World::new();
+    world.started();
+    let first = world.task();
+    // The run goes on after it was told to end: nobody has told of its end yet.
+    world.move_to("STOP", &person("ada"));
+    world.go();
+    assert_eq!((world.stands(), world.status().as_str()), ("stopping", "STOP"), "the board says nothing too early");
+    world.move_to("To Analyse", &person("ada"));
+    world.go();
+    world.clock_only(3600);
+    world.go();
+    assert_eq!((world.task().id, world.stands()), (first.id, "stopping"));
+    assert_eq!(world.store.pending_deliveries(10).unwrap().len(), 1, "it waits, and no try is counted");
+    assert_eq!(world.store.pending_deliveries(10).unwrap()[0].attempts, 0);
+    world.restart();
+    world.pass(1);
+    world.pass(10);
+    let second = world.task();
+    assert_ne!(second.id, first.id);
+    assert_eq!((second.end(), world.stands()), (None, "running"));
+    assert_eq!(world.store.task(first.id).unwrap().end(), Some(Terminality::Cancelled));
+    assert!(world.store.pending_deliveries(10).unwrap().is_empty());
+}

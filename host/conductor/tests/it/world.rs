@@ -121,6 +121,7 @@ fn settings(role: Role) -> ProjectSettings {
         driver: DriverName::new("agent").unwrap(),
         transient: TransientSigns::default(),
         limits: RunLimits::default(),
+        dialect: conductor::dialect::Dialect::default(),
     };
     ProjectSettings {
         name: project(),

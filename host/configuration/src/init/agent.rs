@@ -1,4 +1,4 @@
-//! Agents that `init` knows: how each is started without a terminal, how it says what it cost, what it must reach.
+//! Agents that `init` knows: by which driver each works; and what a command of the operator's own needs that starts one.
 
 use std::path::Path;
 
@@ -14,7 +14,7 @@ pub enum AgentProgram {
 /// Who shall work in a role.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AgentChoice {
-    /// A program that `init` knows, with its usual arguments.
+    /// A program that `init` knows, by its driver.
     Program(AgentProgram),
     /// The operator's own command.
     Command(Vec<String>),
@@ -23,16 +23,29 @@ pub enum AgentChoice {
 /// What a role's table says of an agent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Profile {
-    pub(crate) argv: Vec<String>,
-    pub(crate) cost_usd: Option<&'static str>,
-    pub(crate) input_tokens: Option<&'static str>,
-    pub(crate) output_tokens: Option<&'static str>,
-    pub(crate) cache_read_tokens: Option<&'static str>,
-    pub(crate) cache_creation_tokens: Option<&'static str>,
+    pub(crate) who: Who,
+    pub(crate) usage: Option<&'static str>,
     pub(crate) pass_environment: &'static [&'static str],
     pub(crate) writable: &'static [&'static str],
     pub(crate) network: &'static [&'static str],
 }
+
+/// How it is started.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Who {
+    /// By a command that the host composes.
+    Driver(&'static str),
+    /// By this one.
+    Command(Vec<String>),
+}
+
+/// Where the last object of `--output-format json` says what Claude Code used.
+const CLAUDE_USAGE: &str = "{ format = \"json\", cost-usd = \"/total_cost_usd\", input-tokens = \"/usage/input_tokens\", \
+     output-tokens = \"/usage/output_tokens\", cache-read-tokens = \"/usage/cache_read_input_tokens\", \
+     cache-creation-tokens = \"/usage/cache_creation_input_tokens\" }";
+/// Likewise of `codex exec --json`.
+const CODEX_USAGE: &str =
+    "{ format = \"json\", input-tokens = \"/usage/input_tokens\", output-tokens = \"/usage/output_tokens\" }";
 
 impl AgentProgram {
     /// All of them, the preferred one first.
@@ -46,50 +59,35 @@ impl AgentProgram {
         }
     }
 
-    fn profile(self) -> Profile {
-        let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
+    /// The driver by which the host knows it.
+    const fn driver(self) -> &'static str {
         match self {
-            // Tools are named one by one: skipping all questions is refused to root, and edits alone run no tests.
-            Self::Claude => Profile {
-                argv: words(&[
-                    "claude",
-                    "-p",
-                    "Read {brief} and do what it says",
-                    "--output-format",
-                    "json",
-                    "--permission-mode",
-                    "acceptEdits",
-                    "--allowedTools",
-                    "Bash,Read,Edit,Write,Glob,Grep",
-                ]),
-                cost_usd: Some("/total_cost_usd"),
-                input_tokens: Some("/usage/input_tokens"),
-                output_tokens: Some("/usage/output_tokens"),
-                cache_read_tokens: Some("/usage/cache_read_input_tokens"),
-                cache_creation_tokens: Some("/usage/cache_creation_input_tokens"),
-                pass_environment: &["ANTHROPIC_API_KEY"],
-                writable: &["~/.claude"],
-                network: &["api.anthropic.com", "claude.ai", "platform.claude.com"],
-            },
-            // Its own sandbox fails without a word inside ours, so ours alone holds it.
-            Self::Codex => Profile {
-                argv: words(&[
-                    "codex",
-                    "exec",
-                    "--json",
-                    "--skip-git-repo-check",
-                    "--dangerously-bypass-approvals-and-sandbox",
-                    "Read {brief} and do what it says",
-                ]),
-                cost_usd: None,
-                input_tokens: Some("/usage/input_tokens"),
-                output_tokens: Some("/usage/output_tokens"),
-                cache_read_tokens: None,
-                cache_creation_tokens: None,
-                pass_environment: &["CODEX_API_KEY", "OPENAI_API_KEY"],
-                writable: &["~/.codex"],
-                network: &["api.openai.com", "chatgpt.com", "auth.openai.com"],
-            },
+            Self::Claude => "claude-code",
+            Self::Codex => "codex",
+        }
+    }
+
+    /// Where its service stands, for a command of the operator's own: of a driver the host knows it.
+    const fn network(self) -> &'static [&'static str] {
+        match self {
+            Self::Claude => &["api.anthropic.com", "claude.ai", "platform.claude.com"],
+            Self::Codex => &["api.openai.com", "chatgpt.com", "auth.openai.com"],
+        }
+    }
+
+    /// Where it keeps its state, likewise.
+    const fn writable(self) -> &'static [&'static str] {
+        match self {
+            Self::Claude => &["~/.claude"],
+            Self::Codex => &["~/.codex"],
+        }
+    }
+
+    /// What holds its key.
+    const fn keys(self) -> &'static [&'static str] {
+        match self {
+            Self::Claude => &["ANTHROPIC_API_KEY", "CLAUDE_CODE_OAUTH_TOKEN"],
+            Self::Codex => &["OPENAI_API_KEY"],
         }
     }
 }
@@ -114,7 +112,13 @@ impl AgentChoice {
 
     pub(crate) fn profile(&self) -> Profile {
         match self {
-            Self::Program(program) => program.profile(),
+            Self::Program(program) => Profile {
+                who: Who::Driver(program.driver()),
+                usage: None,
+                pass_environment: program.keys(),
+                writable: &[],
+                network: &[],
+            },
             Self::Command(argv) => self.of_command(argv),
         }
     }
@@ -124,19 +128,16 @@ impl AgentChoice {
         let name = Path::new(self.program()).file_name().map(|name| name.to_string_lossy().into_owned());
         let known = AgentProgram::ALL.into_iter().find(|program| name.as_deref() == Some(program.program()));
         let says_json = argv.iter().any(|word| word.contains("json"));
-        let mut profile = known.map(AgentProgram::profile).filter(|_| says_json).unwrap_or(Profile {
-            argv: Vec::new(),
-            cost_usd: None,
-            input_tokens: None,
-            output_tokens: None,
-            cache_read_tokens: None,
-            cache_creation_tokens: None,
-            pass_environment: known.map_or(&[], |program| program.profile().pass_environment),
-            writable: known.map_or(&[], |program| program.profile().writable),
-            network: known.map_or(&[], |program| program.profile().network),
-        });
-        profile.argv = argv.to_vec();
-        profile
+        Profile {
+            who: Who::Command(argv.to_vec()),
+            usage: known.filter(|_| says_json).map(|program| match program {
+                AgentProgram::Claude => CLAUDE_USAGE,
+                AgentProgram::Codex => CODEX_USAGE,
+            }),
+            pass_environment: known.map_or(&[], AgentProgram::keys),
+            writable: known.map_or(&[], AgentProgram::writable),
+            network: known.map_or(&[], AgentProgram::network),
+        }
     }
 }
 
@@ -145,15 +146,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_known_name_alone_stands_for_its_usual_command() {
+    fn a_known_name_alone_stands_for_its_driver() {
         let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
         assert_eq!(AgentChoice::of_words(words(&["claude"])), AgentChoice::Program(AgentProgram::Claude));
         let own = AgentChoice::of_words(words(&["/opt/bin/claude", "-p", "{brief}"]));
         let profile = own.profile();
-        assert_eq!(profile.argv, ["/opt/bin/claude", "-p", "{brief}"]);
-        assert_eq!((profile.cost_usd, profile.writable), (None, &["~/.claude"][..]));
-        assert_eq!(profile.network, AgentProgram::Claude.profile().network);
+        assert_eq!(profile.who, Who::Command(words(&["/opt/bin/claude", "-p", "{brief}"])));
+        assert_eq!((profile.usage, profile.writable), (None, &["~/.claude"][..]));
+        assert!(profile.network.contains(&"api.anthropic.com"));
+        let known = AgentChoice::Program(AgentProgram::Claude).profile();
+        assert_eq!(
+            (known.who, known.network.len()),
+            (Who::Driver("claude-code"), 0),
+            "the host knows where its service is"
+        );
         let script = AgentChoice::of_words(words(&["./agent.sh"])).profile();
-        assert_eq!((script.argv.len(), script.writable.len(), script.pass_environment.len()), (1, 0, 0));
+        assert_eq!((script.usage, script.writable.len(), script.pass_environment.len()), (None, 0, 0));
     }
 }

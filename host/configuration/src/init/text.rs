@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use domain::document::Role;
 
-use crate::init::agent::{AgentChoice, Profile};
+use crate::init::agent::{AgentChoice, Profile, Who};
 use crate::init::listing::TestCommand;
 use crate::init::{InitError, InitRequest, Preset};
 
@@ -99,13 +99,31 @@ fn worker(
         }
     };
     let _ = writeln!(text, "[roles.{role}]");
-    comment(text, "The agent: program and arguments, no shell. Filled in: {brief} {workdir} {role} {work_item}.");
-    let _ = writeln!(text, "command = {}", list("the agent's command", &profile.argv)?);
+    match &profile.who {
+        Who::Driver(driver) => {
+            comment(
+                text,
+                "The agent, whose command the host composes. Another: command = [\"my-agent\", \"{brief}\"].",
+            );
+            let _ = writeln!(text, "driver = \"{driver}\"");
+            comment(
+                text,
+                "model = \"…\" and effort = \"…\" say which model works and how hard it thinks; [ladder] says it for all roles.",
+            );
+        }
+        Who::Command(argv) => {
+            comment(
+                text,
+                "The agent: program and arguments, no shell. Filled in: {brief} {workdir} {role} {work_item}.",
+            );
+            let _ = writeln!(text, "command = {}", list("the agent's command", argv)?);
+        }
+    }
     comment(text, "The beginning of each brief; relative to the folder of gatewright.toml.");
     let _ = writeln!(text, "prompt = \"prompts/{role}.md\"");
     comment(text, "After this long it is told to end (TERM); after the grace its whole process tree is ended.");
     let _ = writeln!(text, "timeout = \"{}\"\ngrace = \"20s\"", timeout(role));
-    if let Some(usage) = usage(profile) {
+    if let Some(usage) = profile.usage {
         comment(text, "Where the last JSON object that it prints says what it cost (JSON pointers).");
         let _ = writeln!(text, "usage = {usage}");
     }
@@ -115,7 +133,17 @@ fn worker(
     // A developer who cannot run the suite hands in what does not pass it.
     let readable = if matches!(role, Role::Developer | Role::Tester) { test.readable } else { &[] };
     let _ = writeln!(text, "readable = {}\nwritable = {}", list_of(readable), list_of(profile.writable));
-    comment(text, "Names that it may reach, through a proxy and no other way; \"open\" gives it your whole network.");
+    comment(
+        text,
+        match profile.who {
+            Who::Driver(_) => {
+                "Names that it may reach beside its own service, through a proxy and no other way; \"open\": your whole network."
+            }
+            Who::Command(_) => {
+                "Names that it may reach, through a proxy and no other way; \"open\" gives it your whole network."
+            }
+        },
+    );
     let _ = writeln!(text, "network = {}\n", list_of(profile.network));
     Ok(())
 }
@@ -131,8 +159,11 @@ fn tester(text: &mut String, agent: Option<&AgentChoice>, test: &TestCommand) ->
     let _ = writeln!(text, "# {REACHED}\nnetwork = []");
     if let Some(agent) = agent {
         text.push_str("# An agent that also tries what the ticket asks for, in its place:\n");
-        let command = list("the agent's command", &agent.profile().argv)?;
-        let _ = writeln!(text, "# command = {}", command.replace('\n', "\n# "));
+        let who = match agent.profile().who {
+            Who::Driver(driver) => format!("driver = \"{driver}\""),
+            Who::Command(argv) => format!("command = {}", list("the agent's command", &argv)?),
+        };
+        let _ = writeln!(text, "# {}", who.replace('\n', "\n# "));
         text.push_str("# prompt = \"prompts/tester.md\"\n");
     }
     text.push('\n');
@@ -171,19 +202,6 @@ const fn timeout(role: Role) -> &'static str {
         Role::Reviewer => "50m",
         Role::Analyst | Role::Architect | Role::Tester | Role::Deployer => "30m",
     }
-}
-
-fn usage(profile: &Profile) -> Option<String> {
-    let named = [
-        ("cost-usd", profile.cost_usd),
-        ("input-tokens", profile.input_tokens),
-        ("output-tokens", profile.output_tokens),
-        ("cache-read-tokens", profile.cache_read_tokens),
-        ("cache-creation-tokens", profile.cache_creation_tokens),
-    ];
-    let pointers: Vec<String> =
-        named.into_iter().filter_map(|(key, pointer)| Some(format!("{key} = \"{}\"", pointer?))).collect();
-    (!pointers.is_empty()).then(|| format!("{{ format = \"json\", {} }}", pointers.join(", ")))
 }
 
 fn list(what: &'static str, words: &[String]) -> Result<String, InitError> {

@@ -3,7 +3,7 @@
 use conductor::project::{HookName, Pointers, TransientSigns, UsageReader, Worker};
 use domain::document::Role;
 use domain::limits::RunLimits;
-use domain::network::Network;
+use domain::network::{Destination, Network};
 use domain::time::Milliseconds;
 
 use crate::tests::world::{PROJECT, World, edits};
@@ -96,9 +96,9 @@ fn a_worker_reaches_what_is_named_and_without_a_word_nothing() {
     let Worker::Agent(developer) = &settings.workers[&Role::Developer] else { panic!() };
     let Worker::Agent(reviewer) = &settings.workers[&Role::Reviewer] else { panic!() };
     let expected = ["api.example.com", "*.example.org", "127.0.0.1:9000"].map(|text| text.parse().unwrap());
-    assert_eq!(developer.network, Network::Only(expected.to_vec()));
-    assert_eq!(reviewer.network, Network::Only(Vec::new()));
-    assert_eq!(settings.hooks[&HookName::Test].network, Network::Open);
+    assert_eq!(developer.network, Network(expected.to_vec()));
+    assert_eq!(reviewer.network, Network(Vec::new()));
+    assert_eq!(settings.hooks[&HookName::Test].network, Network(vec![Destination::Any]));
 }
 
 #[test]

@@ -179,6 +179,12 @@ fn facts(t: Tongue, row: &RunRow) -> Vec<(&'static str, String)> {
     ];
     let stamps = [(t.of("model", "модель"), &row.model), (t.of("effort", "усилие"), &row.effort)];
     facts.extend(stamps.into_iter().filter_map(|(name, stamp)| Some((name, line(stamp.as_ref()?, 100)))));
+    facts.extend(row.doing.as_ref().map(|doing| (t.of("last step", "последний шаг"), line(doing, 200))));
+    if row.steps > 0 {
+        facts.push((t.of("tools used", "вызовов инструментов"), row.steps.to_string()));
+    }
+    let resumed = row.conversation.as_ref().and_then(|conversation| conversation.resumed);
+    facts.extend(resumed.map(|before| (t.of("goes on with run", "продолжает запуск"), before.to_string())));
     if let Some(end) = row.ended_at {
         facts.push((t.of("took", "длился"), span_in(t, end.since(row.started_at))));
     }

@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
-use conductor::ports::store::{EntryRow, EventRow, Store, StoreError};
+use conductor::ports::store::{EntryRow, EventRow, RunRow, Store, StoreError};
 use domain::entry::Entry;
 use domain::event::Event;
 use domain::ids::{TaskId, Version};
@@ -40,12 +40,15 @@ pub(crate) async fn why(
         let task = find::task(&*state.store, &reference)?;
         let seen = Seen::read(&*state.store, task.id, at.map(Timestamp))?
             .ok_or_else(|| Problem::not_found("the task was not there at that time"))?;
-        let view = Scene::read(state)?.view(task);
-        let (waits_for, moved_by) = match at {
-            None => (view.standing.sentence, view.standing.commands),
-            Some(_) => (seen.activity_in_words(), Vec::new()),
+        let view = match at {
+            None => Scene::read(state)?.view(task),
+            Some(at) => {
+                let then = state.store.task_at(task.id, Timestamp(at))?.unwrap_or(task);
+                Scene::of(state.store.projects()?, &[]).view(then)
+            }
         };
         let evidence = seen.evidence(&*state.store)?;
+        let run = seen.run(&*state.store)?;
         let decision = seen.decision.iter().filter_map(|row| words(&row.entry)).collect();
         Ok(Why {
             task: view.task.id,
@@ -55,9 +58,11 @@ pub(crate) async fn why(
             event: seen.event,
             decision,
             evidence,
+            run,
+            said: seen.said,
             refused: seen.refused,
-            waits_for,
-            moved_by,
+            waits_for: view.standing.sentence,
+            moved_by: view.standing.commands,
         })
     });
     answer.await.map(Json)
@@ -69,6 +74,7 @@ struct Seen {
     since: Timestamp,
     event: Option<EventRow>,
     decision: Vec<EntryRow>,
+    said: Option<EventRow>,
     refused: Vec<EventRow>,
 }
 
@@ -87,11 +93,13 @@ impl Seen {
         let mut events = store.events(task, EVENTS)?;
         events.retain(|row| then(row.at));
         let event = events.iter().find(|row| row.version == Some(version)).cloned();
+        let is_word = |row: &&EventRow| row.version.is_some() && matches!(row.event, Event::Intent { .. });
+        let said = events.iter().filter(is_word).max_by_key(|row| row.id).cloned();
         let after = event.as_ref().map_or(0, |event| event.id);
         let mut refused = events.into_iter().filter(|row| row.id > after && row.version.is_none()).collect::<Vec<_>>();
         refused.drain(..refused.len().saturating_sub(REFUSED));
         let decision = of_version(entries, version);
-        Ok(Some(Self { stage: stage.unwrap_or_default(), since, event, decision, refused }))
+        Ok(Some(Self { stage: stage.unwrap_or_default(), since, event, decision, said, refused }))
     }
 
     /// The evaluation that judged, where the event was a judgement.
@@ -102,15 +110,15 @@ impl Seen {
         }
     }
 
-    fn activity_in_words(&self) -> String {
-        let activity = self.decision.iter().rev().find_map(|row| match &row.entry {
-            Entry::ActivityEntered { activity, .. } => Some(activity),
-            _ => None,
-        });
-        let Some(activity) = activity else { return String::new() };
-        match activity.step() {
-            Some(step) => format!("{} at {step}", activity.name()),
-            None => activity.name().to_owned(),
+    /// The run whose end it was.
+    fn run(&self, store: &dyn Store) -> Result<Option<RunRow>, StoreError> {
+        match self.event.as_ref().map(|row| &row.event) {
+            Some(Event::RunEnded { run, .. }) => match store.run(*run) {
+                Ok(row) => Ok(Some(row)),
+                Err(StoreError::NotFound { .. }) => Ok(None),
+                Err(error) => Err(error),
+            },
+            _ => Ok(None),
         }
     }
 }

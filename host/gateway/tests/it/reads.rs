@@ -74,6 +74,9 @@ async fn run(world: &World, task: TaskId) -> RunId {
         over_budget: None,
         brief: None,
         report: None,
+        conversation: None,
+        steps: 0,
+        doing: None,
     };
     world.store.put_run(&row).unwrap();
     id

@@ -50,6 +50,9 @@ async fn under_way(world: &World) -> RunId {
         over_budget: None,
         brief: None,
         report: None,
+        conversation: None,
+        steps: 0,
+        doing: None,
     };
     world.store.put_run(&row).unwrap();
     row.id

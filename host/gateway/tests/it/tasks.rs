@@ -50,8 +50,9 @@ async fn a_task_says_why_it_stands_where_it_stands_now_and_then() {
     assert!(now.decision.iter().any(|line| line.contains("fine")), "{:?}", now.decision);
     assert!(now.stage.starts_with("development"), "{}", now.stage);
     let then: Why = world.get(&format!("/api/v1/tasks/DEMO-001/why?at={}", NOW.0)).await.parse();
-    assert_eq!((then.stage, then.waits_for.as_str()), (now.stage, "running"));
-    assert_eq!(then.moved_by, Vec::<String>::new());
+    assert_eq!((then.stage, then.waits_for.as_str()), (now.stage, "the developer works, attempt 1"));
+    assert_eq!(then.moved_by, now.moved_by);
+    assert!(now.said.is_some_and(|row| row.event.name() == "intent" && row.outcome != "illegal"));
     let never = world.get("/api/v1/tasks/DEMO-001/why?at=1").await;
     assert_eq!(never.status, StatusCode::NOT_FOUND);
     let rebuilt: Rebuilt = world.get("/api/v1/tasks/DEMO-001/rebuild").await.parse();

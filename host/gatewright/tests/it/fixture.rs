@@ -152,9 +152,13 @@ impl Place {
     }
 
     pub(crate) fn serve_with(&self, options: &[&str]) -> Serving {
+        self.start(&mut self.command(&[&["serve"], options].concat()))
+    }
+
+    /// Starts a host by this very command.
+    pub(crate) fn start(&self, command: &mut Command) -> Serving {
         let log = fs::OpenOptions::new().create(true).append(true).open(self.path("host.log")).unwrap();
-        let mut child =
-            self.command(&[&["serve"], options].concat()).stdout(Stdio::piped()).stderr(log).spawn().unwrap();
+        let mut child = command.stdout(Stdio::piped()).stderr(log).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let address = lines
             .find_map(|line| line.ok()?.strip_prefix("listening ").map(str::to_owned))

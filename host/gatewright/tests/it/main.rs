@@ -7,6 +7,7 @@ mod fixture;
 mod hostile;
 mod other_hands;
 mod own_repository;
+mod real_agents;
 mod restarts;
 mod sound_start;
 mod stopping;

@@ -12,7 +12,7 @@ use crate::transcript::Question;
 /// Effects that the pipeline can go on without.
 const SUPPRESSIBLE: [&str; 5] = ["set-status", "set-estimate", "set-labels", "post-comment", "notify"];
 /// Phases that are not stages.
-const PHASES: [&str; 9] = [
+const PHASES: [&str; 10] = [
     "backlog",
     "in-review",
     "needs-input",
@@ -20,6 +20,7 @@ const PHASES: [&str; 9] = [
     "awaiting-deploy",
     "deploying",
     "monitoring",
+    "stopping",
     "done",
     "cancelled",
 ];

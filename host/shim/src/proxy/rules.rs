@@ -84,6 +84,11 @@ impl Rules {
         if self.allowed.contains(&Allowed::Address { address }) {
             return Ok(());
         }
+        if self.allowed.contains(&Allowed::Any) {
+            let ip = address.ip();
+            let is_here = ip.is_loopback() || ip.is_unspecified() || is_link_local(ip) || is_own(ip);
+            return if is_here { Err(Refusal::Near) } else { Ok(()) };
+        }
         if !is_named {
             return Err(Refusal::Unnamed);
         }
@@ -97,8 +102,17 @@ impl Rules {
                 let below = asked.strip_suffix(name.as_str()).and_then(|rest| rest.strip_suffix('.'));
                 below.is_some_and(|below| !below.is_empty()) && ports.contains(&port)
             }
+            Allowed::Any => true,
             Allowed::Address { .. } => false,
         })
+    }
+}
+
+/// Where clouds answer their own machines what nobody else may know.
+const fn is_link_local(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => address.is_link_local(),
+        IpAddr::V6(address) => address.is_unicast_link_local(),
     }
 }
 
@@ -159,6 +173,27 @@ mod tests {
         for address in ["127.0.0.1:8500", "127.0.0.2:8500", "0.0.0.0:8500", "[::1]:8500"] {
             assert_eq!(judged(address, true), Err(Refusal::Operator), "{address}");
         }
+    }
+
+    #[test]
+    fn everything_is_everything_but_this_machine() {
+        let never = vec!["192.0.2.7:8500".parse().unwrap()];
+        let rules = Rules { allowed: vec![Allowed::Any], never };
+        let judged = |address: &str| rules.judge(address.parse().unwrap(), false);
+        assert!(rules.names("whatever.example", 22));
+        for reached in ["203.0.113.9:22", "10.0.0.1:5432", "192.0.2.7:443", "[2001:db8::7]:443"] {
+            assert_eq!(judged(reached), Ok(()), "{reached}");
+        }
+        for near in ["127.0.0.1:5432", "127.9.9.9:80", "[::1]:80", "0.0.0.0:80", "169.254.169.254:80", "[fe80::1]:80"] {
+            assert_eq!(judged(near), Err(Refusal::Near), "{near}");
+        }
+        assert_eq!(judged("192.0.2.7:8500"), Err(Refusal::Operator));
+        let with_a_door = Rules { allowed: vec![Allowed::Any, address("127.0.0.1:5432")], ..rules };
+        assert_eq!(with_a_door.judge("127.0.0.1:5432".parse().unwrap(), false), Ok(()));
+    }
+
+    fn address(text: &str) -> Allowed {
+        Allowed::Address { address: text.parse().unwrap() }
     }
 
     #[test]

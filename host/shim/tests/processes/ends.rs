@@ -167,6 +167,20 @@ fn a_flood_of_output_ends_the_run_and_is_cut() {
     }
 }
 
+/// A run holds its log and can cut it: what it wrote before counts all the same.
+#[test]
+fn who_erases_its_log_again_and_again_passes_its_limit_too() {
+    let world = World::new();
+    let runner = world.runner(SandboxMode::Bubblewrap);
+    let piece = "head -c 700000 /dev/zero | tr '\\0' x; sleep 0.5; : > /proc/self/fd/1; sleep 0.5";
+    let mut spec = world.script(&format!("while :; do {piece}; done"));
+    spec.log_limit_bytes = 1 << 20;
+    runner.launch(1, &spec).unwrap();
+    let record = record(&runner, 1);
+    assert_eq!(record.exit, Exit::LogLimit);
+    assert!(record.log_truncated);
+}
+
 #[test]
 fn a_run_ends_when_no_host_prolongs_its_right() {
     let world = World::new();

@@ -1,7 +1,13 @@
 //! Tests with real processes: the shim as it is built, and the runner of `agents` on top of it.
 
 #[cfg(test)]
+mod claude_code;
+#[cfg(test)]
+mod codex;
+#[cfg(test)]
 mod ends;
+#[cfg(test)]
+mod known;
 #[cfg(test)]
 mod launches;
 #[cfg(test)]

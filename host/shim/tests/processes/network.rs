@@ -47,7 +47,7 @@ fn server() -> SocketAddr {
 }
 
 fn only(named: &[String]) -> Network {
-    Network::Only(named.iter().map(|text| text.parse().unwrap()).collect())
+    Network(named.iter().map(|text| text.parse().unwrap()).collect())
 }
 
 fn bash(world: &World, script: &str, named: &[String]) -> LaunchSpec {
@@ -102,8 +102,8 @@ fn abstract_sockets_of_the_host_are_not_reached() {
     spec.argv = [ourselves.to_str().unwrap()].into_iter().chain(words).map(str::to_owned).collect();
     spec.env = crate::scene::environment(&[("TEST_ABSTRACT_SOCKET", &name)]);
     spec.readable = vec![ourselves];
-    for (job, network, reached) in [(1, Network::default(), "false\n"), (2, Network::Open, "true\n")] {
-        spec.network = network;
+    for (job, confinement, reached) in [(1, Confinement::Sandboxed, "false\n"), (2, Confinement::Trusted, "true\n")] {
+        (spec.network, spec.confinement) = (only(&["*".to_owned()]), confinement);
         runner.launch(job, &spec).unwrap();
         assert_eq!(exit(&runner, job), Exit::Exited { code: 0 }, "{}", log(&runner, job));
         assert_eq!(world.read("clone/reached"), reached);
@@ -111,16 +111,31 @@ fn abstract_sockets_of_the_host_are_not_reached() {
 }
 
 #[test]
-fn an_open_network_is_the_hosts_and_a_trusted_hook_has_it_anyway() {
+fn a_trusted_hook_has_the_hosts_own_network() {
     let server = server();
     let script = format!("exec 3<>/dev/tcp/{}/{}; echo \"reached $HTTP_PROXY\"", server.ip(), server.port());
-    for (network, confinement) in [(Network::Open, Confinement::Sandboxed), (Network::default(), Confinement::Trusted)]
-    {
-        let world = World::new();
-        let mut spec = bash(&world, &script, &[]);
-        (spec.network, spec.confinement) = (network, confinement);
-        assert_eq!(run(&world.runner(SandboxMode::Bubblewrap), &spec), "reached \n");
-    }
+    let world = World::new();
+    let mut spec = bash(&world, &script, &[]);
+    spec.confinement = Confinement::Trusted;
+    assert_eq!(run(&world.runner(SandboxMode::Bubblewrap), &spec), "reached \n");
+}
+
+/// `"open"`: the operator's listener, and whatever else listens on this machine, is not among everything.
+#[test]
+fn everything_is_reached_through_the_proxy_and_this_machine_is_not_among_it() {
+    let server = server();
+    let script = format!(
+        "(exec 3<>/dev/tcp/{}/{}) 2>/dev/null && echo got in
+         ask '{}GET /in-a-tunnel HTTP/1.1\\r\\n\\r\\n'
+         ask 'CONNECT no-such-name.invalid:443 HTTP/1.1\\r\\n\\r\\n'",
+        server.ip(),
+        server.port(),
+        connect(server),
+    );
+    let said = said_by(&script, &["*".to_owned()]);
+    assert!(!said.contains("got in") && !said.contains("you asked for"), "{said}");
+    assert!(said.contains(&format!("{server}: the name leads to this machine")), "{said}");
+    assert!(said.contains("no-such-name.invalid:443: there is no such name"), "names are not held back: {said}");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::sync::mpsc::channel;
 
 use agents::port::{HostEnvironment, ShimRuns};
 use agents::{SandboxMode, environment};
-use conductor::ports::runs::{Ending, Launch, LaunchError, Program, RunState, Runs, Usage};
+use conductor::ports::runs::{Confinement, Ending, Launch, LaunchError, Program, RunState, Runs, Usage};
 use conductor::project::{Pointers, UsageReader};
 use domain::ids::RunId;
 use domain::limits::{Limit, RunLimits};
@@ -30,7 +30,8 @@ fn launch(world: &World, run: u64, argv: &[&str]) -> Launch {
         budget: Milliseconds::from_seconds(60),
         grace: Milliseconds::from_seconds(60),
         limits: RunLimits::default(),
-        sandboxed: true,
+        confinement: Confinement::Sandboxed,
+        home: None,
     }
 }
 
@@ -106,7 +107,8 @@ fn c4_1_what_a_launch_would_execute_is_looked_at_as_the_launch_does_it() {
         let agent = world.path("agent.sh");
         let ready = |argv: &[&str]| {
             let argv = argv.iter().map(|word| (*word).to_owned()).collect();
-            let program = Program { argv, readable: Vec::new(), writable: Vec::new(), sandboxed: true };
+            let program =
+                Program { argv, readable: Vec::new(), writable: Vec::new(), confinement: Confinement::Sandboxed };
             runs.ready(&program).map_err(|error| error.to_string())
         };
         let whole = agent.to_str().unwrap();
@@ -122,7 +124,8 @@ fn c4_1_what_a_launch_would_execute_is_looked_at_as_the_launch_does_it() {
         assert!(runs.launch(&real).is_ok(), "and the launch finds it too");
         assert_eq!(ready(&["./in-the-clone"]), Ok(()), "the clone is not there yet");
         let readable = vec![world.path("gone")];
-        let shown = Program { argv: vec!["sh".into()], readable, writable: Vec::new(), sandboxed: true };
+        let shown =
+            Program { argv: vec!["sh".into()], readable, writable: Vec::new(), confinement: Confinement::Sandboxed };
         let hidden = runs.ready(&shown);
         if mode == SandboxMode::Bubblewrap {
             assert!(matches!(hidden, Err(LaunchError::ProgramMissing { .. })), "{hidden:?}");

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use agents::port::{HostEnvironment, ShimRuns};
 use agents::{RunState, SandboxMode, environment};
-use conductor::ports::runs::{Ending, Launch, RunState as Stands, Runs, Usage};
+use conductor::ports::runs::{Confinement, Ending, Launch, RunState as Stands, Runs, Usage};
 use conductor::project::{Figures, Pointers, UsageReader};
 use domain::ids::RunId;
 use domain::network::Network;
@@ -52,7 +52,8 @@ fn agent(world: &World, run: u64, script: &str) -> Launch {
         limits: domain::limits::RunLimits::default(),
         budget: Milliseconds::from_seconds(60),
         grace: Milliseconds::from_seconds(60),
-        sandboxed: true,
+        confinement: Confinement::Sandboxed,
+        home: None,
     }
 }
 

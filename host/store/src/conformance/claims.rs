@@ -274,7 +274,7 @@ pub fn aftermath_is_told_in_order(site: &dyn Site) {
         .expect("back");
     let told = || Event::AftermathEnded { note: "told".to_owned() };
     scene.finish(&shown, told());
-    for effect in ["set-status", "post-comment"] {
+    for effect in ["set-status", "post-comment", "set-status"] {
         let next = scene.claim().expect("the board's line goes on");
         assert_eq!(next.job.effect.name(), effect);
         assert!(next.job.id > shown.job.id);

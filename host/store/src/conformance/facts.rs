@@ -51,6 +51,9 @@ fn run_row(scene: &Scene, claim: &Claim, task: TaskId) -> RunRow {
         over_budget: None,
         brief: Some(scene.store.put_blob(b"do it").expect("kept")),
         report: None,
+        conversation: None,
+        steps: 0,
+        doing: None,
     }
 }
 

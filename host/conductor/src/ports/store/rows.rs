@@ -96,6 +96,30 @@ pub struct RunRow {
     pub brief: Option<Digest>,
     /// What the agent reported, as JSON.
     pub report: Option<String>,
+    /// Which conversation it had with its model; none: nobody knows.
+    #[serde(default)]
+    pub conversation: Option<Conversation>,
+    /// Tools that it used, as it says.
+    #[serde(default)]
+    pub steps: u32,
+    /// What it did last, in a line.
+    #[serde(default)]
+    pub doing: Option<String>,
+}
+
+/// A run's conversation with its model.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Conversation {
+    /// Its name, as the agent knows it; none: the agent names it itself, and has not yet.
+    pub id: Option<String>,
+    /// The run whose conversation it goes on with.
+    pub resumed: Option<RunId>,
+    /// Its length at the end, in tokens.
+    pub context: Option<u64>,
+    /// What it had used when the run began.
+    pub before: Usage,
+    /// As far as it is counted by conversation, what it had used when the run ended.
+    pub total: Usage,
 }
 
 /// What counts for a run, as the project's file said when it was launched.

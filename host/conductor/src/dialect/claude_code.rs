@@ -1,0 +1,126 @@
+//! Claude Code: `claude -p`, whose every word is a line of JSON.
+
+use std::collections::BTreeMap;
+
+use domain::event::FailureClass;
+use domain::time::Milliseconds;
+
+use super::{Ask, Complaint, Session, passes};
+
+/// Its own name for the end by `--max-budget-usd`.
+pub(crate) const OVER_BUDGET: &str = "error_max_budget_usd";
+/// What it says of a conversation that it does not know.
+pub(crate) const FORGOTTEN: [&str; 1] = ["No conversation found with session ID"];
+/// What it says where the service could not be reached, and no status came.
+const UNREACHED: [&str; 6] = ["connection", "timed out", "timeout", "econn", "socket", "network"];
+/// The tools that a role has unless its file says others: those that work on a clone. What waits for a time, reaches the web or
+/// speaks with other sessions is not among them.
+pub const TOOLS: [&str; 7] = ["Bash", "Read", "Edit", "Write", "Glob", "Grep", "Task"];
+
+/// How Claude Code is asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClaudeCode {
+    /// Who says yes to its tools.
+    pub permission_mode: PermissionMode,
+    /// The tools that it has and may use, as `--allowedTools` takes them.
+    pub tools: Vec<String>,
+    /// A model that takes over while the first one is overloaded.
+    pub fallback_model: Option<String>,
+    /// The service's URL; none: its own default.
+    pub api: Option<String>,
+    /// How often it tries a call again by itself before the host hears of the failure.
+    pub retries: u32,
+    /// How long it waits for the service's answer to one call.
+    pub patience: Milliseconds,
+    /// Whether a run may go on with the conversation of the one before.
+    pub resume: bool,
+}
+
+/// Who says yes to a tool that is not on the list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PermissionMode {
+    /// Edits within the clone are allowed, all else that is not on the list is refused.
+    AcceptEdits,
+    /// What is not on the list is refused.
+    DontAsk,
+    /// Everything is allowed: the sandbox alone holds it.
+    Bypass,
+}
+
+impl PermissionMode {
+    /// As files and the program spell it.
+    pub const ALL: [(&'static str, Self); 3] =
+        [("acceptEdits", Self::AcceptEdits), ("dontAsk", Self::DontAsk), ("bypassPermissions", Self::Bypass)];
+
+    fn word(self) -> &'static str {
+        Self::ALL.into_iter().find(|(_, mode)| *mode == self).map_or("", |(word, _)| word)
+    }
+}
+
+impl ClaudeCode {
+    pub(crate) fn compose(&self, ask: &Ask<'_>) -> Vec<String> {
+        let tools = self.tools.join(",");
+        // What it does not have it cannot be talked into; and each tool's description costs tokens in every call.
+        let mut names: Vec<&str> =
+            self.tools.iter().map(|tool| tool.split('(').next().unwrap_or_default().trim()).collect();
+        names.dedup();
+        let names = names.join(",");
+        let mut argv = vec![ask.program, "-p", prompt(ask.session), "--output-format", "stream-json", "--verbose"];
+        argv.extend(["--permission-mode", self.permission_mode.word(), "--tools", &names, "--allowedTools", &tools]);
+        // A project's own settings run hooks and helpers, and may lead the key to another service. No file but ours says anything.
+        argv.extend(["--setting-sources", "", "--strict-mcp-config", "--settings", "{\"disableAllHooks\":true}"]);
+        if ask.names_model {
+            argv.extend(["--model", "{model}"]);
+        }
+        if ask.names_effort {
+            argv.extend(["--effort", "{effort}"]);
+        }
+        if let Some(model) = &self.fallback_model {
+            argv.extend(["--fallback-model", model]);
+        }
+        match ask.session {
+            Session::New(id) => argv.extend(["--session-id", id]),
+            Session::Resumed(id) => argv.extend(["--resume", id]),
+        }
+        let mut argv: Vec<String> = argv.into_iter().map(str::to_owned).collect();
+        if let Some(cap) = ask.cap_microusd {
+            // It knows what its calls cost sooner than anybody who reads its words.
+            argv.extend(["--max-budget-usd".to_owned(), format!("{}.{:06}", cap / 1_000_000, cap % 1_000_000)]);
+        }
+        argv
+    }
+
+    pub(crate) fn environment(&self) -> BTreeMap<String, String> {
+        let on = ["DISABLE_AUTOUPDATER", "DISABLE_TELEMETRY", "DISABLE_ERROR_REPORTING"];
+        let quiet =
+            on.into_iter().chain(["CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC"]).map(|name| (name, "1".to_owned()));
+        let bounds =
+            [("CLAUDE_CODE_MAX_RETRIES", self.retries.to_string()), ("API_TIMEOUT_MS", self.patience.0.to_string())];
+        let api = self.api.clone().map(|api| ("ANTHROPIC_BASE_URL", api));
+        quiet.chain(bounds).chain(api).map(|(name, value)| (name.to_owned(), value)).collect()
+    }
+}
+
+fn prompt(session: Session<'_>) -> &'static str {
+    match session {
+        Session::New(_) => {
+            "Read {brief} and do what it says. Where the repository has a CLAUDE.md or an AGENTS.md, it tells how one works there."
+        }
+        Session::Resumed(_) => {
+            "The work came back, and the clone may have changed since. Read the new brief {brief} and do what it says."
+        }
+    }
+}
+
+/// What passes by itself: what the service says so of by its status, and a service that was not reached.
+pub(crate) fn class(complaint: &Complaint) -> FailureClass {
+    let is_passing = match complaint.status {
+        Some(status) => passes(status),
+        None if complaint.reason.as_deref() == Some("api_error") => {
+            let words = complaint.words.to_lowercase();
+            UNREACHED.iter().any(|sign| words.contains(sign))
+        }
+        None => false,
+    };
+    if is_passing { FailureClass::Transient } else { FailureClass::Permanent }
+}
