@@ -299,7 +299,7 @@ fn api(section: &Section<'_>, kind: Kind, listener: Option<SocketAddr>) -> Optio
         Ok(destination) if listener.is_some_and(|listener| network::leads_to(&destination, listener)) => {
             refuse("that is where the operator is listened to; no worker is led there".to_owned())
         }
-        Ok(Destination::Below { .. }) => refuse("one name, without a star".to_owned()),
+        Ok(Destination::Below { .. } | Destination::Any) => refuse("one name, without a star".to_owned()),
         Ok(destination) if is_secret || is_own(&destination) => {
             Some((Some(text.value.trim_end_matches('/').to_owned()), destination))
         }
@@ -314,21 +314,17 @@ fn is_own(destination: &Destination) -> bool {
     match destination {
         Destination::Address(address) => address.ip().is_loopback(),
         Destination::Name { name, .. } => name == "localhost",
-        Destination::Below { .. } => false,
+        Destination::Below { .. } | Destination::Any => false,
     }
 }
 
 /// What it may reach: its service, and what the role names beside.
 pub(crate) fn with_api(named: Network, api: Destination) -> Network {
-    match named {
-        Network::Open => Network::Open,
-        Network::Only(mut destinations) => {
-            if !destinations.contains(&api) {
-                destinations.push(api);
-            }
-            Network::Only(destinations)
-        }
+    let Network(mut destinations) = named;
+    if !destinations.contains(&api) {
+        destinations.push(api);
     }
+    Network(destinations)
 }
 
 /// Keys that belong to such a driver, where there is none.

@@ -4,7 +4,7 @@ use conductor::dialect::claude_code::TOOLS;
 use conductor::dialect::{Dialect, PermissionMode};
 use conductor::project::{AgentSpec, UsageReader, Worker};
 use domain::document::Role;
-use domain::network::Network;
+use domain::network::{Destination, Network};
 use domain::time::Milliseconds;
 
 use crate::tests::world::{PROJECT, World};
@@ -51,12 +51,12 @@ fn a_driver_that_is_known_needs_no_other_word() {
         (vec!["claude".to_owned()], UsageReader::ClaudeCode, "claude-code")
     );
     assert!(claude.pass_environment.contains(&"ANTHROPIC_API_KEY".to_owned()));
-    assert_eq!(claude.network, Network::Only(vec!["api.anthropic.com:443".parse().unwrap()]));
+    assert_eq!(claude.network, Network(vec!["api.anthropic.com:443".parse().unwrap()]));
     let Dialect::Codex(settings) = &codex.dialect else { panic!("{:?}", codex.dialect) };
     assert!(settings.api.ends_with("openai.com/v1"), "{}", settings.api);
     assert_eq!(settings.key, "OPENAI_API_KEY");
     assert_eq!((codex.argv, codex.usage), (vec!["codex".to_owned()], UsageReader::Codex));
-    assert_eq!(codex.network, Network::Only(vec!["api.openai.com:443".parse().unwrap()]));
+    assert_eq!(codex.network, Network(vec!["api.openai.com:443".parse().unwrap()]));
 }
 
 #[test]
@@ -66,11 +66,13 @@ fn its_service_is_reached_and_what_the_role_names_beside() {
     let Dialect::ClaudeCode(settings) = &agent.dialect else { panic!() };
     assert_eq!(settings.api.as_deref(), Some("https://gateway.example/claude"));
     let expected = ["crates.example", "gateway.example:443"].map(|name| name.parse().unwrap()).to_vec();
-    assert_eq!(agent.network, Network::Only(expected));
+    assert_eq!(agent.network, Network(expected));
     let local = developer("driver = \"codex\"\napi = \"http://127.0.0.1:9000/v1\"\napi-key = \"MY_KEY\"", "");
-    assert_eq!(local.network, Network::Only(vec!["127.0.0.1:9000".parse().unwrap()]));
+    assert_eq!(local.network, Network(vec!["127.0.0.1:9000".parse().unwrap()]));
     assert_eq!(local.pass_environment, ["MY_KEY"]);
-    assert_eq!(developer("driver = \"codex\"\nnetwork = \"open\"", "").network, Network::Open);
+    // "open" leads nowhere on this machine: a service there is named all the same.
+    let open = developer("driver = \"codex\"\napi = \"http://127.0.0.1:9000/v1\"\nnetwork = \"open\"", "");
+    assert_eq!(open.network, Network(vec![Destination::Any, "127.0.0.1:9000".parse().unwrap()]));
 }
 
 #[test]

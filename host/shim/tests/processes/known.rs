@@ -68,7 +68,7 @@ impl Bench {
             brief: Some("Do it.".into()),
             readable: Vec::new(),
             writable: Vec::new(),
-            network: Network::Only(vec![Destination::Address(self.service.address())]),
+            network: Network(vec![Destination::Address(self.service.address())]),
             budget: Milliseconds::from_seconds(90),
             grace: Milliseconds::from_seconds(5),
             limits: RunLimits::default(),
