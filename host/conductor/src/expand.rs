@@ -92,6 +92,7 @@ impl Conductor {
             Expansion::Intent { .. } => Expanded::Told,
             Expansion::Nothing { .. } => Expanded::Nothing,
             Expansion::Parked { .. } => Expanded::Parked,
+            Expansion::Later { .. } => Expanded::Later,
         };
         self.outside.store.expand(delivery.id, &[expansion], self.now())?;
         said(outcome);

@@ -155,7 +155,7 @@ pub(crate) const COMMANDS: Shape = Shape { name: "[commands]", keys: &["test", "
 
 /// All of them: what the document must explain.
 #[cfg(test)]
-pub(crate) const ALL: [&Shape; 30] = [
+pub(crate) const ALL: [&Shape; 32] = [
     &HOST,
     &LISTEN,
     &LIMITS,

@@ -11,6 +11,5 @@ mod pipelines;
 mod plugins;
 mod projects;
 mod watching;
-mod watching;
 mod workers;
 mod world;

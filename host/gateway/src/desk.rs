@@ -2,8 +2,8 @@
 
 use std::fs::File;
 
-use conductor::{Intervals, LiveRun};
 use conductor::ports::store::{ClaimLimits, RunRow};
+use conductor::{Intervals, LiveRun};
 use domain::budget::Budgets;
 use domain::cost::{Spent, Usage};
 use domain::ids::{ProjectName, RunId};

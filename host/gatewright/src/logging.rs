@@ -4,6 +4,8 @@ use configuration::{LogFormat, Watching};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::format::JsonFields;
 
+use crate::output::say;
+
 /// Overrules the file's level, and may name crates: `GATEWRIGHT_LOG=conductor=debug,info`.
 const FILTER: &str = "GATEWRIGHT_LOG";
 
@@ -23,4 +25,12 @@ pub(crate) fn start(watching: &Watching) {
             .fmt_fields(JsonFields::new())
             .try_init(),
     };
+}
+
+/// What a person who starts a host wants to know: a line of its own, or one of the log where that is for machines.
+pub(crate) fn tell(watching: &Watching, text: &str) {
+    match watching.log_format {
+        LogFormat::Text => say(text),
+        LogFormat::Json => tracing::info!("{text}"),
+    }
 }

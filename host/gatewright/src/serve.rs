@@ -77,10 +77,10 @@ pub(crate) fn run(dir: &Path, options: &Serve, out: &Output) -> anyhow::Result<(
     };
     out.line(&format!("listening {address}"))?;
     std::io::stdout().flush()?;
-    say(&format!("the board: {address}/  state: {}", dir.display()));
+    logging::tell(&loaded.host.watching, &format!("the board: {address}/  state: {}", dir.display()));
     tracing::info!("{}", host.runner.means().line());
     if let Some(problem) = host.runner.sandbox_problem() {
-        say(&format!("warning: {}", without_sandbox(must_confine, &problem)));
+        logging::tell(&loaded.host.watching, &format!("warning: {}", without_sandbox(must_confine, &problem)));
     }
     follow_signals(&runtime, &host, &ending, dir)?;
     let served = runtime.block_on(gateway::serve(listener, state, end(host.clone(), ending)));

@@ -1,4 +1,4 @@
-//! The dashboard that comes along asks for metrics that are there, by labels that they have.
+//! The dashboard that comes along asks for metrics that are there, by labels that they have; the documentation explains each.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,6 +7,7 @@ use serde_json::Value;
 use crate::figures::{note_all, parsed};
 use crate::world::World;
 
+const WATCHING: &str = include_str!("../../../../docs/watching.md");
 const DASHBOARD: &str = include_str!("../../../../packaging/grafana/gatewright.json");
 
 /// What Prometheus itself adds to each series.
@@ -70,4 +71,34 @@ async fn each_metric_that_the_dashboard_names_is_there_with_its_labels() {
             }
         }
     }
+}
+
+#[tokio::test]
+async fn the_documentation_explains_each_metric_with_its_labels_and_no_other() {
+    let world = World::new();
+    note_all(&world).await;
+    let mut there = BTreeMap::new();
+    for (name, family) in parsed(world.get("/metrics").await.text()) {
+        // Prometheus' client leaves the ending of a counter out of its family's name.
+        let name = if family.samples[0].name.ends_with("_total") { format!("{name}_total") } else { name };
+        let mut labels: BTreeSet<String> =
+            family.samples.into_iter().flat_map(|sample| sample.labels.into_keys()).collect();
+        labels.remove("le");
+        there.insert(name, labels);
+    }
+    let mut told = BTreeMap::new();
+    for line in WATCHING.lines().filter(|line| line.starts_with("| `gatewright_") || line.starts_with("| `process_")) {
+        let mut cells = line.split('|').skip(1).map(str::trim);
+        let name = cells.next().unwrap().trim_matches('`').to_owned();
+        let labels = cells.next().unwrap().split(", ").map(|label| label.trim_matches('`').to_owned());
+        told.insert(name, labels.filter(|label| !label.is_empty()).collect::<BTreeSet<_>>());
+    }
+    // Those need what this world does not have: a lease, a driver with a limit.
+    for (name, labels) in
+        [("gatewright_lease_held", ["project", "lease"].as_slice()), ("gatewright_driver_runs_limit", &["driver"])]
+    {
+        let labels = labels.iter().map(|label| (*label).to_owned()).collect();
+        there.entry(name.to_owned()).or_insert(labels);
+    }
+    assert_eq!(told, there);
 }

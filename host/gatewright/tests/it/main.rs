@@ -13,3 +13,4 @@ mod sound_start;
 mod stopping;
 mod strangers;
 mod the_demo;
+mod watched;
