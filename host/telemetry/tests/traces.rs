@@ -10,11 +10,10 @@ use std::time::{Duration, Instant};
 
 use conductor::ports::store::{Applied, ClaimLimits, Incarnation, NewTask, RunRow, Store};
 use conductor::ports::tally::{Fact, Tally as _};
-use domain::cost::{Spent, Usage};
-use domain::document::Role;
+use domain::cost::Spent;
 use domain::effect::Claim;
 use domain::event::{Answer, Event, Intent, RunResult, StepFacts};
-use domain::ids::{Actor, DriverName, RunId, StepName, WorkItemId};
+use domain::ids::{Actor, DriverName, StepName, WorkItemId};
 use domain::task::{Task, Track};
 use domain::time::Timestamp;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
@@ -103,32 +102,13 @@ fn scene() -> (tempfile::TempDir, SqliteStore, Claim) {
 }
 
 fn ended(claim: &Claim, result: RunResult) -> RunRow {
-    RunRow {
-        id: RunId(claim.job.id.0),
-        task: claim.task.id,
-        role: Role::Developer,
-        stage: claim.task.position.stage.clone(),
-        visit: 1,
-        attempt: 2,
-        command: "agent --key of-nobody".to_owned(),
-        pid: None,
-        started_at: NOW,
-        ended_at: Some(Timestamp(NOW.0 + 90_000)),
-        exit_code: Some(1),
-        timed_out: false,
-        outcome: Some("undelivered: a secret log".to_owned()),
-        result: Some(result),
-        head_before: None,
-        head_after: None,
-        spent: Some(Spent { cost_microusd: 1_250_000, ..Spent::default() }),
-        usage: Usage::default(),
-        model: Some("large".to_owned()),
-        effort: None,
-        terms: None,
-        over_budget: None,
-        brief: None,
-        report: None,
-    }
+    let row = serde_json::json!({
+        "id": claim.job.id, "task": claim.task.id, "role": "developer", "stage": claim.task.position.stage, "visit": 1,
+        "attempt": 2, "command": "agent --key of-nobody", "started_at": NOW, "ended_at": NOW.0 + 90_000, "exit_code": 1,
+        "timed_out": false, "outcome": "undelivered: a secret log", "result": result.as_str(), "model": "large",
+        "spent": Spent { cost_microusd: 1_250_000, ..Spent::default() },
+    });
+    serde_json::from_value(row).unwrap()
 }
 
 /// The task as its stop leaves it.
