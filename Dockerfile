@@ -21,5 +21,8 @@ USER gatewright
 VOLUME /var/lib/gatewright
 EXPOSE 8500
 STOPSIGNAL SIGTERM
+# Fails when the host is down, does not answer, answers with anything but "well", or another program has its port.
+HEALTHCHECK --interval=30s --timeout=10s --start-period=60s --retries=3 \
+    CMD ["gatewright", "health", "--dir", "/var/lib/gatewright"]
 ENTRYPOINT ["gatewright"]
 CMD ["serve", "--dir", "/var/lib/gatewright"]

@@ -17,7 +17,9 @@ mod clones;
 mod command;
 mod documents;
 mod folder;
+mod keep;
 mod leftovers;
+mod observed;
 mod process;
 mod quarantine;
 mod rebase;
@@ -38,7 +40,9 @@ use conductor::ports::forge::{
 use domain::ids::{BranchName, CommitId, TaskId};
 use domain::plugin::{ChangedFile, CommitInfo};
 
-pub use setup::{Layout, Synced};
+pub use keep::{KeptRefs, Reflog, Repository};
+pub use observed::ObservedForge;
+pub use setup::{Layout, Synced, version};
 
 /// One project's repository and its clones.
 #[derive(Debug)]

@@ -305,7 +305,13 @@ impl Conductor {
     }
 
     /// The one proof: the validated commit is an ancestor of the base branch.
-    fn prove_merged(&self, claim: &Claim, step: &StepName, task: &Task, forge: &dyn Forge) -> Result<(), StoreError> {
+    pub(crate) fn prove_merged(
+        &self,
+        claim: &Claim,
+        step: &StepName,
+        task: &Task,
+        forge: &dyn Forge,
+    ) -> Result<(), StoreError> {
         let proven = forge.base_head(&task.base_branch).and_then(|base| match &task.validated {
             Some(validated) => forge.is_ancestor(validated, &base).map(|inside| (inside, base)),
             None => Ok((false, base)),
@@ -368,7 +374,7 @@ fn ending_of(action: Action, ending: &Ending) -> Ending {
 }
 
 /// Guards are asked about these actions, as the WIT names them.
-fn guarded_kind(action: Action) -> Option<&'static str> {
+pub(crate) fn guarded_kind(action: Action) -> Option<&'static str> {
     match action {
         Action::Merge => Some("merge"),
         Action::Deploy => Some("deploy"),

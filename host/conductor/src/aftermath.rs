@@ -11,6 +11,7 @@ use crate::ports::plugins::OutboundCall;
 use crate::ports::store::StoreError;
 use crate::ports::tracker::TrackerError;
 use crate::view::task_view;
+use crate::would::{Mode, Would};
 
 /// Tries of an aftermath effect before it is given up.
 pub(crate) const TRIES: u32 = 8;
@@ -63,6 +64,11 @@ impl Conductor {
         let Some(status) = found else {
             return self.told(claim, format!("the board is left as it is: it has no status for {phase}"));
         };
+        if self.mode(&task) != Mode::Act {
+            let summary = format!("show {}", status.name);
+            let would = Would { effect: "set-status", target: task.work_item.to_string(), summary };
+            return self.told_instead(claim, &task, &would);
+        }
         match tracker.set_status(&task.project, &task.work_item, &status.name, self.now()) {
             Ok(()) => self.told(claim, format!("the board shows {}", status.name)),
             Err(TrackerError::Gone) => self.told(claim, "the work item is gone: its status was not written".to_owned()),
@@ -77,9 +83,13 @@ impl Conductor {
             Guarded::Done => return Ok(()),
         };
         let text = effect.text.unwrap_or_else(|| text.to_owned());
+        let task = &claim.task;
+        if self.mode(task) != Mode::Act {
+            let would = Would { effect: "post-comment", target: task.work_item.to_string(), summary: text };
+            return self.told_instead(claim, task, &would);
+        }
         let key = format!("gatewright-job-{}", claim.job.id);
         self.outside.store.attempted(claim.job.id, claim.token, self.now())?;
-        let task = &claim.task;
         match self.outside.tracker.comment(&task.project, &task.work_item, &key, &text, self.now()) {
             Ok(()) => self.told(claim, format!("commented: {}", first_line(&text))),
             Err(TrackerError::Gone) => self.told(claim, "the work item is gone: no comment was written".to_owned()),

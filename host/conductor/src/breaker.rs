@@ -74,9 +74,9 @@ impl Heard {
         match outcome {
             RunOutcome::Delivered { .. } | RunOutcome::Trespassed { .. } => Self::Served,
             RunOutcome::Undelivered { class: FailureClass::Transient, .. } => Self::Refused,
-            RunOutcome::Undelivered { class: FailureClass::Permanent, .. } | RunOutcome::OverBudget { .. } => {
-                Self::Nothing
-            }
+            RunOutcome::Undelivered { class: FailureClass::Permanent, .. }
+            | RunOutcome::OverBudget { .. }
+            | RunOutcome::Followed { .. } => Self::Nothing,
         }
     }
 }

@@ -79,13 +79,21 @@ impl Conductor {
         Ok(row.spent)
     }
 
-    /// After a stop: only when no job of the task is claimed any more is its tree empty; then clone and branch go.
-    pub(crate) fn clean_up(&self, claim: &Claim) -> Result<(), StoreError> {
+    /// True: jobs of the task are claimed still, and the clean-up was given back.
+    pub(crate) fn waits_for_its_runs(&self, claim: &Claim) -> Result<bool, StoreError> {
         let others =
             self.outside.store.claimed_jobs(claim.task.id)?.into_iter().filter(|job| *job != claim.job.id).count();
         if others > 0 {
             let at = self.now().plus(LOOK_AGAIN);
-            return self.outside.store.give_back(claim.job.id, claim.token, at, "its runs are ending");
+            self.outside.store.give_back(claim.job.id, claim.token, at, "its runs are ending")?;
+        }
+        Ok(others > 0)
+    }
+
+    /// After a stop: only when no job of the task is claimed any more is its tree empty; then clone and branch go.
+    pub(crate) fn clean_up(&self, claim: &Claim) -> Result<(), StoreError> {
+        if self.waits_for_its_runs(claim)? {
+            return Ok(());
         }
         let task = self.fresh(claim)?;
         if let Err(error) = self.remove_all(&task) {

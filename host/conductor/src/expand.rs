@@ -10,7 +10,7 @@ use serde::Deserialize;
 use crate::Conductor;
 use crate::aftermath::said;
 use crate::ports::plugins::{Asking, InboundCall};
-use crate::ports::store::{BoardItem, Delivery, Expansion, NewEvaluation, NewTask, StoreError};
+use crate::ports::store::{BoardItem, Delivery, Expansion, NewEvaluation, NewTask, NewWould, StoreError};
 use crate::ports::tally::{Expanded, Fact};
 use crate::ports::tracker::{LogRow as Row, RowKind, TrackerError};
 use crate::project::ProjectSettings;
@@ -49,6 +49,8 @@ enum NotYet {
     Unanswered(String),
     /// Rows before this one come first.
     Earlier,
+    /// The log does not show the row. A tracker may tell of one before it writes it (B2).
+    Unseen,
     /// The item's task is being stopped: a new one begins when that has ended.
     Stopping,
 }
@@ -81,6 +83,11 @@ impl Conductor {
                 said(Expanded::Later);
                 return Ok(());
             }
+            Err(NotYet::Unseen) if self.looks_again(delivery.id) => {
+                self.put_off(delivery.id);
+                return Ok(());
+            }
+            Err(NotYet::Unseen) => nothing("the tracker's log has no such row"),
             Err(NotYet::Failed(why)) if delivery.attempts + 1 < TRIES => {
                 tracing::warn!(delivery = %delivery.id, why, "a delivery could not be expanded yet");
                 said(Expanded::Later);
@@ -88,6 +95,7 @@ impl Conductor {
             }
             Err(NotYet::Failed(why)) => Expansion::Parked { why },
         };
+        self.needs_no_look(delivery.id);
         let outcome = match &expansion {
             Expansion::Intent { .. } => Expanded::Told,
             Expansion::Nothing { .. } => Expanded::Nothing,
@@ -119,7 +127,7 @@ impl Conductor {
             Err(error) => return Ok(Err(error.into())),
         };
         let Some(row) = log.iter().find(|row| row.key == key).cloned() else {
-            return Ok(Ok(nothing("the tracker's log has no such row")));
+            return Ok(Err(NotYet::Unseen));
         };
         if row.actor == Actor::Host {
             return Ok(Ok(nothing("the host wrote it itself")));
@@ -171,7 +179,13 @@ impl Conductor {
         }
         if let Some(refused) = refusal(settings, intent, &row.actor) {
             let key = format!("gatewright-refusal-{}", self.intent_key(row));
-            match self.outside.tracker.comment(&item.project, &item.work_item, &key, &refused, self.now()) {
+            let written = if settings.observe || live.as_ref().is_some_and(|task| task.observed) {
+                self.would_refuse(item, live.as_ref(), &key, &refused)?;
+                Ok(())
+            } else {
+                self.outside.tracker.comment(&item.project, &item.work_item, &key, &refused, self.now())
+            };
+            match written {
                 Ok(()) | Err(TrackerError::Gone) => {}
                 Err(error) => return Ok(Err(error.into())),
             }
@@ -203,6 +217,21 @@ impl Conductor {
         });
         let event = Event::Intent { intent, actor: row.actor.clone(), note };
         Ok(Ok(Expansion::Intent { ordinal: 0, key: self.intent_key(row), event, new_task }))
+    }
+
+    fn would_refuse(&self, item: &BoardItem, live: Option<&Task>, key: &str, text: &str) -> Result<(), StoreError> {
+        let would = NewWould {
+            project: item.project.clone(),
+            key: key.to_owned(),
+            task: live.map(|task| task.id),
+            work_item: item.work_item.clone(),
+            effect: "post-comment".to_owned(),
+            target: item.work_item.to_string(),
+            summary: text.to_owned(),
+            why: format!("the card was moved to {}", item.status),
+            at: self.now(),
+        };
+        self.outside.store.put_would(&would).map(|_| ())
     }
 
     /// Under which a row is taken once, whoever told of it.

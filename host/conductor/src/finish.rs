@@ -19,6 +19,7 @@ use crate::ports::runs::{Ending, ExitRecord, LaunchError, RunState};
 use crate::ports::store::{RunRow, StoreError};
 use crate::project::{HookName, TransientSigns, Worker};
 use crate::tally::{result_of_hook, result_of_work};
+use crate::would::Mode;
 use crate::{Conductor, Work, failure};
 
 /// How much of a log stands in a finding or a report, in bytes.
@@ -31,6 +32,9 @@ const TOLD_REFUSALS: usize = 3;
 impl Conductor {
     /// A run under a shim ended, or was found ended or lost after a restart.
     pub(crate) fn finish(&self, claim: &Claim) -> Result<(), StoreError> {
+        if self.mode(&claim.task) == Mode::PutOff {
+            return self.put_off_its_end(claim);
+        }
         let run = run_of(claim.job.id);
         let record = match self.outside.runs.inspect(run) {
             Ok(RunState::Ended(record)) => Some(record),
@@ -226,7 +230,7 @@ impl Conductor {
     }
 
     /// Does the component that comes along, and that reads these words and no others, judge this kind on the way out of the stage?
-    fn is_judged_by_its_gate(&self, task: &Task, kind: DocumentKind) -> Result<bool, StoreError> {
+    pub(crate) fn is_judged_by_its_gate(&self, task: &Task, kind: DocumentKind) -> Result<bool, StoreError> {
         let Some(wording) = Wording::of(kind) else { return Ok(false) };
         let project = self.outside.store.projects()?.into_iter().find(|project| project.name == task.project);
         let edge = project.as_ref().and_then(|project| project.pipeline.edge(&task.position.stage));
@@ -417,6 +421,7 @@ fn undelivered(cause: &str) -> RunOutcome {
 fn said(outcome: &RunOutcome) -> String {
     match outcome {
         RunOutcome::Delivered { .. } => "delivered".to_owned(),
+        RunOutcome::Followed { .. } => "done by another hand".to_owned(),
         RunOutcome::Trespassed { title, .. } => format!("trespassed: {title}"),
         RunOutcome::Undelivered { cause, class: FailureClass::Transient, .. } => {
             format!("undelivered, and tried again later: {cause}")
@@ -451,7 +456,7 @@ pub(crate) fn complaint(record: &ExitRecord) -> Option<String> {
 }
 
 /// What makes a document no document: the gates read only what has the form. `words`: the gate that reads it knows these alone.
-fn malformed(kind: DocumentKind, bytes: &[u8], words: bool) -> Option<String> {
+pub(crate) fn malformed(kind: DocumentKind, bytes: &[u8], words: bool) -> Option<String> {
     let Ok(text) = std::str::from_utf8(bytes) else {
         return Some("it is not UTF-8".to_owned());
     };

@@ -30,12 +30,24 @@ impl Conductor {
             Err(Halt::Store(error)) => return Err(error),
             Err(Halt::Infra(cause)) => return self.answer_infra(claim, step, &cause),
         };
-        let world = match self.world(&task, forge) {
+        self.judge_it(claim, step, plugin, &task, forge)
+    }
+
+    /// Asks about the task as it stands, with its branch.
+    pub(crate) fn judge_it(
+        &self,
+        claim: &Claim,
+        step: &StepName,
+        plugin: &PluginId,
+        task: &Task,
+        forge: Arc<dyn Forge>,
+    ) -> Result<(), StoreError> {
+        let world = match self.world(task, forge) {
             Ok(world) => world,
             Err(error) => return self.answer_infra(claim, step, &error.to_string()),
         };
-        let (subject, patience) = self.subject(&task, step, &world)?;
-        let asking = self.asking(&task, plugin);
+        let (subject, patience) = self.subject(task, step, &world)?;
+        let asking = self.asking(task, plugin);
         let (head, base) = (task.head.clone(), world.base_head.clone());
         let evaluation = self.outside.plugins.evaluate_gate(GateCall { asking, subject, patience }, Arc::new(world));
         let (answer, summary) = self.answer_of(&evaluation.answer)?;

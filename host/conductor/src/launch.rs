@@ -256,7 +256,7 @@ impl Conductor {
     }
 
     /// A11: what the ticket says, as the document that the host itself writes.
-    fn business_request(&self, task: &Task) -> Result<NewDocument, StoreError> {
+    pub(crate) fn business_request(&self, task: &Task) -> Result<NewDocument, StoreError> {
         let description = self.outside.store.blob(&task.description)?;
         let said = String::from_utf8_lossy(&description);
         let said = if said.trim().is_empty() { "(the ticket has no description)" } else { said.trim_end() };
@@ -358,9 +358,14 @@ impl From<StoreError> for Halt {
     }
 }
 
+/// The name that a task's branch gets where nobody else has it.
+pub(crate) fn wanted_branch(task: &Task) -> String {
+    format!("feature/{}-{}", task.work_item, slug(&task.title))
+}
+
 /// `feature/<work item>-<slug>`; where another task has that name, the task's number makes it unlike (A6).
 fn free_branch(task: &Task, forge: &dyn Forge, mark: &Mark, base: &CommitId) -> Result<(BranchName, CommitId), Halt> {
-    let plain = format!("feature/{}-{}", task.work_item, slug(&task.title));
+    let plain = wanted_branch(task);
     for name in [plain.clone(), format!("{plain}-{}", task.id)] {
         let branch = BranchName::new(name).map_err(|error| Halt::Infra(error.to_string()))?;
         match forge.cut_branch(mark, &branch, base) {

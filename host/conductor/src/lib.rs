@@ -19,7 +19,9 @@ pub mod dialect;
 mod expand;
 pub mod failure;
 mod finish;
+mod follow;
 mod guard;
+mod hints;
 mod judge;
 mod launch;
 mod notices;
@@ -34,6 +36,7 @@ pub mod slots;
 mod tally;
 pub mod view;
 mod world;
+mod would;
 
 pub use budget::LiveRun;
 pub use reconcile::RECONCILE_INTERVAL;

@@ -18,6 +18,7 @@ use crate::judge::not_asked;
 use crate::ports::plugins::{NotifyCall, World};
 use crate::ports::store::{EvaluationRow, StoreError};
 use crate::view::task_view;
+use crate::would::{Mode, Would};
 
 /// How far one notifier is with one notice.
 enum Telling {
@@ -55,6 +56,9 @@ impl Conductor {
         };
         let text = effect.text.unwrap_or_else(|| text.to_owned());
         let task = self.fresh(claim)?;
+        if self.mode(&task) != Mode::Act {
+            return self.would_notify(claim, &task, notice, &text);
+        }
         let kept = self.outside.store.evaluations_of(claim.job.id)?;
         self.outside.store.attempted(claim.job.id, claim.token, self.now())?;
         let told = Told { claim, task: &task, notice, text: &text, world: self.world_to_show(&task) };
@@ -77,6 +81,18 @@ impl Conductor {
             None => self.told(claim, format!("told the notifiers: {}{given_up}", notice.word())),
             Some((pause, why)) => self.outside.store.give_back(claim.job.id, claim.token, self.now().plus(pause), &why),
         }
+    }
+
+    /// A notifier that is asked sends: so none is.
+    fn would_notify(&self, claim: &Claim, task: &Task, notice: Notice, text: &str) -> Result<(), StoreError> {
+        let settings = self.settings(&task.project);
+        let notifiers = settings.iter().flat_map(|settings| &settings.notifiers);
+        let names = notifiers.map(|(plugin, _)| plugin.to_string()).collect::<Vec<_>>();
+        if names.is_empty() {
+            return self.told(claim, format!("told the notifiers: {}", notice.word()));
+        }
+        let summary = format!("{}: {text}", notice.word());
+        self.told_instead(claim, task, &Would { effect: "notify", target: names.join(", "), summary })
     }
 
     fn world_to_show(&self, task: &Task) -> Result<Arc<dyn World>, String> {

@@ -12,6 +12,7 @@ use domain::time::Milliseconds;
 use domain::verdict::WakeKind;
 
 use crate::Conductor;
+use crate::follow::{landed, only_documents};
 use crate::ports::forge::{Forge, ForgeError};
 use crate::ports::store::StoreError;
 
@@ -24,8 +25,11 @@ impl Conductor {
     /// Looks after every task of a project that waits, and tells those whose branch was touched.
     pub(crate) fn observe(&self, project: &ProjectName) -> Result<(), StoreError> {
         let Some(forge) = self.forge(project) else { return Ok(()) };
+        if let Err(error) = forge.refresh() {
+            tracing::warn!(%project, %error, "what others have in their repository cannot be read");
+        }
         let tasks = self.outside.store.tasks(true, TASKS_PER_LOOK)?;
-        for task in tasks.iter().filter(|task| task.project == *project && waits(task)) {
+        for task in tasks.iter().filter(|task| task.project == *project && (waits(task) || is_followed(task))) {
             self.look_at_checks(task, forge.as_ref())?;
             match seen(task, forge.as_ref()) {
                 Ok(Some(observation)) => self.tell_observed(task, observation)?,
@@ -78,21 +82,35 @@ fn waits(task: &Task) -> bool {
     matches!(task.position.activity, Activity::AwaitingPerson { .. } | Activity::Waiting { step: Some(_), .. })
 }
 
+/// Others carry it on, also while a job of it is in the queue.
+fn is_followed(task: &Task) -> bool {
+    task.observed && !matches!(task.position.activity, Activity::Held { .. } | Activity::Stopping)
+}
+
 fn seen(task: &Task, forge: &dyn Forge) -> Result<Option<Observation>, ForgeError> {
     let (Some(branch), Some(head)) = (&task.branch, &task.head) else { return Ok(None) };
     let stands = forge.branch_head(branch)?;
     if let Some(merged) = merged_elsewhere(task, stands.as_ref().unwrap_or(head), forge)? {
-        return Ok(Some(merged));
+        return Ok(Some(if task.observed { landed(merged) } else { merged }));
+    }
+    // The job that is in the queue looks itself.
+    if task.observed && !waits(task) {
+        return Ok(None);
     }
     Ok(match stands {
         Some(stands) if stands == *head => None,
+        Some(stands) if task.observed && only_documents(task, &stands, forge)? => None,
         Some(stands) => Some(Observation::ForeignPush { head: stands }),
         None => Some(Observation::RefusedAtForge { by: "another hand".to_owned() }),
     })
 }
 
 /// The branch holds work of its own, and all of it, up to `tip`, is in the base: a merge that is not ours.
-fn merged_elsewhere(task: &Task, tip: &CommitId, forge: &dyn Forge) -> Result<Option<Observation>, ForgeError> {
+pub(crate) fn merged_elsewhere(
+    task: &Task,
+    tip: &CommitId,
+    forge: &dyn Forge,
+) -> Result<Option<Observation>, ForgeError> {
     let (None, Some(cut_from)) = (&task.merged, &task.base) else { return Ok(None) };
     let base = forge.base_head(&task.base_branch)?;
     let Some(head) = &task.head else { return Ok(None) };

@@ -77,6 +77,8 @@ impl Conductor {
 
 fn place_of(settings: &ProjectSettings, missing: &mut impl FnMut(Program) -> Option<String>) -> (ProjectName, Place) {
     let mut seats = BTreeMap::new();
+    // Nothing is launched there, so nothing is missing.
+    let mut missing = |program: Program| if settings.observe { None } else { missing(program) };
     for (role, worker) in &settings.workers {
         let (driver, program) = match worker {
             Worker::Agent(agent) => (Some(agent.driver.clone()), of_agent(agent)),

@@ -13,9 +13,11 @@ use domain::time::{Milliseconds, Timestamp};
 use crate::breaker::Passage;
 use crate::budget::Meter;
 use crate::cleanup::UNREADABLE_PAUSE;
+use crate::hints::Asked;
 use crate::observe::LOOK_INTERVAL;
 use crate::ports::clock::Clock;
 use crate::ports::forge::Forge;
+use crate::ports::inbox::Hint;
 use crate::ports::plugins::Plugins;
 use crate::ports::probe::{Point, Probe};
 use crate::ports::runs::Runs;
@@ -30,7 +32,9 @@ use crate::reconcile::RECONCILE_INTERVAL;
 use crate::shutdown::Left;
 use crate::slots::DriverRow;
 use crate::tally::about_work;
+use crate::would::Mode;
 
+mod deliveries;
 mod rounds;
 
 /// After the store refused a write, its work is tried again no sooner than this.
@@ -94,7 +98,7 @@ impl Default for Intervals {
 }
 
 #[derive(Default)]
-struct State {
+pub(crate) struct State {
     /// Jobs whose run is under a shim, and when its right is prolonged next.
     live: BTreeMap<JobId, (Claim, Timestamp)>,
     /// Cancelled jobs whose run is being ended.
@@ -119,10 +123,16 @@ struct State {
     next_weighing: Timestamp,
     /// Deliveries that wait for their tracker, and until when.
     put_off: BTreeMap<DeliveryId, Timestamp>,
+    /// Deliveries whose row the log does not show yet, and how often it was looked for.
+    unseen: BTreeMap<DeliveryId, u32>,
     /// Projects whose tracker is being polled.
     reconciling: BTreeSet<ProjectName>,
     /// When the trackers are polled next.
     next_poll: Timestamp,
+    /// Hints are being read: one piece at a time, so that they are taken in their order.
+    pub(crate) reading: bool,
+    /// Looks that hints asked for.
+    pub(crate) asked: Asked,
 }
 
 /// One piece of work. Pieces are independent of each other: any thread may take any.
@@ -142,6 +152,8 @@ pub enum Work {
     Weigh(Box<Claim>),
     /// Poll a project's tracker for what no delivery told.
     Reconcile(ProjectName),
+    /// Read what trackers and forges outside told.
+    Read(Vec<Hint>),
 }
 
 /// What a look found.
@@ -220,7 +232,7 @@ impl Conductor {
         self.outside.clock.now()
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -251,6 +263,7 @@ impl Conductor {
                 tick.work.push(Work::Cancel(job, token));
             }
         }
+        self.find_hints(tick)?;
         let now = self.now();
         for delivery in self.outside.store.pending_deliveries(32)? {
             let mut state = self.state();
@@ -276,8 +289,11 @@ impl Conductor {
             tick.work.push(Work::Perform(Box::new(claim)));
         }
         let next = self.outside.store.next_available(self.now())?;
-        let put_off = self.state().put_off.values().copied().min();
-        let due = [next, seen.look_again(), self.next_passage()?, put_off, tick.look_again];
+        let (put_off, asked) = {
+            let state = self.state();
+            (state.put_off.values().copied().min(), state.asked.next())
+        };
+        let due = [next, seen.look_again(), self.next_passage()?, put_off, asked, tick.look_again];
         tick.look_again = due.into_iter().flatten().min();
         Ok(())
     }
@@ -323,12 +339,6 @@ impl Conductor {
         }
     }
 
-    /// The delivery is looked at again after a pause; its place among those of its item stays.
-    pub(crate) fn put_off(&self, delivery: DeliveryId) {
-        let at = self.now().plus(UNANSWERED_PAUSE);
-        self.state().put_off.insert(delivery, at);
-    }
-
     pub(crate) fn keep_live(&self, claim: &Claim) {
         self.outside.probe.at(Point::Done, claim);
         // At once: an adopted run may have lived for long on the right that an earlier host gave it.
@@ -347,7 +357,7 @@ impl Conductor {
     pub fn perform(&self, work: Work) -> Result<(), StoreError> {
         let about = match &work {
             Work::Perform(claim) | Work::Finish(claim) => Some(claim.task.id),
-            Work::Cancel(..) | Work::Expand(_) | Work::Observe(_) | Work::Weigh(_) | Work::Reconcile(_) => None,
+            _ => None,
         };
         // Whatever is logged meanwhile says what it is about.
         let _about = about_work(&work).entered();
@@ -367,7 +377,7 @@ impl Conductor {
             }
             Ok(result) => result,
             Err(panic) => {
-                let message = panic_text(panic.as_ref());
+                let message = rounds::panic_text(panic.as_ref());
                 tracing::error!(?about, message, "performing panicked");
                 self.after_a_panic(work, &message)
             }
@@ -382,6 +392,7 @@ impl Conductor {
             Work::Reconcile(project) => state.reconciling.remove(project),
             Work::Expand(delivery) => state.expanding.remove(&delivery.id),
             Work::Weigh(claim) => state.weighing.remove(&claim.job.id),
+            Work::Read(_) => std::mem::take(&mut state.reading),
             Work::Cancel(..) => false,
         };
     }
@@ -393,6 +404,8 @@ impl Conductor {
         match &work {
             // The next look finds it by itself.
             Work::Observe(_) | Work::Weigh(_) | Work::Reconcile(_) => return,
+            // Read again after the pause, and nothing else before it.
+            Work::Read(_) => state.reading = true,
             Work::Expand(delivery) => drop(state.expanding.insert(delivery.id)),
             Work::Perform(_) | Work::Finish(_) | Work::Cancel(..) => {}
         }
@@ -427,7 +440,7 @@ impl Conductor {
                 self.later(work, PANIC_PAUSE);
                 Ok(())
             }
-            Work::Observe(_) | Work::Weigh(_) | Work::Reconcile(_) => Ok(()),
+            Work::Observe(_) | Work::Weigh(_) | Work::Reconcile(_) | Work::Read(_) => Ok(()),
         }
     }
 
@@ -440,12 +453,17 @@ impl Conductor {
             Work::Observe(project) => self.observe(project),
             Work::Weigh(claim) => self.weigh(claim),
             Work::Reconcile(project) => self.reconcile(project),
+            Work::Read(hints) => self.take_hints(hints),
         }
     }
 
     fn perform_claim(&self, claim: &Claim) -> Result<(), StoreError> {
         self.outside.probe.at(Point::Claimed, claim);
         self.report(Fact::Began { claim, at: self.now() });
+        match self.mode(&claim.task) {
+            Mode::Act => {}
+            mode => return self.perform_observed(claim, mode),
+        }
         match &claim.job.effect {
             Effect::Launch { role, attempt } => self.launch(claim, *role, *attempt),
             Effect::Judge { step, plugin } => self.judge(claim, step, plugin),
@@ -486,9 +504,4 @@ impl Conductor {
     pub(crate) fn fresh(&self, claim: &Claim) -> Result<Task, StoreError> {
         self.outside.store.task(claim.task.id)
     }
-}
-
-fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "a panic without a text".to_owned())
 }

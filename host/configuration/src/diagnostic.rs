@@ -5,16 +5,73 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
-use serde::Serialize;
+use serde::ser::SerializeStruct as _;
+use serde::{Serialize, Serializer};
 
+use toml::de::DeTable;
+
+use crate::locate::key_at;
 use crate::secret;
 
 /// Values of a file that are quoted in a message are cut to this many characters.
 const QUOTED_CHARACTERS: usize = 80;
 
-/// One thing that is wrong.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+/// Of what sort a finding is, for programs that read it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Code {
+    /// The file cannot be read at all.
+    UnreadableFile,
+    /// It is not TOML.
+    NotToml,
+    /// There is no such key.
+    UnknownKey,
+    /// A key must be there and is not.
+    MissingKey,
+    /// A text where a number is wanted, and the like.
+    WrongType,
+    /// Less or more than may be.
+    OutOfBounds,
+    /// None of the words that may stand there.
+    UnknownWord,
+    /// A token, password or key that was written into a file.
+    SecretInFile,
+    /// The component itself does not take these settings.
+    RefusedByComponent,
+    /// The component cannot be loaded, or does not answer.
+    BrokenComponent,
+    /// A program that is not on this machine.
+    MissingProgram,
+    /// A branch that is not in the repository.
+    MissingBranch,
+    /// Anything else that cannot be as it is.
+    #[default]
+    Invalid,
+}
+
+/// How bad it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Severity {
+    /// Nothing starts with it.
+    #[default]
+    Error,
+    /// It starts, and somebody should know.
+    Warning,
+}
+
+/// One thing that is wrong. As JSON it is flat: `file`, `line`, `column`, `key`, `code`, `severity`, `message`, `label`, `help`,
+/// `choices`.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnostic {
+    /// Of what sort it is.
+    pub code: Code,
+    /// How bad it is.
+    pub severity: Severity,
+    /// The key that it is about, with dots; an entry of a list by its number from 0.
+    pub key: Option<String>,
+    /// What may stand there, where that can be listed.
+    pub choices: Vec<String>,
     /// The file, relative to the state folder.
     pub file: String,
     /// Where in it; none: the file as a whole.
@@ -26,8 +83,24 @@ pub struct Diagnostic {
     /// What to do, the likeliest first.
     pub helps: Vec<String>,
     /// The file's text as it may be shown: secrets are blotted out.
-    #[serde(skip)]
     text: Arc<str>,
+}
+
+impl Serialize for Diagnostic {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut fields = serializer.serialize_struct("Diagnostic", 10)?;
+        fields.serialize_field("file", &self.file)?;
+        fields.serialize_field("line", &self.place.map(|place| place.line))?;
+        fields.serialize_field("column", &self.place.map(|place| place.column))?;
+        fields.serialize_field("key", &self.key)?;
+        fields.serialize_field("code", &self.code)?;
+        fields.serialize_field("severity", &self.severity)?;
+        fields.serialize_field("message", &self.message)?;
+        fields.serialize_field("label", &self.label)?;
+        fields.serialize_field("help", &self.helps)?;
+        fields.serialize_field("choices", &self.choices)?;
+        fields.end()
+    }
 }
 
 /// Where something stands.
@@ -45,19 +118,40 @@ pub struct Place {
 
 /// A finding on its way into the report.
 pub(crate) struct Problem {
+    code: Code,
+    severity: Severity,
     span: Option<Range<usize>>,
     message: String,
     label: String,
     helps: Vec<String>,
+    choices: Vec<String>,
 }
 
 impl Problem {
     pub(crate) fn at(span: Range<usize>, message: impl Into<String>) -> Self {
-        Self { span: Some(span), message: message.into(), label: String::new(), helps: Vec::new() }
+        Self { span: Some(span), ..Self::of_file(message) }
     }
 
     pub(crate) fn of_file(message: impl Into<String>) -> Self {
-        Self { span: None, message: message.into(), label: String::new(), helps: Vec::new() }
+        Self {
+            code: Code::default(),
+            severity: Severity::default(),
+            span: None,
+            message: message.into(),
+            label: String::new(),
+            helps: Vec::new(),
+            choices: Vec::new(),
+        }
+    }
+
+    pub(crate) fn code(mut self, code: Code) -> Self {
+        self.code = code;
+        self
+    }
+
+    pub(crate) fn severity(mut self, severity: Severity) -> Self {
+        self.severity = severity;
+        self
     }
 
     pub(crate) fn label(mut self, label: impl Into<String>) -> Self {
@@ -79,6 +173,10 @@ impl Problem {
     /// Adds "did you mean" where a choice is near, and the choices themselves.
     pub(crate) fn choices<'c>(mut self, what: &str, word: &str, choices: impl IntoIterator<Item = &'c str>) -> Self {
         let choices: Vec<&str> = choices.into_iter().collect();
+        if self.code == Code::default() {
+            self.code = Code::UnknownWord;
+        }
+        self.choices = choices.iter().map(|choice| (*choice).to_owned()).collect();
         if let Some(near) = nearest(word, &choices) {
             self.helps.push(format!("did you mean `{near}`?"));
         }
@@ -112,6 +210,13 @@ impl Report {
         self.problems.borrow().len()
     }
 
+    /// Moves what another look at the same text found into this report, where `keep` wants it.
+    pub(crate) fn take(&self, other: Report, keep: impl Fn(Code, usize) -> bool) {
+        let found = other.problems.into_inner().into_iter();
+        let kept = found.filter(|problem| problem.span.as_ref().is_some_and(|span| keep(problem.code, span.start)));
+        self.problems.borrow_mut().extend(kept);
+    }
+
     /// The findings in the file's order, without what must not be shown.
     pub(crate) fn finish(self) -> Vec<Diagnostic> {
         let secrets = secret::find(&self.text);
@@ -121,11 +226,17 @@ impl Report {
         let shown: Arc<str> = secret::blot(&self.text, &secrets).into();
         let hidden: Vec<&str> = secrets.iter().map(|found| &self.text[found.span.clone()]).collect();
         let clean = |words: String| secret::blot_message(words, &hidden);
+        let (table, _) = DeTable::parse_recoverable(&self.text);
+        let key = |span: &Range<usize>| key_at(table.get_ref(), span).map(|key| clean(visible(&key)));
         let mut all: Vec<Diagnostic> = self
             .problems
             .into_inner()
             .into_iter()
             .map(|problem| Diagnostic {
+                code: problem.code,
+                severity: problem.severity,
+                key: problem.span.as_ref().and_then(&key),
+                choices: problem.choices,
                 file: self.file.clone(),
                 place: problem.span.map(|span| Place::of(&self.text, span)),
                 message: clean(problem.message),
@@ -142,7 +253,7 @@ impl Report {
 
 impl Place {
     /// The place of a span, cut to its first line: a caret under a whole file helps nobody.
-    fn of(text: &str, span: Range<usize>) -> Self {
+    pub(crate) fn of(text: &str, span: Range<usize>) -> Self {
         let start = floor(text, span.start);
         let line_end = text[start..].find('\n').map_or(text.len(), |end| start + end);
         let end = floor(text, span.end).clamp(start, line_end);
@@ -194,6 +305,12 @@ pub(crate) fn quoted(value: &str) -> String {
     text
 }
 
+/// A key of a file as it may be shown.
+pub(crate) fn visible(key: &str) -> String {
+    let quoted = quoted(key);
+    quoted.trim_matches('`').to_owned()
+}
+
 /// Direction marks and characters without width: a name that shows as another.
 fn is_invisible(character: char) -> bool {
     matches!(character, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
@@ -211,12 +328,21 @@ pub fn render(diagnostics: &[Diagnostic], color: bool) -> String {
     files.sort_unstable();
     files.dedup();
     let plural = |count: usize, word: &str| format!("{count} {word}{}", if count == 1 { "" } else { "s" });
-    text.push_str(&format!("{} in {}\n", plural(diagnostics.len(), "error"), plural(files.len(), "file")));
+    let errors = diagnostics.iter().filter(|diagnostic| diagnostic.severity == Severity::Error).count();
+    let warnings = match diagnostics.len() - errors {
+        0 => String::new(),
+        count => format!(" and {}", plural(count, "warning")),
+    };
+    text.push_str(&format!("{}{warnings} in {}\n", plural(errors, "error"), plural(files.len(), "file")));
     text
 }
 
 fn group(diagnostic: &Diagnostic) -> Group<'_> {
-    let title = Level::ERROR.primary_title(diagnostic.message.as_str());
+    let level = match diagnostic.severity {
+        Severity::Error => Level::ERROR,
+        Severity::Warning => Level::WARNING,
+    };
+    let title = level.primary_title(diagnostic.message.as_str());
     let shown = match &diagnostic.place {
         Some(place) => {
             let mut caret = AnnotationKind::Primary.span(place.start..place.end);

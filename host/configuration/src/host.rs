@@ -9,8 +9,10 @@ use domain::plugin::{Capability, CapabilityError, Ceiling, Family, Limits};
 use domain::time::Milliseconds;
 
 use crate::diagnostic::{Problem, nearest, quoted};
+use crate::hooks;
 use crate::keys;
 use crate::limits::{self, RunLimits};
+use crate::operator::{self, OperatorReach};
 use crate::paths::Paths;
 use crate::reader::{At, Node, Section};
 use crate::watching::{self, Watching};
@@ -28,8 +30,12 @@ const INTERVAL: std::ops::RangeInclusive<u64> = 5_000..=3_600_000;
 /// The host's file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostConfig {
-    /// Where the operator's HTTP listens: a loopback address. Port 0: any that is free.
+    /// Where the operator's HTTP listens. Port 0: any that is free.
     pub operator: SocketAddr,
+    /// How people reach it there.
+    pub reach: OperatorReach,
+    /// Where webhooks are listened for; none: nowhere.
+    pub webhooks: Option<SocketAddr>,
     /// Agents and commands at one time.
     pub limits: RunLimits,
     /// What the first signal to end means.
@@ -79,6 +85,8 @@ pub struct PluginPolicy {
 pub(crate) fn read(file: &Section<'_>, paths: &Paths) -> HostConfig {
     let mut config = HostConfig {
         operator: SocketAddr::from((Ipv4Addr::LOCALHOST, PORT)),
+        reach: OperatorReach::default(),
+        webhooks: hooks::listen(file),
         limits: limits::of_host(file),
         shutdown: limits::shutdown(file),
         free_space_mib: FREE_SPACE_MIB,
@@ -87,12 +95,12 @@ pub(crate) fn read(file: &Section<'_>, paths: &Paths) -> HostConfig {
         plugins: PluginPolicy { ceiling: Ceiling::AtMost(Vec::new()), limits: Limits::default() },
         watching: watching::read(file),
     };
-    if let Some(listen) = file.section("listen", &keys::LISTEN)
-        && let Some(node) = listen.get("operator")
-        && let Some(address) = loopback(&node)
-    {
+    let listen = file.section("listen", &keys::LISTEN);
+    let node = listen.as_ref().and_then(|listen| listen.get("operator"));
+    if let Some(address) = node.as_ref().and_then(address) {
         config.operator = address;
     }
+    config.reach = operator::read(file, config.operator, node.as_ref());
     if let Some(limits) = file.section("limits", &keys::LIMITS) {
         config.free_space_mib = limits.whole("free-space-mib", 16..=1_048_576, FREE_SPACE_MIB);
     }
@@ -169,17 +177,14 @@ pub(crate) fn capability(node: &Node<'_>) -> Option<At<Capability>> {
     }
 }
 
-fn loopback(node: &Node<'_>) -> Option<SocketAddr> {
+fn address(node: &Node<'_>) -> Option<SocketAddr> {
     let text = node.text()?;
-    let problem = match text.value.parse::<SocketAddr>() {
-        Ok(address) if address.ip().is_loopback() => return Some(address),
-        Ok(_) => Problem::at(text.span, format!("{} is no loopback address", quoted(&text.value)))
-            .label("reachable from outside")
-            .help("whoever reaches this listener may approve and merge; put a proxy with its own log-in before `127.0.0.1:8500`"),
-        Err(_) => Problem::at(text.span, format!("{} cannot be {}", node.what, quoted(&text.value)))
-            .label("no address with a port")
-            .help("write an address and a port, such as \"127.0.0.1:8500\"; port 0 takes any that is free"),
-    };
+    if let Ok(address) = text.value.parse::<SocketAddr>() {
+        return Some(address);
+    }
+    let problem = Problem::at(text.span, format!("{} cannot be {}", node.what, quoted(&text.value)))
+        .label("no address with a port")
+        .help("write an address and a port, such as \"127.0.0.1:8500\"; port 0 takes any that is free");
     node.report.add(problem);
     None
 }

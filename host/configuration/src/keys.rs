@@ -11,9 +11,22 @@ pub(crate) struct Shape {
 
 pub(crate) const HOST: Shape = Shape {
     name: "gatewright.toml",
-    keys: &["listen", "limits", "drivers", "reconcile", "shutdown", "sandbox", "plugins", "log", "telemetry"],
+    keys: &[
+        "listen",
+        "operator",
+        "limits",
+        "drivers",
+        "reconcile",
+        "shutdown",
+        "sandbox",
+        "plugins",
+        "webhooks",
+        "log",
+        "telemetry",
+    ],
 };
 pub(crate) const LISTEN: Shape = Shape { name: "[listen]", keys: &["operator"] };
+pub(crate) const OPERATOR: Shape = Shape { name: "[operator]", keys: &["hosts", "proxies", "https"] };
 pub(crate) const LIMITS: Shape = Shape {
     name: "[limits]",
     keys: &["runs", "runs-per-project", "runs-per-repository", "runs-per-driver", "free-space-mib"],
@@ -25,6 +38,12 @@ pub(crate) const LOG: Shape = Shape { name: "[log]", keys: &["format", "level"] 
 pub(crate) const TELEMETRY: Shape = Shape { name: "[telemetry]", keys: &["otlp"] };
 pub(crate) const SANDBOX: Shape = Shape { name: "[sandbox]", keys: &["mode", "readable"] };
 pub(crate) const PLUGINS: Shape = Shape { name: "[plugins]", keys: &["ceiling", "memory-mib", "time-ms"] };
+
+pub(crate) const WEBHOOKS: Shape = Shape { name: "[webhooks]", keys: &["listen"] };
+pub(crate) const PROJECT_WEBHOOKS: Shape = Shape { name: "[webhooks] of a project", keys: &["plane", "gitea"] };
+pub(crate) const PLANE_HOOK: Shape = Shape { name: "[webhooks.plane]", keys: &["project", "secret-files", "unsigned"] };
+pub(crate) const GITEA_HOOK: Shape =
+    Shape { name: "[webhooks.gitea]", keys: &["repository", "secret-files", "unsigned"] };
 
 pub(crate) const PROJECT: Shape = Shape {
     name: "projects/NAME.toml",
@@ -49,6 +68,7 @@ pub(crate) const PROJECT: Shape = Shape {
         "budget",
         "price",
         "ladder",
+        "webhooks",
     ],
 };
 pub(crate) const STAGE: Shape = Shape {
@@ -155,9 +175,10 @@ pub(crate) const COMMANDS: Shape = Shape { name: "[commands]", keys: &["test", "
 
 /// All of them: what the document must explain.
 #[cfg(test)]
-pub(crate) const ALL: [&Shape; 32] = [
+pub(crate) const ALL: [&Shape; 37] = [
     &HOST,
     &LISTEN,
+    &OPERATOR,
     &LIMITS,
     &DRIVER,
     &SHUTDOWN,
@@ -188,4 +209,8 @@ pub(crate) const ALL: [&Shape; 32] = [
     &BUDGET,
     &CAP,
     &PRICE,
+    &WEBHOOKS,
+    &PROJECT_WEBHOOKS,
+    &PLANE_HOOK,
+    &GITEA_HOOK,
 ];

@@ -11,13 +11,17 @@ mod budget;
 mod check;
 mod diagnostic;
 mod duration;
+mod hooks;
 mod host;
 mod init;
 mod keys;
 mod known;
 mod limits;
 mod load;
+mod locate;
 mod network;
+mod operator;
+mod origin;
 mod paths;
 mod pipeline;
 mod project;
@@ -30,7 +34,8 @@ mod worker_limits;
 
 pub use addition::{AddError, Anchor, PluginAddition, PluginPlace, add_plugin};
 pub use binding::{GatePlace, PluginBinding};
-pub use diagnostic::{Diagnostic, Place, render};
+pub use diagnostic::{Code, Diagnostic, Place, Severity, render};
+pub use hooks::HookBinding;
 pub use host::{HostConfig, PluginPolicy, SandboxMode, SandboxPolicy};
 pub use init::agent::{AgentChoice, AgentProgram};
 pub use init::listing::{RootListing, test_command};
@@ -39,6 +44,9 @@ pub use init::write::{WriteError, Written, write_plan};
 pub use init::{IfThere, InitError, InitPlan, InitRequest, PlannedFile, Preset, default_prompt, init, split_words};
 pub use limits::RunLimits;
 pub use load::{Loaded, ProjectFile, Surroundings, load, load_project};
+pub use locate::{Complaint, complain};
+pub use operator::OperatorReach;
+pub use origin::{Setting, origins};
 pub use watching::{LogFormat, LogLevel, Watching};
 
 #[cfg(test)]

@@ -12,7 +12,8 @@ use domain::plugin::PluginKind;
 use toml::de::DeTable;
 
 use crate::binding::PluginBinding;
-use crate::diagnostic::{Diagnostic, Problem, Report, quoted};
+use crate::diagnostic::{Code, Diagnostic, Problem, Report, quoted};
+use crate::hooks::HookBinding;
 use crate::host::{self, HostConfig};
 use crate::keys;
 use crate::limits;
@@ -23,7 +24,7 @@ use crate::reader::{At, Section};
 /// A file of the operator's is no longer than this.
 const FILE_BYTES: u64 = 1024 * 1024;
 /// The host's file.
-const HOST_FILE: &str = "gatewright.toml";
+pub(crate) const HOST_FILE: &str = "gatewright.toml";
 /// The folder of the projects' files.
 const PROJECTS: &str = "projects";
 
@@ -56,6 +57,8 @@ pub struct ProjectFile {
     pub settings: ProjectSettings,
     /// The components that the operator added.
     pub plugins: Vec<PluginBinding>,
+    /// What of trackers and forges outside it takes.
+    pub hooks: Vec<HookBinding>,
     /// The operator's repository.
     pub repository: PathBuf,
     /// The file itself.
@@ -123,7 +126,14 @@ fn parse_project(
     host: Option<&HostConfig>,
     surroundings: &Surroundings,
 ) -> Option<project::Read> {
-    let table = parse(report)?;
+    let Some(table) = parse(report) else {
+        salvage(report, |scratch, table| {
+            let file = Section::of_file(scratch, table, &keys::PROJECT);
+            // What it would be is not asked: only what is wrong.
+            let _ = project::read(&file, source, paths, host, surroundings);
+        });
+        return None;
+    };
     let file = Section::of_file(report, &table, &keys::PROJECT);
     project::read(&file, source, paths, host, surroundings)
 }
@@ -133,6 +143,12 @@ fn read_host(dir: &Path, paths: &Paths, diagnostics: &mut Vec<Diagnostic>) -> Op
     let text = read_text(&dir.join(HOST_FILE), HOST_FILE, diagnostics)?;
     let report = Report::new(HOST_FILE, text);
     let config = parse(&report).map(|table| host::read(&Section::of_file(&report, &table, &keys::HOST), paths));
+    if config.is_none() {
+        salvage(&report, |scratch, table| {
+            // What it would be is not asked: only what is wrong.
+            let _ = host::read(&Section::of_file(scratch, table, &keys::HOST), paths);
+        });
+    }
     let found = report.finish();
     let sound = found.is_empty();
     diagnostics.extend(found);
@@ -150,7 +166,7 @@ fn check_drivers(dir: &Path, projects: &[ProjectFile], diagnostics: &mut Vec<Dia
     diagnostics.extend(report.finish());
 }
 
-/// The file's tables. What is not TOML is told, all of it, and nothing else is looked for.
+/// The file's tables. What is not TOML is told, all of it; then there are none.
 pub(crate) fn parse(report: &Report) -> Option<DeTable<'_>> {
     let (table, errors) = DeTable::parse_recoverable(report.text());
     if errors.is_empty() {
@@ -158,12 +174,34 @@ pub(crate) fn parse(report: &Report) -> Option<DeTable<'_>> {
     }
     for error in errors {
         let message = format!("this is not TOML: {}", error.message());
-        report.add(match error.span() {
+        let problem = match error.span() {
             Some(span) => Problem::at(span, message),
             None => Problem::of_file(message),
-        });
+        };
+        report.add(problem.code(Code::NotToml));
     }
     None
+}
+
+/// In a file that is not TOML, what is wrong with the rest of it: keys and values that can be read all the same. What only the
+/// whole file shows, and what a broken line may have changed, is not told: it would be a guess.
+fn salvage(report: &Report, read: impl FnOnce(&Report, &DeTable<'_>)) {
+    let text = report.text();
+    let (table, errors) = DeTable::parse_recoverable(text);
+    let line = |at: usize| text.get(..at).map_or(0, |before| before.matches('\n').count());
+    let Some(broken) = errors.iter().map(|error| error.span().map(|span| line(span.start))).collect::<Option<Vec<_>>>()
+    else {
+        return;
+    };
+    // Below a broken head the keys belong to nobody knows what.
+    let is_head = |number: &&usize| text.lines().nth(**number).is_some_and(|line| line.trim_start().starts_with('['));
+    let end = broken.iter().filter(is_head).min().copied().unwrap_or(usize::MAX);
+    let scratch = Report::new("", text);
+    read(&scratch, table.get_ref());
+    report.take(scratch, |code, at| {
+        let own = matches!(code, Code::UnknownKey | Code::WrongType | Code::OutOfBounds);
+        own && line(at) < end && !broken.contains(&line(at))
+    });
 }
 
 fn project_files(dir: &Path, diagnostics: &mut Vec<Diagnostic>) -> Vec<PathBuf> {
@@ -186,7 +224,7 @@ fn project_files(dir: &Path, diagnostics: &mut Vec<Diagnostic>) -> Vec<PathBuf> 
     files
 }
 
-fn read_text(path: &Path, shown: &str, diagnostics: &mut Vec<Diagnostic>) -> Option<String> {
+pub(crate) fn read_text(path: &Path, shown: &str, diagnostics: &mut Vec<Diagnostic>) -> Option<String> {
     // Opening a named pipe waits for whoever writes into it.
     let read = fs::metadata(path)
         .and_then(|about| if about.is_file() { File::open(path) } else { Err(io::Error::other("it is no file")) });
@@ -209,7 +247,7 @@ fn read_text(path: &Path, shown: &str, diagnostics: &mut Vec<Diagnostic>) -> Opt
         }
         Err(error) => Problem::of_file(format!("the file cannot be read: {error}")),
     };
-    tell(diagnostics, shown, problem);
+    tell(diagnostics, shown, problem.code(Code::UnreadableFile));
     None
 }
 
@@ -219,6 +257,6 @@ fn tell(diagnostics: &mut Vec<Diagnostic>, file: &str, problem: Problem) {
     diagnostics.extend(report.finish());
 }
 
-fn shown(dir: &Path, path: &Path) -> String {
+pub(crate) fn shown(dir: &Path, path: &Path) -> String {
     path.strip_prefix(dir).unwrap_or(path).to_string_lossy().into_owned()
 }

@@ -61,7 +61,11 @@ fn destination(node: &Node<'_>, listener: Option<SocketAddr>) -> Option<Destinat
 /// The proxy refuses it whatever is written; said here, it is understood sooner.
 pub(crate) fn leads_to(destination: &Destination, listener: SocketAddr) -> bool {
     match destination {
-        Destination::Address(address) => address.port() == listener.port() && address.ip().is_loopback(),
+        Destination::Address(address) => {
+            let (to, at) = (address.ip().to_canonical(), listener.ip());
+            // Which addresses are this machine's, the run's proxy knows; here only what can be read off them.
+            address.port() == listener.port() && (to == at || to.is_loopback() || to.is_unspecified())
+        }
         Destination::Name { name, port } => name == "localhost" && *port == Some(listener.port()),
         Destination::Below { .. } | Destination::Any => false,
     }

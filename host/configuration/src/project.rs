@@ -13,6 +13,7 @@ use crate::binding::{self, Kinds};
 use crate::budget;
 use crate::check;
 use crate::diagnostic::{Problem, quoted};
+use crate::hooks;
 use crate::host::HostConfig;
 use crate::keys;
 use crate::limits;
@@ -45,7 +46,7 @@ pub(crate) fn read(
     let prefix = prefix(file);
     let repository = repository(file, paths);
     let base_branch = file.need("base-branch", "base-branch = \"main\"").and_then(|node| node.parsed::<BranchName>());
-    mode(file);
+    let observe = mode(file);
     let serial = file.flag("serial", false);
     let crew = worker::read(file, paths, repository.as_deref(), host.map(|host| host.operator));
     let plugins = binding::plugins(file, paths, host.map(|host| &host.plugins.ceiling));
@@ -74,6 +75,7 @@ pub(crate) fn read(
     let notifiers = binding::notifiers(file, &kinds);
     let status_mapper = binding::status_mapper(file, &kinds, &surroundings.status_mapper);
     let deciders = deciders(file);
+    let hooks = hooks::of_project(file, paths, host);
     let runs = limits::of_project(file, host.map(|host| &host.limits));
     let (budgets, price) = budget::read(file, &crew);
     if report.count() != before {
@@ -90,16 +92,16 @@ pub(crate) fn read(
         notifiers,
         status_mapper,
         deciders,
-        observe: false,
+        observe,
         // Two files may name one repository by different links.
         repository: repository.canonicalize().unwrap_or_else(|_| repository.clone()).to_string_lossy().into_owned(),
         runs,
         budgets,
         price,
     };
-    let project = Project { name, prefix: prefix.value.clone(), base_branch, pipeline, serial };
+    let project = Project { name, prefix: prefix.value.clone(), base_branch, pipeline, serial, observe };
     let plugins = plugins.into_iter().filter_map(|entry| entry.binding).collect();
-    let file = ProjectFile { project, settings, plugins, repository, source: path.to_path_buf() };
+    let file = ProjectFile { project, settings, plugins, hooks, repository, source: path.to_path_buf() };
     Some(Read { file, prefix })
 }
 
@@ -150,17 +152,17 @@ fn repository(file: &Section<'_>, paths: &Paths) -> Option<PathBuf> {
     None
 }
 
-fn mode(file: &Section<'_>) {
-    let Some(text) = file.text("mode") else { return };
+/// True: decisions are made and recorded, and nothing is done outside.
+fn mode(file: &Section<'_>) -> bool {
+    let Some(text) = file.text("mode") else { return false };
     match text.value.as_str() {
-        "act" => {}
-        "observe" => {
-            let problem = Problem::at(text.span, "`mode = \"observe\"` is not built yet");
-            file.report.add(problem.label("effects would be performed").help("the only mode is \"act\""));
-        }
+        "act" => false,
+        "observe" => true,
         other => {
             let problem = Problem::at(text.span, format!("`mode` cannot be {}", quoted(other)));
-            file.report.add(problem.choices("it is one of", other, ["act"]));
+            file.report.add(problem.choices("it is one of", other, ["act", "observe"]));
+            // Nothing is taken from a file with an error; and what cannot be read is not acted on.
+            true
         }
     }
 }

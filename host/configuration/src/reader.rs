@@ -7,7 +7,7 @@ use domain::time::Milliseconds;
 use serde_json::Value;
 use toml::de::{DeTable, DeValue};
 
-use crate::diagnostic::{Problem, Report, nearest, quoted};
+use crate::diagnostic::{Code, Problem, Report, nearest, quoted};
 use crate::duration;
 use crate::keys::Shape;
 
@@ -62,7 +62,8 @@ impl<'f> Section<'f> {
         for (word, span) in self.unknown_keys() {
             let place = if self.name.is_empty() { "this file" } else { self.name.as_str() };
             let problem = Problem::at(span, format!("{place} has no key {}", quoted(word)));
-            self.report.add(problem.label("unknown key").choices("the keys here are", word, known.iter().copied()));
+            let problem = problem.label("unknown key").code(Code::UnknownKey);
+            self.report.add(problem.choices("the keys here are", word, known.iter().copied()));
         }
     }
 
@@ -91,7 +92,7 @@ impl<'f> Section<'f> {
             let message = format!("{place} lacks `{key}`");
             let problem =
                 if self.name.is_empty() { Problem::of_file(message) } else { Problem::at(self.span.clone(), message) };
-            self.report.add(problem.help(format!("add, for example: {example}")));
+            self.report.add(problem.code(Code::MissingKey).help(format!("add, for example: {example}")));
         }
         node
     }
@@ -190,6 +191,7 @@ impl<'f> Node<'f> {
         };
         let problem =
             Problem::at(self.span.clone(), format!("{} must be {wanted}", self.what)).label(format!("this is {found}"));
+        let problem = problem.code(Code::WrongType);
         self.report.add(if help.is_empty() { problem } else { problem.help(help) });
     }
 
@@ -241,7 +243,7 @@ impl<'f> Node<'f> {
         let value = u64::from_str_radix(number.as_str(), number.radix()).ok().filter(|value| bounds.contains(value));
         if value.is_none() {
             let message = format!("{} must lie between {} and {}", self.what, bounds.start(), bounds.end());
-            self.report.add(Problem::at(self.span.clone(), message));
+            self.report.add(Problem::at(self.span.clone(), message).code(Code::OutOfBounds));
         }
         value
     }
@@ -262,10 +264,8 @@ impl<'f> Node<'f> {
         let amount = amount.filter(|amount| bounds.contains(amount));
         if amount.is_none() {
             let [from, to] = [bounds.start(), bounds.end()].map(|bound| *bound as f64 / 1e6);
-            self.report.add(Problem::at(
-                self.span.clone(),
-                format!("{} must lie between {from} and {to} US dollars", self.what),
-            ));
+            let message = format!("{} must lie between {from} and {to} US dollars", self.what);
+            self.report.add(Problem::at(self.span.clone(), message).code(Code::OutOfBounds));
         }
         amount
     }
@@ -281,7 +281,8 @@ impl<'f> Node<'f> {
             Ok(span) if bounds.contains(&span.0) => Some(span),
             Ok(_) => {
                 let range = format!("{} and {}", spelled(*bounds.start()), spelled(*bounds.end()));
-                self.report.add(Problem::at(self.span.clone(), format!("{} must lie between {range}", self.what)));
+                let message = format!("{} must lie between {range}", self.what);
+                self.report.add(Problem::at(self.span.clone(), message).code(Code::OutOfBounds));
                 None
             }
             Err(why) => {
@@ -407,7 +408,7 @@ pub(crate) fn list_of_words(line: &str) -> String {
 }
 
 /// A bound in milliseconds, as files spell it.
-fn spelled(milliseconds: u64) -> String {
+pub(crate) fn spelled(milliseconds: u64) -> String {
     [(86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1000, "s")]
         .into_iter()
         .find(|(unit, _)| milliseconds >= *unit && milliseconds.is_multiple_of(*unit))

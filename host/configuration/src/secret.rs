@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::diagnostic::Problem;
+use crate::diagnostic::{Code, Problem};
 
 /// Texts by which issuers mark their tokens, how long what follows must be, and what it then is.
 const MARKS: [(&str, usize, &str); 19] = [
@@ -40,6 +40,7 @@ pub(crate) struct Found {
 impl Found {
     pub(crate) fn problem(&self) -> Problem {
         Problem::at(self.span.clone(), format!("{} stands in the file", self.what))
+            .code(Code::SecretInFile)
             .label("blotted out here; it is in the file")
             .help("remove it, and let its issuer revoke it: files are read by backups and by whoever helps")
             .help("an agent gets it from the host's environment: `pass-environment = [\"NAME\"]`")

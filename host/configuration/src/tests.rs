@@ -3,6 +3,7 @@
 mod additions;
 mod budgets;
 mod documentation;
+mod hooks;
 mod hosts;
 mod inits;
 mod known;

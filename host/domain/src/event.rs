@@ -156,6 +156,13 @@ pub enum RunOutcome {
         #[serde(default)]
         class: FailureClass,
     },
+    /// Of an observed task: nothing was launched, and another hand did what the run would have done.
+    Followed {
+        /// The branch as the other hand left it; none: it is where it was.
+        head: Option<CommitId>,
+        /// The documents of this role that lie on it.
+        documents: Vec<NewDocument>,
+    },
     /// It spent what it was allowed to.
     OverBudget {
         /// For people.
@@ -244,6 +251,13 @@ pub enum Observation {
         by: String,
         /// Its tree is the one that was tested.
         tested: bool,
+    },
+    /// Of an observed task: git shows that another hand brought its branch into the base branch. Nobody but the host says so.
+    Landed {
+        /// What is in the base branch now.
+        commit: CommitId,
+        /// Who, where that is known.
+        by: String,
     },
     /// The deployed revision turned bad during the watch.
     WatchDegraded,

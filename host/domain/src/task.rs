@@ -177,6 +177,12 @@ pub enum HoldKind {
     Panicked,
 }
 
+/// Nobody observed anything when older records were written: they stay as they are.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+const fn is_acted_on(observed: &bool) -> bool {
+    !*observed
+}
+
 /// Our durable record of one work item's way.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Task {
@@ -225,6 +231,9 @@ pub struct Task {
     /// What another hand merged untested, as far as a person knows of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub foreign_merge: Option<CommitId>,
+    /// Its project was observed when it began: nothing is ever done outside for it, and what others do is followed.
+    #[serde(default, skip_serializing_if = "is_acted_on")]
+    pub observed: bool,
     /// Developer retries spent.
     pub retries: u32,
     /// Developer retries that people granted above the cap.

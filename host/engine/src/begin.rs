@@ -33,6 +33,8 @@ pub struct Seed {
     pub base_branch: BranchName,
     /// Who wanted it.
     pub actor: Actor,
+    /// Nothing is done outside for it.
+    pub observed: bool,
 }
 
 /// The task as it was before its first entry, and its first step.
@@ -60,6 +62,7 @@ pub fn begin(pipeline: &Pipeline, seed: Seed, now: Timestamp) -> (Task, Step) {
         merged: None,
         deployed: None,
         foreign_merge: None,
+        observed: seed.observed,
         retries: 0,
         granted_retries: 0,
         run_retries: 0,

@@ -3,9 +3,9 @@
 use domain::effect::{Feedback, Notice};
 use domain::entry::Entry;
 use domain::event::{Intent, Observation};
-use domain::ids::Actor;
+use domain::ids::{Actor, CommitId};
 use domain::pipeline::{Action, Consent, DEVELOPER_RETRIES, StepKind};
-use domain::task::{Activity, Hold, HoldKind, Track};
+use domain::task::{Activity, Hold, HoldKind, Terminality, Track};
 
 use crate::answers::{foreign_head, go_on_from_the_rebase, rebase_of};
 use crate::plan::{Plan, cut, keeps_leases};
@@ -195,6 +195,7 @@ pub(crate) fn observe(plan: &mut Plan<'_>, observation: &Observation) -> Result<
     if matches!(observation, Observation::ForeignPush { .. }) && plan.in_critical_window() {
         return Err(illegal("an irreversible step is under way; its answer says what stands there"));
     }
+    check_observation(plan, observation)?;
     plan.note(Entry::Observed { observation: observation.clone() });
     match observation {
         Observation::GoneFromBoard { by } => {
@@ -204,6 +205,7 @@ pub(crate) fn observe(plan: &mut Plan<'_>, observation: &Observation) -> Result<
             plan.hold(HoldKind::RefusedAtForge, &format!("refused by {by} at the forge"));
         }
         Observation::ForeignPush { head } => foreign_head(plan, head),
+        Observation::Landed { commit, by } => settle_followed(plan, commit, by),
         Observation::MergedElsewhere { commit, tested: true, .. } => {
             plan.note(Entry::Merged { commit: commit.clone() });
             plan.note(Entry::Validated { commit: commit.clone() });
@@ -218,6 +220,31 @@ pub(crate) fn observe(plan: &mut Plan<'_>, observation: &Observation) -> Result<
         Observation::Labels { labels } => read_labels(plan, labels),
     }
     Ok(())
+}
+
+/// Of an observed task: others tested and merged, as they do without us. That the commit is in the base branch was seen in git;
+/// there is nothing of ours to tidy.
+fn settle_followed(plan: &mut Plan<'_>, commit: &CommitId, by: &str) {
+    plan.note(Entry::Merged { commit: commit.clone() });
+    let Some(stage) = plan.pipeline.terminal(Terminality::Done).map(|stage| stage.name.clone()) else {
+        return plan.hold(HoldKind::PipelineChanged, "the pipeline has no end any more");
+    };
+    plan.note_visit(&stage);
+    let said = format!("is done: {by} brought {commit} to {}", plan.task.base_branch);
+    plan.settle(Terminality::Done, Notice::Done, &said);
+}
+
+/// What ends an observed task is what git shows, and it ends no other one.
+fn check_observation(plan: &Plan<'_>, observation: &Observation) -> Result<(), Rejected> {
+    let is_held = matches!(plan.task.position.activity, Activity::Held { .. });
+    match (observation, plan.task.observed) {
+        (Observation::Landed { .. }, false) => Err(illegal("only an observed task is ended by other hands")),
+        (Observation::Landed { .. }, true) if is_held => Err(illegal("only a person ends a hold")),
+        (Observation::MergedElsewhere { .. }, true) => {
+            Err(illegal("an observed task is ended by what git shows, whoever tells of a merge"))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// A label that stands in for the person who is being asked lets the task on.
@@ -253,7 +280,7 @@ fn is_known(plan: &Plan<'_>, observation: &Observation) -> bool {
         Observation::MergedElsewhere { tested: false, commit, .. } => {
             plan.hold_kind() == Some(HoldKind::MergedUntested) || task.foreign_merge.as_ref() == Some(commit)
         }
-        Observation::MergedElsewhere { .. } | Observation::WatchDegraded => false,
+        Observation::MergedElsewhere { .. } | Observation::Landed { .. } | Observation::WatchDegraded => false,
         Observation::Labels { labels } => task.labels == *labels && task.track == track_of(labels),
     }
 }

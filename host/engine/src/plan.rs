@@ -146,7 +146,7 @@ impl<'a> Plan<'a> {
         self.tell(Notice::StageEntered, &format!("{} entered {name}", self.task.work_item));
     }
 
-    fn note_visit(&mut self, name: &StageName) {
+    pub(crate) fn note_visit(&mut self, name: &StageName) {
         let visit = self.task.visits.get(name).copied().unwrap_or(0) + 1;
         self.note(Entry::StageEntered { stage: name.clone(), visit, at: self.now });
     }
@@ -464,7 +464,7 @@ impl<'a> Plan<'a> {
         if lines.is_empty() { lines } else { format!("\n\nWhat it cost: {}{lines}", self.task.spent.words()) }
     }
 
-    fn settle(&mut self, end: Terminality, notice: Notice, said: &str) {
+    pub(crate) fn settle(&mut self, end: Terminality, notice: Notice, said: &str) {
         self.release_leases();
         self.enter_activity(Activity::Settled { end });
         let text = format!("{} {said}", self.task.work_item);

@@ -33,7 +33,7 @@ pub(crate) fn ended(plan: &mut Plan<'_>, attempt: u32, ended: Ended, outcome: &R
     plan.note(Entry::RunEnded { run, outcome: words(outcome), spent, role });
     match outcome {
         RunOutcome::Delivered { head, validated, .. } => {
-            take_head(plan, head.as_ref());
+            take_head(plan, head.as_ref(), MovedBy::Run);
             if let Some(commit) = validated {
                 plan.note(Entry::Validated { commit: commit.clone() });
             }
@@ -42,8 +42,15 @@ pub(crate) fn ended(plan: &mut Plan<'_>, attempt: u32, ended: Ended, outcome: &R
             }
             plan.next_step();
         }
+        RunOutcome::Followed { head, .. } => {
+            take_head(plan, head.as_ref(), MovedBy::Foreign);
+            if !plan.task.feedback.is_empty() {
+                plan.note(Entry::FeedbackCleared);
+            }
+            plan.next_step();
+        }
         RunOutcome::Trespassed { head, findings, title, .. } => {
-            take_head(plan, head.as_ref());
+            take_head(plan, head.as_ref(), MovedBy::Run);
             let source = format!("the host, about the run in {}", plan.task.position.stage);
             plan.fail(Feedback { source, plugin: None, findings: Some(findings.clone()), note: cut(title) });
         }
@@ -78,9 +85,9 @@ fn try_later(plan: &mut Plan<'_>, attempt: u32, cause: &str, pause: Milliseconds
     }
 }
 
-fn take_head(plan: &mut Plan<'_>, head: Option<&CommitId>) {
+fn take_head(plan: &mut Plan<'_>, head: Option<&CommitId>, by: MovedBy) {
     let Some(head) = head.filter(|head| plan.task.head.as_ref() != Some(*head)) else { return };
-    plan.note(Entry::HeadMoved { head: head.clone(), by: MovedBy::Run });
+    plan.note(Entry::HeadMoved { head: head.clone(), by });
     if plan.task.validated.is_some() {
         plan.note(Entry::ValidationDropped);
     }
@@ -89,6 +96,7 @@ fn take_head(plan: &mut Plan<'_>, head: Option<&CommitId>) {
 fn words(outcome: &RunOutcome) -> String {
     match outcome {
         RunOutcome::Delivered { .. } => "delivered".to_owned(),
+        RunOutcome::Followed { .. } => "done by another hand".to_owned(),
         RunOutcome::Trespassed { title, .. } => cut(&format!("trespassed: {title}")),
         RunOutcome::Undelivered { cause, .. } => cut(&format!("undelivered: {cause}")),
         RunOutcome::OverBudget { cause } => cut(&format!("over budget: {cause}")),

@@ -2,7 +2,7 @@
 
 use domain::effect::{Change, Wanted};
 use domain::entry::Entry;
-use domain::event::{Event, Withholder};
+use domain::event::{Event, RunOutcome, Withholder};
 use domain::pipeline::Pipeline;
 use domain::task::{Activity, HoldKind, Task};
 use domain::time::Timestamp;
@@ -108,6 +108,11 @@ fn decide(plan: &mut Plan<'_>, event: &Event) -> Result<(), Rejected> {
             Activity::Running { .. } | Activity::Judging { .. } | Activity::Acting { .. },
             Event::BranchCut { branch, base, .. },
         ) => return runs::branch_cut(plan, branch, base),
+        (Activity::Running { .. }, Event::RunEnded { outcome: RunOutcome::Followed { .. }, .. })
+            if !plan.task.observed =>
+        {
+            return Err(illegal("only an observed task is carried on by other hands"));
+        }
         (Activity::Running { attempt }, Event::RunEnded { run, outcome, spent, role, .. }) => {
             runs::ended(plan, *attempt, runs::Ended { run: *run, spent: *spent, role: *role }, outcome);
         }

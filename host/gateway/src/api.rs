@@ -4,26 +4,34 @@
 //! that the store's port or `domain` gives it: `EntryRow`, `RunRow`, `Document`, `EvaluationRow`, `JobRow`, `Check`,
 //! `BoardItem`, `BoardActivity`, `BoardComment`.
 
+use conductor::ports::inbox::DeliveryRow;
 use conductor::ports::store::{
-    BoardItem, EvaluationRow, EventRow, FreezeRow, JobRow, Predecessor, Prerequisite, RunRow,
+    BoardItem, EntryRow, EvaluationRow, EventRow, FreezeRow, JobRow, Predecessor, Prerequisite, RunRow,
 };
 use domain::event::Intent;
-use domain::ids::{BranchName, DriverName, FenceToken, LeaseName, ProjectName, StageName, TaskId, Version, WorkItemId};
+use domain::ids::{
+    BranchName, DriverName, Epoch, FenceToken, LeaseName, ProjectName, StageName, TaskId, Version, WorkItemId,
+};
 use domain::plugin::CheckState;
 use domain::task::Task;
 use domain::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
-pub use crate::desk::{Health, HeldBy, Holding};
+pub use access::{AuditPage, MadeToken, TokenView, WantedToken};
 pub use old::{Agent, Block, Cost, Feature, OldMetrics, Queue, QueueFigures, Tokens};
 
+mod access;
 mod old;
+
+pub use crate::desk::{Backups, Health, HeldBy, Holding, LastBackup, LastRestore};
 
 /// `GET /api/v1/system`: what this host can rely on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct System {
     /// By what runs are held.
     pub runs_held: Vec<Holding>,
+    /// What is remembered of backups.
+    pub backups: Backups,
 }
 
 /// `POST /api/v1/projects/{project}/items`: a card that shall be.
@@ -125,6 +133,9 @@ pub struct IntentNote {
     /// The version of the task that was looked at: another one is answered by 409 instead of acted on.
     #[serde(default)]
     pub version: Option<Version>,
+    /// The epoch that was looked at. With it only another activity counts as changed: a comment that was posted does not.
+    #[serde(default)]
+    pub epoch: Option<Epoch>,
 }
 
 /// `POST /api/v1/projects/{project}/freeze`.
@@ -213,6 +224,9 @@ pub struct ProjectView {
     pub statuses: Vec<String>,
     /// One task at a time.
     pub serial: bool,
+    /// Decisions are made, and nothing is done outside.
+    #[serde(default)]
+    pub observed: bool,
     /// Why it is frozen, if it is.
     pub frozen: Option<String>,
     /// How a person fetches what was merged.
@@ -295,6 +309,20 @@ pub struct EvaluationView {
     pub row: EvaluationRow,
     /// The whole answer, with its findings.
     pub answered: Option<serde_json::Value>,
+}
+
+/// `GET /api/v1/deliveries/{delivery}`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeliveryView {
+    /// The row.
+    #[serde(flatten)]
+    pub row: DeliveryRow,
+    /// Those of its headers that were kept, by name.
+    pub headers: std::collections::BTreeMap<String, String>,
+    /// What it tells of, as `docs/events.md` has it; of the built-in board, as the board wrote it.
+    pub event: Option<serde_json::Value>,
+    /// Why it tells of nothing.
+    pub unreadable: Option<String>,
 }
 
 /// A lease for people.
@@ -407,6 +435,9 @@ pub struct Problem {
     /// How the task stands instead.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub task: Option<TaskView>,
+    /// What happened since the version that was looked at, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub since: Vec<EntryRow>,
     /// After how many seconds the same request may be tried again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_after: Option<u64>,

@@ -2,18 +2,20 @@
 
 use std::fmt::{self, Write as _};
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
-use conductor::ports::store::Store;
-use domain::ids::TokenName;
-use domain::time::Timestamp;
-use subtle::ConstantTimeEq as _;
+use conductor::ports::access::{Access, Deed, Record};
+use conductor::ports::store::{Store, StoreError};
+use domain::ids::{Actor, Digest, TokenName};
+use domain::time::{Milliseconds, Timestamp};
 use tokio::sync::{Mutex, Semaphore, watch};
 use tokio::time::Instant;
 
 use crate::desk::Desk;
 use crate::door::Peer;
-use crate::keyring::{Keyring, LIFE};
+use crate::front::{Front, Reach};
+use crate::keyring::{Keyring, Used};
 use crate::metrics::Meters;
 use crate::problem::Problem;
 use crate::throttle::Throttle;
@@ -38,10 +40,14 @@ pub type Luck = Arc<dyn Fn() -> io::Result<[u8; 32]> + Send + Sync>;
 pub struct GatewayState {
     /// The rows.
     pub store: Arc<dyn Store>,
+    /// Tokens, sessions, the audit: the same rows.
+    pub access: Arc<dyn Access>,
     /// The living host.
     pub desk: Arc<dyn Desk>,
-    /// The operator's token.
+    /// The first token, which the host keeps in a file.
     pub token: Token,
+    /// What is in front of the listener.
+    pub reach: Reach,
     /// The time.
     pub clock: Clock,
     /// What this life of the host measures.
@@ -85,8 +91,8 @@ impl Token {
         Ok(Self { name, secret })
     }
 
-    pub(crate) fn is(&self, offered: &str) -> bool {
-        self.secret.as_bytes().ct_eq(offered.as_bytes()).into()
+    pub(crate) fn digest(&self) -> Digest {
+        Digest::of(self.secret.as_bytes())
     }
 
     pub(crate) fn name(&self) -> &TokenName {
@@ -119,8 +125,8 @@ impl GatewayState {
 #[derive(Clone)]
 pub(crate) struct App {
     pub(crate) state: GatewayState,
-    /// Ours: a `Host` header with another one was not meant for us.
-    pub(crate) port: u16,
+    /// Where it is reached.
+    pub(crate) front: Front,
     /// When this router was made: the store's count of commits begins anew with each life of a host.
     pub(crate) life: Timestamp,
     /// Turns true when the listener closes: streams end.
@@ -135,32 +141,76 @@ pub(crate) struct App {
 }
 
 impl App {
-    pub(crate) fn new(state: GatewayState, port: u16, closing: watch::Receiver<bool>) -> Self {
+    pub(crate) fn new(
+        state: GatewayState,
+        address: SocketAddr,
+        closing: watch::Receiver<bool>,
+    ) -> Result<Self, StoreError> {
         let (streams, calls) = (Arc::new(Semaphore::new(STREAMS)), Arc::new(Semaphore::new(STORE_CALLS)));
         let downloads = Arc::new(Semaphore::new(DOWNLOADS));
         let life = state.now();
-        let (keyring, throttle) = (Arc::new(Keyring::new(state.token.clone())), Arc::default());
-        Self { state, port, life, closing, streams, downloads, keyring, throttle, told: Arc::default(), calls }
+        let keyring = Arc::new(Keyring::open(Arc::clone(&state.access), &state.token)?);
+        let front = Front { address, reach: state.reach.clone() };
+        Ok(Self {
+            state,
+            front,
+            life,
+            closing,
+            streams,
+            downloads,
+            keyring,
+            throttle: Arc::default(),
+            told: Arc::default(),
+            calls,
+        })
     }
 
     /// The name of the session's cookie. Browsers keep the cookies of all ports of a host in one jar.
     pub(crate) fn cookie_name(&self) -> String {
-        format!("gatewright-{}", self.port)
+        let prefix = if self.front.reach.https { "__Host-" } else { "" };
+        format!("{prefix}gatewright-{}", self.front.address.port())
     }
 
     /// The session's cookie as a browser is told it.
-    pub(crate) fn cookie(&self, secret: &str) -> String {
-        format!("{}={secret}; Path=/; HttpOnly; SameSite=Strict; Max-Age={}", self.cookie_name(), LIFE.0 / 1000)
+    pub(crate) fn cookie(&self, secret: &str, life: Milliseconds) -> String {
+        let secure = if self.front.reach.https { "; Secure" } else { "" };
+        let (name, seconds) = (self.cookie_name(), life.0 / 1000);
+        format!("{name}={secret}; Path=/; HttpOnly; SameSite=Strict; Max-Age={seconds}{secure}")
+    }
+
+    /// Writes a use down, while the request goes on. Where that fails, nothing but a time is missing.
+    pub(crate) fn note(&self, used: Option<Used>) {
+        let Some(used) = used else { return };
+        let (app, now) = (self.clone(), self.state.now());
+        tokio::spawn(async move {
+            let keyring = Arc::clone(&app.keyring);
+            if let Err(problem) = app.ask(move |_| Ok(keyring.note(&used, now)?)).await {
+                tracing::warn!(why = problem.detail(), "the use of a token could not be written down");
+            }
+        });
+    }
+
+    /// Appends a line to the audit for what nobody did: a wrong token, from there.
+    fn note_wrong(&self, peer: Peer) {
+        let app = self.clone();
+        tokio::spawn(async move {
+            let actor = Actor::Person("nobody".to_owned());
+            let why = "the token opens nothing".to_owned();
+            let record =
+                Record { outcome: "refused", peer: Some(peer.0.to_string()), why, ..Record::done(actor, Deed::LogIn) };
+            if let Err(problem) = app.ask(move |state| Ok(state.access.record(&record, state.now())?)).await {
+                tracing::warn!(why = problem.detail(), "a wrong token could not be written down");
+            }
+        });
     }
 
     /// Counts a token that is none, and says so.
     pub(crate) fn wrong_token(&self, peer: Peer, now: Timestamp) -> Problem {
-        match self.throttle.wrong(peer.0, now) {
-            Some(wait) => Problem::too_many(wait),
-            None => Problem::unauthorized(
-                "the token is not this host's; was it made for another folder, renewed, or revoked?",
-            ),
+        if let Some(wait) = self.throttle.wrong(peer.0, now) {
+            return Problem::too_many(wait);
         }
+        self.note_wrong(peer);
+        Problem::unauthorized("the token is not this host's; was it made for another folder, renewed, or revoked?")
     }
 
     /// Runs what may block on a thread for it. The permit goes along: a client that hangs up frees no slot that is in use.

@@ -7,6 +7,7 @@ use conductor::{Intervals, LiveRun};
 use domain::budget::Budgets;
 use domain::cost::{Spent, Usage};
 use domain::ids::{ProjectName, RunId};
+use domain::plugin::{Grant, PluginInfo};
 use domain::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -58,10 +59,52 @@ pub struct Disk {
 pub struct Readings {
     /// None: it cannot be looked at.
     pub disk: Option<Disk>,
-    /// When the newest backup was finished; none: there is none that the host knows of.
-    pub last_backup: Option<Timestamp>,
     /// How often the outside is looked at.
     pub intervals: Intervals,
+}
+
+/// What is remembered of backups.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Backups {
+    /// The newest one; none: none was made.
+    pub last: Option<LastBackup>,
+    /// The newest proof that one restores; none: nobody tried.
+    pub verified: Option<LastRestore>,
+}
+
+/// A backup that was made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastBackup {
+    /// The moment that it holds.
+    pub at: Timestamp,
+    /// Where it was written.
+    pub path: String,
+    /// Its size.
+    pub bytes: u64,
+    /// How many tasks are in it.
+    pub tasks: u64,
+}
+
+/// A backup that was restored, and of which each task was rebuilt.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastRestore {
+    /// When that was proven.
+    pub at: Timestamp,
+    /// The moment that the backup holds.
+    pub backup_at: Timestamp,
+    /// How many tasks were rebuilt.
+    pub tasks: u64,
+}
+
+/// A component that is loaded for a project.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LoadedPlugin {
+    /// For which.
+    pub project: ProjectName,
+    /// What it is, and what it asks for.
+    pub info: PluginInfo,
+    /// What the project gave it.
+    pub grant: Grant,
 }
 
 /// The living host behind the API. Every method is called on a thread that may block.
@@ -74,6 +117,8 @@ pub trait Desk: Send + Sync {
     fn run_log_tail(&self, run: RunId, bytes: u64) -> Vec<u8>;
     /// A run's log, to be read anywhere in it; none: there is none yet, or none any more.
     fn run_log(&self, run: RunId) -> Option<File>;
+    /// The components that are loaded, by project and name.
+    fn plugins(&self) -> Vec<LoadedPlugin>;
     /// What may be spent in a project.
     fn budgets(&self, project: &ProjectName) -> Budgets;
     /// What a living run has used so far, and what counts of it; none: it is not under way here.
@@ -87,6 +132,8 @@ pub trait Desk: Send + Sync {
     fn health(&self) -> Health;
     /// By what runs are held, as it was found when the host started.
     fn holdings(&self) -> Vec<Holding>;
+    /// What is remembered of backups, read anew each time: they are made beside the host.
+    fn backups(&self) -> Backups;
     /// What a claim obeys at present: the queue's reasons are told by it.
     fn limits(&self) -> ClaimLimits;
     /// The statuses of a project's board in order; empty: any word is taken.

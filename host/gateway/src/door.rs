@@ -8,7 +8,6 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use axum::extract::{FromRequestParts, Request, State};
 use axum::http::request::Parts;
-use axum::http::uri::Authority;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -30,11 +29,15 @@ const HEADERS: [(HeaderName, &str); 6] = [
     (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
 ];
 
+/// A year, as those who keep lists of such hosts ask for.
+const HTTPS_ONLY: &str = "max-age=31536000";
+
 /// The outermost layer: it sees refusals as well as answers.
 pub(crate) async fn pass(State(app): State<App>, mut request: Request, next: Next) -> Response {
     let mut response = match check(&app, &request) {
-        Ok(visitor) => {
+        Ok((visitor, peer)) => {
             request.extensions_mut().insert(visitor);
+            request.extensions_mut().insert(peer);
             next.run(request).await
         }
         Err(problem) => problem.into_response(),
@@ -43,14 +46,20 @@ pub(crate) async fn pass(State(app): State<App>, mut request: Request, next: Nex
     for (name, value) in HEADERS {
         headers.insert(name, HeaderValue::from_static(value));
     }
+    if app.front.reach.https {
+        headers.insert(header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static(HTTPS_ONLY));
+    }
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     response
 }
 
-fn check(app: &App, request: &Request) -> Result<Visitor, Problem> {
+fn check(app: &App, request: &Request) -> Result<(Visitor, Peer), Problem> {
     host(app, request)?;
     same_site(app, request)?;
-    who(app, request)
+    let socket = Peer::of(request.extensions());
+    let peer = Peer(app.front.peer(socket.0, request.headers()));
+    let may_look = app.front.is_at_home(socket.0, request.headers());
+    Ok((who(app, request, peer, may_look)?, peer))
 }
 
 /// The other end of the connection.
@@ -58,9 +67,9 @@ fn check(app: &App, request: &Request) -> Result<Visitor, Problem> {
 pub(crate) struct Peer(pub(crate) IpAddr);
 
 impl Peer {
+    /// Without a socket below, as in a test, all come from this machine.
     fn of(extensions: &axum::http::Extensions) -> Self {
-        // Without a socket below, as in a test, all come from one place.
-        extensions.get::<Self>().copied().unwrap_or(Self(IpAddr::V4(Ipv4Addr::UNSPECIFIED)))
+        extensions.get::<Self>().copied().unwrap_or(Self(IpAddr::V4(Ipv4Addr::LOCALHOST)))
     }
 }
 
@@ -84,25 +93,13 @@ fn host(app: &App, request: &Request) -> Result<(), Problem> {
     let host = host.to_str().unwrap_or_default();
     // The absolute form of a request line outranks the header (RFC 9112, 3.2.2); nobody who means us sends two.
     let asked = request.uri().authority().is_none_or(|authority| authority.as_str() == host);
-    if asked && is_ours(host, app.port) {
+    if asked && app.front.is_ours(host) {
         return Ok(());
     }
     Err(Problem::misdirected(format!(
-        "this listener answers as `localhost:{port}`, `127.0.0.1:{port}` or `[::1]:{port}`, and the request asked for another host",
-        port = app.port
+        "this listener answers as {}, and the request asked for another host",
+        app.front.names()
     )))
-}
-
-/// A loopback name or address with our port.
-fn is_ours(host: &str, port: u16) -> bool {
-    let Ok(authority) = host.parse::<Authority>() else { return false };
-    if host.contains('@') || authority.port_u16().unwrap_or(80) != port {
-        return false;
-    }
-    let name = authority.host();
-    let address = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
-    name.eq_ignore_ascii_case("localhost")
-        || address.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 /// Browsers say where a request comes from; other clients say nothing, and pass.
@@ -114,12 +111,15 @@ fn same_site(app: &App, request: &Request) -> Result<(), Problem> {
         return Err(Problem::forbidden("a page of another site sent this request; it gets nothing here"));
     }
     let origin = text("origin");
-    let ours = origin.is_none_or(|origin| origin.strip_prefix("http://").is_some_and(|host| is_ours(host, app.port)));
-    if ours { Ok(()) } else { Err(Problem::forbidden("the request's `Origin` is another site; it gets nothing here")) }
+    if origin.is_none_or(|origin| app.front.is_our_origin(origin)) {
+        Ok(())
+    } else {
+        Err(Problem::forbidden("the request's `Origin` is another site; it gets nothing here"))
+    }
 }
 
 /// A token outranks a session. One that is wrong is never passed over in silence; a session that ended is, for its page says so.
-fn who(app: &App, request: &Request) -> Result<Visitor, Problem> {
+fn who(app: &App, request: &Request, peer: Peer, may_look: bool) -> Result<Visitor, Problem> {
     let now = app.state.now();
     let headers = request.headers();
     if let Some(given) = headers.get(header::AUTHORIZATION) {
@@ -128,16 +128,19 @@ fn who(app: &App, request: &Request) -> Result<Visitor, Problem> {
         let Some((_, offered)) = bearer else {
             return Err(Problem::unauthorized("the header `Authorization` is not of the form `Bearer <token>`"));
         };
-        return match app.keyring.token(offered.trim()) {
-            Some((name, right)) => Ok(Visitor::token(name, right)),
-            None => Err(app.wrong_token(Peer::of(request.extensions()), now)),
+        let Some(key) = app.keyring.token(offered.trim(), now) else {
+            return Err(app.wrong_token(peer, now));
         };
+        app.note(app.keyring.token_used(&key.name, now));
+        return Ok(Visitor::token(key.name, key.right));
     }
     // A page that refreshes itself keeps nobody logged in who has left.
     let mode = headers.get("sec-fetch-mode").map(HeaderValue::as_bytes);
     let used = is_write(request.method()) || mode.is_none_or(|mode| mode == b"navigate");
     let session = cookie(headers, &app.cookie_name()).and_then(|secret| app.keyring.session(secret, used, now));
-    Ok(session.unwrap_or_else(|| Visitor::nobody(true)))
+    let Some((visitor, used)) = session else { return Ok(Visitor::nobody(may_look)) };
+    app.note(used);
+    Ok(visitor)
 }
 
 fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {

@@ -1,14 +1,14 @@
 //! The operator's listener: the API, the board page and the event stream, over the `Store` port and a small [`Desk`].
 //!
-//! [`serve`] binds nothing itself: it takes a listener, refuses one that is not on loopback, and answers until its shutdown
-//! future ends. [`api`] holds the requests and answers as types, so that the CLI and this crate cannot disagree about them.
+//! [`serve`] binds nothing itself: it takes a listener, refuses one off loopback under which no host is named, and answers
+//! until its shutdown future ends. [`api`] holds the requests and answers as types, so that the CLI and this crate cannot disagree about them.
 //!
-//! What holds for every route, whoever wrote its handler: the `Host` header names this machine's loopback with our port, a
-//! cross-site request gets nothing, a write carries the operator's token, a body is at most 1 MiB of flat JSON without
-//! unknown fields, and an answer carries the headers that keep a hostile title from becoming a script.
+//! What holds for every route, whoever wrote its handler: the `Host` header names this listener, a cross-site request gets
+//! nothing, a write carries a token of the right that its row in the table names, or a session's cookie with its key, a body
+//! is at most 1 MiB of flat JSON or of a form, without unknown fields, and an answer carries the headers that keep a hostile
+//! title from becoming a script.
 //!
-//! What is deliberately not promised: an intent is applied to the task as it stands, so `version` in its body narrows the
-//! race with the host, it does not close it; the event stream says *that* something changed and never what.
+//! What is deliberately not promised: the event stream says *that* something changed and never what.
 
 pub mod api;
 
@@ -18,6 +18,8 @@ mod deed;
 mod desk;
 mod door;
 mod find;
+mod front;
+mod intake;
 mod keyring;
 mod log;
 mod metrics;
@@ -37,9 +39,12 @@ mod tongue;
 mod visitor;
 
 pub use app::{Clock, GatewayState, Luck, Token, TokenError};
-pub use desk::{Desk, Disk, Health, HeldBy, Holding, Readings};
-pub use metrics::{Meters, Received};
+pub use desk::{Backups, Desk, Disk, Health, HeldBy, Holding, LastBackup, LastRestore, LoadedPlugin, Readings};
+pub use front::Reach;
+pub use intake::{Hook, Hooks, Intake, LARGEST_DELIVERY, Look, serve_intake};
+pub use metrics::Meters;
 pub use process::tree_ticks;
 pub use route::Need;
 pub use router::{needs, router, routes};
+pub use routes::tokens::{SECRET_PREFIX, new_token};
 pub use serve::{ServeError, serve};

@@ -14,7 +14,7 @@ use conductor::ports::tally::{Fact, Tally};
 use domain::event::RunResult;
 use domain::time::Timestamp;
 use prometheus::core::Collector;
-use prometheus::{Histogram, HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry};
+use prometheus::{Histogram, HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry, TextEncoder};
 use store_meters::StoreMeters;
 
 /// From half a millisecond, a lone commit on a good disk, to half a minute, in which a person gives up.
@@ -25,39 +25,6 @@ const LONG: [f64; 10] = [1.0, 5.0, 15.0, 60.0, 180.0, 600.0, 1200.0, 2400.0, 360
 const GROUPS: [f64; 9] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0];
 /// Where a label has no name to bear.
 const NONE: &str = "none";
-
-/// What became of a webhook request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Received {
-    /// It is on the disk.
-    Accepted,
-    /// It was there already.
-    Duplicate,
-    /// It bore no signature that fits.
-    Unsigned,
-    /// It is none of what its source sends.
-    Malformed,
-    /// It is larger, or slower, than one may be.
-    Excessive,
-    /// Nothing here wants it.
-    Ignored,
-    /// The store did not take it.
-    Failed,
-}
-
-impl Received {
-    const fn word(self) -> &'static str {
-        match self {
-            Self::Accepted => "accepted",
-            Self::Duplicate => "duplicate",
-            Self::Unsigned => "unsigned",
-            Self::Malformed => "malformed",
-            Self::Excessive => "excessive",
-            Self::Ignored => "ignored",
-            Self::Failed => "failed",
-        }
-    }
-}
 
 /// What this life of the host measures. Noting something costs an atomic addition, and never waits.
 pub struct Meters {
@@ -136,9 +103,14 @@ impl Meters {
         })
     }
 
-    /// A webhook request came in. `source` is a word of ours, not of the request's.
-    pub fn received(&self, source: &'static str, outcome: Received) {
-        self.webhooks.with_label_values(&[source, outcome.word()]).inc();
+    /// What was measured so far, in Prometheus' text format; `/metrics` tells it beside what is counted of the rows.
+    pub fn told(&self) -> Result<String, prometheus::Error> {
+        TextEncoder::new().encode_to_string(&self.registry.gather())
+    }
+
+    /// A webhook request came in, and this became of it: a word of ours, as the source's is.
+    pub(crate) fn received(&self, source: &str, outcome: &'static str) {
+        self.webhooks.with_label_values(&[source, outcome]).inc();
     }
 
     /// A commit of the store, and how many requests shared it.

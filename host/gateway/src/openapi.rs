@@ -90,7 +90,11 @@ impl Operation {
         let segments = self.path.split('/').filter_map(|segment| segment.strip_prefix('{')?.strip_suffix('}'));
         let segments =
             segments.map(|name| json!({"name": name, "in": "path", "required": true, "schema": segment(name)}));
-        let query = self.query.iter().map(|name| json!({"name": name, "in": "query", "schema": parameter(name)}));
+        let query = self.query.iter().map(|wanted| {
+            // One name may mean two things: then what it is stands behind it.
+            let (name, kind) = wanted.split_once(':').unwrap_or((wanted, wanted));
+            json!({"name": name, "in": "query", "schema": parameter(kind)})
+        });
         segments.chain(query).collect()
     }
 
@@ -157,10 +161,10 @@ fn reference(schema: &str) -> Value {
 /// What a variable segment of a path may be.
 fn segment(name: &str) -> Value {
     match name {
-        "run" | "evaluation" => json!({"type": "integer", "minimum": 0}),
+        "run" | "evaluation" | "delivery" => json!({"type": "integer", "minimum": 0}),
         "digest" => json!({"type": "string", "pattern": "^[0-9a-f]{64}$"}),
         "commit" => json!({"type": "string", "pattern": "^([0-9a-f]{40}|[0-9a-f]{64})$"}),
-        "project" | "item" | "task" => {
+        "project" | "item" | "task" | "name" => {
             json!({"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9_-]*$", "maxLength": 64})
         }
         _ => json!({"type": "string", "minLength": 1, "maxLength": 255}),
@@ -171,7 +175,9 @@ fn parameter(name: &str) -> Value {
     match name {
         "limit" => json!({"type": "integer", "minimum": 1, "maximum": 1000, "default": 100}),
         "tail" => json!({"type": "integer", "minimum": 0, "maximum": 1 << 20, "default": 65536}),
-        "at" => json!({"type": "integer", "minimum": 0}),
+        "at" | "since" | "until" | "before" | "after" => json!({"type": "integer", "minimum": 0}),
+        "source" => json!({"enum": ["board", "plane", "gitea"]}),
+        "state" => json!({"enum": ["pending", "expanded", "parked"]}),
         "live" | "wait" => json!({"type": "boolean", "default": false}),
         _ => json!({"type": "string"}),
     }

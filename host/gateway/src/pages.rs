@@ -5,6 +5,7 @@ mod frame;
 pub(crate) mod login;
 mod now;
 mod places;
+mod plugins;
 mod project;
 mod queue;
 mod repositories;
@@ -71,6 +72,12 @@ pub(crate) async fn repositories(State(app): State<App>, reader: Reader) -> Page
     let frame = Frame::live(&app, &reader, Here::Repositories);
     let read = app.ask(move |state| repositories::read(state, reader.tongue)).await;
     page(frame, read, |frame, repositories| repositories::RepositoriesPage { frame, repositories })
+}
+
+pub(crate) async fn plugins(State(app): State<App>, reader: Reader) -> Page {
+    let frame = Frame::still(&app, &reader, Here::Plugins);
+    let read = app.ask(move |state| plugins::read(state, reader.tongue)).await;
+    page(frame, read, |frame, plugins| plugins::PluginsPage { frame, plugins })
 }
 
 pub(crate) async fn system(State(app): State<App>, reader: Reader) -> Page {

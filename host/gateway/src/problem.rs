@@ -4,7 +4,7 @@ use std::fmt;
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use conductor::ports::store::StoreError;
+use conductor::ports::store::{EntryRow, StoreError};
 use domain::ids::InvalidId;
 use domain::time::Milliseconds;
 
@@ -23,6 +23,7 @@ impl Problem {
             detail: detail.into(),
             rejected: None,
             task: None,
+            since: Vec::new(),
             retry_after: None,
         }))
     }
@@ -49,6 +50,12 @@ impl Problem {
         problem.0.rejected = Some(word);
         problem.0.task = task;
         problem
+    }
+
+    /// What happened meanwhile goes along.
+    pub(crate) fn since(mut self, rows: Vec<EntryRow>) -> Self {
+        self.0.since = rows;
+        self
     }
 
     pub(crate) fn unauthorized(detail: &str) -> Self {

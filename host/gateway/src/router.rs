@@ -1,8 +1,11 @@
 //! The table of routes, and the layers that all of them share.
 
+use std::net::SocketAddr;
+
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::Method;
 use axum::{Router, middleware};
+use conductor::ports::store::StoreError;
 use domain::access::Right;
 use domain::event::Intent;
 use tokio::sync::watch;
@@ -16,8 +19,8 @@ use crate::pages::{self, Reader, forms, login};
 use crate::problem::Problem;
 use crate::route::{Need, Row, at};
 use crate::routes::{
-    blocks, checks, dependencies, evaluations, events, figures, intents, items, probes, projects, queue, runs, tasks,
-    why,
+    audit, blocks, checks, deliveries, dependencies, evaluations, events, figures, intents, items, observed, probes,
+    projects, queue, runs, tasks, tokens, why,
 };
 use crate::visitor::{Form, Operator, Visitor};
 
@@ -33,9 +36,11 @@ const INTENTS: [(&str, &str, Right, Intent); 7] = [
     ("/api/v1/tasks/{task}/pause", "/t/{item}/pause", Right::Operate, Intent::Pause),
 ];
 
+const OPERATE: Need = Need::Token(Right::Operate);
+const ADMIN: Need = Need::Token(Right::Admin);
+
 /// Every route with what a visitor needs for it: the router is made of it, and the documentation is held against it.
 fn table() -> Vec<Row> {
-    const OPERATE: Need = Need::Token(Right::Operate);
     let mut table = vec![
         at("/healthz").get(Need::Nothing, probes::live),
         at("/readyz").get(Need::Nothing, probes::ready),
@@ -57,6 +62,7 @@ fn table() -> Vec<Row> {
         at("/stop-all").form(Right::Operate, forms::stop_all),
         at("/pause-all").form(Right::Operate, forms::pause_all),
         at("/repositories").page(pages::repositories),
+        at("/plugins").page(pages::plugins),
         at("/system").page(pages::system),
         at("/find").page(pages::search),
         at("/language/{code}").get(Need::Nothing, pages::language),
@@ -80,6 +86,17 @@ fn table() -> Vec<Row> {
         at("/api/v1/projects/{project}/commits/{commit}/checks")
             .get(Need::Look, checks::list)
             .post(OPERATE, checks::report),
+    ];
+    table.extend(of_tasks());
+    table.extend(told());
+    table.extend(INTENTS.map(|(path, _, right, intent)| give(at(path), right, intent)));
+    table.extend(INTENTS.map(|(_, path, right, intent)| button(at(path), right, intent)));
+    table
+}
+
+/// Tasks, what came of them, and who wanted it.
+fn of_tasks() -> Vec<Row> {
+    vec![
         at("/api/v1/tasks").get(Need::Look, tasks::list).post(OPERATE, tasks::create),
         at("/api/v1/tasks/{task}").get(Need::Look, tasks::show),
         at("/api/v1/tasks/{task}/entries").get(Need::Look, tasks::entries),
@@ -102,11 +119,21 @@ fn table() -> Vec<Row> {
         at("/api/v1/runs/{run}").get(Need::Look, runs::show),
         at("/api/v1/runs/{run}/log").get(Need::Look, runs::log),
         at("/api/v1/events").get(Need::Look, events::stream),
+        at("/api/v1/audit").get(Need::Look, audit::list),
+        at("/api/v1/tokens").get(ADMIN, tokens::list).post(ADMIN, tokens::make),
+        at("/api/v1/tokens/{name}").delete(ADMIN, tokens::revoke),
+        at("/api/v1/observed").get(Need::Look, observed::list),
         at("/api/v1/system").get(Need::Look, probes::system),
-    ];
-    table.extend(INTENTS.map(|(path, _, right, intent)| give(at(path), right, intent)));
-    table.extend(INTENTS.map(|(_, path, right, intent)| button(at(path), right, intent)));
-    table
+    ]
+}
+
+/// What trackers, forges and the board told.
+fn told() -> [Row; 3] {
+    [
+        at("/api/v1/deliveries").get(Need::Look, deliveries::list),
+        at("/api/v1/deliveries/{delivery}").get(Need::Look, deliveries::show),
+        at("/api/v1/deliveries/{delivery}/body").get(Need::Token(Right::Read), deliveries::body),
+    ]
 }
 
 /// The path of every route, as the documentation names it.
@@ -140,11 +167,11 @@ fn button(row: Row, right: Right, intent: Intent) -> Row {
     row.form(right, handler)
 }
 
-/// The whole listener as a service. `port` is the one that a `Host` header must name; streams end when `closing` turns true.
-pub fn router(state: GatewayState, port: u16, closing: watch::Receiver<bool>) -> Router {
-    let app = App::new(state, port, closing);
+/// The whole listener as a service. `address` is the listener's; streams end when `closing` turns true.
+pub fn router(state: GatewayState, address: SocketAddr, closing: watch::Receiver<bool>) -> Result<Router, StoreError> {
+    let app = App::new(state, address, closing)?;
     let routes = table().into_iter().map(Row::guarded);
-    routes
+    let router = routes
         .fold(Router::new(), |router, (path, methods)| router.route(path, methods))
         .route_layer(middleware::from_fn_with_state(app.clone(), figures::measure))
         .fallback(async |visitor: Visitor, method: Method| {
@@ -156,5 +183,6 @@ pub fn router(state: GatewayState, port: u16, closing: watch::Receiver<bool>) ->
         })
         .layer(DefaultBodyLimit::max(LARGEST_BODY))
         .layer(middleware::from_fn_with_state(app.clone(), door::pass))
-        .with_state(app)
+        .with_state(app);
+    Ok(router)
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::http::Request;
+use conductor::ports::store::StoreError;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -36,9 +37,12 @@ const RESPITE: Duration = Duration::from_millis(200);
 /// Why the listener does not listen.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
-    /// Anybody on the network could move tasks.
-    #[error("{0} is no loopback address; the operator's listener binds to loopback only")]
-    NotLoopback(SocketAddr),
+    /// Any name could lead there, and a page of any site with it.
+    #[error("{0} is no loopback address, and no host is named under which the operator's listener is reached there")]
+    Nameless(SocketAddr),
+    /// The tokens cannot be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
     /// The socket is not usable.
     #[error("the operator's listener is not usable")]
     Socket(#[source] io::Error),
@@ -51,12 +55,24 @@ pub async fn serve(
     shutdown: impl Future<Output = ()> + Send,
 ) -> Result<(), ServeError> {
     let address = listener.local_addr().map_err(ServeError::Socket)?;
-    if !address.ip().is_loopback() {
-        return Err(ServeError::NotLoopback(address));
+    if !address.ip().is_loopback() && state.reach.hosts.is_empty() {
+        return Err(ServeError::Nameless(address));
     }
     let (close, closing) = watch::channel(false);
-    let router = router(state, address.port(), closing.clone());
-    let slots = Arc::new(Semaphore::new(CONNECTIONS));
+    let router = router(state, address, closing.clone())?;
+    answer_until(listener, router, CONNECTIONS, (close, closing), shutdown).await;
+    Ok(())
+}
+
+/// Answers so many connections at a time until `shutdown` ends, then tells them by the watch and lets what is being answered end.
+pub(crate) async fn answer_until(
+    listener: TcpListener,
+    router: Router,
+    connections: usize,
+    (close, closing): (watch::Sender<bool>, watch::Receiver<bool>),
+    shutdown: impl Future<Output = ()> + Send,
+) {
+    let slots = Arc::new(Semaphore::new(connections));
     let mut connections = JoinSet::new();
     let mut shutdown = pin!(shutdown);
     loop {
@@ -74,7 +90,6 @@ pub async fn serve(
     if tokio::time::timeout(GRACE, all).await.is_err() {
         tracing::warn!(open = connections.len(), "closing connections that did not end by themselves");
     }
-    Ok(())
 }
 
 /// The next connection, once there is a slot for it.

@@ -20,6 +20,22 @@ pub(crate) fn plain(text: &str) -> String {
     shown
 }
 
+/// A sentence of the host for a page: what stands between two backticks, which terminals know, stands between quotes.
+pub(crate) fn quoted(text: &str) -> String {
+    let parts: Vec<&str> = text.split('`').collect();
+    if parts.len().is_multiple_of(2) {
+        return text.to_owned();
+    }
+    let mut shown = String::with_capacity(text.len());
+    for (place, part) in parts.iter().enumerate() {
+        if place > 0 {
+            shown.push(if place % 2 == 1 { '“' } else { '”' });
+        }
+        shown.push_str(part);
+    }
+    shown
+}
+
 /// As [`plain`], in one line of at most so many characters.
 pub(crate) fn line(text: &str, longest: usize) -> String {
     let one: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -115,6 +131,12 @@ pub(crate) fn cost(spent: &Spent) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_named_stands_between_quotes() {
+        assert_eq!(quoted("held at `a`: `b` said no"), "held at “a”: “b” said no");
+        assert_eq!(quoted("an odd ` one"), "an odd ` one");
+    }
 
     #[test]
     fn sizes_read_well() {

@@ -16,6 +16,9 @@ use crate::tongue::{Tongue, say};
 /// Rows of the queue that are looked through for the reason why a task waits.
 const JOBS: u32 = 1000;
 
+/// The word with which the host itself gives jobs of observed projects back.
+const OBSERVED: &str = "observed";
+
 impl State {
     /// The word.
     pub const fn word(self) -> &'static str {
@@ -125,6 +128,10 @@ impl Scene {
 
     pub(crate) fn standing(&self, task: &Task) -> Standing {
         let (state, mut sentence) = self.sentence(task);
+        if task.observed && task.end().is_none() && !sentence.contains(OBSERVED) {
+            let mark = self.tongue.of("observed, nothing is done for it: ", "наблюдение, для неё ничего не делается: ");
+            sentence.insert_str(0, mark);
+        }
         if task.stop_requested && task.end().is_none() {
             sentence.push_str(self.tongue.of("; it stops once that has answered", "; после ответа остановится"));
         } else if task.paused && !matches!(task.position.activity, Activity::Held { .. }) {
@@ -217,8 +224,12 @@ impl Scene {
     fn queued(&self, task: &Task) -> Option<(State, String)> {
         let (reason, note) = self.wait(task)?;
         let state = if waits_for_a_person(reason) { State::NeedsYou } else { State::Queued };
-        let why =
-            note.as_ref().filter(|_| matches!(reason, WaitReason::Slot | WaitReason::Breaker | WaitReason::Program));
+        let says_itself = |note: &&String| match reason {
+            WaitReason::Slot | WaitReason::Breaker | WaitReason::Program => true,
+            WaitReason::Time => note.starts_with(OBSERVED),
+            _ => false,
+        };
+        let why = note.as_ref().filter(says_itself);
         let why = why.cloned().unwrap_or_else(|| wait_words(self.tongue, reason));
         Some((state, say!(self.tongue, "it waits: {why}", "ждёт: {why}")))
     }

@@ -186,6 +186,10 @@ fn observed(t: Tongue, observation: &Observation) -> String {
             let commit = short(commit);
             say!(t, "merged untested by {by} as {commit}", "слита непроверенной: {by}, как {commit}")
         }
+        Observation::Landed { commit, by } => {
+            let commit = short(commit);
+            say!(t, "{by} brought {commit} to the base branch", "{by}: {commit} теперь в основной ветке")
+        }
         Observation::WatchDegraded => {
             t.of("the deployed revision turned bad", "выложенная версия испортилась").to_owned()
         }

@@ -5,7 +5,9 @@ const view = document.getElementById("view");
 const live = document.getElementById("live");
 const news = document.getElementById("news");
 const words = document.body.dataset;
-const language = document.documentElement.lang;
+// The reader's own way to write a date, where it is one of the page's language.
+const spoken = document.documentElement.lang;
+const language = navigator.languages.find((one) => one.split("-")[0] === spoken && one.includes("-")) || (spoken === "en" ? "en-GB" : spoken);
 const DEAD_AFTER = 8000; // The stream beats every 5 s.
 
 let cursor = view.dataset.cursor; // How far this page has heard; the host knows what it means.

@@ -1,8 +1,12 @@
 //! The command line: what there is to say, and what it means.
 
+mod upkeep;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+
+pub(crate) use upkeep::{Backup, Completions, Config, HealthOptions, Man, Restore};
 
 /// Carries a ticket to a deployed change.
 ///
@@ -40,12 +44,35 @@ pub(crate) enum Command {
     Stop(StopAll),
     /// What is queued, what runs, and why the rest waits.
     Queue,
+    /// Projects whose file says `mode = "observe"`: what would have been done.
+    #[command(subcommand)]
+    Observe(Observe),
     /// What plugins answered.
     #[command(subcommand)]
     Verdict(Verdict),
+    /// Who may do what at the operator's address: named tokens.
+    #[command(subcommand)]
+    Token(Token),
+    /// Who did what, and who wanted to; newest first.
+    Audit(Audit),
     /// Third parties' components.
     #[command(subcommand)]
     Plugin(Plugin),
+    /// Keep the state in one file, while the host is at work: database, blobs, repositories, files.
+    Backup(Backup),
+    /// Make a new state folder of a backup; all of it is checked first.
+    Restore(Restore),
+    /// Look at and try all that a host relies on; each thing with what helps. Exit 1: something that it needs does not work.
+    Doctor,
+    /// Whether the host of this folder is alive and well, for a container's health check. Exit 1: it is not.
+    Health(HealthOptions),
+    /// The settings that hold.
+    #[command(subcommand)]
+    Config(Config),
+    /// What a shell needs to complete commands: `gatewright completions bash > /etc/bash_completion.d/gatewright`.
+    Completions(Completions),
+    /// Write the man pages.
+    Man(Man),
     /// Requests of trackers and forges.
     #[command(subcommand)]
     Webhook(Webhook),
@@ -216,6 +243,53 @@ pub(crate) struct Decision {
     /// Why, or the answer to a question.
     #[arg(long, short, default_value = "", alias = "reason")]
     pub(crate) note: String,
+    /// Only if the task is still at this version (`task show --json`); otherwise say what happened meanwhile.
+    #[arg(long, value_name = "VERSION")]
+    pub(crate) seen: Option<u64>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Token {
+    /// Make one. Its secret is printed once, alone on standard output.
+    New {
+        /// How the audit calls its bearer: letters, digits, `-`, `_`, `.`. No name is used twice.
+        name: String,
+        /// `read`; `operate` (decide about tasks, cards, freezes); `admin` (tokens, waivers). Each holds those before it.
+        #[arg(long)]
+        right: String,
+        /// It ends after so long: 30d, 12h, 90m [default: when it is revoked].
+        #[arg(long, value_name = "SPAN")]
+        expires: Option<String>,
+    },
+    /// All that ever were, without their secrets.
+    List,
+    /// From now on it opens nothing; sessions and streams that it opened end.
+    Revoke {
+        /// Which.
+        name: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Audit {
+    /// Of this token or person.
+    #[arg(long)]
+    pub(crate) who: Option<String>,
+    /// Of this kind: approve, freeze, log-in, make-token, …
+    #[arg(long)]
+    pub(crate) what: Option<String>,
+    /// Of one task: its number, or the work item's key.
+    #[arg(long)]
+    pub(crate) task: Option<String>,
+    /// Of one project.
+    #[arg(long)]
+    pub(crate) project: Option<String>,
+    /// Since that time (`2026-01-31T12:00:00Z`), or for so long: 7d, 12h, 90m.
+    #[arg(long, value_name = "TIME")]
+    pub(crate) since: Option<String>,
+    /// At most so many lines.
+    #[arg(long, default_value_t = 100, value_name = "N")]
+    pub(crate) limit: u32,
 }
 
 #[derive(Debug, Args)]
@@ -232,6 +306,19 @@ pub(crate) struct StopAll {
     /// Do not ask.
     #[arg(long, short)]
     pub(crate) yes: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Observe {
+    /// Every effect that was decided and not performed, once, oldest first.
+    Report {
+        /// Of which project [default: all].
+        #[arg(long)]
+        project: Option<String>,
+        /// No older than this: `2026-01-31T12:00:00Z`, or milliseconds since 1970.
+        #[arg(long, value_name = "TIME")]
+        since: Option<String>,
+    },
 }
 
 #[derive(Debug, Subcommand)]

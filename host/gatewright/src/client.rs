@@ -7,7 +7,11 @@ use gateway::api::Problem;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::listener;
 use crate::state::{ADDRESS_FILE, TOKEN_FILE};
+
+/// Whose token commands are given with, where it is not the one of the folder.
+const TOKEN_VARIABLE: &str = "GATEWRIGHT_TOKEN";
 
 /// Why the host did not answer as asked.
 #[derive(Debug, thiserror::Error)]
@@ -17,6 +21,28 @@ pub(crate) enum ClientError {
     NotServing {
         /// The folder.
         dir: String,
+    },
+    /// One does, and what opens it cannot be read.
+    #[error(
+        "a host serves {dir}, and the operator's token {path} cannot be read: {why}; a host that starts writes it where it is missing"
+    )]
+    NoToken {
+        /// The folder.
+        dir: String,
+        /// The token's file.
+        path: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// Another program listens where the host did: it is told nothing, least of all the token.
+    #[error(
+        "{address} belongs to another program, not to the host of {dir}: start one with `gatewright serve --dir {dir}`"
+    )]
+    Stranger {
+        /// The folder.
+        dir: String,
+        /// Where the host listened.
+        address: String,
     },
     /// It said no.
     #[error("{}", .0.detail)]
@@ -38,17 +64,31 @@ impl Client {
     pub(crate) fn find(dir: &Path) -> Result<Self, ClientError> {
         let not_serving = || ClientError::NotServing { dir: dir.display().to_string() };
         let address = std::fs::read_to_string(dir.join(ADDRESS_FILE)).map_err(|_| not_serving())?;
-        let token = std::fs::read_to_string(dir.join(TOKEN_FILE)).map_err(|_| not_serving())?;
         let http = reqwest::blocking::Client::builder()
             .timeout(Duration::from_secs(30))
             .no_proxy()
             .build()
             .map_err(|error| ClientError::Unreachable(error.to_string()))?;
-        let client = Self { http, base: address.trim().to_owned(), token: token.trim().to_owned() };
-        match client.http.get(format!("{}/healthz", client.base)).send() {
-            Ok(_) => Ok(client),
-            Err(_) => Err(not_serving()),
+        let base = address.trim().to_owned();
+        http.get(format!("{base}/healthz")).send().map_err(|_| not_serving())?;
+        let socket = base.strip_prefix("http://").and_then(|socket| socket.parse().ok());
+        if let (Some(holder), Some(socket)) = (listener::holder(dir), socket)
+            // Another user's sockets cannot be seen: then its answers must do.
+            && !listener::listens(holder, socket).unwrap_or(true)
+        {
+            return Err(ClientError::Stranger { dir: dir.display().to_string(), address: base });
         }
+        let path = dir.join(TOKEN_FILE);
+        // Whoever has a token of their own is recorded by its name, not as the owner of the folder.
+        let token = match std::env::var(TOKEN_VARIABLE) {
+            Ok(token) if !token.trim().is_empty() => token,
+            _ => std::fs::read_to_string(&path).map_err(|error| ClientError::NoToken {
+                dir: dir.display().to_string(),
+                path: path.display().to_string(),
+                why: error.to_string(),
+            })?,
+        };
+        Ok(Self { http, base, token: token.trim().to_owned() })
     }
 
     /// Where it listens.

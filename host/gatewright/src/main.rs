@@ -1,22 +1,33 @@
 //! The binary: command line, configuration, wiring, signals.
 
+mod audit;
+mod backup;
+mod check;
 mod cli;
 mod client;
 mod clock;
+mod config;
 mod demo;
+mod doctor;
+mod door;
 mod embedded;
 mod ending;
+mod health;
 mod init;
+mod listener;
 mod logging;
+mod observed;
 mod output;
 mod plugin;
 mod project;
 mod records;
 mod scheduler;
 mod serve;
+mod shell;
 mod state;
 mod task;
 mod telling;
+mod token;
 mod verdict;
 mod watch;
 mod webhook;
@@ -26,6 +37,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use conductor::ports::clock::Clock as _;
+use conductor::ports::store::StoreError;
 
 use crate::cli::{Cli, Command};
 use crate::client::{Client, ClientError};
@@ -59,18 +71,33 @@ fn run(cli: Cli) -> anyhow::Result<bool> {
         Command::Init(options) => init::run(given, &options, &out).map(|()| true),
         Command::Demo(options) => demo::run(cli.dir.clone(), &options, &out),
         Command::Serve(options) => serve::run(&state::find(given)?, &options, &out).map(|()| true),
-        Command::Check => check(&state::find(given)?, &out),
+        Command::Check => check::run(&state::find(given)?, &out),
         Command::Task(command) => task::run(&Client::find(&state::find(given)?)?, command, &out),
         Command::Project(command) => project::run(&Client::find(&state::find(given)?)?, &command, &out).map(|()| true),
         Command::Stop(options) => task::stop_all(&Client::find(&state::find(given)?)?, &options, &out),
+        Command::Token(command) => token::run(&state::find(given)?, &command, &out).map(|()| true),
+        Command::Audit(wanted) => audit::run(&state::find(given)?, &wanted, &out).map(|()| true),
         Command::Queue => {
             let client = Client::find(&state::find(given)?)?;
             task::queue(&client, &out, clock::SystemClock.now()).map(|()| true)
         }
+        Command::Observe(command) => observed::run(&state::find(given)?, &command, &out)
+            .map_err(|error| error.context(NotFoundOut))
+            .map(|()| true),
         Command::Verdict(command) => {
             let answered = state::find(given).and_then(|dir| verdict::run(&dir, command, &out));
             answered.map_err(|error| error.context(NotFoundOut))
         }
+        Command::Backup(options) => backup::create(&state::find(given)?, &options, &out).map(|()| true),
+        Command::Restore(options) => {
+            let target = options.to.map_or(backup::Target::Rehearsal, backup::Target::New);
+            backup::restore(&options.file, target, given, &out).map(|()| true)
+        }
+        Command::Config(command) => config::run(&state::find(given)?, &command, &out).map(|()| true),
+        Command::Doctor => doctor::run(&state::find(given)?, &out),
+        Command::Health(options) => health::run(&state::find(given)?, &options, &out),
+        Command::Completions(options) => shell::completions(&options, &out).map(|()| true),
+        Command::Man(options) => shell::man(&options, &out).map(|()| true),
         Command::CompileComponent => {
             sandbox::compile_for_parent(&mut std::io::stdin().lock(), &mut std::io::stdout().lock())
                 .map(|()| true)
@@ -83,34 +110,6 @@ fn run(cli: Cli) -> anyhow::Result<bool> {
             cli::Plugin::Inspect { .. } => plugin::run(std::path::Path::new("."), command, &out).map(|()| true),
             cli::Plugin::Add { .. } => plugin::run(&state::find(given)?, command, &out).map(|()| true),
         },
-    }
-}
-
-fn check(dir: &std::path::Path, out: &Output) -> anyhow::Result<bool> {
-    match configuration::load(dir, &wiring::surroundings()) {
-        Ok(loaded) => {
-            let names = loaded.projects.iter().map(|project| project.project.name.to_string()).collect::<Vec<_>>();
-            let flaws = wiring::check_plugins(dir, &loaded);
-            let flaws = [flaws.told, flaws.failed].concat();
-            let warnings = wiring::missing_programs(&loaded);
-            let value =
-                serde_json::json!({"ok": flaws.is_empty(), "projects": names, "flaws": flaws, "warnings": warnings});
-            out.value(&value, || {
-                let mut lines: Vec<String> = warnings.iter().map(|warning| format!("warning: {warning}")).collect();
-                match flaws.as_slice() {
-                    [] => lines.push(format!("{}: all files are sound; projects: {}", dir.display(), names.join(", "))),
-                    flaws => lines.extend_from_slice(flaws),
-                }
-                lines.join("\n")
-            })?;
-            Ok(flaws.is_empty())
-        }
-        Err(diagnostics) => {
-            let color = std::io::IsTerminal::is_terminal(&std::io::stdout()) && !out.json;
-            let value = serde_json::json!({"ok": false, "errors": diagnostics.len(), "text": configuration::render(&diagnostics, false)});
-            out.value(&value, || configuration::render(&diagnostics, color).trim_end().to_owned())?;
-            Ok(false)
-        }
     }
 }
 
@@ -135,7 +134,15 @@ fn chain(error: &anyhow::Error) -> String {
 struct NotFoundOut;
 
 fn exit_code(error: &anyhow::Error) -> u8 {
-    if error.downcast_ref::<NotFoundOut>().is_some() {
+    // That something is not there has been found out.
+    let is_absent = |link: &(dyn std::error::Error + 'static)| {
+        let by_store = matches!(link.downcast_ref(), Some(StoreError::NotFound { .. }));
+        by_store || matches!(link.downcast_ref(), Some(ClientError::No(_)))
+    };
+    if error.chain().any(is_absent) {
+        return NO;
+    }
+    if error.downcast_ref::<NotFoundOut>().is_some() || error.downcast_ref::<verdict::NotReplayable>().is_some() {
         return UNKNOWN;
     }
     if error.downcast_ref::<plugin::NobodyToAsk>().is_some() || error.downcast_ref::<task::NobodyToAsk>().is_some() {
@@ -146,7 +153,7 @@ fn exit_code(error: &anyhow::Error) -> u8 {
     }
     match error.downcast_ref::<ClientError>() {
         Some(ClientError::No(_)) => NO,
-        Some(ClientError::NotServing { .. } | ClientError::Unreachable(_)) => UNKNOWN,
+        Some(_) => UNKNOWN,
         None => NO,
     }
 }

@@ -67,3 +67,12 @@ pub(crate) fn ago(at: Timestamp, now: Timestamp) -> String {
         _ => format!("{} h", seconds / 3600),
     }
 }
+
+/// A number of bytes as people read it.
+pub(crate) fn size(bytes: u64) -> String {
+    let units = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
+    match units.into_iter().find(|(unit, _)| bytes >= *unit) {
+        Some((unit, name)) => format!("{}.{} {name}", bytes / unit, bytes % unit * 10 / unit),
+        None => format!("{bytes} bytes"),
+    }
+}

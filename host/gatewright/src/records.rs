@@ -2,23 +2,25 @@
 
 use std::path::Path;
 
-use anyhow::Context as _;
-use conductor::ports::store::{EvaluationRow, Store as _};
-use domain::ids::{EvaluationId, TaskId, WorkItemId};
+use conductor::ports::store::{EvaluationRow, StoreError, WouldRow};
+use domain::ids::{EvaluationId, ProjectName, TaskId, WorkItemId};
+use domain::time::Timestamp;
 use gateway::api::{EvaluationView, Listing, TaskView};
-use store::{SqliteStore, StoreConfig};
+use store::Moment;
 
 use crate::client::{Client, ClientError};
 
 /// How many a listing holds.
 const NEWEST: u32 = 500;
+/// How many are asked for at a time where all are wanted.
+const PAGE: u32 = 1000;
 
 /// Where evaluations are read.
 pub(crate) enum Records {
     /// A host serves the folder.
     Living(Client),
-    /// None does: the store is read directly, under its lock.
-    Resting(Box<SqliteStore>),
+    /// None does: the database is read directly, without its lock, and nothing of the folder is written.
+    Resting(Box<Moment>),
 }
 
 impl Records {
@@ -26,9 +28,10 @@ impl Records {
     pub(crate) fn open(dir: &Path) -> anyhow::Result<Self> {
         match Client::find(dir) {
             Ok(client) => Ok(Self::Living(client)),
-            Err(ClientError::NotServing { .. }) if dir.join("gatewright.db").is_file() => {
-                let store = SqliteStore::open(StoreConfig::new(dir, crate::clock::incarnation()?.host))?;
-                Ok(Self::Resting(Box::new(store)))
+            Err(ClientError::NotServing { .. } | ClientError::Stranger { .. })
+                if dir.join("gatewright.db").is_file() =>
+            {
+                Ok(Self::Resting(Box::new(Moment::open(dir)?)))
             }
             Err(error) => Err(error.into()),
         }
@@ -51,6 +54,27 @@ impl Records {
             Self::Resting(store) => {
                 let task = task.map(|key| resting_task(store, key)).transpose()?;
                 Ok(store.evaluations(task, NEWEST)?)
+            }
+        }
+    }
+
+    /// What would have been done, all of it, oldest first.
+    pub(crate) fn woulds(&self, project: Option<&ProjectName>, since: Timestamp) -> anyhow::Result<Vec<WouldRow>> {
+        let mut rows: Vec<WouldRow> = Vec::new();
+        loop {
+            let after = rows.last().map_or(0, |row| row.id);
+            let page = match self {
+                Self::Living(client) => {
+                    let of = project.map(|project| format!("&project={project}")).unwrap_or_default();
+                    let path = format!("/api/v1/observed?limit={PAGE}&since={}&after={after}{of}", since.0);
+                    client.get::<Listing<WouldRow>>(&path)?.items
+                }
+                Self::Resting(store) => store.woulds(project, since, after, PAGE)?,
+            };
+            let ended = page.len() < PAGE as usize;
+            rows.extend(page);
+            if ended {
+                return Ok(rows);
             }
         }
     }
@@ -79,15 +103,10 @@ impl Records {
     }
 }
 
-fn resting_task(store: &SqliteStore, key: &str) -> anyhow::Result<TaskId> {
+fn resting_task(store: &Moment, key: &str) -> anyhow::Result<TaskId> {
     if let Ok(id) = key.parse::<TaskId>() {
         return Ok(id);
     }
     let work_item = WorkItemId::new(key)?;
-    for project in store.projects()? {
-        if let Some(task) = store.task_of(&project.name, &work_item)? {
-            return Ok(task.id);
-        }
-    }
-    None.with_context(|| format!("there is no task for {key}"))
+    Ok(store.task_of(&work_item)?.ok_or_else(|| StoreError::NotFound { what: "task for", id: key.to_owned() })?)
 }

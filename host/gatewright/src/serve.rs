@@ -2,7 +2,8 @@
 
 use std::fs::File;
 use std::io::Write as _;
-use std::path::Path;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -13,20 +14,23 @@ use conductor::ports::probe::{NoProbe, Point, Probe};
 use conductor::ports::runs::{RunState, Runs as _};
 use conductor::ports::store::ClaimLimits;
 use conductor::shutdown::Manner;
-use configuration::SandboxMode;
+use configuration::{HostConfig, SandboxMode};
 use domain::budget::Budgets;
 use domain::cost::{Spent, Usage};
 use domain::effect::Claim;
 use domain::ids::{ProjectName, RunId};
-use gateway::{Desk, Disk, GatewayState, Health, HeldBy, Holding, Readings, Token, tree_ticks};
+use gateway::{
+    Backups, Desk, Disk, GatewayState, Health, HeldBy, Holding, LoadedPlugin, Reach, Readings, Token, tree_ticks,
+};
 
 use crate::cli::Serve;
 use crate::clock::{SystemClock, hex, random_bytes};
+use crate::door::Door;
 use crate::ending::{Ending, Signals};
 use crate::logging;
 use crate::output::{Output, say};
 use crate::scheduler::{Bounds, Scheduler, has_room};
-use crate::state::{ADDRESS_FILE, TOKEN_FILE};
+use crate::state::{ADDRESS_FILE, OPERATOR, TOKEN_FILE};
 use crate::telling;
 use crate::watch::Watch;
 use crate::wiring::{Host, load};
@@ -53,7 +57,9 @@ pub(crate) fn run(dir: &Path, options: &Serve, out: &Output) -> anyhow::Result<(
         .with_context(|| format!("{} cannot be listened on", loaded.host.operator))?;
     let bound = listener.local_addr()?;
     host.runner.never_reach(bound);
-    let address = format!("http://{bound}");
+    let address = format!("http://{}", near(bound));
+    let reach = loaded.host.reach.clone();
+    let door = Door::open(&runtime, &host, &loaded, dir)?;
     let traces = telling::start(&host, loaded.host.watching.traces.as_deref(), &address)?;
     let failing = host.clone();
     let scheduler = Scheduler::start(
@@ -69,22 +75,25 @@ pub(crate) fn run(dir: &Path, options: &Serve, out: &Output) -> anyhow::Result<(
     write_private(&dir.join(ADDRESS_FILE), &address)?;
     let state = GatewayState {
         store: host.store.clone(),
-        desk: Arc::new(LivingDesk { host: host.clone(), ending: ending.clone(), bounds, must_confine }),
-        token: Token::new("operator", token)?,
+        desk: Arc::new(LivingDesk {
+            host: host.clone(),
+            dir: dir.to_owned(),
+            ending: ending.clone(),
+            bounds,
+            must_confine,
+        }),
+        access: host.access.clone(),
+        token: Token::new(OPERATOR, token)?,
+        reach: Reach { hosts: reach.hosts, proxies: reach.proxies, https: reach.https },
         clock: Arc::new(|| SystemClock.now()),
         meters: host.meters.clone(),
         luck: Arc::new(random_bytes::<32>),
     };
-    out.line(&format!("listening {address}"))?;
-    std::io::stdout().flush()?;
-    logging::tell(&loaded.host.watching, &format!("the board: {address}/  state: {}", dir.display()));
-    tracing::info!("{}", host.runner.means().line());
-    if let Some(problem) = host.runner.sandbox_problem() {
-        logging::tell(&loaded.host.watching, &format!("warning: {}", without_sandbox(must_confine, &problem)));
-    }
+    greet(out, dir, (&address, door.as_ref()), &host, &loaded.host)?;
     follow_signals(&runtime, &host, &ending, dir)?;
     let served = runtime.block_on(gateway::serve(listener, state, end(host.clone(), ending)));
     drop(watch);
+    let closed = door.map_or(Ok(()), |door| door.end(&runtime));
     let failed = scheduler.stop();
     if let Some(traces) = traces {
         traces.stop();
@@ -92,12 +101,35 @@ pub(crate) fn run(dir: &Path, options: &Serve, out: &Output) -> anyhow::Result<(
     // What is gone already needs no removing.
     let _ = std::fs::remove_file(dir.join(ADDRESS_FILE));
     served?;
+    closed?;
     match failed {
         Some(error) => {
             Err(error).context("the store cannot be trusted any more; start again after looking at the disk")
         }
         None => Ok(()),
     }
+}
+
+/// Says where it listens, and by what it holds what it runs.
+fn greet(
+    out: &Output,
+    dir: &Path,
+    (address, door): (&str, Option<&Door>),
+    host: &Host,
+    config: &HostConfig,
+) -> anyhow::Result<()> {
+    out.line(&format!("listening {address}"))?;
+    if let Some(door) = door {
+        out.line(&format!("webhooks http://{}", door.address))?;
+    }
+    std::io::stdout().flush()?;
+    logging::tell(&config.watching, &format!("the board: {address}/  state: {}", dir.display()));
+    tracing::info!("{}", host.runner.means().line());
+    if let Some(problem) = host.runner.sandbox_problem() {
+        let must_confine = config.sandbox.mode == SandboxMode::Bubblewrap;
+        logging::tell(&config.watching, &format!("warning: {}", without_sandbox(must_confine, &problem)));
+    }
+    Ok(())
 }
 
 fn probe(options: &Serve) -> anyhow::Result<Arc<dyn Probe>> {
@@ -158,6 +190,16 @@ fn reload(host: &Host, dir: &Path) {
     }
 }
 
+/// Where this machine itself reaches the listener.
+fn near(bound: SocketAddr) -> SocketAddr {
+    let ip = match bound.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, bound.port())
+}
+
 /// The first token is made here; its file is shown to no sandbox.
 fn operator_token(dir: &Path) -> anyhow::Result<String> {
     let path = dir.join(TOKEN_FILE);
@@ -169,7 +211,8 @@ fn operator_token(dir: &Path) -> anyhow::Result<String> {
     Ok(token)
 }
 
-fn write_private(path: &Path, text: &str) -> anyhow::Result<()> {
+/// Writes a file for this user alone, whole or not at all.
+pub(crate) fn write_private(path: &Path, text: &str) -> anyhow::Result<()> {
     let folder = path.parent().context("the file has no folder")?;
     let mut temporary = tempfile::Builder::new();
     let temporary = temporary.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o600));
@@ -182,6 +225,7 @@ fn write_private(path: &Path, text: &str) -> anyhow::Result<()> {
 /// What the API asks the living host.
 struct LivingDesk {
     host: Arc<Host>,
+    dir: PathBuf,
     ending: Arc<Ending>,
     bounds: Bounds,
     must_confine: bool,
@@ -195,6 +239,20 @@ fn without_sandbox(must_confine: bool, problem: &str) -> String {
         );
     }
     format!("agents run without a sandbox: {problem}")
+}
+
+/// By what runs are held, in the API's words.
+pub(crate) fn holdings(means: &agents::Means) -> Vec<Holding> {
+    let holding = |mean: &agents::means::Mean| Holding {
+        name: mean.name.to_owned(),
+        held_by: match mean.held_by {
+            agents::HeldBy::Kernel => HeldBy::Kernel,
+            agents::HeldBy::Shim => HeldBy::Shim,
+            agents::HeldBy::Nobody => HeldBy::Nobody,
+        },
+        how: mean.how.clone(),
+    };
+    means.0.iter().map(holding).collect()
 }
 
 impl Desk for LivingDesk {
@@ -214,6 +272,11 @@ impl Desk for LivingDesk {
 
     fn run_log(&self, run: RunId) -> Option<File> {
         self.host.runner.open_log(run.0)
+    }
+
+    fn plugins(&self) -> Vec<LoadedPlugin> {
+        let loaded = self.host.sandbox.loaded().into_iter();
+        loaded.map(|(project, info, grant)| LoadedPlugin { project, info, grant }).collect()
     }
 
     fn budgets(&self, project: &ProjectName) -> Budgets {
@@ -249,16 +312,11 @@ impl Desk for LivingDesk {
     }
 
     fn holdings(&self) -> Vec<Holding> {
-        let holding = |mean: &agents::means::Mean| Holding {
-            name: mean.name.to_owned(),
-            held_by: match mean.held_by {
-                agents::HeldBy::Kernel => HeldBy::Kernel,
-                agents::HeldBy::Shim => HeldBy::Shim,
-                agents::HeldBy::Nobody => HeldBy::Nobody,
-            },
-            how: mean.how.clone(),
-        };
-        self.host.runner.means().0.iter().map(holding).collect()
+        holdings(self.host.runner.means())
+    }
+
+    fn backups(&self) -> Backups {
+        crate::backup::read_record(&self.dir).told()
     }
 
     fn readings(&self) -> Readings {
@@ -268,7 +326,7 @@ impl Desk for LivingDesk {
             floor_bytes: self.bounds.free_bytes,
         });
         let conductor = &self.host.conductor;
-        Readings { disk, last_backup: None, intervals: conductor.intervals() }
+        Readings { disk, intervals: conductor.intervals() }
     }
 
     fn cpu_ticks(&self, run: RunId) -> Option<u64> {

@@ -5,10 +5,14 @@ use std::process::Command;
 
 use anyhow::{Context as _, bail};
 
+/// What the token in that file is called.
+pub(crate) const OPERATOR: &str = "operator";
 /// The operator's token, mode 0600.
 pub(crate) const TOKEN_FILE: &str = "operator-token";
 /// Where the living host listens.
 pub(crate) const ADDRESS_FILE: &str = "operator-address";
+/// Where the living host listens for webhooks.
+pub(crate) const WEBHOOKS_FILE: &str = "webhooks-address";
 /// Runs, each in a folder of its own.
 pub(crate) const RUNS: &str = "runs";
 /// What can be made again.

@@ -5,7 +5,7 @@ use std::io::Read as _;
 use anyhow::Context as _;
 use conductor::ports::store::{BoardItem, EntryRow, JobRow, RunRow, Unmet};
 use domain::event::Event;
-use domain::ids::ProjectName;
+use domain::ids::{ProjectName, Version};
 use domain::time::Timestamp;
 use gateway::api::{
     CardView, Dependencies, IntentNote, Listing, LiveQueue, NewCard, NewDependency, NewTaskCard, ProjectView, Rebuilt,
@@ -54,7 +54,7 @@ pub(crate) fn stop_all(client: &Client, options: &StopAll, out: &Output) -> anyh
     let mut stopped = Vec::new();
     let mut refused = Vec::new();
     for view in &live {
-        let note = IntentNote { note: options.note.clone(), version: None };
+        let note = IntentNote { note: options.note.clone(), ..IntentNote::default() };
         match client.post::<_, Taken>(&format!("/api/v1/tasks/{}/stop", view.task.id), &note) {
             Ok(taken) => stopped.push(taken.task),
             // It ended by itself meanwhile, or is stopping already.
@@ -147,7 +147,7 @@ fn why(client: &Client, out: &Output, task: &str, at: Option<&str>) -> anyhow::R
 }
 
 /// A time as a person writes it.
-fn moment_of(text: &str) -> anyhow::Result<i64> {
+pub(crate) fn moment_of(text: &str) -> anyhow::Result<i64> {
     if let Ok(milliseconds) = text.parse::<i64>() {
         return Ok(milliseconds);
     }
@@ -284,7 +284,7 @@ fn told(entry: &domain::entry::Entry) -> Option<String> {
     })
 }
 
-fn moment(at: Timestamp) -> String {
+pub(crate) fn moment(at: Timestamp) -> String {
     jiff::Timestamp::from_millisecond(at.0 as i64).map_or_else(|_| at.0.to_string(), |time| time.to_string())
 }
 
@@ -313,7 +313,8 @@ fn plays(character: char) -> bool {
 
 fn decide(client: &Client, out: &Output, intent: &str, decision: &Decision) -> anyhow::Result<()> {
     let path = format!("/api/v1/tasks/{}/{intent}", decision.task);
-    let taken: Taken = client.post(&path, &IntentNote { note: decision.note.clone(), version: None })?;
+    let taken: Taken = client
+        .post(&path, &IntentNote { note: decision.note.clone(), version: decision.seen.map(Version), epoch: None })?;
     out.value(&taken, || format!("{}: {}", taken.task.task.work_item, taken.task.standing.sentence))
 }
 

@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
+use domain::verdict::{InfraCause, Verdict as DomainVerdict};
+use sandbox::Answer;
 
 use crate::cli::Verdict;
 use crate::output::Output;
@@ -68,11 +70,17 @@ fn replay(dir: &Path, transcript: &[u8], out: &Output) -> anyhow::Result<bool> {
         .with_context(|| format!("the component {digest} is neither built in nor kept in {}", dir.display()))?;
     let replayed = open_sandbox(dir)?.replay(&bytes, transcript)?;
     let same = replayed.same;
+    let why_not = why_not(&replayed);
     let value = serde_json::json!({
-        "same": same, "recorded": replayed.recorded, "replayed": replayed.answer, "replayable": replayed.replayable,
+        "same": same, "recorded": replayed.recorded, "replayed": replayed.answer, "replayable": why_not.is_none(),
+        "why_not": why_not,
     });
     out.value(&value, || {
         let now = serde_json::to_string_pretty(&replayed.answer).unwrap_or_default();
+        if let Some(why) = &why_not {
+            let then = serde_json::to_string_pretty(&replayed.recorded).unwrap_or_default();
+            return format!("not replayable: {why}\nrecorded was:\n{then}\nit answered now:\n{now}");
+        }
         if same {
             format!("the same verdict:\n{now}")
         } else {
@@ -80,7 +88,32 @@ fn replay(dir: &Path, transcript: &[u8], out: &Output) -> anyhow::Result<bool> {
             format!("another verdict:\n{now}\nrecorded was:\n{then}")
         }
     })?;
-    Ok(same)
+    match why_not {
+        Some(why) => Err(NotReplayable(why).into()),
+        None => Ok(same),
+    }
+}
+
+/// A replay says nothing of this one.
+#[derive(Debug, thiserror::Error)]
+#[error("this verdict is not replayable: {0}")]
+pub(crate) struct NotReplayable(String);
+
+/// Why a replay proves nothing: what made the answer was not the component's judgement.
+fn why_not(replayed: &sandbox::Replayed) -> Option<String> {
+    if !replayed.replayable {
+        return Some(
+            "a limit of the host made the answer, and on another day, or another machine, it may come out otherwise"
+                .into(),
+        );
+    }
+    let trapped = |answer: &Answer| match answer {
+        Answer::Verdict(DomainVerdict::Infra { cause: InfraCause::Trap, message, .. }) => Some(message.clone()),
+        _ => None,
+    };
+    let said = trapped(&replayed.recorded)?;
+    let again = if trapped(&replayed.answer).is_some() { "; it traps now, too" } else { "; now it does not" };
+    Some(format!("the component gave no verdict ({}){again}", visible(&said)))
 }
 
 /// Where components that evaluations name are kept.

@@ -24,6 +24,10 @@ impl Watch {
         let flags = WatchFlags::CLOSE_WRITE | WatchFlags::MOVED_TO | WatchFlags::MOVED_FROM | WatchFlags::DELETE;
         inotify::add_watch(&inotify, dir.join("projects"), flags)?;
         inotify::add_watch(&inotify, dir.join("prompts"), flags)?;
+        // Whoever rotates a secret writes its file.
+        if dir.join("secrets").is_dir() {
+            inotify::add_watch(&inotify, dir.join("secrets"), flags)?;
+        }
         let stop = eventfd(0, EventfdFlags::CLOEXEC)?;
         let stopped = stop.try_clone()?;
         let thread = std::thread::Builder::new().name("config-watch".into()).spawn(move || {

@@ -5,20 +5,19 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use adapters::git::{EmbeddedForge, Layout};
+use adapters::git::{EmbeddedForge, Layout, ObservedForge};
 use agents::port::{HostEnvironment, ShimRuns};
 use agents::{Runner, RunnerConfig, SandboxMode as Confining, install_shim};
 use anyhow::{Context as _, anyhow, bail};
 use conductor::board::Board;
+use conductor::ports::access::Access;
 use conductor::ports::clock::Clock;
 use conductor::ports::forge::Forge;
 use conductor::ports::plugins::{Asking, Plugins as _, ValidateCall};
 use conductor::ports::probe::Probe;
 use conductor::ports::store::Store;
-use conductor::project::Worker;
-use conductor::slots::Seat;
 use conductor::{Conductor, Outside};
-use configuration::{Loaded, PluginBinding, ProjectFile, SandboxMode, Surroundings};
+use configuration::{Complaint, Loaded, PluginBinding, ProjectFile, SandboxMode, Surroundings};
 use domain::ids::{BranchName, Digest, PluginId, ProjectName, RunId};
 use domain::pipeline::{EdgeStep, StepKind};
 use domain::plugin::{Failure, Flaw, Grant, PluginKind};
@@ -62,7 +61,8 @@ pub(crate) fn init_forge(dir: &Path, name: &ProjectName, base: &BranchName, from
     Ok(forge.layout().repository.clone())
 }
 
-fn open_runner(dir: &Path, loaded: &Loaded) -> anyhow::Result<Runner> {
+/// What launches runs here.
+pub(crate) fn open_runner(dir: &Path, loaded: &Loaded) -> anyhow::Result<Runner> {
     let shim = install_shim(SHIM, SHIM_SHA256, &dir.join(CACHE).join("shim"))?;
     let home = home().context("HOME is not set: agents need one to be kept away from")?;
     let path = std::env::var("PATH").context("PATH is not set: no agent can be found")?;
@@ -115,13 +115,20 @@ pub(crate) fn check_plugins(dir: &Path, loaded: &Loaded) -> PluginFlaws {
         Ok(sandbox) => sandbox,
         Err(error) => {
             flaws.told.push(error.to_string());
+            let sources = loaded.projects.iter().map(|file| file.source.clone());
+            let broken = |source| (source, crate::check::broken("the sandbox of plugins", &[], &error.to_string()));
+            flaws.complaints.extend(sources.map(broken));
             return flaws;
         }
     };
     for file in &loaded.projects {
         match load_plugins(&sandbox, dir, file, loaded) {
             Ok(()) => check_settings(&sandbox, file, &mut flaws),
-            Err(error) => flaws.told.push(format!("{error:#}")),
+            Err(error) => {
+                let complaint = crate::check::not_loaded(file, &error);
+                flaws.told.push(format!("{error:#}"));
+                flaws.complaints.push((file.source.clone(), complaint));
+            }
         }
     }
     flaws
@@ -129,24 +136,11 @@ pub(crate) fn check_plugins(dir: &Path, loaded: &Loaded) -> PluginFlaws {
 
 /// Programs that the files name and that this machine does not have: a line each. Their jobs would wait.
 pub(crate) fn missing_programs(loaded: &Loaded) -> Vec<String> {
-    let path = std::env::var("PATH").unwrap_or_default();
-    let mut lines = Vec::new();
-    for file in &loaded.projects {
-        let roles = file.settings.workers.iter().map(|(role, worker)| match worker {
-            Worker::Agent(agent) => (format!("[roles.{role}]"), &agent.argv),
-            Worker::Command(command) => (format!("[roles.{role}]"), &command.argv),
-        });
-        let hooks = file.settings.hooks.iter();
-        let hooks = hooks.map(|(hook, command)| (Seat::Hook(*hook).to_string(), &command.argv));
-        for (who, argv) in roles.chain(hooks) {
-            let Some(program) = argv.first() else { continue };
-            if let Err(problem) = agents::preflight::find(program, Path::new("/"), &path) {
-                let source = file.source.display();
-                lines.push(format!("{source}: {who}: `{program}` cannot be executed: {problem}; its jobs will wait"));
-            }
-        }
-    }
-    lines
+    let lines = loaded.projects.iter().flat_map(|file| {
+        let source = file.source.display().to_string();
+        crate::check::programs(file).into_iter().map(move |complaint| format!("{source}: {}", complaint.message))
+    });
+    lines.collect()
 }
 
 /// What is wrong with components and their settings.
@@ -156,47 +150,52 @@ pub(crate) struct PluginFlaws {
     pub(crate) told: Vec<String>,
     /// A component failed when it was asked about its settings. A host starts: one bad component stops only tasks that meet it.
     pub(crate) failed: Vec<String>,
+    /// All of them once more, each with the file and the key that it is about.
+    pub(crate) complaints: Vec<(PathBuf, Complaint)>,
 }
 
 /// Each component says itself what is wrong with its settings.
 fn check_settings(sandbox: &Sandbox, file: &ProjectFile, flaws: &mut PluginFlaws) {
     let settings = &file.settings;
-    let mut asked: Vec<(String, &PluginId, String)> = Vec::new();
+    let key = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+    let mut asked: Vec<(String, Vec<String>, &PluginId, String)> = Vec::new();
     for step in
         file.project.pipeline.stages().iter().filter_map(|stage| stage.edge.as_ref()).flat_map(|edge| &edge.steps)
     {
         if let StepKind::Gate { plugin } = &step.kind {
             let given = settings.gate_settings.get(&step.name).map_or_else(|| "{}".to_owned(), ToString::to_string);
-            asked.push((format!("the settings of the gate `{}`", step.name), plugin, given));
+            let place = key(&["gates", step.name.as_str(), "settings"]);
+            asked.push((format!("the settings of the gate `{}`", step.name), place, plugin, given));
         }
     }
-    for guard in &settings.guards {
-        asked.push((
-            format!("the settings of the guard `{}`", guard.plugin),
-            &guard.plugin,
-            guard.settings.to_string(),
-        ));
+    for (number, guard) in settings.guards.iter().enumerate() {
+        let what = format!("the settings of the guard `{}`", guard.plugin);
+        asked.push((what, key(&["guard", &number.to_string(), "settings"]), &guard.plugin, guard.settings.to_string()));
     }
-    for (plugin, given) in &settings.notifiers {
-        asked.push((format!("the settings of the notifier `{plugin}`"), plugin, given.to_string()));
+    for (number, (plugin, given)) in settings.notifiers.iter().enumerate() {
+        let what = format!("the settings of the notifier `{plugin}`");
+        asked.push((what, key(&["notifier", &number.to_string(), "settings"]), plugin, given.to_string()));
     }
     let (mapper, given) = &settings.status_mapper;
-    asked.push((format!("the settings of the status-mapper `{mapper}`"), mapper, given.to_string()));
+    let what = format!("the settings of the status-mapper `{mapper}`");
+    asked.push((what, key(&["status-mapper", "settings"]), mapper, given.to_string()));
     let source = file.source.display();
-    for (what, plugin, settings) in asked {
+    for (what, place, plugin, settings) in asked {
         let asking =
             Asking { project: file.project.name.clone(), plugin: plugin.clone(), at: SystemClock.now(), seed: 0 };
-        match sandbox.validate(ValidateCall { asking, settings }).answer {
+        let why = match sandbox.validate(ValidateCall { asking, settings }).answer {
             Ok(told) => {
-                flaws.told.extend(told.iter().map(|flaw| format!("{source}: {what}: {}", told_of(flaw))));
+                for flaw in told {
+                    flaws.told.push(format!("{source}: {what}: {}", told_of(&flaw)));
+                    flaws.complaints.push((file.source.clone(), crate::check::refused(&what, &place, &flaw)));
+                }
+                continue;
             }
-            Err(Failure::Retry { cause, message, .. }) => {
-                flaws.failed.push(format!("{source}: {what} cannot be checked: {cause}: {message}"));
-            }
-            Err(Failure::GiveUp { message }) => {
-                flaws.failed.push(format!("{source}: {what} cannot be checked: {message}"));
-            }
-        }
+            Err(Failure::Retry { cause, message, .. }) => format!("{cause}: {message}"),
+            Err(Failure::GiveUp { message }) => message,
+        };
+        flaws.failed.push(format!("{source}: {what} cannot be checked: {why}"));
+        flaws.complaints.push((file.source.clone(), crate::check::broken(&what, &place, &why)));
     }
 }
 
@@ -271,7 +270,9 @@ fn stopwatch(meters: &Arc<Meters>) -> Stopwatch {
 /// A living host.
 pub(crate) struct Host {
     pub(crate) store: Arc<dyn Store>,
+    pub(crate) access: Arc<dyn Access>,
     pub(crate) conductor: Arc<Conductor>,
+    pub(crate) intake: Arc<gateway::Intake>,
     pub(crate) sandbox: Arc<Sandbox>,
     pub(crate) runner: Arc<Runner>,
     pub(crate) runs: Arc<ShimRuns>,
@@ -280,7 +281,7 @@ pub(crate) struct Host {
     pub(crate) meters: Arc<Meters>,
     failing: tokio::sync::Notify,
     failed: AtomicBool,
-    forges: Mutex<BTreeMap<ProjectName, Arc<dyn Forge>>>,
+    forges: Mutex<BTreeMap<ProjectName, Arc<EmbeddedForge>>>,
     /// Of which projects there was a file at the last look.
     configured: Mutex<BTreeSet<ProjectName>>,
 }
@@ -296,7 +297,8 @@ impl Host {
         sqlite.subscribe(Box::new(move || heard.notify()));
         let meters = Arc::new(Meters::new(clock.now())?);
         sqlite.measure(stopwatch(&meters));
-        let store: Arc<dyn Store> = Arc::new(sqlite);
+        let sqlite = Arc::new(sqlite);
+        let (store, access): (Arc<dyn Store>, Arc<dyn Access>) = (sqlite.clone(), sqlite.clone());
         let runner = Arc::new(open_runner(dir, loaded)?);
         let ended = Arc::new(Mutex::new(Vec::<RunId>::new()));
         let (listed, woken) = (ended.clone(), signal.clone());
@@ -317,9 +319,14 @@ impl Host {
             ended,
         };
         let conductor = Arc::new(Conductor::new(outside, me.clone()));
+        let look = crate::door::look(conductor.clone(), signal.clone());
+        let intake = gateway::Intake::new(sqlite, look, Arc::new(|| SystemClock.now()));
+        let intake = Arc::new(intake.counted_by(meters.clone()));
         let host = Self {
             store,
+            access,
             conductor,
+            intake,
             sandbox,
             runner,
             runs,
@@ -353,12 +360,19 @@ impl Host {
         self.conductor.look_every(loaded.host.reconcile);
         for file in &loaded.projects {
             load_plugins(&self.sandbox, dir, file, loaded)?;
-            let forge = self.forge(dir, &file.project.name)?;
+            let opened = self.forge(dir, &file.project.name)?;
+            let forge: Arc<dyn Forge> = if file.settings.observe {
+                tracing::info!(project = %file.project.name, "observed: decisions are made, nothing is done outside");
+                Arc::new(ObservedForge::new(opened, file.repository.clone()))
+            } else {
+                opened
+            };
             self.conductor.put_project(file.settings.clone(), forge);
             let mut project = file.project.clone();
             project.pipeline = project.pipeline.bound(|step| binding(file, step));
             self.store.put_project(&project, self.clock.now())?;
         }
+        self.intake.put_hooks(crate::door::hooks(loaded));
         let configured = loaded.projects.iter().map(|file| file.project.name.clone()).collect();
         *self.configured.lock().unwrap_or_else(PoisonError::into_inner) = configured;
         self.warn_of_orphans(loaded)
@@ -387,12 +401,12 @@ impl Host {
     }
 
     /// Opened once: opening puts in order what a crash left, and must not meet work that is under way.
-    fn forge(&self, dir: &Path, name: &ProjectName) -> anyhow::Result<Arc<dyn Forge>> {
+    fn forge(&self, dir: &Path, name: &ProjectName) -> anyhow::Result<Arc<EmbeddedForge>> {
         let mut forges = self.forges.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(forge) = forges.get(name) {
             return Ok(forge.clone());
         }
-        let opened: Arc<dyn Forge> = Arc::new(EmbeddedForge::open(Path::new("git"), Layout::new(dir, name))?);
+        let opened = Arc::new(EmbeddedForge::open(Path::new("git"), Layout::new(dir, name))?);
         forges.insert(name.clone(), opened.clone());
         Ok(opened)
     }

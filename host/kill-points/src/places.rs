@@ -3,7 +3,8 @@
 /// Writes the table: commits by what was asked of the store, jobs by their effect, and the rest by name.
 macro_rules! places {
     (commits: $($kind:literal)*; jobs: $($effect:literal)*; others: $($name:literal)*;
-     seldom commits: $($seldom_kind:literal)*; seldom jobs: $($seldom_effect:literal)*;) => {
+     seldom commits: $($seldom_kind:literal)*; seldom jobs: $($seldom_effect:literal)*;
+     seldom others: $($seldom_name:literal)*;) => {
         /// Those that the demonstration's world passes each time, or after a death.
         pub const PLACES: &[&str] = &[
             $(concat!("before-commit-of-", $kind), concat!("after-commit-of-", $kind),)*
@@ -14,14 +15,16 @@ macro_rules! places {
         pub const SELDOM: &[&str] = &[
             $(concat!("before-commit-of-", $seldom_kind), concat!("after-commit-of-", $seldom_kind),)*
             $(concat!("claimed-", $seldom_effect), concat!("done-", $seldom_effect),)*
+            $($seldom_name,)*
         ];
     };
 }
 
 places! {
     commits:
-        "apply" "attempted" "claim" "close_cancelled" "complete" "create_item" "expand" "move_item" "put_comment"
-        "put_evaluation" "put_project" "put_run" "reap" "take_rows";
+        "apply" "attempted" "claim" "close_cancelled" "complete" "create_item" "depend" "expand" "give_back" "move_item"
+        "put_check" "put_comment" "put_evaluation" "put_project" "put_run" "reap" "remove_item" "set_freeze" "take_rows"
+        "undepend";
     jobs:
         "clean-up" "deploy" "judge" "launch-agent" "merge" "notify" "post-comment" "prove-merged" "rebase" "retest"
         "set-status" "staging" "tidy";
@@ -37,11 +40,13 @@ places! {
         "before-run-folder-is-made" "after-spec-is-written" "after-shim-was-started" "after-shim-gave-its-word"
         "before-run-is-cancelled" "after-run-is-cancelled"
         "shim-begins" "shim-took-the-lock" "shim-read-its-spec" "shim-opened-the-log" "shim-says-that-it-lives"
-        "shim-started-the-command" "shim-gave-its-word" "shim-sees-the-tree-empty" "shim-wrote-its-record";
+        "shim-started-the-command" "shim-gave-its-word" "shim-ends-its-run" "shim-strikes-its-tree" "shim-sees-the-tree-empty" "shim-wrote-its-record";
     seldom commits:
-        "create_task" "depend" "expand_later" "give_back" "hold_cycles" "put_check" "put_document" "put_over_budget" "receive"
-        "remove_item" "set_freeze" "undepend" "wake";
+        "apply_seen" "create_task" "end_session" "expand_later" "hold_cycles" "open_session" "put_document"
+        "put_over_budget" "put_token" "put_would" "receive" "record" "revoke_token" "session_seen" "take_hints"
+        "token_used" "wake";
     seldom jobs: "timer";
+    seldom others: "shim-cuts-its-log";
 }
 
 /// Whether the table has this name.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use conductor::ports::plugins::{Asking, Evaluation};
-use domain::plugin::{Amendable, Denial, Limits, PluginInfo};
+use domain::plugin::{Amendable, Denial, Grant, Limits, PluginInfo};
 use domain::verdict::InfraCause;
 use wasmtime::{Engine, Store};
 
@@ -31,6 +31,8 @@ pub(crate) struct Loaded {
     pub(crate) ready: Arc<Ready>,
     pub(crate) policy: Arc<Policy>,
     pub(crate) amend: Vec<Amendable>,
+    /// What the project gave it.
+    pub(crate) grant: Grant,
     pub(crate) limits: Limits,
 }
 

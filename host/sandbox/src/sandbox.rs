@@ -108,12 +108,25 @@ impl Sandbox {
             info: info.clone(),
             ready,
             policy: Arc::new(policy),
-            amend: spec.grant.amend,
+            amend: spec.grant.amend.clone(),
+            grant: spec.grant,
             limits: spec.limits,
         };
         let key = (project.clone(), spec.id);
         self.plugins.write().unwrap_or_else(PoisonError::into_inner).insert(key, Arc::new(loaded));
         Ok(info)
+    }
+
+    /// What is loaded, with what its project gave it, by project and name.
+    pub fn loaded(&self) -> Vec<(ProjectName, PluginInfo, Grant)> {
+        let plugins = self.plugins.read().unwrap_or_else(PoisonError::into_inner);
+        let mut all: Vec<_> = plugins
+            .iter()
+            .map(|((project, _), loaded)| (project.clone(), loaded.info.clone(), loaded.grant.clone()))
+            .collect();
+        drop(plugins);
+        all.sort_by(|one, other| (&one.0, &one.1.id).cmp(&(&other.0, &other.1.id)));
+        all
     }
 
     /// Forgets what is loaded under a name; calls that are under way end as they would have. False: there was nothing.
@@ -134,7 +147,7 @@ impl Sandbox {
         let policy = grant(&info.request, &given, &ceiling, &recorded.limits, &self.config)?;
         let ready = self.ready(component, &info.digest, info.kind)?;
         let (amend, limits) = (recorded.amend.clone(), recorded.limits);
-        let loaded = Loaded { info, ready, policy: Arc::new(policy), amend, limits };
+        let loaded = Loaded { info, ready, policy: Arc::new(policy), amend, grant: given, limits };
         let asking = Asking {
             project: recorded.project.clone(),
             plugin: recorded.plugin.clone(),

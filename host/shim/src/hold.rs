@@ -314,6 +314,7 @@ impl Holder {
                 if let Some(reason) = self.reason_to_stop(now) {
                     self.reason = Some(reason);
                     self.phase = Phase::Stopping { kill_at: now.saturating_add(self.ready.spec.grace_ms) };
+                    kill_point!("shim-ends-its-run");
                     tree::terminate(std::process::id(), self.sandbox_itself());
                 }
             }
@@ -372,6 +373,9 @@ impl Holder {
         let now = steady_ms();
         if self.phase != Phase::Killing || self.next_blow.is_some_and(|next| now < next) {
             return;
+        }
+        if self.next_blow.is_none() {
+            kill_point!("shim-strikes-its-tree");
         }
         self.strike(self.next_blow.is_some());
         // Who dies needs the processor for it: a blow against thousands takes its time, and leaves them as much.
@@ -472,6 +476,7 @@ impl Holder {
             record::of(status, said.as_deref(), &ready.folder.join(protocol::LOG))
         });
         if is_long {
+            kill_point!("shim-cuts-its-log");
             ready.log.set_len(ready.spec.log_limit_bytes)?;
         }
         ready.log.sync_all()?;

@@ -176,7 +176,7 @@ impl Blobs {
     }
 }
 
-fn name_of(digest: &Digest) -> String {
+pub(crate) fn name_of(digest: &Digest) -> String {
     let name = digest.as_str();
     format!("{}/{name}", name.get(..2).unwrap_or(name))
 }

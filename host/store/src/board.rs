@@ -2,6 +2,7 @@
 //! transaction, just as a webhook of a tracker would.
 
 use conductor::board::{DELETED, SOURCE};
+use conductor::ports::access::{Deed, Record};
 use conductor::ports::store::{BoardActivity, BoardComment, BoardItem, NewItem};
 use domain::ids::{Actor, ProjectName, WorkItemId};
 use domain::time::Timestamp;
@@ -9,6 +10,7 @@ use domain::verdict::WakeKind;
 use rusqlite::{Connection, Row, params};
 use serde_json::json;
 
+use crate::access;
 use crate::delivery::{self, About};
 use crate::failure::{Result, not_found, refused};
 use crate::late;
@@ -58,6 +60,24 @@ struct Change<'a> {
     actor: &'a Actor,
 }
 
+impl Change<'_> {
+    fn deed(&self) -> Deed {
+        match self.kind {
+            "created" => Deed::CreateCard,
+            "removed" => Deed::RemoveCard,
+            _ => Deed::MoveCard,
+        }
+    }
+}
+
+fn audit(tx: &Tx<'_>, project: &ProjectName, work_item: &WorkItemId, said: Record, now: Timestamp) -> Result<()> {
+    access::append(
+        tx.sql,
+        &Record { project: Some(project.clone()), subject: Some(work_item.to_string()), ..said },
+        now,
+    )
+}
+
 /// A row of the activity log, and unless the host wrote it the delivery that tells of it: our own moves are never an intent.
 fn log(tx: &Tx<'_>, project: &ProjectName, work_item: &WorkItemId, change: &Change<'_>, now: Timestamp) -> Result<()> {
     let is_news = *change.actor != Actor::Host;
@@ -67,10 +87,20 @@ fn log(tx: &Tx<'_>, project: &ProjectName, work_item: &WorkItemId, change: &Chan
         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
     let (name, id, actor) = (project.as_str(), work_item.as_str(), to_json(change.actor)?);
     execute(tx.sql, statement, params![name, id, actor, change.from, change.to, time(now), stood])?;
+    let row = tx.sql.last_insert_rowid();
+    if is_news {
+        let (before, after) = (change.from.map(str::to_owned), Some(change.to.to_owned()));
+        audit(
+            tx,
+            project,
+            work_item,
+            Record { before, after, ..Record::done(change.actor.clone(), change.deed()) },
+            now,
+        )?;
+    }
     if !is_news || !(tx.core.tells)(change.actor) {
         return Ok(());
     }
-    let row = tx.sql.last_insert_rowid();
     let body = json!({
         "kind": change.kind,
         "activity": row.to_string(),
@@ -186,6 +216,9 @@ pub(crate) fn put_comment(
     let (name, id, by) = (project.as_str(), work_item.as_str(), to_json(&comment.actor)?);
     let row = params![name, id, by, comment.external_id, comment.text, time(comment.at)];
     let is_new = execute(tx.sql, statement, row)? == 1;
+    if is_new && comment.actor != Actor::Host {
+        audit(tx, project, work_item, Record::done(comment.actor.clone(), Deed::Comment), comment.at)?;
+    }
     if is_new && comment.actor != Actor::Host && (tx.core.tells)(&comment.actor) {
         wakes::wake(tx, project, work_item.as_str(), WakeKind::Comment, comment.at)?;
     }

@@ -8,6 +8,7 @@ pub mod dependencies;
 pub mod ends;
 pub mod facts;
 pub mod inbox;
+pub mod overview;
 pub mod ownership;
 mod scene;
 pub mod slots;
@@ -124,6 +125,11 @@ macro_rules! conformance {
                 a_start_makes_the_task
                 an_intent_too_late_is_recorded
                 rule_b3_an_answer_from_before_the_question_does_not_count
+            }
+            overview {
+                tasks_are_told_by_how_they_stand
+                the_newest_entries_come_first
+                neighbours_answers_and_sizes_are_told
             }
             ends {
                 d2_4_a_living_owner_keeps_its_job_however_long_it_takes

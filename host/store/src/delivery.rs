@@ -95,8 +95,9 @@ pub(crate) fn cursor(sql: &Connection, project: &ProjectName, source: &str) -> R
 /// Of each work item the one whose row is the oldest: what was told late comes in its turn, as far as that is not over. What was
 /// parked stands in nobody's way.
 pub(crate) fn pending(sql: &Connection, limit: u32) -> Result<Vec<Delivery>> {
-    let query = "SELECT * FROM delivery d WHERE state = 'pending' AND NOT EXISTS (SELECT 1 FROM delivery o
-            WHERE o.state = 'pending' AND o.project = d.project AND o.work_item IS d.work_item
+    let query =
+        "SELECT * FROM delivery d WHERE state = 'pending' AND hook_key IS NULL AND NOT EXISTS (SELECT 1 FROM delivery o
+            WHERE o.state = 'pending' AND o.hook_key IS NULL AND o.project = d.project AND o.work_item IS d.work_item
                 AND (o.row_order < d.row_order OR o.row_order = d.row_order AND o.id < d.id))
         ORDER BY id LIMIT ?1";
     all(sql, query, params![limit], read)

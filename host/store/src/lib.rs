@@ -17,14 +17,17 @@
 //!
 //! **Not guaranteed.** One host at a time: a file lock refuses a second one. The folder must lie on a local file system.
 
+mod access;
 mod blobs;
 mod board;
 mod claim;
 mod complete;
 pub mod conformance;
+mod copy;
 mod counts;
 mod delivery;
 mod failure;
+mod hints;
 mod jobs;
 mod late;
 mod leases;
@@ -43,9 +46,11 @@ mod sqlite;
 mod tasks;
 mod transact;
 mod wakes;
+mod would;
 mod writer;
 
 pub use blobs::BlobDisk;
+pub use copy::{Moment, NamedBlob};
 pub use open::{Decide, Foundation, StoreConfig, Tells};
 pub use sqlite::SqliteStore;
 pub use writer::Stopwatch;

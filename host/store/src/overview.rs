@@ -1,6 +1,8 @@
 //! What pages for people read: each query finds its rows by an index, or looks at a bounded number of them.
 
-use conductor::ports::store::{Contact, EntryRow, EvaluationRow, Extent, Live, Overview, Standings, StoreError};
+use conductor::ports::store::{
+    AnswerRow, Contact, EntryRow, EvaluationRow, Extent, Live, Overview, Standings, StoreError,
+};
 use domain::ids::{EvaluationId, ProjectName, TaskId, Version, WorkItemId};
 use domain::task::Task;
 use domain::time::Timestamp;
@@ -79,6 +81,21 @@ impl Overview for SqliteStore {
                 Ok(EvaluationRow {
                     id: EvaluationId(get_u64(row, "id")?),
                     evaluation: get_json(row, "evaluation", "body")?,
+                })
+            })
+        })
+    }
+
+    fn newest_answers(&self, limit: u32) -> Told<Vec<AnswerRow>> {
+        let query =
+            "SELECT plugin, answer, at, body ->> '$.micros' AS micros FROM evaluation ORDER BY id DESC LIMIT ?1";
+        self.read(|sql| {
+            all(sql, query, params![limit], |row| {
+                Ok(AnswerRow {
+                    plugin: get_name(row, "evaluation", "plugin")?,
+                    answer: row.get("answer")?,
+                    micros: get_u64(row, "micros")?,
+                    at: get_time(row, "at")?,
                 })
             })
         })

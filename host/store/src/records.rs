@@ -1,11 +1,13 @@
 //! What is kept beside the tasks: runs, evaluations, documents, freezes.
 
+use conductor::ports::access::{Deed, Record};
 use conductor::ports::store::{EvaluationRow, FreezeRow, NewEvaluation, RunRow};
 use domain::document::{Document, NewDocument};
 use domain::ids::{Actor, Digest, DocumentId, EvaluationId, JobId, ProjectName, RunId, TaskId};
 use domain::time::Timestamp;
 use rusqlite::{Connection, Row, params};
 
+use crate::access;
 use crate::failure::{Failure, Result, not_found};
 use crate::row::{all, execute, from_json, get_json, get_name, get_time, get_u64, int, one, time, to_json};
 use crate::transact::name_blob;
@@ -143,7 +145,14 @@ pub(crate) fn set_freeze(
     }
     let statement = "INSERT INTO freeze_log (project, reason, actor, at) VALUES (?1, ?2, ?3, ?4)";
     execute(sql, statement, params![project.as_str(), reason, to_json(actor)?, time(now)])?;
-    Ok(())
+    let what = if reason.is_some() { Deed::Freeze } else { Deed::Thaw };
+    let record = Record {
+        project: Some(project.clone()),
+        subject: Some(project.to_string()),
+        why: reason.unwrap_or_default().to_owned(),
+        ..Record::done(actor.clone(), what)
+    };
+    access::append(sql, &record, now)
 }
 
 pub(crate) fn freeze(sql: &Connection, project: &ProjectName) -> Result<Option<String>> {

@@ -3,10 +3,12 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use conductor::ports::inbox::{Answer, DeliveryFilter, DeliveryRow, Hint, Inbox, NewDelivery, Taken, WholeDelivery};
 use conductor::ports::store::{
-    Applied, BoardActivity, BoardComment, BoardItem, ClaimLimits, Completion, Delivery, DeliveryCount, EntryRow,
-    EvaluationRow, EventRow, Expansion, FreezeRow, Incarnation, JobCounts, JobRow, LeaseRow, NewEvaluation, NewItem,
-    NewTask, PollRow, Prerequisite, Project, RunRow, Spending, Store, StoreError, TaskCount, ToldRow,
+    Applied, AppliedSeen, BoardActivity, BoardComment, BoardItem, ClaimLimits, Completion, Delivery, DeliveryCount,
+    EntryRow, EvaluationRow, EventRow, Expansion, FreezeRow, Incarnation, JobCounts, JobRow, LeaseRow, NewEvaluation,
+    NewItem, NewTask, NewWould, PollRow, Prerequisite, Project, RunRow, Seen, Spending, Store, StoreError, TaskCount,
+    ToldRow, WouldRow,
 };
 use conductor::slots::DriverRow;
 use domain::document::{Document, NewDocument};
@@ -31,7 +33,8 @@ use crate::readers::Readers;
 use crate::transact::{self, Origin};
 use crate::writer::{News, Stopwatch, Tx, Writer, micros};
 use crate::{
-    board, claim, complete, counts, delivery, jobs, leases, ownership, queue, records, slots, spending, tasks, wakes,
+    board, claim, complete, counts, delivery, hints, jobs, leases, ownership, queue, records, slots, spending, tasks,
+    wakes,
 };
 
 type Result<T> = std::result::Result<T, StoreError>;
@@ -100,6 +103,15 @@ impl SqliteStore {
     }
 }
 
+impl Inbox for SqliteStore {
+    fn receive(&self, delivery: NewDelivery, answer: Answer) {
+        match self.news.check() {
+            Ok(()) => self.writer.write_and_tell(move |tx| hints::insert(tx.sql, &delivery), answer),
+            Err(error) => answer(Err(error)),
+        }
+    }
+}
+
 impl Store for SqliteStore {
     fn put_project(&self, project: &Project, now: Timestamp) -> Result<()> {
         let project = project.clone();
@@ -119,6 +131,11 @@ impl Store for SqliteStore {
     fn apply(&self, task: TaskId, event: &Event, now: Timestamp) -> Result<Applied> {
         let event = event.clone();
         self.write(move |tx| transact::apply(tx, task, &event, Origin::default(), now))
+    }
+
+    fn apply_seen(&self, task: TaskId, event: &Event, seen: &Seen, now: Timestamp) -> Result<AppliedSeen> {
+        let (event, seen) = (event.clone(), *seen);
+        self.write(move |tx| transact::apply_seen(tx, task, &event, &seen, now))
     }
 
     fn task(&self, task: TaskId) -> Result<Task> {
@@ -334,6 +351,19 @@ impl Store for SqliteStore {
         self.write(move |tx| records::set_freeze(tx.sql, &project, reason.as_deref(), &actor, now))
     }
 
+    fn put_would(&self, would: &NewWould) -> Result<bool> {
+        let would = would.clone();
+        self.write(move |tx| crate::would::put(tx, &would))
+    }
+
+    fn has_would(&self, project: &ProjectName, key: &str) -> Result<bool> {
+        self.read(|sql| crate::would::is_there(sql, project, key))
+    }
+
+    fn woulds(&self, project: Option<&ProjectName>, since: Timestamp, after: u64, limit: u32) -> Result<Vec<WouldRow>> {
+        self.read(|sql| crate::would::list(sql, project, since, after, limit))
+    }
+
     fn freeze(&self, project: &ProjectName) -> Result<Option<String>> {
         self.read(|sql| records::freeze(sql, project))
     }
@@ -439,6 +469,23 @@ impl Store for SqliteStore {
         }
         let expansions = expansions.to_vec();
         self.write(move |tx| delivery::expand(tx, delivery, &expansions, now))
+    }
+
+    fn hints(&self, limit: u32) -> Result<Vec<Hint>> {
+        self.read(|sql| hints::pending(sql, limit))
+    }
+
+    fn take_hints(&self, taken: &[Taken], now: Timestamp) -> Result<()> {
+        let taken = taken.to_vec();
+        self.write(move |tx| hints::take(tx, &taken, now))
+    }
+
+    fn deliveries(&self, filter: &DeliveryFilter, limit: u32) -> Result<Vec<DeliveryRow>> {
+        self.read(|sql| hints::list(sql, filter, limit))
+    }
+
+    fn delivery(&self, id: DeliveryId) -> Result<WholeDelivery> {
+        self.read(|sql| hints::whole(sql, id))
     }
 
     fn expand_later(&self, delivery: DeliveryId, why: &str) -> Result<()> {

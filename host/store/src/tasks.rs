@@ -208,7 +208,7 @@ fn compare(folded: &Value, stored: &Value) -> Vec<String> {
 }
 
 pub(crate) fn projects(sql: &Connection) -> Result<Vec<Project>> {
-    let query = "SELECT name, prefix, base_branch, pipeline, serial FROM project ORDER BY name";
+    let query = "SELECT name, prefix, base_branch, pipeline, serial, observe FROM project ORDER BY name";
     all(sql, query, [], |row| {
         Ok(Project {
             name: get_name(row, "project", "name")?,
@@ -216,6 +216,7 @@ pub(crate) fn projects(sql: &Connection) -> Result<Vec<Project>> {
             base_branch: get_name(row, "project", "base_branch")?,
             pipeline: get_json(row, "project", "pipeline")?,
             serial: row.get("serial")?,
+            observe: row.get("observe")?,
         })
     })
 }
@@ -227,15 +228,24 @@ pub(crate) fn write_project(tx: &Tx<'_>, project: &Project, now: Timestamp) -> R
     let before: Option<(String, String)> =
         one(tx.sql, query, params![project.name.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))?;
     let statement =
-        "INSERT INTO project (name, prefix, base_branch, pipeline, digest, updated_at, serial)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+        "INSERT INTO project (name, prefix, base_branch, pipeline, digest, updated_at, serial, observe)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
         ON CONFLICT (name) DO UPDATE SET prefix = excluded.prefix, base_branch = excluded.base_branch,
-        pipeline = excluded.pipeline, digest = excluded.digest, updated_at = excluded.updated_at, serial = excluded.serial";
+        pipeline = excluded.pipeline, digest = excluded.digest, updated_at = excluded.updated_at, serial = excluded.serial,
+        observe = excluded.observe";
     let digest = project.pipeline.digest().as_str();
     let (name, branch) = (project.name.as_str(), project.base_branch.as_str());
     let pipeline = to_json(&project.pipeline)?;
-    execute(tx.sql, statement, params![name, project.prefix, branch, pipeline, digest, time(now), project.serial])?;
+    let row = params![name, project.prefix, branch, pipeline, digest, time(now), project.serial, project.observe];
+    execute(tx.sql, statement, row)?;
     Ok(before.filter(|(before, _)| before != digest).map(|(_, pipeline)| pipeline))
+}
+
+/// Does a task that begins now begin as an observed one?
+pub(crate) fn is_observed(sql: &Connection, project: &ProjectName) -> Result<bool> {
+    let query = "SELECT observe FROM project WHERE name = ?1";
+    // What cannot be read is not acted on.
+    Ok(one(sql, query, params![project.as_str()], |row| Ok(row.get("observe")?))?.unwrap_or(true))
 }
 
 /// The row of a project, for what may happen only within one.

@@ -3,11 +3,11 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use conductor::ports::store::{Applied, NewTask, Project};
+use conductor::ports::store::{Applied, AppliedSeen, NewTask, Project, Seen};
 use domain::document::NewDocument;
 use domain::effect::Change;
 use domain::entry::Entry;
-use domain::event::{Event, RunOutcome};
+use domain::event::{Event, Intent, RunOutcome};
 use domain::ids::{Actor, DeliveryId, Digest, Epoch, JobId, StageName, StepName, TaskId, Version};
 use domain::pipeline::Pipeline;
 use domain::task::{Position, Task};
@@ -18,7 +18,7 @@ use rusqlite::params;
 use crate::failure::{Result, not_found, refused};
 use crate::row::{all, execute, int, time, to_json};
 use crate::writer::{Tx, words};
-use crate::{jobs, leases, ownership, records, spending, tasks};
+use crate::{access, jobs, leases, ownership, records, spending, tasks};
 
 /// A title is for a card; the ticket has the whole of it.
 const TITLE_CHARACTERS: usize = 500;
@@ -63,6 +63,18 @@ pub(crate) fn apply(tx: &Tx<'_>, id: TaskId, event: &Event, origin: Origin, now:
         }
         decision => carry_out(tx, &task, event, decision, origin, now),
     }
+}
+
+/// Steps a task that still stands as somebody saw it. Where it moved meanwhile, they hear what happened instead.
+pub(crate) fn apply_seen(tx: &Tx<'_>, id: TaskId, event: &Event, seen: &Seen, now: Timestamp) -> Result<AppliedSeen> {
+    let task = tasks::task(tx.sql, id)?;
+    if seen.is(&task) {
+        return apply(tx, id, event, Origin::default(), now).map(AppliedSeen::Applied);
+    }
+    carry_out(tx, &task, event, Decision::Rejected(Rejected::Late), Origin::default(), now)?;
+    let mut since = tasks::entries(tx.sql, id)?;
+    since.retain(|row| row.version > seen.version);
+    Ok(AppliedSeen::Moved { task: Box::new(task), since })
 }
 
 /// What the end of a run leads to could not be decided; what it cost counts all the same, as of one that came late.
@@ -114,6 +126,7 @@ fn carry_out(
         Decision::Step(after, step) => {
             write(tx, task, &after, &step, now)?;
             put_event(tx, task.id, event, Outcome::Stepped(after.version), origin, now)?;
+            access::of_event(tx.sql, task, Some(&after), event, ("stepped", None), now)?;
             // A late run's documents belong to a visit that is over: they open nothing.
             if event.epoch() == Some(task.epoch) {
                 put_documents(tx, task, documents(event), now)?;
@@ -122,6 +135,8 @@ fn carry_out(
         }
         Decision::Rejected(rejected) => {
             put_event(tx, task.id, event, Outcome::Rejected(&rejected), origin, now)?;
+            let why = if let Rejected::Illegal(why) = &rejected { Some(why.as_str()) } else { None };
+            access::of_event(tx.sql, task, None, event, (rejected.word(), why), now)?;
             Ok(Applied::Rejected(rejected))
         }
         Decision::Broken(message) => Err(refused(message)),
@@ -214,7 +229,10 @@ fn put_event(
 
 fn documents(event: &Event) -> &[NewDocument] {
     match event {
-        Event::RunEnded { outcome: RunOutcome::Delivered { documents, .. }, .. } => documents,
+        Event::RunEnded {
+            outcome: RunOutcome::Delivered { documents, .. } | RunOutcome::Followed { documents, .. },
+            ..
+        } => documents,
         Event::StepAnswered { facts, .. } => &facts.documents,
         Event::BranchCut { documents, .. } => documents,
         _ => &[],
@@ -248,6 +266,7 @@ pub(crate) fn create(tx: &Tx<'_>, new: &NewTask, now: Timestamp) -> Result<(Task
         track: new.track,
         base_branch: base_branch.parse().map_err(|_| not_found("branch", &base_branch))?,
         actor: new.actor.clone(),
+        observed: tasks::is_observed(tx.sql, &new.project)?,
     };
     let (task, step) = catch_unwind(AssertUnwindSafe(|| engine::begin(&pipeline, seed, now)))
         .map_err(|panic| refused(format!("beginning the task panicked: {}", words(&*panic))))?;
@@ -255,6 +274,8 @@ pub(crate) fn create(tx: &Tx<'_>, new: &NewTask, now: Timestamp) -> Result<(Task
     name_blob(tx, &task.description, true)?;
     let after = fold(&task, &step);
     write(tx, &task, &after, &step, now)?;
+    let start = Event::Intent { intent: Intent::Start, actor: new.actor.clone(), note: String::new() };
+    access::of_event(tx.sql, &task, Some(&after), &start, ("stepped", None), now)?;
     ownership::take_over(tx, &after, &new.actor, now)?;
     let after = tasks::task(tx.sql, task.id)?;
     Ok((task.id, Some(Applied::Stepped { version: after.version, task: Box::new(after) })))

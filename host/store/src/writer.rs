@@ -132,12 +132,33 @@ impl Writer {
         F: FnMut(&Tx<'_>) -> Result<T> + Send + 'static,
     {
         let (reply, answer) = sync_channel(1);
-        let request = Box::new(Typed { work, outcome: None, reply });
-        match self {
-            Self::Thread { line, .. } => line.as_ref().ok_or_else(gone)?.send(request).map_err(|_| gone())?,
-            Self::Here(committer) => committer.lock().unwrap_or_else(PoisonError::into_inner).serve(vec![request]),
-        }
+        // A caller that is gone needs no answer.
+        self.send(Box::new(Typed { work, outcome: None, reply: move |outcome| drop(reply.send(outcome)) }))
+            .map_err(|_| gone())?;
         Ok(answer)
+    }
+
+    /// Puts `work` into the line, and calls `tell` after its commit, on the thread that writes: it must not wait for anything.
+    pub(crate) fn write_and_tell<T, F>(&self, work: F, tell: Box<dyn FnOnce(Outcome<T>) + Send>)
+    where
+        T: Send + 'static,
+        F: FnMut(&Tx<'_>) -> Result<T> + Send + 'static,
+    {
+        let request = Box::new(Typed { work, outcome: None, reply: tell });
+        if let Err(request) = self.send(request) {
+            request.fail(&Trouble::Fatal("the writer is gone".to_owned()));
+        }
+    }
+
+    fn send(&self, request: Box<dyn Request>) -> std::result::Result<(), Box<dyn Request>> {
+        match self {
+            Self::Thread { line: Some(line), .. } => line.send(request).map_err(|refused| refused.0),
+            Self::Thread { line: None, .. } => Err(request),
+            Self::Here(committer) => {
+                committer.lock().unwrap_or_else(PoisonError::into_inner).serve(vec![request]);
+                Ok(())
+            }
+        }
     }
 }
 
@@ -192,16 +213,18 @@ pub(crate) trait Request: Send {
     fn fail(self: Box<Self>, trouble: &Trouble);
 }
 
-struct Typed<T, F> {
+struct Typed<T, F, R> {
     work: F,
     outcome: Option<Outcome<T>>,
-    reply: SyncSender<Outcome<T>>,
+    /// Takes the outcome to whoever asked.
+    reply: R,
 }
 
-impl<T, F> Request for Typed<T, F>
+impl<T, F, R> Request for Typed<T, F, R>
 where
     T: Send,
     F: FnMut(&Tx<'_>) -> Result<T> + Send,
+    R: FnOnce(Outcome<T>) + Send,
 {
     fn kind(&self) -> &'static str {
         std::any::type_name::<F>().trim_end_matches("::{{closure}}").rsplit("::").next().unwrap_or_default()
@@ -222,14 +245,14 @@ where
         }
     }
 
-    // A caller that is gone needs no answer.
     fn answer(self: Box<Self>) {
-        let lost = || Err(StoreError::Refused("the request was not run".to_owned()));
-        let _ = self.reply.send(self.outcome.unwrap_or_else(lost));
+        let Self { outcome, reply, .. } = *self;
+        reply(outcome.unwrap_or_else(|| Err(StoreError::Refused("the request was not run".to_owned()))));
     }
 
     fn fail(self: Box<Self>, trouble: &Trouble) {
-        let _ = self.reply.send(Err(trouble.error()));
+        let Self { reply, .. } = *self;
+        reply(Err(trouble.error()));
     }
 }
 

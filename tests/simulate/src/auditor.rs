@@ -12,16 +12,18 @@ use domain::pipeline::Pipeline;
 use domain::task::{Activity, Task, Terminality};
 use rusqlite::{Connection, OpenFlags, params};
 
+use self::accounts::{Accounts, alarms, is_hook};
 use self::rules::{
     cost_an_attempt, cost_the_developer, cut, is_in_main, left_its_end, moved_by_the_late, passed_over, sleeps_over,
     tally, told_out_of_turn,
 };
 use crate::fate::Fate;
 use crate::host::{DATABASE, RUNS, RUNS_OF_DRIVER};
-use crate::shims::{CRITIC, SHIP, STAGE, WRITER};
+use crate::shims::{CRITIC, WRITER};
 use crate::vfs::{self, Device};
 use crate::world::{Shared, World, look};
 
+mod accounts;
 mod jobs;
 mod questions;
 mod rules;
@@ -57,10 +59,11 @@ pub struct Auditor {
     jobs: BTreeMap<u64, Claimed>,
     /// How each driver's breaker stood at the last look, and whether its probe lived.
     breakers: BTreeMap<String, (Breaker, bool)>,
-    leases: BTreeMap<String, (u64, Option<TaskId>)>,
+    /// By project and name: the token, and who has it.
+    leases: BTreeMap<(String, String), (u64, Option<TaskId>)>,
     marks: [u64; 4],
     merges: usize,
-    hooks: usize,
+    accounts: Accounts,
     /// The version of the data that was looked at last, by the reader's own count, and who lived.
     seen: Option<(i64, Vec<u64>)>,
 }
@@ -95,7 +98,7 @@ impl Auditor {
             leases: BTreeMap::new(),
             marks: [0; 4],
             merges: 0,
-            hooks: 0,
+            accounts: Accounts::default(),
             seen: None,
         }
     }
@@ -146,7 +149,7 @@ impl Auditor {
         let seen = (version, living.to_vec());
         if self.seen.as_ref() == Some(&seen) {
             // Nobody committed anything since: only what is outside may have changed.
-            self.outside_is_fenced(&look(world), wrongs);
+            self.outside_is_fenced(sql, &look(world), wrongs)?;
             self.tasks(&look(world), wrongs);
             return Ok(());
         }
@@ -160,7 +163,7 @@ impl Auditor {
         let moment = sql.unchecked_transaction()?;
         self.nothing_is_lost(&moment, wrongs)?;
         // Before the shadows move on: what was done outside was done as things stood then.
-        self.outside_is_fenced(&look(world), wrongs);
+        self.outside_is_fenced(&moment, &look(world), wrongs)?;
         self.read_pipeline(&moment)?;
         let mut changed = Vec::new();
         let mut versions = moment.prepare_cached("SELECT id, version FROM task ORDER BY id")?;
@@ -233,7 +236,7 @@ impl Auditor {
         Ok(())
     }
 
-    fn outside_is_fenced(&mut self, world: &World, wrongs: &mut Vec<String>) {
+    fn outside_is_fenced(&mut self, sql: &Connection, world: &World, wrongs: &mut Vec<String>) -> Found {
         for merge in &world.forge.merges[self.merges..] {
             let Some(mark) = merge.mark else { continue };
             let task = self.shadows.get(&mark.task).map(|shadow| &shadow.task);
@@ -245,17 +248,7 @@ impl Auditor {
             }
         }
         self.merges = world.forge.merges.len();
-        for hook in &world.shims.hooks[self.hooks..] {
-            if hook.program == SHIP && !self.leases.values().any(|(_, holder)| *holder == Some(hook.task)) {
-                wrongs.push(format!("run {} of task {} deployed without the lease", hook.run, hook.task));
-            }
-        }
-        self.hooks = world.shims.hooks.len();
-        for (run, times) in &world.shims.launches {
-            if *times > 1 {
-                wrongs.push(format!("run {run} was launched {times} times"));
-            }
-        }
+        self.accounts(sql, world, wrongs)
     }
 
     fn news(sql: &Connection, id: TaskId, since: Version) -> Result<News, rusqlite::Error> {
@@ -298,13 +291,18 @@ impl Auditor {
             let before = shadow.task.clone();
             for entry in &entries {
                 shadow.task.fold(entry);
+                if let Entry::IntentTaken { intent, .. } = entry {
+                    self.accounts.let_on(&before, *intent);
+                }
             }
             shadow.task.version = Version(version);
+            self.accounts.note(&shadow.task);
             if event.is_none() && version > 1 {
                 wrongs.push(format!("version {version} of task {id} has no event"));
             }
             let mut look_at = |wrong: Option<String>| wrongs.extend(wrong.map(|wrong| format!("task {id}: {wrong}")));
             look_at(left_its_end(&before, &shadow.task));
+            look_at(alarms(sql, &before, &shadow.task)?);
             if let Some(event) = &event {
                 look_at(moved_by_the_late(&before, event, &entries));
                 look_at(cost_the_developer(&before, &shadow.task, event, &entries));
@@ -350,14 +348,15 @@ impl Auditor {
     }
 
     fn leases(&mut self, sql: &Connection, wrongs: &mut Vec<String>) -> Found {
-        let mut query = sql.prepare_cached("SELECT name, holder, token FROM lease")?;
+        let mut query = sql.prepare_cached("SELECT project, name, holder, token FROM lease")?;
         let mut rows = query.query([])?;
         let mut held = Vec::new();
         while let Some(row) = rows.next()? {
-            let name: String = row.get(0)?;
-            let holder = row.get::<_, Option<i64>>(1)?.map(|id| TaskId(id.unsigned_abs()));
-            let token = number(row, 2)?;
-            let (before, holder_before) = self.leases.get(&name).copied().unwrap_or_default();
+            let (project, name): (String, String) = (row.get(0)?, row.get(1)?);
+            let holder = row.get::<_, Option<i64>>(2)?.map(|id| TaskId(id.unsigned_abs()));
+            let token = number(row, 3)?;
+            let key = (project, name.clone());
+            let (before, holder_before) = self.leases.get(&key).copied().unwrap_or_default();
             if token < before {
                 wrongs.push(format!("the token of the lease {name} went back from {before} to {token}"));
             }
@@ -367,7 +366,7 @@ impl Auditor {
             if let Some(task) = holder {
                 held.push((task, name.clone(), FenceToken(token)));
             }
-            self.leases.insert(name, (token, holder));
+            self.leases.insert(key, (token, holder));
         }
         for (id, shadow) in &self.shadows {
             for (name, token) in &shadow.task.leases {
@@ -393,7 +392,7 @@ impl Auditor {
         let mut live = 0;
         for (run, shim) in world.shims.live() {
             live += 1;
-            deploying += u32::from([STAGE, SHIP].contains(&shim.program.as_str()));
+            deploying += u32::from(is_hook(&shim.program));
             if clones.contains(&shim.clone) {
                 wrongs.push(format!("run {run} shares the clone {} with another live run", shim.clone));
             }

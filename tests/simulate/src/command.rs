@@ -108,11 +108,13 @@ impl Command {
     pub fn run(self) -> bool {
         match self {
             Self::Seeds { seeds, from, steps, only, manner } => {
-                let plan = Plan { seed: from, steps, weather: only.map(Weather::of_bits), aloud: false };
+                let plan =
+                    Plan { seed: from, steps, weather: only.map(Weather::of_bits), aloud: false, observed: None };
                 many(plan, seeds, manner)
             }
             Self::One { seed, steps, only } => {
-                let outcome = play(Plan { seed, steps, weather: only.map(Weather::of_bits), aloud: true });
+                let outcome =
+                    play(Plan { seed, steps, weather: only.map(Weather::of_bits), aloud: true, observed: None });
                 for wrong in &outcome.wrongs {
                     say(&format!("WRONG: {wrong}"));
                 }

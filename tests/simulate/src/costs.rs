@@ -23,7 +23,7 @@ pub struct Rates {
 impl Rates {
     /// Silent, half silent, or neither; some are greedy.
     pub fn of(luck: &mut Luck) -> Self {
-        let greed = if luck.in_thousand(200) { 50 } else { 1 };
+        let greed = if luck.in_thousand(350) { 50 } else { 1 };
         let tokens = luck.in_thousand(650).then(|| luck.below(600) * greed);
         let microusd = luck.in_thousand(550).then(|| luck.below(3_000) * greed);
         Self { tokens, microusd }

@@ -29,12 +29,13 @@ use crate::disk::{Disk, Illness};
 use crate::fate::{Fate, Point};
 use crate::judges::WorldPlugins;
 use crate::luck::Luck;
+use crate::outlet::Outlet;
 use crate::people;
 use crate::ports::{FateProbe, WorldForge, WorldRuns, WorldTracker};
 use crate::shims::{CRITIC, SHIP, STAGE, SUITE, WRITER};
 use crate::vfs::{self, Device};
 use crate::weather::{Trouble, Weather};
-use crate::world::{Outlet, Shared, WorldClock, look};
+use crate::world::{Shared, WorldClock, look};
 
 /// The database's file.
 pub const DATABASE: &str = "gatewright.db";
@@ -228,7 +229,7 @@ fn plugin(name: &str) -> PluginId {
     PluginId::new(name).expect("an id")
 }
 
-fn settings(weather: Weather, tests_by_command: bool, bounds: Bounds) -> ProjectSettings {
+fn settings(weather: Weather, tests_by_command: bool, bounds: Bounds, observe: bool) -> ProjectSettings {
     let mut workers: BTreeMap<Role, Worker> =
         Role::ALL.into_iter().map(|role| (role, Worker::Agent(agent(driver_of(role), bounds)))).collect();
     if tests_by_command {
@@ -253,7 +254,7 @@ fn settings(weather: Weather, tests_by_command: bool, bounds: Bounds) -> Project
         notifiers: vec![(plugin("log"), Value::Null)],
         status_mapper: (plugin("default-statuses"), Value::Null),
         deciders: deciders.into_iter().map(|intent| (intent, vec![people::DECIDER.to_owned()])).collect(),
-        observe: false,
+        observe,
         repository: "/src/shop".to_owned(),
         budgets: bounds.budgets,
         price: PRICE,
@@ -298,7 +299,7 @@ impl Host {
             store: port.clone(),
             plugins: Arc::new(WorldPlugins(outlet.clone())),
             runs: Arc::new(WorldRuns(outlet.clone())),
-            tracker: Arc::new(WorldTracker { outlet: outlet.clone(), board: Board::new(port) }),
+            tracker: Arc::new(WorldTracker { outlet: outlet.clone(), board: Board::new(port.clone()), store: port }),
             clock: clock.clone(),
             probe: Arc::new(FateProbe(outlet.clone())),
             ended,
@@ -318,7 +319,8 @@ impl Host {
         host.read_settings();
         if let Some(pipeline) = pipeline {
             let serial = look(&world).serial;
-            store.put_project(&people::settled(pipeline, serial), clock.now())?;
+            let observed = look(&world).observed;
+            store.put_project(&people::settled(pipeline, serial, observed), clock.now())?;
         }
         // One host at a time: whoever else had jobs is dead, or shall count as dead.
         let reaped = store.reap(&|other| *other == me, clock.now())?;
@@ -332,9 +334,10 @@ impl Host {
     /// Takes the project's file up as it stands.
     pub fn read_settings(&self) {
         let bounds = look(&self.outlet.world).bounds;
+        let observe = look(&self.outlet.world).observed;
         let (weather, tests_by_command) = self.file;
         let forge = Arc::new(WorldForge(self.outlet.clone()));
-        self.conductor.put_project(settings(weather, tests_by_command, bounds), forge);
+        self.conductor.put_project(settings(weather, tests_by_command, bounds, observe), forge);
     }
 
     /// Looks for work.
@@ -368,6 +371,7 @@ pub fn effect_of(work: &Work) -> &'static str {
         Work::Observe(_) => "observe",
         Work::Weigh(_) => "weigh",
         Work::Reconcile(_) => "reconcile",
+        Work::Read(_) => "read",
     }
 }
 
@@ -385,5 +389,6 @@ pub fn word(work: &Work) -> String {
         Work::Observe(project) => format!("observe {project}"),
         Work::Weigh(claim) => format!("weigh the run of job {}", claim.job.id),
         Work::Reconcile(project) => format!("reconcile {project}"),
+        Work::Read(hints) => format!("read {} hints", hints.len()),
     }
 }

@@ -14,9 +14,10 @@ use domain::verdict::{Finding, GateHold, InfraCause, Severity, Verdict, WakeKind
 
 use crate::fate::Point;
 use crate::luck::Luck;
+use crate::outlet::Outlet;
 use crate::people;
 use crate::weather::{Trouble, Weather};
-use crate::world::{Outlet, World, look};
+use crate::world::{World, look};
 
 /// The last time a gate was asked about a task.
 pub struct AskedGate {
@@ -28,9 +29,24 @@ pub struct AskedGate {
     pub wakes: BTreeMap<(String, WakeKind), u64>,
 }
 
+/// A notice as the notifier took it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NoticeRecord {
+    /// About which task.
+    pub task: TaskId,
+    /// Its place among the task's.
+    pub sequence: u64,
+    /// Which life sent it.
+    pub life: u64,
+    /// How often a host had died or its store had failed by then: after that the host may not know that it was taken.
+    pub disturbed: u64,
+}
+
 /// What the plugins remember.
 pub struct Judges {
     luck: Luck,
+    /// What the notifier took.
+    pub notices: Vec<NoticeRecord>,
     /// What each task's gate was last asked.
     pub asked: BTreeMap<TaskId, AskedGate>,
     /// How often a gate let each task pass, by step.
@@ -40,7 +56,7 @@ pub struct Judges {
 impl Judges {
     /// Plugins that know nothing yet.
     pub const fn new(luck: Luck) -> Self {
-        Self { luck, asked: BTreeMap::new(), passed: BTreeMap::new() }
+        Self { luck, notices: Vec::new(), asked: BTreeMap::new(), passed: BTreeMap::new() }
     }
 
     fn verdict(&mut self, weather: Weather, now: Timestamp) -> Verdict {
@@ -195,9 +211,16 @@ impl Plugins for WorldPlugins {
     }
 
     fn notify(&self, call: NotifyCall, _world: Arc<dyn Surroundings>) -> Evaluation<Result<(), Failure>> {
+        self.0.forbid("a notifier is told");
+        let (sequence, life) = (call.notice.sequence, self.0.life);
+        let task = call.notice.view.as_ref().map(|view| view.task.id);
         self.call(&call.asking, Err(dead()), |world| {
-            let weather = world.weather;
-            world.judges.fails(weather).map_or(Ok(()), Err)
+            let (weather, disturbed) = (world.weather, world.disturbed);
+            if let Some(failure) = world.judges.fails(weather) {
+                return Err(failure);
+            }
+            world.judges.notices.extend(task.map(|task| NoticeRecord { task, sequence, life, disturbed }));
+            Ok(())
         })
     }
 
@@ -225,16 +248,19 @@ impl Plugins for WorldPlugins {
             if let Some(failure) = world.judges.fails(weather) {
                 return Err(failure);
             }
-            let name = match phase.as_str() {
-                "in-review" => "In Review",
-                "awaiting-deploy" => "Awaiting Deploy",
-                "needs-input" => "Needs Input",
-                "deploying" => "Deploying",
-                "blocked" | "done" | "cancelled" | "development" | "review" | "testing" | "analysis"
-                | "architecture" => &phase,
-                _ => "In Progress",
-            };
-            Ok(vec![name.to_owned()])
+            Ok(vec![shown_as(&phase).to_owned()])
         })
+    }
+}
+
+/// How a phase looks on the board, in whatever letters.
+pub fn shown_as(phase: &str) -> &str {
+    match phase {
+        "in-review" => "In Review",
+        "awaiting-deploy" => "Awaiting Deploy",
+        "needs-input" => "Needs Input",
+        "deploying" => "Deploying",
+        "blocked" | "done" | "cancelled" | "development" | "review" | "testing" | "analysis" | "architecture" => phase,
+        _ => "In Progress",
     }
 }

@@ -5,6 +5,7 @@
 //! board. The [`tally`] compares with a first round in which nobody dies.
 
 mod binary;
+mod errand;
 mod host;
 mod http;
 mod person;

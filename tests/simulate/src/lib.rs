@@ -1,7 +1,7 @@
 //! The simulator: the real engine, conductor and store, on one thread, under a virtual clock, against a world that fails in every
 //! way that it can.
 //!
-//! **Cast.** A [`world`] holds what is outside of the host: time, the [`repository`], the machine's [`shims`], the [`judges`], the
+//! **Cast.** A [`world`] holds what is outside of the host: time, the [`repository`], the [`cards`], the machine's [`shims`], the [`judges`], the
 //! [`people`]. A [`host`] lives on a [`disk`] that SQLite reaches by the [`vfs`]; its [`fate`] decides where it dies. The
 //! [`auditor`] compares after each step, and [`coverage`] counts what was met.
 //!
@@ -14,6 +14,8 @@
 //! **Not guaranteed.** That what was never met is right: that is what the tables of coverage are for.
 
 pub mod auditor;
+mod beside;
+pub mod cards;
 pub mod command;
 pub mod costs;
 pub mod coverage;
@@ -24,6 +26,7 @@ pub mod judges;
 pub mod kill;
 pub mod luck;
 pub mod mutants;
+pub mod outlet;
 pub mod people;
 pub mod pipelines;
 pub mod ports;

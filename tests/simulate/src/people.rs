@@ -6,17 +6,22 @@ use std::collections::BTreeMap;
 use conductor::board::START;
 use conductor::ports::store::{BoardItem, NewItem, Project, Store, Unmet};
 use domain::event::{Event, Intent, Observation};
-use domain::ids::{Actor, BranchName, CommitId, Epoch, ProjectName, TaskId, WorkItemId};
-use domain::plugin::{Check, CheckState};
+use domain::ids::{Actor, BranchName, ProjectName, TaskId, WorkItemId};
 use domain::task::{Activity, HoldKind, Task};
-use domain::time::Timestamp;
 use domain::verdict::WakeKind;
 use serde_json::json;
 use store::SqliteStore;
 
+use crate::beside;
 use crate::pipelines;
 use crate::weather::{Trouble, Weather};
 use crate::world::{Shared, look};
+
+mod code;
+mod late;
+
+pub use code::unheard;
+use code::{delete_branch, merge_by_hand, push, report};
 
 /// Who may decide.
 pub const DECIDER: &str = "ada";
@@ -59,6 +64,7 @@ enum Deed {
     PushToBase,
     DeleteBranch,
     MergeByHand,
+    OtherSystem,
     Wake,
     Edit,
     Freeze,
@@ -67,6 +73,7 @@ enum Deed {
     Labels,
     Watch,
     Need,
+    Late,
 }
 
 /// Somebody does something.
@@ -89,9 +96,11 @@ pub fn act(world: &Shared, store: &SqliteStore) {
             (25 * pushes, Deed::PushToBase),
             (5 * pushes, Deed::DeleteBranch),
             (18 * pushes, Deed::MergeByHand),
+            (120 * u64::from(world.observed), Deed::OtherSystem),
             (30, Deed::Wake),
             (8 * edits, Deed::Edit),
             (30 * deliveries, Deed::Again),
+            (30 * met(Trouble::Overlap), Deed::Late),
             (150, Deed::Help),
         ];
         world.luck.weighted(&deeds)
@@ -111,6 +120,7 @@ pub fn act(world: &Shared, store: &SqliteStore) {
         }
         Deed::DeleteBranch => delete_branch(world, store),
         Deed::MergeByHand => merge_by_hand(world, store),
+        Deed::OtherSystem => beside::work(world, store),
         Deed::Wake => {
             let waiting = |task: &Task| matches!(task.position.activity, Activity::Waiting { .. });
             let waits = store.tasks(true, 20).ok().and_then(|tasks| tasks.into_iter().find(waiting));
@@ -129,6 +139,7 @@ pub fn act(world: &Shared, store: &SqliteStore) {
         Deed::Labels => labels(world, store),
         Deed::Watch => watch(world, store),
         Deed::Need => need(world, store),
+        Deed::Late => late::tell(world, store),
     }
 }
 
@@ -136,16 +147,20 @@ fn tell(world: &Shared, line: impl FnOnce() -> String) {
     look(world).tell(line);
 }
 
-fn any_task(world: &Shared, store: &SqliteStore) -> Option<Task> {
+/// A task, the likelier the seldomer one stands so.
+pub(crate) fn any_task(world: &Shared, store: &SqliteStore) -> Option<Task> {
     let mut tasks = store.tasks(false, 20).ok()?;
-    // A task waits seldom.
-    if look(world).luck.in_thousand(700)
-        && let Some(waits) = tasks.iter().position(|task| matches!(task.position.activity, Activity::Waiting { .. }))
-    {
-        return Some(tasks.swap_remove(waits));
-    }
-    let chosen = look(world).luck.below(tasks.len() as u64) as usize;
-    tasks.into_iter().nth(chosen)
+    let seldom = |task: &Task| match task.position.activity {
+        Activity::Stopping => 24,
+        Activity::Waiting { .. } => 32,
+        Activity::Acting { .. } | Activity::AwaitingPerson { .. } => 8,
+        Activity::Judging { .. } => 5,
+        Activity::Held { .. } => 2,
+        Activity::Running { .. } | Activity::Settled { .. } => 1,
+    };
+    let weights = tasks.iter().enumerate().map(|(at, task)| (seldom(task), at)).collect::<Vec<_>>();
+    let chosen = if weights.is_empty() { None } else { Some(look(world).luck.weighted(&weights)) };
+    chosen.map(|chosen| tasks.swap_remove(chosen))
 }
 
 fn any_item(world: &Shared, store: &SqliteStore) -> Option<BoardItem> {
@@ -174,7 +189,10 @@ fn make_card(world: &Shared, store: &SqliteStore) {
 }
 
 fn move_card(world: &Shared, store: &SqliteStore) {
-    let Some(item) = any_item(world, store) else { return };
+    let prefers = look(world).luck.in_thousand(500);
+    let of_a_task = any_task(world, store).filter(|_| prefers);
+    let of_a_task = of_a_task.and_then(|task| store.item(&project(), &task.work_item).ok().flatten());
+    let Some(item) = of_a_task.or_else(|| any_item(world, store)) else { return };
     let (status, actor) = {
         let mut world = look(world);
         let statuses = [
@@ -274,55 +292,6 @@ fn observe(world: &Shared, store: &SqliteStore, task: &Task, observation: Observ
     let _ = store.apply(task.id, &Event::Observed { observation }, now);
 }
 
-fn branch_of(world: &Shared, store: &SqliteStore) -> Option<(Task, BranchName)> {
-    let task = any_task(world, store)?;
-    let branch = task.branch.clone()?;
-    Some((task, branch))
-}
-
-/// A webhook tells of it, or not: then the next look finds it.
-fn push(world: &Shared, store: &SqliteStore) {
-    let Some((task, branch)) = branch_of(world, store) else { return };
-    let (pushed, is_told) = {
-        let mut world = look(world);
-        let file = world.luck.below(24) as u8;
-        world.tell(|| format!("a person pushes to {branch}"));
-        (world.forge.push(&branch, file), world.luck.in_thousand(500))
-    };
-    if let Some(head) = pushed.filter(|_| is_told && task.end().is_none()) {
-        observe(world, store, &task, Observation::ForeignPush { head });
-    }
-}
-
-fn delete_branch(world: &Shared, store: &SqliteStore) {
-    let Some((task, branch)) = branch_of(world, store) else { return };
-    let is_told = {
-        let mut world = look(world);
-        world.forge.forget(&branch);
-        world.tell(|| format!("a person deletes {branch}"));
-        world.luck.in_thousand(500)
-    };
-    if is_told {
-        observe(world, store, &task, Observation::RefusedAtForge { by: DECIDER.to_owned() });
-    }
-}
-
-fn merge_by_hand(world: &Shared, store: &SqliteStore) {
-    let Some((task, branch)) = branch_of(world, store) else { return };
-    let (merged, is_told) = {
-        let mut world = look(world);
-        let merged = world.forge.merge_by_hand(&branch);
-        if merged.is_some() {
-            world.tell(|| format!("a person merges {branch} by hand"));
-        }
-        (merged, world.luck.in_thousand(600))
-    };
-    if let Some(commit) = merged.filter(|_| is_told) {
-        let tested = task.validated.as_ref() == Some(&commit);
-        observe(world, store, &task, Observation::MergedElsewhere { commit, by: DECIDER.to_owned(), tested });
-    }
-}
-
 /// A fact that may end a wait of this task.
 pub fn wake(world: &Shared, store: &SqliteStore, task: TaskId) {
     let Ok(task) = store.task(task) else { return };
@@ -340,36 +309,6 @@ pub fn wake(world: &Shared, store: &SqliteStore, task: TaskId) {
     if heard.is_ok() {
         *look(world).cards.wakes.entry((subject, kind)).or_default() += 1;
     }
-}
-
-/// A check is reported at the forge. None: and nobody is told.
-fn report(world: &Shared, head: &CommitId) -> Option<Check> {
-    let mut world = look(world);
-    let (name, raw) = ("build".to_owned(), "success".to_owned());
-    let at = Timestamp(world.now);
-    let check = Check { name, state: CheckState::Success, raw, at, url: None, description: String::new() };
-    world.forge.report(head, check.clone());
-    let is_lost = world.weather.has(Trouble::Lost) && world.luck.in_thousand(500);
-    if is_lost {
-        world.tell(|| "and its delivery is lost".to_owned());
-    }
-    (!is_lost).then_some(check)
-}
-
-/// Tasks that wait for checks of a commit of which the forge has one that the store has not.
-pub fn unheard(world: &Shared, store: &SqliteStore) -> Vec<(TaskId, Epoch)> {
-    let Ok(tasks) = store.tasks(true, 20) else { return Vec::new() };
-    let waits = |task: &Task| matches!(&task.position.activity, Activity::Waiting { step: Some(_), wake, .. } if wake.contains(WakeKind::Checks));
-    let mut found = Vec::new();
-    for task in tasks.iter().filter(|task| waits(task)) {
-        let Some(head) = &task.head else { continue };
-        let reported = look(world).forge.checks.get(head).cloned().unwrap_or_default();
-        let known = store.checks(&project(), head).unwrap_or_default();
-        if reported.iter().any(|check| !known.contains(check)) {
-            found.push((task.id, task.epoch));
-        }
-    }
-    found
 }
 
 /// What a fact of a kind is about, of a task.
@@ -392,13 +331,14 @@ fn edit(world: &Shared, store: &SqliteStore) {
         (world.luck.one_of(&all).clone(), serial)
     };
     let now = look(world).clock();
-    let _ = store.put_project(&settled(pipeline, serial), now);
+    let observed = look(world).observed;
+    let _ = store.put_project(&settled(pipeline, serial, observed), now);
 }
 
 /// The project with this pipeline.
-pub fn settled(pipeline: domain::pipeline::Pipeline, serial: bool) -> Project {
+pub fn settled(pipeline: domain::pipeline::Pipeline, serial: bool, observe: bool) -> Project {
     let base_branch = BranchName::new("main").expect("a branch");
-    Project { name: project(), prefix: "SHOP".to_owned(), base_branch, pipeline, serial }
+    Project { name: project(), prefix: "SHOP".to_owned(), base_branch, pipeline, serial, observe }
 }
 
 /// The tracker tells once more of what was told already.

@@ -11,19 +11,21 @@ use conductor::ports::forge::{
 };
 use conductor::ports::probe::{Point as ProbePoint, Probe};
 use conductor::ports::runs::{Launch, LaunchError, Program, RunState, Runs, Usage};
-use conductor::ports::store::Store as _;
+use conductor::ports::store::Store;
 use conductor::ports::tracker::{Changes, Cursor, LogRow, Tracker, TrackerError};
 use conductor::project::UsageReader;
 use domain::budget::DAY_MS;
 use domain::effect::Claim;
 use domain::ids::{BranchName, CommitId, ProjectName, RunId, TaskId, WorkItemId};
 use domain::plugin::{BoardStatus, ChangedFile, Check, Comment, CommitInfo, WorkItemView};
-use domain::time::Timestamp;
+use domain::time::{Milliseconds, Timestamp};
 
+use crate::cards::{self, Post, Writing};
 use crate::fate::Point;
+use crate::outlet::{Outlet, Silence};
 use crate::shims::clone_of;
 use crate::weather::Trouble;
-use crate::world::{Outlet, Silence, World, look};
+use crate::world::{World, look};
 
 /// A life's forge.
 pub struct WorldForge(pub Arc<Outlet>);
@@ -34,19 +36,64 @@ fn infra(silence: Silence) -> ForgeError {
 
 impl WorldForge {
     fn see<T>(&self, body: impl FnOnce(&mut crate::repository::Repository) -> T) -> Result<T, ForgeError> {
-        self.0.see(|world| body(&mut world.forge)).map_err(infra)
+        self.0.ask(|world| body(&mut world.forge)).map_err(infra)
     }
 
+    /// 409: before it is asked, another hand may be quicker.
     fn act<T: Send + 'static>(
         &self,
         what: &str,
-        body: impl FnOnce(&mut World) -> Result<T, ForgeError> + Send + 'static,
+        branch: &BranchName,
+        body: impl Fn(&mut World) -> Result<T, ForgeError> + Send + 'static,
     ) -> Result<T, ForgeError> {
+        {
+            let mut world = look(&self.0.world);
+            let world = &mut *world;
+            let may = world.weather.has(Trouble::Outside) && world.weather.has(Trouble::Pushes);
+            if may && !self.0.fate.is_dead() && world.luck.in_thousand(15) {
+                let base = world.forge.base.clone();
+                let moved = if world.luck.in_thousand(500) { &base } else { branch };
+                let file = world.luck.below(24) as u8;
+                world.forge.push(moved, file);
+                world.tell(|| format!("somebody pushes to {moved} right before {what}"));
+            }
+            world.forge.settles = world.weather.has(Trouble::Outside);
+        }
         self.0.act(what, body).map_err(infra)?
     }
 
     fn act_here<T>(&self, what: &str, body: impl FnOnce(&mut World) -> Result<T, ForgeError>) -> Result<T, ForgeError> {
+        self.0.forbid(what);
         self.0.act_here(what, body).map_err(infra)?
+    }
+}
+
+impl WorldForge {
+    /// What the forge says of a merge alone: it takes no more requests until then; or a person must do something first.
+    fn at_the_merge(&self) -> Result<(), ForgeError> {
+        let mut world = look(&self.0.world);
+        if self.0.fate.is_dead() || !world.weather.has(Trouble::Outside) {
+            return Ok(());
+        }
+        let left = world.busy_until.saturating_sub(world.now);
+        if left > 0 {
+            let retry_after = Some(Milliseconds(left));
+            return Err(ForgeError::Later { why: "429 Too Many Requests".to_owned(), retry_after });
+        }
+        let says = world.luck.weighted(&[(960, 0), (25, 1), (15, 2)]);
+        match says {
+            1 => {
+                let why = "405 Not all required status checks successful".to_owned();
+                world.tell(|| why.clone());
+                Err(ForgeError::Later { why, retry_after: None })
+            }
+            2 => {
+                let why = "405 the title begins with WIP".to_owned();
+                world.tell(|| why.clone());
+                Err(ForgeError::Refused(why))
+            }
+            _ => Ok(()),
+        }
     }
 }
 
@@ -103,7 +150,7 @@ impl Forge for WorldForge {
 
     fn cut_branch(&self, mark: &Mark, branch: &BranchName, from: &CommitId) -> Result<CommitId, ForgeError> {
         let (mark, name, from) = (*mark, branch.clone(), from.clone());
-        self.act(&format!("{mark} cuts {branch}"), move |world| world.forge.cut(&mark, &name, &from))
+        self.act(&format!("{mark} cuts {branch}"), branch, move |world| world.forge.cut(&mark, &name, &from))
     }
 
     fn moved_by(&self, mark: &Mark, branch: &BranchName, from: &CommitId) -> Result<Option<CommitId>, ForgeError> {
@@ -121,7 +168,7 @@ impl Forge for WorldForge {
         from: &CommitId,
     ) -> Result<Option<CommitId>, ForgeError> {
         let (name, from) = (branch.clone(), from.clone());
-        self.act(&format!("the host discards {branch}"), move |world| world.forge.discard(task, &name, &from))
+        self.act(&format!("the host discards {branch}"), branch, move |world| world.forge.discard(task, &name, &from))
     }
 
     fn prepare_clone(&self, request: &CloneRequest) -> Result<PreparedClone, ForgeError> {
@@ -189,7 +236,7 @@ impl Forge for WorldForge {
     ) -> Result<Rebased, ForgeError> {
         let (mark, name, expected, onto) = (*mark, branch.clone(), expected.clone(), onto.clone());
         let what = format!("{mark} rebases {branch}");
-        self.act(&what, move |world| world.forge.rebase(&mark, &name, &expected, &onto))
+        self.act(&what, branch, move |world| world.forge.rebase(&mark, &name, &expected, &onto))
     }
 
     fn merge_fast_forward(
@@ -202,7 +249,8 @@ impl Forge for WorldForge {
     ) -> Result<Merged, ForgeError> {
         let (mark, name, head, expected) = (*mark, branch.clone(), head.clone(), expected_base.clone());
         let what = format!("{mark} merges {branch}");
-        self.act(&what, move |world| world.forge.merge(&mark, &name, &head, &expected))
+        self.at_the_merge()?;
+        self.act(&what, branch, move |world| world.forge.merge(&mark, &name, &head, &expected))
     }
 }
 
@@ -243,6 +291,7 @@ impl Runs for WorldRuns {
 
     fn launch(&self, launch: &Launch) -> Result<RunState, LaunchError> {
         let asked = launch.clone();
+        self.0.forbid(&format!("run {} is launched", launch.run));
         // Only an agent gets a brief, and only an agent costs more than time.
         let forbidden = asked.brief.as_ref().and_then(|_| self.forbidden(launch));
         self.0
@@ -299,19 +348,14 @@ impl Runs for WorldRuns {
     fn remove(&self, _run: RunId) {}
 }
 
-/// A life's tracker: the built-in board, with a record of its own of the comments that were made visible.
+/// A life's tracker: the built-in board, with a record of its own of what was written on it.
 pub struct WorldTracker {
     /// What answers.
     pub outlet: Arc<Outlet>,
     /// The board in the store.
     pub board: Board,
-}
-
-fn unavailable(silence: Silence) -> TrackerError {
-    match silence {
-        Silence::Refused(text) => TrackerError::Refused(text),
-        Silence::Dead | Silence::Lost(_) => TrackerError::Unavailable(silence.to_string()),
-    }
+    /// That store.
+    pub store: Arc<dyn Store>,
 }
 
 impl Tracker for WorldTracker {
@@ -320,22 +364,29 @@ impl Tracker for WorldTracker {
     }
 
     fn changes(&self, project: &ProjectName, since: Option<&Cursor>) -> Result<Changes, TrackerError> {
-        self.outlet.see(|_| ()).map_err(unavailable)?;
-        self.board.changes(project, since)
+        self.outlet.ask_tracker(|_| ())?;
+        let page = self.board.changes(project, since)?;
+        let (rows, hidden) = cards::shown(&mut look(&self.outlet.world), page.rows);
+        Ok(match hidden {
+            // Where a row is still to come the next poll goes back to before it.
+            Some(order) => Changes { rows, cursor: Cursor((order - 1).to_string()), more: false },
+            None => Changes { rows, ..page },
+        })
     }
 
     fn log(&self, project: &ProjectName, work_item: &WorkItemId) -> Result<Vec<LogRow>, TrackerError> {
-        self.outlet.see(|_| ()).map_err(unavailable)?;
-        self.board.log(project, work_item)
+        self.outlet.ask_tracker(|_| ())?;
+        let rows = self.board.log(project, work_item)?;
+        Ok(cards::shown(&mut look(&self.outlet.world), rows).0)
     }
 
     fn statuses(&self, project: &ProjectName) -> Result<Vec<BoardStatus>, TrackerError> {
-        self.outlet.see(|_| ()).map_err(unavailable)?;
+        self.outlet.ask_tracker(|_| ())?;
         self.board.statuses(project)
     }
 
     fn item(&self, project: &ProjectName, work_item: &WorkItemId) -> Result<WorkItemView, TrackerError> {
-        self.outlet.see(|_| ()).map_err(unavailable)?;
+        self.outlet.ask_tracker(|_| ())?;
         self.board.item(project, work_item)
     }
 
@@ -349,7 +400,7 @@ impl Tracker for WorldTracker {
         work_item: &WorkItemId,
         limit: u32,
     ) -> Result<Vec<Comment>, TrackerError> {
-        self.outlet.see(|_| ()).map_err(unavailable)?;
+        self.outlet.ask_tracker(|_| ())?;
         self.board.comments(project, work_item, limit)
     }
 
@@ -360,9 +411,10 @@ impl Tracker for WorldTracker {
         status: &str,
         now: Timestamp,
     ) -> Result<(), TrackerError> {
-        let what = format!("{work_item} shows {status}");
-        self.outlet.act(&what, |_| ()).map_err(unavailable)?;
-        self.board.set_status(project, work_item, status, now)
+        let over = self.board.item(project, work_item)?.status.name;
+        let writing = Writing::Status { over, to: status.to_owned() };
+        let post = Post { project: project.clone(), item: work_item.clone(), writing, at: now };
+        self.outlet.post(self.store.as_ref(), &post)
     }
 
     fn comment(
@@ -373,16 +425,9 @@ impl Tracker for WorldTracker {
         text: &str,
         now: Timestamp,
     ) -> Result<(), TrackerError> {
-        self.board.item(project, work_item)?;
-        let key = (work_item.clone(), external_id.to_owned());
-        let what = format!("{external_id} is written at {work_item}");
-        self.outlet
-            .act(&what, move |world| {
-                // It refuses a second one of the same key, as the real ones do where they are asked to look.
-                world.cards.comments.entry(key).or_insert(1);
-            })
-            .map_err(unavailable)?;
-        self.board.comment(project, work_item, external_id, text, now)
+        let writing = Writing::Comment { key: external_id.to_owned(), text: text.to_owned() };
+        let post = Post { project: project.clone(), item: work_item.clone(), writing, at: now };
+        self.outlet.post(self.store.as_ref(), &post)
     }
 }
 

@@ -60,8 +60,17 @@ pub struct Repository {
     pub base: BranchName,
     /// Do rebases conflict at all?
     pub conflicts: bool,
+    /// Does a branch that moved merge only after a while?
+    pub settles: bool,
+    /// True time.
+    pub now: u64,
+    /// When each branch that moved can be merged.
+    settled_at: BTreeMap<BranchName, u64>,
     changes: u64,
 }
+
+/// A branch that moved can be merged within this many milliseconds.
+const SETTLING: u64 = 45_000;
 
 fn told(commit: &CommitId) -> String {
     format!("commit {commit}")
@@ -79,6 +88,9 @@ impl Repository {
             checks: BTreeMap::new(),
             base: base.clone(),
             conflicts: true,
+            settles: false,
+            now: 0,
+            settled_at: BTreeMap::new(),
             changes: 0,
         };
         let root = new.commit(None, Files::from([(0, 0)]));
@@ -160,6 +172,12 @@ impl Repository {
     fn advance(&mut self, branch: &BranchName, to: &CommitId, mark: Option<Mark>) {
         let from = self.branches.insert(branch.clone(), to.clone()).unwrap_or_else(|| to.clone());
         self.reflog.push(Moved { branch: branch.clone(), from, to: to.clone(), mark });
+        self.settled_at.insert(branch.clone(), self.now + self.reflog.len() as u64 * 7_919 % SETTLING);
+    }
+
+    /// 405: the forge still looks whether the branch can be merged.
+    fn is_settling(&self, branch: &BranchName) -> bool {
+        self.settles && self.settled_at.get(branch).is_some_and(|at| self.now < *at)
     }
 
     /// See the port.
@@ -239,6 +257,12 @@ impl Repository {
             self.merges.push(MergeRecord { mark: None, commit: new.clone() });
         }
         Some(new)
+    }
+
+    /// A person cuts a branch.
+    pub fn cut_by_hand(&mut self, branch: &BranchName) {
+        let base = self.base_head();
+        self.advance(branch, &base, None);
     }
 
     /// A person merges a branch as it stands, where that is a fast-forward.
@@ -342,6 +366,9 @@ impl Repository {
         }
         if !self.is_ancestor(&base, head)? {
             return Err(ForgeError::Refused(format!("{head} does not rest on {base}")));
+        }
+        if self.is_settling(branch) || self.is_settling(&name) {
+            return Err(ForgeError::Later { why: "405 Please try again later".to_owned(), retry_after: None });
         }
         self.advance(&name, head, Some(*mark));
         self.merges.push(MergeRecord { mark: Some(*mark), commit: head.clone() });

@@ -76,8 +76,21 @@ pub struct HookRecord {
     pub task: TaskId,
     /// `stage` or `ship`.
     pub program: String,
-    /// Which commit.
+    /// What lay in its checkout.
     pub commit: Option<CommitId>,
+    /// What it was told that it is.
+    pub told: Option<CommitId>,
+}
+
+/// A process tree that began.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Start {
+    /// As which run.
+    pub run: RunId,
+    /// For whom.
+    pub task: TaskId,
+    /// The task's other run that lived then.
+    pub beside: Option<RunId>,
 }
 
 /// Who wants to hear of a run's end: the list of a host's conductor.
@@ -91,8 +104,8 @@ pub struct Shims {
     listeners: Vec<Listener>,
     /// What the hooks did.
     pub hooks: Vec<HookRecord>,
-    /// How often each run was begun: never more than once.
-    pub launches: BTreeMap<RunId, u32>,
+    /// Each process tree that began. Whoever asks for one that is there has it, and begins none: its folder is its key.
+    pub starts: Vec<Start>,
     pids: u32,
     /// Services that refuse, and until when.
     outages: BTreeMap<&'static str, u64>,
@@ -143,7 +156,9 @@ impl Shims {
             return self.state(launch.run);
         }
         self.pids += 1;
-        *self.launches.entry(launch.run).or_default() += 1;
+        let task = clone_of(&launch.workdir).task;
+        let beside = self.live().find(|(_, shim)| shim.clone.task == task).map(|(run, _)| run);
+        self.starts.push(Start { run: launch.run, task, beside });
         let named = |name: &str| launch.environment.get(name).cloned();
         let role = Role::ALL.into_iter().find(|role| Some(role.to_string()) == named("GATEWRIGHT_ROLE"));
         let program = launch.argv.first().cloned().unwrap_or_default();
@@ -168,7 +183,7 @@ impl Shims {
             program,
             role: role.unwrap_or(Role::Developer),
             work_item: named("GATEWRIGHT_WORK_ITEM").and_then(|id| WorkItemId::new(id).ok()),
-            commit: named("GATEWRIGHT_COMMIT").and_then(|id| CommitId::new(id).ok()),
+            commit: named("GIT_SHA").and_then(|id| CommitId::new(id).ok()),
             started_at: seen.0,
             begun: now,
             ends_at: now + lasts.min(launch.budget.0),
@@ -330,8 +345,9 @@ impl Shims {
             SUITE => {}
             STAGE | SHIP => {
                 if matches!(shim.ending, Ending::Exited(0)) {
-                    let (task, program, commit) = (shim.clone.task, shim.program.clone(), shim.commit.clone());
-                    self.hooks.push(HookRecord { run, task, program, commit });
+                    let commit = repository.clones.get(&shim.clone).and_then(|clone| clone.head.clone());
+                    let (task, program, told) = (shim.clone.task, shim.program.clone(), shim.commit.clone());
+                    self.hooks.push(HookRecord { run, task, program, commit, told });
                 }
             }
             _ => work(shim, repository, luck, mild),

@@ -10,6 +10,7 @@ use conductor::ports::store::StoreError;
 use domain::ids::BranchName;
 
 use crate::auditor::Auditor;
+use crate::cards;
 use crate::costs::Bounds;
 use crate::coverage::{self, Coverage, EFFECTS};
 use crate::disk::Illness;
@@ -33,6 +34,8 @@ pub struct Plan {
     pub weather: Option<Weather>,
     /// Is the story printed as it goes?
     pub aloud: bool,
+    /// From which step on the project is observed; none: it acts. Observed, nobody brings its tasks to an end.
+    pub observed: Option<u64>,
 }
 
 /// What came of one seed.
@@ -54,6 +57,7 @@ pub struct Outcome {
     pub given_up: BTreeMap<String, u64>,
 }
 
+mod overlap;
 mod rest;
 
 /// Effects that are met seldom: a host shall die in them too.
@@ -74,6 +78,8 @@ pub struct Simulation {
     host: Option<Host>,
     /// Hosts that believe they live: somebody took over from them.
     old: Vec<Host>,
+    /// Did one of them claim since?
+    old_claims: bool,
     lives: u64,
     auditor: Auditor,
     steps: u64,
@@ -105,9 +111,12 @@ pub fn play(plan: Plan) -> Outcome {
     let mut wrongs = Vec::new();
     let end = simulation.storm_at + plan.steps;
     while simulation.steps < end && wrongs.is_empty() {
+        if plan.observed == Some(simulation.steps) {
+            simulation.observe();
+        }
         wrongs = simulation.step();
     }
-    if wrongs.is_empty() {
+    if wrongs.is_empty() && plan.observed.is_none() {
         wrongs = simulation.come_to_rest();
     }
     simulation.end(wrongs)
@@ -138,6 +147,7 @@ impl Simulation {
             weather: Weather::calm(),
             host: None,
             old: Vec::new(),
+            old_claims: false,
             lives: 0,
             auditor,
             steps: 0,
@@ -228,12 +238,14 @@ impl Simulation {
         let Some(host) = &self.host else {
             return std::mem::take(&mut look(&self.world).wrongs);
         };
+        cards::land(&self.world, host.store.as_ref());
         let living: Vec<u64> = self.old.iter().map(|host| host.life).chain([host.life]).collect();
         self.auditor.audit(&self.world, &living)
     }
 
     fn bury(&mut self) {
         let Some(host) = self.host.take() else { return };
+        look(&self.world).disturbed += 1;
         self.note_death(&host.fate);
         let is_power = self.weather.has(Trouble::Power) && self.luck.in_thousand(400);
         self.auditor.close();
@@ -285,6 +297,7 @@ impl Simulation {
         match begun {
             Ok(host) if !fate.is_dead() => {
                 self.started = true;
+                self.old_claims = false;
                 // What people do before the host has taken its work up again is the worst time for it.
                 if self.weather.has(Trouble::People) && self.luck.in_thousand(300) {
                     people::act(&self.world, &host.store);
@@ -303,6 +316,7 @@ impl Simulation {
     }
 
     fn heard(&mut self, error: &StoreError) {
+        look(&self.world).disturbed += 1;
         self.tell(|| format!("the store says: {error}"));
         if matches!(error, StoreError::Fatal(_))
             && let Some(host) = &self.host
@@ -332,12 +346,14 @@ impl Simulation {
         let often = match effect {
             // Most looks find nothing and write nothing.
             "weigh" => 1000,
-            "observe" => 400,
-            "cancel" => 350,
-            "staging" | "deploy" | "clean-up" | "timer" | "prove-merged" => 100,
-            "rebase" | "merge" => 80,
-            "retest" | "tidy" | "expand" => 40,
-            _ => 6,
+            "observe" => 700,
+            "cancel" => 600,
+            "staging" | "deploy" | "clean-up" | "timer" | "prove-merged" => 200,
+            "merge" => 400,
+            "rebase" => 250,
+            "retest" => 150,
+            "tidy" | "expand" => 60,
+            _ => 12,
         };
         let Some(host) = self.host.as_ref().filter(|host| !host.fate.is_doomed()) else { return false };
         let dooms = self.weather.has(Trouble::Kill) && self.luck.in_thousand(often);
@@ -377,42 +393,18 @@ impl Simulation {
         }
     }
 
-    fn old_work(&mut self) {
-        let Some(host) = self.old.iter_mut().find(|host| !host.work.is_empty()) else { return };
-        let what = word(&host.work[0]);
-        look(&self.world).tell(|| format!("the old host goes on: {what}"));
-        let right = match &host.work[0] {
-            Work::Perform(claim) | Work::Finish(claim) => Some((claim.job.id, claim.token)),
-            Work::Cancel(job, token) => Some((*job, *token)),
-            Work::Expand(_) | Work::Observe(_) | Work::Weigh(_) | Work::Reconcile(_) => None,
-        };
-        let before = right.and_then(|(job, token)| self.auditor.passed_on(job, token));
-        if let Err(error) = host.perform(0) {
-            self.tell(|| format!("the store says to the old host: {error}"));
-        }
-        let after = right.and_then(|(job, token)| self.auditor.passed_on(job, token));
-        if before.is_some() && after.is_some() && before != after {
-            let wrong = format!("a right that had passed on changed its job: {before:?} became {after:?}");
-            look(&self.world).wrongs.push(wrong);
-        }
-        for old in self.old.extract_if(.., |host| host.work.is_empty()) {
-            old.fate.end();
-            look(&self.world).shims.forget(old.life);
-        }
-    }
-
     fn pass_time(&mut self) {
         let asked = self.host.as_ref().and_then(|host| host.look_again);
         let mut world = look(&self.world);
         let now = world.now;
         let wanted = asked.map(|at| at.0.saturating_add_signed(-world.skew).max(now));
         let next = world.next_event();
-        let to = match world.luck.below(7) {
+        let to = match world.luck.below(8) {
             0 => now + world.luck.below(5_000),
             1 => wanted.unwrap_or(now + 5_000),
             2 => next.unwrap_or(now + 60_000),
             // In the midst of runs they may have used too much.
-            3 => next.map_or(now + 5_000, |next| u64::midpoint(now, next.max(now))),
+            3 | 4 => next.map_or(now + 5_000, |next| u64::midpoint(now, next.max(now))),
             _ => [next, wanted].into_iter().flatten().min().unwrap_or(now + 1_000),
         };
         world.pass_time(to);
@@ -433,16 +425,6 @@ impl Simulation {
             1 => Doom { passing: 0, effect: Some(effect), point: Some(point) },
             _ => Doom { passing: 0, effect: Some(effect), point: Some(point).filter(|_| self.luck.in_thousand(500)) },
         });
-    }
-
-    fn take_over(&mut self) {
-        if let Some(host) = self.host.take().filter(|host| !host.fate.is_dead()) {
-            self.tell(|| "another host takes over, and the old one does not know".to_owned());
-            host.fate.spare();
-            self.old.push(host);
-            self.start();
-            self.old.retain(|old| !old.work.is_empty());
-        }
     }
 
     fn sicken(&mut self) {
@@ -471,29 +453,6 @@ impl Simulation {
             let run = *world.luck.one_of(&live);
             world.tell(|| format!("the shim of run {run} is killed"));
             world.shims.lose(run, world.now, &mut world.forge, &mut world.luck);
-        }
-    }
-
-    fn end(mut self, wrongs: Vec<String>) -> Outcome {
-        if let Some(host) = &self.host {
-            host.fate.end();
-        }
-        self.auditor.close();
-        self.host = None;
-        self.old.clear();
-        Device::unplug(self.number);
-        let ended = self.auditor.standing().filter(|task| task.end() == Some(domain::task::Terminality::Done)).count();
-        let all = self.auditor.standing().count();
-        let given_up =
-            look(&self.world).people.given_up.iter().map(|(kind, times)| (format!("{kind:?}"), *times)).collect();
-        Outcome {
-            steps: self.steps,
-            wrongs,
-            story: look(&self.world).story(),
-            weather: self.drawn,
-            coverage: Coverage::take(std::mem::take(&mut self.deaths)),
-            done: (ended as u64, all as u64),
-            given_up,
         }
     }
 }

@@ -2,16 +2,15 @@
 //! happened. One lock, held for a moment only, and never while the store is asked.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use conductor::ports::clock::Clock;
-use conductor::ports::store::Store;
 use domain::ids::{BranchName, WorkItemId};
 use domain::time::Timestamp;
-use store::SqliteStore;
 
+use crate::cards::Post;
 use crate::costs::Bounds;
-use crate::fate::{Fate, Point};
+use crate::fate::Point;
 use crate::judges::Judges;
 use crate::luck::Luck;
 use crate::people;
@@ -22,14 +21,18 @@ use crate::weather::{Trouble, Weather};
 /// How much of a story is kept.
 const STORY_LINES: usize = 400;
 
-/// Something that a dead host sent and that lands later.
-type Deed = Box<dyn FnOnce(&mut World) + Send>;
+/// Something that was sent and that lands later.
+pub type Deed = Box<dyn FnOnce(&mut World) + Send>;
 
 /// The tracker's own record of what was written to it.
 #[derive(Default)]
 pub struct Cards {
-    /// Comments by work item and external id, with how often each was made visible.
+    /// Comments by work item and external id, with how often each was written.
     pub comments: BTreeMap<(WorkItemId, String), u32>,
+    /// What was sent and lands later, and when.
+    pub under_way: Vec<(u64, Post)>,
+    /// When a row of the log is shown to whoever reads it.
+    pub shown_at: BTreeMap<u64, u64>,
     /// Facts that were acknowledged, by project-wide subject and kind.
     pub wakes: BTreeMap<(String, domain::verdict::WakeKind), u64>,
 }
@@ -54,15 +57,22 @@ pub struct World {
     pub cards: Cards,
     /// The plugins.
     pub judges: Judges,
-    late: Vec<(u64, Deed)>,
+    /// What lands later, and when.
+    pub late: Vec<(u64, Deed)>,
+    /// Until when whoever asks too much is refused.
+    pub busy_until: u64,
     /// What people did, counted.
     pub people: people::Ledger,
     story: VecDeque<String>,
     told: u64,
     /// What the project's file says that may be spent.
     pub bounds: Bounds,
+    /// Its file says that it is observed: whatever the host does outside is wrong.
+    pub observed: bool,
     /// Is every line printed as it comes?
     pub aloud: bool,
+    /// How often a host died, or its store failed: what it did last it may not know.
+    pub disturbed: u64,
     /// What was found to be wrong where it happened.
     pub wrongs: Vec<String>,
     /// How often each point passed in each effect ended a host.
@@ -92,11 +102,14 @@ impl World {
             cards: Cards::default(),
             judges,
             late: Vec::new(),
+            busy_until: 0,
             people: people::Ledger::default(),
             story: VecDeque::new(),
             told: 0,
             bounds: Bounds::default(),
+            observed: false,
             aloud: false,
+            disturbed: 0,
             wrongs: Vec::new(),
             deaths: BTreeMap::new(),
         }
@@ -140,12 +153,14 @@ impl World {
     /// When the next thing happens by itself.
     pub fn next_event(&self) -> Option<u64> {
         let landing = self.late.iter().map(|(at, _)| *at).min();
-        [self.shims.next_end(), landing].into_iter().flatten().min()
+        let posts = self.cards.under_way.iter().map(|(at, _)| *at).min();
+        [self.shims.next_end(), landing, posts].into_iter().flatten().min()
     }
 
     /// Time passes; what is due happens.
     pub fn pass_time(&mut self, to: u64) {
         self.now = self.now.max(to);
+        self.forge.now = self.now;
         self.land(false);
         let mild = !self.weather.has(Trouble::Runs);
         let ended = self.shims.pass_time(self.now, &mut self.forge, &mut self.luck, mild);
@@ -165,156 +180,5 @@ impl Clock for WorldClock {
 
     fn random(&self) -> u64 {
         look(&self.0).luck.number()
-    }
-}
-
-/// Why somebody outside gave no answer that one could use.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Silence {
-    /// Whoever asked is dead.
-    Dead,
-    /// It was refused, and surely not done.
-    Refused(String),
-    /// No answer came, or one that says nothing: it may be done.
-    Lost(String),
-}
-
-impl std::fmt::Display for Silence {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Dead => formatter.write_str("the host is dead"),
-            Self::Refused(text) | Self::Lost(text) => formatter.write_str(text),
-        }
-    }
-}
-
-/// One life's way to the outside: every effect goes through here.
-pub struct Outlet {
-    /// What is outside.
-    pub world: Shared,
-    /// Whose way.
-    pub fate: Arc<Fate>,
-    /// Which life.
-    pub life: u64,
-    /// Its store, once it is open: what people do while the host waits goes there.
-    pub store: OnceLock<Arc<SqliteStore>>,
-}
-
-const REFUSALS: [&str; 5] =
-    ["405 Method Not Allowed", "408 Request Timeout", "409 Conflict", "422 Unprocessable", "429 Too Many Requests"];
-const LOSSES: [&str; 4] = ["500 Internal Server Error", "502 Bad Gateway", "504 Gateway Timeout", "no answer"];
-
-impl Outlet {
-    /// Looks at something outside.
-    pub fn see<T>(&self, look_at: impl FnOnce(&mut World) -> T) -> Result<T, Silence> {
-        if self.fate.is_dead() {
-            return Err(Silence::Dead);
-        }
-        let mut world = look(&self.world);
-        if world.weather.has(Trouble::Outside) && world.luck.in_thousand(12) {
-            let why = world.luck.one_of(&LOSSES);
-            world.tell(|| format!("a look outside was answered by {why}"));
-            return Err(Silence::Lost((*why).to_owned()));
-        }
-        Ok(look_at(&mut world))
-    }
-
-    /// Does something outside. It is done wholly, once, or not at all; whoever asked may never hear which.
-    pub fn act<T: Send + 'static>(
-        &self,
-        what: &str,
-        deed: impl FnOnce(&mut World) -> T + Send + 'static,
-    ) -> Result<T, Silence> {
-        if self.fate.is_dead() {
-            return Err(Silence::Dead);
-        }
-        if self.fate.pass(Point::BeforeOutside) {
-            self.send_off(what, deed);
-            return Err(Silence::Dead);
-        }
-        if self.hangs(what) {
-            let mut world = look(&self.world);
-            let at = world.now + world.luck.below(120_000);
-            world.late.push((at, Box::new(|world| drop(deed(world)))));
-            return Err(Silence::Lost("no answer".to_owned()));
-        }
-        self.carry_out(what, deed)
-    }
-
-    /// Whoever asked hears nothing, goes on, and it lands later.
-    fn hangs(&self, what: &str) -> bool {
-        let mut world = look(&self.world);
-        let is_so = world.weather.has(Trouble::Outside) && world.weather.has(Trouble::LateLanding);
-        let hangs = is_so && world.luck.in_thousand(15);
-        if hangs {
-            world.tell(|| format!("{what} hangs"));
-        }
-        hangs
-    }
-
-    /// As [`Self::act`], on this machine's own disk: what a dead host's last child does there ends before another host begins,
-    /// which waits for it at the host's lock.
-    pub fn act_here<T>(&self, what: &str, deed: impl FnOnce(&mut World) -> T) -> Result<T, Silence> {
-        if self.fate.is_dead() {
-            return Err(Silence::Dead);
-        }
-        if self.fate.pass(Point::BeforeOutside) {
-            let mut world = look(&self.world);
-            if world.luck.in_thousand(500) {
-                world.tell(|| format!("{what}, by the last child of a dead host"));
-                drop(deed(&mut world));
-            }
-            return Err(Silence::Dead);
-        }
-        self.carry_out(what, deed)
-    }
-
-    fn carry_out<T>(&self, what: &str, deed: impl FnOnce(&mut World) -> T) -> Result<T, Silence> {
-        let done = {
-            let mut world = look(&self.world);
-            let is_bad = world.weather.has(Trouble::Outside);
-            if is_bad && world.luck.in_thousand(25) {
-                let why = world.luck.one_of(&REFUSALS);
-                world.tell(|| format!("{what} was refused by {why}"));
-                return Err(Silence::Refused((*why).to_owned()));
-            }
-            let done = deed(&mut world);
-            world.tell(|| what.to_owned());
-            if is_bad && world.luck.in_thousand(25) {
-                let why = world.luck.one_of(&LOSSES);
-                world.tell(|| format!("{what} was answered by {why}"));
-                return Err(Silence::Lost((*why).to_owned()));
-            }
-            done
-        };
-        self.interlude();
-        if self.fate.pass(Point::AfterOutside) { Err(Silence::Dead) } else { Ok(done) }
-    }
-
-    /// The request was on its way when its host died.
-    fn send_off<T>(&self, what: &str, deed: impl FnOnce(&mut World) -> T + Send + 'static) {
-        let mut world = look(&self.world);
-        if !world.weather.has(Trouble::LateLanding) || world.luck.in_thousand(600) {
-            return;
-        }
-        let at = world.now + world.luck.below(120_000);
-        world.tell(|| format!("{what} is under way while its host dies"));
-        world.late.push((at, Box::new(|world| drop(deed(world)))));
-    }
-
-    /// Something happens while the host waits for an answer.
-    pub fn interlude(&self) {
-        let happens = {
-            let mut world = look(&self.world);
-            world.weather.has(Trouble::Interludes) && world.luck.in_thousand(60)
-        };
-        if let Some(store) = self.store.get().filter(|_| happens && !self.fate.is_dead()) {
-            people::act(&self.world, store);
-        }
-    }
-
-    /// The store as whoever is outside reaches it.
-    pub fn store(&self) -> Option<&dyn Store> {
-        self.store.get().map(|store| store.as_ref() as &dyn Store)
     }
 }

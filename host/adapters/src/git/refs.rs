@@ -198,6 +198,36 @@ pub(super) fn task_branches(forge: &EmbeddedForge) -> Result<Vec<(BranchName, Co
     Ok(branches)
 }
 
+/// Brings branches to where others have them: each that lies below `seen`, but for the base and what the host itself wrote.
+pub(super) fn follow(forge: &EmbeddedForge, seen: &str, base: &BranchName) -> Result<(), ForgeError> {
+    let format = format!("--format=%(objectname) %(refname:lstrip={})", seen.matches('/').count());
+    let listed = forge.call().args(["for-each-ref", &format, seen]).long().text()?;
+    let _guard = forge.refs_guard();
+    for line in listed.lines() {
+        let Some((id, name)) = line.split_once(' ') else { continue };
+        let Ok(branch) = BranchName::new(name) else { continue };
+        let found = head(forge, &branch)?;
+        let theirs = parse_id(id.as_bytes())?;
+        if branch == *base || found.as_ref() == Some(&theirs) || is_signed(forge, &branch)? {
+            continue;
+        }
+        let old = found.map_or_else(String::new, |found| found.to_string());
+        let call = forge.durable().args(["update-ref", "--create-reflog", "-m", "followed the user's repository"]);
+        call.args([&full(&branch), theirs.as_str(), &old]).done()?;
+    }
+    Ok(())
+}
+
+/// Did the host write this branch?
+fn is_signed(forge: &EmbeddedForge, branch: &BranchName) -> Result<bool, ForgeError> {
+    let path = forge.layout.repository.join("logs").join(full(branch));
+    match std::fs::read(path) {
+        Ok(log) => Ok(String::from_utf8_lossy(&log).lines().any(|line| line.contains("\ttask "))),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(infra("a reflog cannot be read", error)),
+    }
+}
+
 /// See the port.
 pub(super) fn discard(
     forge: &EmbeddedForge,

@@ -167,6 +167,23 @@ impl EmbeddedForge {
         Ok(Synced::Moved(seen))
     }
 
+    /// The branches of the user's own repository, each with its commit; it is only read.
+    pub(super) fn branches_of(&self, from: &Path) -> Result<String, ForgeError> {
+        let theirs = UserRepository::open(&self.git, from)?;
+        theirs.call().args(["for-each-ref", "--format=%(objectname) %(refname)", "refs/heads/"]).long().text()
+    }
+
+    /// Takes in all branches of the user's own repository: the base as [`Self::sync_base_from`] does, and each other one as it
+    /// stands there, also where it was rewritten. A branch that we ourselves wrote stays ours. His repository is only read, and a
+    /// branch that he deletes stays here.
+    pub(super) fn follow(&self, from: &Path) -> Result<Synced, ForgeError> {
+        let synced = self.sync_base_from(from)?;
+        let theirs = UserRepository::open(&self.git, from)?;
+        theirs.fetch_into(&self.layout.repository, "refs/heads/*", "refs/gatewright/theirs/*")?;
+        refs::follow(self, "refs/gatewright/theirs/", &self.base)?;
+        Ok(synced)
+    }
+
     /// Upkeep, now and then: empties the trash, and makes many packs into one. Drops no object, since clones borrow them.
     pub fn tidy(&self) -> Result<(), ForgeError> {
         self.trash()?.empty()?;
@@ -239,7 +256,14 @@ impl EmbeddedForge {
     }
 }
 
-fn check_version(git: &Git) -> Result<(), ForgeError> {
+/// The version of this git, if it is new enough. `state` is shown in no error.
+pub fn version(program: &Path, state: &Path) -> Result<String, ForgeError> {
+    let git = Git::new(program, state);
+    check_version(&git)?;
+    git.bare_call().args(["version"]).text()
+}
+
+pub(super) fn check_version(git: &Git) -> Result<(), ForgeError> {
     let told = git.bare_call().args(["version"]).text()?;
     let version = told.split(' ').nth(2).unwrap_or_default();
     let mut numbers = version.split('.').map(|part| part.parse().unwrap_or(0));
@@ -261,14 +285,19 @@ fn make_repository(
     let making = tempfile::tempdir_in(&layout.cache).map_err(|error| infra("the cache cannot be written", error))?;
     let path = making.path().join("repository.git");
     let format = theirs.call().args(["rev-parse", "--show-object-format"]).text()?;
-    git.call(&path)
+    make_empty(git, &path, &format, base)?;
+    theirs.fetch_into(&path, &refs::full(base), &refs::full(base))?;
+    fs::rename(&path, &layout.repository).map_err(|error| infra("the repository cannot be put in its place", error))
+}
+
+/// A repository with our configuration and nothing in it.
+pub(super) fn make_empty(git: &Git, path: &Path, format: &str, base: &BranchName) -> Result<(), ForgeError> {
+    git.call(path)
         .args(["init", "--quiet", "--bare", "--template="])
         .args([format!("--object-format={format}"), format!("--initial-branch={base}")])
         .done()?;
-    fs::write(path.join("config"), configuration(&format))
-        .map_err(|error| infra("the repository cannot be written", error))?;
-    theirs.fetch_into(&path, &refs::full(base), &refs::full(base))?;
-    fs::rename(&path, &layout.repository).map_err(|error| infra("the repository cannot be put in its place", error))
+    fs::write(path.join("config"), configuration(format))
+        .map_err(|error| infra("the repository cannot be written", error))
 }
 
 /// All that the repository's own configuration says; people's pushes obey it, too.

@@ -7,7 +7,7 @@ use domain::document::{Document, NewDocument};
 use domain::effect::Claim;
 use domain::event::{Event, Spent};
 use domain::ids::{
-    Actor, BranchName, CommitId, DeliveryId, Digest, DocumentId, DriverName, EvaluationId, FenceToken, JobId,
+    Actor, BranchName, CommitId, DeliveryId, Digest, DocumentId, DriverName, Epoch, EvaluationId, FenceToken, JobId,
     LeaseName, ProjectName, RunId, TaskId, Version, WorkItemId,
 };
 use domain::pipeline::Pipeline;
@@ -18,6 +18,7 @@ use domain::verdict::WakeKind;
 use engine::Rejected;
 use serde::{Deserialize, Serialize};
 
+use super::inbox::{DeliveryFilter, DeliveryRow, Hint, Taken, WholeDelivery};
 use crate::slots::{DriverRow, Places};
 
 mod counts;
@@ -26,10 +27,10 @@ mod rows;
 mod wait;
 
 pub use self::counts::{DeliveryCount, JobCounts, PollRow, TaskCount};
-pub use self::overview::{Contact, Extent, Live, Overview, Standings};
+pub use self::overview::{AnswerRow, Contact, Extent, Live, Overview, Standings};
 pub use self::rows::{
-    BoardActivity, BoardComment, BoardItem, Conversation, EntryRow, EvaluationRow, EventRow, FreezeRow, JobRow,
-    NewEvaluation, RunRow, Spending, Terms,
+    BoardActivity, BoardComment, BoardItem, Conversation, EntryRow, EvaluationRow, EventRow, Expansion, FreezeRow,
+    JobRow, NewEvaluation, NewWould, RunRow, Spending, Terms, WouldRow,
 };
 pub use self::wait::{Predecessor, Prerequisite, Unmet, WaitReason};
 
@@ -89,6 +90,8 @@ pub struct Project {
     pub pipeline: Pipeline,
     /// A new task begins only when every earlier one has ended or is paused.
     pub serial: bool,
+    /// Decisions are made, and nothing is done outside; so for each task that begins under it, to its end.
+    pub observe: bool,
 }
 
 /// A task that shall be.
@@ -122,6 +125,38 @@ pub enum Applied {
     },
     /// It was recorded and did nothing.
     Rejected(Rejected),
+}
+
+/// How a task stood when somebody looked at it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Seen {
+    /// The version that was shown.
+    pub version: Version,
+    /// The epoch that was shown. With it, only another activity counts as moved; without it, any change does.
+    #[serde(default)]
+    pub epoch: Option<Epoch>,
+}
+
+impl Seen {
+    /// Whether this is still what was looked at.
+    pub fn is(&self, task: &Task) -> bool {
+        self.epoch.map_or(self.version == task.version, |epoch| epoch == task.epoch)
+    }
+}
+
+/// What became of an event for a task as somebody had seen it.
+#[derive(Clone, Debug, PartialEq)]
+pub enum AppliedSeen {
+    /// It stood so still.
+    Applied(Applied),
+    /// It had moved; the event was recorded as late and did nothing.
+    Moved {
+        /// How it stands.
+        task: Box<Task>,
+        /// What happened since, oldest first.
+        since: Vec<EntryRow>,
+    },
 }
 
 /// Limits that a claim obeys.
@@ -197,37 +232,6 @@ pub struct ToldRow {
     pub body: Vec<u8>,
 }
 
-/// What an expanded delivery leads to.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Expansion {
-    /// An intent for the item's task; `start` makes the task where there is none.
-    Intent {
-        /// Its place within the delivery.
-        ordinal: u32,
-        /// The activity row that says so: taken once.
-        key: String,
-        /// What for.
-        event: Event,
-        /// The task that `start` makes.
-        new_task: Option<NewTask>,
-    },
-    /// Nothing follows.
-    Nothing {
-        /// For people.
-        why: String,
-    },
-    /// Not yet: it stays pending, costs no try, and is asked about again. What it tells was seen in time.
-    Later {
-        /// For people: what it waits for.
-        why: String,
-    },
-    /// It could not be expanded: parked for people.
-    Parked {
-        /// Why.
-        why: String,
-    },
-}
-
 /// The store.
 pub trait Store: Overview + Send + Sync {
     /// Writes a project; a changed pipeline sends `PipelineChanged` to each live task.
@@ -239,6 +243,8 @@ pub trait Store: Overview + Send + Sync {
     fn create_task(&self, new: &NewTask, now: Timestamp) -> Result<(TaskId, bool), StoreError>;
     /// Steps a task.
     fn apply(&self, task: TaskId, event: &Event, now: Timestamp) -> Result<Applied, StoreError>;
+    /// Steps a task, if it stands as it was seen; both in one transaction.
+    fn apply_seen(&self, task: TaskId, event: &Event, seen: &Seen, now: Timestamp) -> Result<AppliedSeen, StoreError>;
     /// A task.
     fn task(&self, task: TaskId) -> Result<Task, StoreError>;
     /// A task as it stood at a time: its entries folded up to there. None: it was not there yet.
@@ -423,6 +429,15 @@ pub trait Store: Overview + Send + Sync {
         now: Timestamp,
     ) -> Result<Vec<Applied>, StoreError>;
 
+    /// Deliveries of trackers and forges outside that nobody has read, the oldest first; fewer than `limit` where they are large.
+    fn hints(&self, limit: u32) -> Result<Vec<Hint>, StoreError>;
+    /// Closes hints with the facts that they told, all in one transaction. What is closed already tells nothing more.
+    fn take_hints(&self, taken: &[Taken], now: Timestamp) -> Result<(), StoreError>;
+    /// Deliveries for people, newest first.
+    fn deliveries(&self, filter: &DeliveryFilter, limit: u32) -> Result<Vec<DeliveryRow>, StoreError>;
+    /// A delivery with all that was kept of it.
+    fn delivery(&self, id: DeliveryId) -> Result<WholeDelivery, StoreError>;
+
     /// A delivery could not be expanded yet: one more attempt is counted.
     fn expand_later(&self, delivery: DeliveryId, why: &str) -> Result<(), StoreError>;
 
@@ -438,6 +453,18 @@ pub trait Store: Overview + Send + Sync {
     fn polls(&self) -> Result<Vec<PollRow>, StoreError>;
     /// Runs that have not ended, newest first.
     fn living_runs(&self, limit: u32) -> Result<Vec<RunRow>, StoreError>;
+    /// Writes down what would have been done: true if it stands there now and did not before.
+    fn put_would(&self, would: &NewWould) -> Result<bool, StoreError>;
+    /// Is it written down already?
+    fn has_would(&self, project: &ProjectName, key: &str) -> Result<bool, StoreError>;
+    /// What would have been done at or after `since`, oldest first, after the row with this id; of one project or of all.
+    fn woulds(
+        &self,
+        project: Option<&ProjectName>,
+        since: Timestamp,
+        after: u64,
+        limit: u32,
+    ) -> Result<Vec<WouldRow>, StoreError>;
 
     /// The number of commits so far: whoever waits for news compares it.
     fn sequence(&self) -> u64;

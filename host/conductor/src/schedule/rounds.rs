@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::{MutexGuard, PoisonError};
 
 use domain::effect::Effect;
-use domain::ids::JobId;
+use domain::ids::{JobId, ProjectName};
 use domain::time::{Milliseconds, Timestamp};
 
-use super::{Conductor, RIGHT, State, Tick, Work};
+use super::{Conductor, Intervals, RIGHT, State, Tick, Work};
 use crate::budget::{Meter, WEIGH_INTERVAL};
 use crate::observe::LOOK_INTERVAL;
 
@@ -60,12 +60,23 @@ impl Conductor {
         }
     }
 
+    /// How often the outside is looked at.
+    pub(crate) fn intervals(&self) -> Intervals {
+        *self.intervals.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Looks at the forges and polls the trackers, where that is due.
     pub(super) fn look_outside(&self, tick: &mut Tick) {
         let now = self.now();
-        let intervals = *self.intervals.read().unwrap_or_else(PoisonError::into_inner);
+        let intervals = self.intervals();
         let projects = self.forges.read().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect::<Vec<_>>();
         let mut state = self.state();
+        let State { asked, observing, reconciling, .. } = &mut *state;
+        let is_ours = |project: &ProjectName| projects.contains(project);
+        let forges = asked.forges(|project| !is_ours(project) || observing.insert(project.clone()));
+        tick.work.extend(forges.into_iter().filter(&is_ours).map(Work::Observe));
+        let trackers = asked.trackers(now, |project| !is_ours(project) || reconciling.insert(project.clone()));
+        tick.work.extend(trackers.into_iter().filter(&is_ours).map(Work::Reconcile));
         if is_due(&mut state.next_look, intervals.forges, now) {
             let due = projects.iter().filter(|project| state.observing.insert((*project).clone()));
             tick.work.extend(due.cloned().map(Work::Observe));
@@ -100,4 +111,9 @@ fn is_due(next: &mut Timestamp, interval: Milliseconds, now: Timestamp) -> bool 
         *next = now.plus(interval);
     }
     is_due
+}
+
+pub(super) fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "a panic without a text".to_owned())
 }

@@ -20,8 +20,8 @@ use conductor::ports::tracker::{Changes, Cursor, LogRow, Tracker, TrackerError};
 use conductor::project::UsageReader;
 use domain::ids::{BranchName, CommitId, PluginId, ProjectName, RunId, TaskId, WorkItemId};
 use domain::plugin::{
-    BoardStatus, ChangedFile, Check, Comment, CommitInfo, Failure, Flaw, Forecast, GuardDecision, GuardQuestion,
-    MapperIntent, NotifierNotice, PluginInfo, WorkItemView,
+    BoardStatus, ChangeKind, ChangedFile, Check, Comment, CommitInfo, EntryKind, Failure, Flaw, Forecast,
+    GuardDecision, GuardQuestion, MapperIntent, NotifierNotice, PluginInfo, WorkItemView,
 };
 use domain::time::{Milliseconds, Timestamp};
 use domain::verdict::{InfraCause, Verdict};
@@ -218,6 +218,72 @@ pub(crate) struct OneCommit {
     branches: Mutex<BTreeMap<BranchName, CommitId>>,
     /// What was reported of every commit.
     pub(crate) checks: Mutex<Vec<Check>>,
+    /// What other hands made: a line of commits after the first one.
+    pub(crate) others: Mutex<Others>,
+    /// What the host did here.
+    pub(crate) deeds: Mutex<Vec<&'static str>>,
+}
+
+/// What other hands made in the repository.
+#[derive(Default)]
+pub(crate) struct Others {
+    line: Vec<CommitId>,
+    /// Where they brought the base.
+    base: Option<CommitId>,
+    /// Files by commit and path.
+    files: BTreeMap<(CommitId, String), Vec<u8>>,
+    /// Commits that change nothing but these files.
+    documents: Vec<CommitId>,
+}
+
+impl Others {
+    /// The base's commit is the first of the line.
+    fn place(&self, commit: &CommitId) -> Option<usize> {
+        if *commit == base() { Some(0) } else { Some(self.line.iter().position(|other| other == commit)? + 1) }
+    }
+}
+
+impl OneCommit {
+    /// Another hand pushes a commit of this digit; its files are those of its folder of documents.
+    pub(crate) fn pushed(&self, branch: &str, digit: &str, documents: &[(&str, &str)]) -> CommitId {
+        let commit = CommitId::new(digit.repeat(40)).unwrap();
+        let mut others = self.others.lock().unwrap();
+        others.line.push(commit.clone());
+        for (path, text) in documents {
+            others.files.insert((commit.clone(), (*path).to_owned()), text.as_bytes().to_vec());
+        }
+        if !documents.is_empty() {
+            others.documents.push(commit.clone());
+        }
+        self.branches.lock().unwrap().insert(BranchName::new(branch).unwrap(), commit.clone());
+        commit
+    }
+
+    /// Another hand brings the base there.
+    pub(crate) fn merged(&self, commit: &CommitId) {
+        self.others.lock().unwrap().base = Some(commit.clone());
+    }
+
+    /// Its branches, by name.
+    pub(crate) fn task_branches_now(&self) -> Vec<String> {
+        self.branches.lock().unwrap().keys().map(ToString::to_string).collect()
+    }
+
+    fn did(&self, deed: &'static str) {
+        self.deeds.lock().unwrap().push(deed);
+    }
+}
+
+fn added(path: &str) -> ChangedFile {
+    ChangedFile {
+        path: path.to_owned(),
+        old_path: None,
+        change: ChangeKind::Added,
+        kind: EntryKind::File,
+        binary: false,
+        added_lines: 1,
+        deleted_lines: 0,
+    }
 }
 
 fn nothing<A>() -> Result<A, ForgeError> {
@@ -229,22 +295,28 @@ impl Sight for OneCommit {
         Ok(self.branches.lock().unwrap().get(branch).cloned())
     }
     fn is_ancestor(&self, ancestor: &CommitId, descendant: &CommitId) -> Result<bool, ForgeError> {
-        Ok(ancestor == descendant)
+        let others = self.others.lock().unwrap();
+        let places = others.place(ancestor).zip(others.place(descendant));
+        Ok(places.map_or(ancestor == descendant, |(one, other)| one <= other))
     }
-    fn merge_base(&self, one: &CommitId, _: &CommitId) -> Result<Option<CommitId>, ForgeError> {
-        Ok(Some(one.clone()))
+    fn merge_base(&self, one: &CommitId, other: &CommitId) -> Result<Option<CommitId>, ForgeError> {
+        Ok(Some(if self.is_ancestor(one, other)? { one } else { other }.clone()))
     }
     fn tree_of(&self, commit: &CommitId) -> Result<String, ForgeError> {
         Ok(commit.to_string())
     }
-    fn read(&self, _: &CommitId, _: &str) -> Result<Vec<u8>, ForgeError> {
-        nothing()
+    fn read(&self, at: &CommitId, path: &str) -> Result<Vec<u8>, ForgeError> {
+        let found = self.others.lock().unwrap().files.get(&(at.clone(), path.to_owned())).cloned();
+        found.map_or_else(nothing, Ok)
     }
-    fn list(&self, _: &CommitId, _: &str) -> Result<Vec<String>, ForgeError> {
-        Ok(Vec::new())
+    fn list(&self, at: &CommitId, _: &str) -> Result<Vec<String>, ForgeError> {
+        let others = self.others.lock().unwrap();
+        Ok(others.files.keys().filter(|(commit, _)| commit == at).map(|(_, path)| path.clone()).collect())
     }
-    fn changes(&self, _: &CommitId, _: &CommitId) -> Result<Vec<ChangedFile>, ForgeError> {
-        Ok(Vec::new())
+    fn changes(&self, _: &CommitId, to: &CommitId) -> Result<Vec<ChangedFile>, ForgeError> {
+        let others = self.others.lock().unwrap();
+        let files = others.files.keys().filter(|(commit, _)| commit == to && others.documents.contains(to));
+        Ok(files.map(|(_, path)| added(path)).collect())
     }
     fn diff(&self, _: &CommitId, _: &CommitId, _: &str) -> Result<Vec<u8>, ForgeError> {
         nothing()
@@ -259,12 +331,13 @@ impl Sight for OneCommit {
 
 impl Forge for OneCommit {
     fn base_head(&self, _: &BranchName) -> Result<CommitId, ForgeError> {
-        Ok(base())
+        Ok(self.others.lock().unwrap().base.clone().unwrap_or_else(base))
     }
     fn checks(&self, _: &CommitId) -> Result<Vec<Check>, ForgeError> {
         Ok(self.checks.lock().unwrap().clone())
     }
     fn cut_branch(&self, _: &Mark, branch: &BranchName, from: &CommitId) -> Result<CommitId, ForgeError> {
+        self.did("cut");
         self.branches.lock().unwrap().insert(branch.clone(), from.clone());
         Ok(from.clone())
     }
@@ -275,10 +348,12 @@ impl Forge for OneCommit {
         Ok(self.branches.lock().unwrap().clone().into_iter().collect())
     }
     fn discard_branch(&self, _: TaskId, branch: &BranchName, _: &CommitId) -> Result<Option<CommitId>, ForgeError> {
+        self.did("discard");
         self.branches.lock().unwrap().remove(branch);
         Ok(None)
     }
     fn prepare_clone(&self, request: &CloneRequest) -> Result<PreparedClone, ForgeError> {
+        self.did("clone");
         let path = PathBuf::from(format!("/clones/{}", request.key));
         Ok(PreparedClone { key: request.key, readable: path.clone(), path, head: request.head.clone() })
     }
@@ -286,12 +361,15 @@ impl Forge for OneCommit {
         Ok(Vec::new())
     }
     fn remove_clone(&self, _: CloneKey) -> Result<(), ForgeError> {
+        self.did("remove clone");
         Ok(())
     }
     fn remove_clones(&self, _: TaskId) -> Result<(), ForgeError> {
+        self.did("remove clones");
         Ok(())
     }
     fn take_over(&self, request: &TakeOver) -> Result<Taken, ForgeError> {
+        self.did("take over");
         let work = CommitId::new("c".repeat(40)).unwrap();
         self.branches.lock().unwrap().insert(request.branch.clone(), work.clone());
         Ok(Taken { head: work, changed: Vec::new(), trespasses: Vec::new() })
@@ -300,6 +378,7 @@ impl Forge for OneCommit {
         Ok(Collected { files: self.documents.lock().unwrap().clone(), ..Collected::default() })
     }
     fn rebase(&self, _: &Mark, _: &BranchName, _: &CommitId, _: &CommitId) -> Result<Rebased, ForgeError> {
+        self.did("rebase");
         nothing()
     }
     fn merge_fast_forward(
@@ -310,6 +389,7 @@ impl Forge for OneCommit {
         _: &BranchName,
         _: &CommitId,
     ) -> Result<Merged, ForgeError> {
+        self.did("merge");
         nothing()
     }
 }
@@ -319,6 +399,8 @@ pub(crate) struct Moody {
     pub(crate) board: Board,
     pub(crate) is_down: AtomicBool,
     pub(crate) polls: AtomicU64,
+    /// So many looks at the log of a card show nothing.
+    pub(crate) unshown: AtomicU64,
 }
 
 impl Moody {
@@ -339,6 +421,10 @@ impl Tracker for Moody {
         self.ask(|board| board.changes(project, since))
     }
     fn log(&self, project: &ProjectName, item: &WorkItemId) -> Result<Vec<LogRow>, TrackerError> {
+        let less = |left: u64| left.checked_sub(1);
+        if self.unshown.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less).is_ok() {
+            return Ok(Vec::new());
+        }
         self.ask(|board| board.log(project, item))
     }
     fn statuses(&self, project: &ProjectName) -> Result<Vec<BoardStatus>, TrackerError> {

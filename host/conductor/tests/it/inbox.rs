@@ -65,6 +65,33 @@ fn a_delivery_that_fails_three_times_is_parked_and_the_next_one_goes_on() {
 }
 
 #[test]
+fn rule_b2_a_row_that_shows_later_than_its_delivery_is_waited_for() {
+    let world = World::new();
+    world.tracker.unshown.store(23, std::sync::atomic::Ordering::SeqCst);
+    world.started();
+    for _ in 0..23 {
+        assert!(world.store.task_of(&project(), &item()).unwrap().is_none());
+        assert_eq!(world.store.pending_deliveries(10).unwrap().len(), 1);
+        world.pass(5);
+        world.go();
+    }
+    assert_eq!(world.stands(), "running");
+}
+
+#[test]
+fn rule_b2_a_delivery_whose_row_never_shows_is_none() {
+    let world = World::new();
+    world.tracker.unshown.store(24, std::sync::atomic::Ordering::SeqCst);
+    world.started();
+    for _ in 0..24 {
+        world.pass(5);
+        world.go();
+    }
+    assert!(world.store.task_of(&project(), &item()).unwrap().is_none());
+    assert!(world.store.pending_deliveries(10).unwrap().is_empty());
+}
+
+#[test]
 fn a_mapper_that_gives_up_is_not_asked_again() {
     let world = World::new();
     let inbound = [Err(Failure::GiveUp { message: "no such board".to_owned() }), Ok(MapperIntent::Start)];

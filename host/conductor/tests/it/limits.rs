@@ -1,6 +1,7 @@
 //! A run that took more of the machine than it may: no pass, no retry of the developer's, and a sentence that says what helps.
 
 use conductor::ports::runs::Ending;
+use conductor::ports::store::Incarnation;
 use conductor::project::{CommandSpec, HookName, Worker};
 use domain::document::Role;
 use domain::limits::{Limit, RunLimits};
@@ -60,4 +61,15 @@ fn a_suite_past_a_limit_has_not_tested_anything() {
     let hold = world.hold();
     assert!(hold.contains("the suite did not run to its end: it took more than 4GiB of memory"), "{hold}");
     assert_eq!((world.task().validated, world.task().retries), (None, 0));
+}
+
+/// A life of the host.
+pub(crate) fn incarnation(life: u32) -> Incarnation {
+    Incarnation {
+        host: "here".to_owned(),
+        boot_id: "boot".to_owned(),
+        pid: life,
+        start_time: u64::from(life),
+        uuid: format!("{life:032}"),
+    }
 }

@@ -5,9 +5,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use conductor::board::Board;
+use conductor::ports::inbox::{Inbox, NewDelivery};
 use conductor::ports::probe::NoProbe;
 use conductor::ports::runs::Ending;
-use conductor::ports::store::{ClaimLimits, EntryRow, Incarnation, JobRow, NewItem, NewTask, Project, Store};
+use conductor::ports::store::{ClaimLimits, EntryRow, JobRow, NewItem, NewTask, Project, Store};
 use conductor::project::{AgentSpec, GuardBinding, ProjectSettings, TransientSigns, UsageReader, Worker};
 use conductor::{Conductor, Outside, Work};
 use domain::budget::{Budgets, Cap};
@@ -25,8 +26,10 @@ use domain::task::{Activity, Task, Terminality, Track};
 use domain::time::{Milliseconds, Timestamp};
 use serde_json::json;
 use store::{SqliteStore, StoreConfig};
+use webhooks::{Headers, Source};
 
 use crate::drivers::{Moody, OneCommit, Records, Scripted, StandingClock};
+use crate::limits::incarnation;
 
 pub(crate) struct World {
     pub(crate) store: Arc<dyn Store>,
@@ -167,16 +170,22 @@ impl World {
         let store: Arc<dyn Store> = inbox.clone();
         let base_branch = BranchName::new("main").unwrap();
         let pipeline = pipeline(role, consent);
-        let row = Project { name: project(), prefix: "SHOP".to_owned(), base_branch, pipeline, serial: false };
-        store.put_project(&row, Timestamp(1)).unwrap();
         let mut settings = settings(role);
         more(&mut settings);
+        let observe = settings.observe;
+        let row = Project { name: project(), prefix: "SHOP".to_owned(), base_branch, pipeline, serial: false, observe };
+        store.put_project(&row, Timestamp(1)).unwrap();
         let plugins = Arc::new(Scripted::default());
         let (runs, forge) = (Arc::new(Records::default()), Arc::new(OneCommit::default()));
         let clock = Arc::new(StandingClock(AtomicU64::new(1_790_000_000_000)));
         let ended = Arc::new(Mutex::new(Vec::new()));
         let board = Board::new(store.clone());
-        let tracker = Arc::new(Moody { board, is_down: AtomicBool::new(false), polls: AtomicU64::new(0) });
+        let tracker = Arc::new(Moody {
+            board,
+            is_down: AtomicBool::new(false),
+            polls: AtomicU64::new(0),
+            unshown: AtomicU64::new(0),
+        });
         let outside = outside(&store, &plugins, &runs, &tracker, &clock, &ended);
         let conductor = Conductor::new(outside, incarnation(1));
         conductor.put_project(settings.clone(), forge.clone());
@@ -289,6 +298,32 @@ impl World {
     pub(crate) fn deliver(&self, key: &str, order: u64, body: &serde_json::Value) {
         let body = body.to_string().into_bytes();
         self.inbox.receive("board", &project(), Some(&item()), Some((key, order)), &body, self.now()).unwrap();
+    }
+
+    /// Somebody outside tells of something.
+    pub(crate) fn tell(&self, source: Source, word: &str, body: &serde_json::Value, verified: bool) {
+        self.tell_raw(source, word, body.to_string().as_bytes(), verified);
+    }
+
+    pub(crate) fn tell_raw(&self, source: Source, word: &str, body: &[u8], verified: bool) {
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        let mut key = [0; 32];
+        key[..8].copy_from_slice(&COUNT.fetch_add(1, Ordering::SeqCst).to_be_bytes());
+        let event = if source == Source::Gitea { "x-gitea-event-type" } else { "x-plane-event" };
+        let delivery = NewDelivery {
+            source,
+            projects: vec![(project(), verified)],
+            key,
+            sent_as: None,
+            word: word.to_owned(),
+            headers: Headers::new([("content-type", "application/json"), (event, word)]),
+            body: body.to_vec(),
+            at: self.now(),
+        };
+        let (tell, told) = std::sync::mpsc::channel();
+        let inbox: &dyn Inbox = &*self.inbox;
+        inbox.receive(delivery, Box::new(move |outcome| tell.send(outcome).unwrap()));
+        told.recv().unwrap().unwrap();
     }
 
     pub(crate) fn status(&self) -> String {
@@ -437,16 +472,6 @@ impl World {
 
     pub(crate) fn has_taken(&self, wanted: Intent) -> bool {
         self.entries().iter().any(|entry| matches!(entry, Entry::IntentTaken { intent, .. } if *intent == wanted))
-    }
-}
-
-fn incarnation(life: u32) -> Incarnation {
-    Incarnation {
-        host: "here".to_owned(),
-        boot_id: "boot".to_owned(),
-        pid: life,
-        start_time: u64::from(life),
-        uuid: format!("{life:032}"),
     }
 }
 

@@ -62,6 +62,16 @@ fn what_is_wrong_is_told() {
         &[
             ("a key with a slip", "operator =", "operater ="),
             ("an address that others reach", "127.0.0.1:8500", "0.0.0.0:8500"),
+            (
+                "an address that others reach, and nobody says how",
+                "operator = \"127.0.0.1:8500\"",
+                "operator = \"10.0.0.5:8500\"\n[operator]\nhosts = [\"gate.lan\"]",
+            ),
+            (
+                "hosts and proxies that are none",
+                "[sandbox]",
+                "[operator]\nhosts = [\"https://gate.lan\", \"-x\", \"gate.lan:0\"]\nproxies = [\"gate.lan\"]\n\n[sandbox]",
+            ),
             ("a name for an address", "127.0.0.1:8500", "localhost:8500"),
             ("a number in quotes", "runs = 2", "runs = \"2\""),
             ("a number out of bounds", "runs = 2", "runs = 0"),
@@ -85,6 +95,16 @@ fn what_is_wrong_is_told() {
         ],
     );
     insta::assert_snapshot!(said);
+}
+
+#[test]
+fn a_listener_off_loopback_is_taken_where_the_file_says_how_it_is_reached() {
+    let world = World::new();
+    let said = "operator = \"10.0.0.5:8500\"\n[operator]\nhosts = [\"Gate.lan:8443\"]\nproxies = [\"::ffff:10.0.0.1\"]\nhttps = false";
+    world.write("gatewright.toml", HOST.replace("operator = \"127.0.0.1:8500\"", said).as_bytes());
+    let reach = world.load().unwrap().host.reach;
+    assert_eq!((reach.hosts, reach.https), (vec!["gate.lan:8443".to_owned()], false));
+    assert_eq!(reach.proxies, ["10.0.0.1".parse::<std::net::IpAddr>().unwrap()]);
 }
 
 #[test]

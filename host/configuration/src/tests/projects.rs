@@ -39,7 +39,6 @@ fn what_is_wrong_is_told() {
             ("a repository that is not there", "~/src/app", "/nowhere/app"),
             ("a folder that is no repository", "~/src/app", "~/src"),
             ("a branch that is none", "\"main\"", "\"ma in\""),
-            ("a mode that is not built", "pipeline =", "mode = \"observe\"\npipeline ="),
             ("a mode that is none", "pipeline =", "mode = \"acts\"\npipeline ="),
             ("a pipeline that is none", "\"quick\"", "\"quik\""),
             ("no pipeline", "pipeline = \"quick\"\n", ""),

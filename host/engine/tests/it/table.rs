@@ -220,6 +220,7 @@ fn observations() -> Vec<(String, Event)> {
         ("foreign-push", Observation::ForeignPush { head: commit(4) }),
         ("refused-at-forge", Observation::RefusedAtForge { by: by() }),
         ("merged-elsewhere, tested", Observation::MergedElsewhere { commit: commit(5), by: by(), tested: true }),
+        ("landed", Observation::Landed { commit: commit(5), by: by() }),
         ("merged-elsewhere, untested", Observation::MergedElsewhere { commit: commit(5), by: by(), tested: false }),
         ("watch-degraded", Observation::WatchDegraded),
         ("labels", Observation::Labels { labels: vec!["bug".to_owned(), "autoDeploy".to_owned()] }),

@@ -55,6 +55,7 @@ pub(crate) fn seed(track: Track, labels: &[&str]) -> Seed {
         track,
         base_branch: BranchName::new("main").unwrap(),
         actor: person(),
+        observed: false,
     }
 }
 

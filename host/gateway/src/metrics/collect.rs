@@ -9,7 +9,7 @@ use domain::cost::Spent;
 use prometheus::{CounterVec, GaugeVec, Opts, Registry, TextEncoder};
 
 use crate::app::GatewayState;
-use crate::desk::Readings;
+use crate::desk::LastBackup;
 use crate::problem::Problem;
 use crate::process;
 
@@ -50,7 +50,7 @@ fn told(state: &GatewayState, page: &Page) -> Result<(), prometheus::Error> {
     page.gauge("gatewright_build_info", "The version of this program.", &["version"], version)?;
     this_process(state, page)?;
     health(state, page)?;
-    machine(&state.desk.readings(), page)?;
+    machine(state, page)?;
     let mut readable: Vec<Row> = Vec::new();
     for (name, section) in SECTIONS {
         let fine = match section(state, page) {
@@ -152,13 +152,13 @@ fn health(state: &GatewayState, page: &Page) -> Result<(), prometheus::Error> {
     page.counter("gatewright_store_commits_total", "Commits that changed something.", &[], commits)
 }
 
-fn machine(readings: &Readings, page: &Page) -> Result<(), prometheus::Error> {
-    if let Some(disk) = readings.disk {
+fn machine(state: &GatewayState, page: &Page) -> Result<(), prometheus::Error> {
+    if let Some(disk) = state.desk.readings().disk {
         page.one("gatewright_disk_free_bytes", "What is free where the state folder lies.", disk.free_bytes as f64)?;
         page.one("gatewright_disk_size_bytes", "How large that disk is.", disk.size_bytes as f64)?;
         page.one("gatewright_disk_floor_bytes", "Below this nothing is launched.", disk.floor_bytes as f64)?;
     }
-    if let Some(at) = readings.last_backup {
+    if let Some(LastBackup { at, .. }) = state.desk.backups().last {
         let help = "When the newest backup was finished, since the Unix epoch.";
         page.one("gatewright_backup_last_success_timestamp_seconds", help, at.0 as f64 / 1e3)?;
     }

@@ -63,7 +63,30 @@ pub(super) const OPERATIONS: &[Operation] = &[
     get("/api/v1/blobs/{digest}", "Bytes by sha256", &[], Bytes),
     get("/api/v1/runs/{run}", "A run; while it lives, with the figures so far", &[], Json("Run")),
     get("/api/v1/runs/{run}/log", "The end of its log as plain text", &["tail"], Text),
-    get("/api/v1/events", "A stream of server-sent events: that something changed", &["since"], Stream),
+    get("/api/v1/events", "A stream of server-sent events: that something changed", &["since:cursor"], Stream),
+    get(
+        "/api/v1/audit",
+        "What anybody wanted, and what became of it, newest first",
+        &["who", "what", "task", "project", "since", "until", "before", LIMIT],
+        Json("AuditPage"),
+    ),
+    get("/api/v1/tokens", "All tokens that ever were, without their secrets", &[], List("Token")),
+    post("/api/v1/tokens", "Makes a token; its secret is answered this once", "WantedToken", Json("MadeToken")).made(),
+    delete("/api/v1/tokens/{name}", "Revokes a token", Json("Token")),
+    get(
+        "/api/v1/observed",
+        "What would have been done in observed projects, oldest first",
+        &["project", "since", "after", LIMIT],
+        List("Would"),
+    ),
+    get(
+        "/api/v1/deliveries",
+        "What trackers, forges and the board told, newest first",
+        &["source", "project", "state", "before", LIMIT],
+        List("Delivery"),
+    ),
+    get("/api/v1/deliveries/{delivery}", "A delivery, and what it tells", &[], Json("Delivery")),
+    get("/api/v1/deliveries/{delivery}/body", "Its body as it came", &[], Text),
     get("/api/v1/system", "What runs are held by on this machine", &[], Json("System")),
 ];
 

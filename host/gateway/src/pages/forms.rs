@@ -2,9 +2,10 @@
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Redirect, Response};
+use conductor::ports::access::{Deed, Record};
 use conductor::ports::store::{Applied, Live};
 use domain::event::{Event, Intent};
-use domain::ids::{Actor, TaskId, Version};
+use domain::ids::{Actor, Epoch, TaskId, Version};
 use serde::Deserialize;
 
 use super::Refused;
@@ -28,6 +29,9 @@ pub(crate) struct Given {
     task: u64,
     /// As it was shown: another one is answered by what happened meanwhile.
     version: u64,
+    /// With it, only another activity is another standing.
+    #[serde(default)]
+    epoch: Option<u64>,
     #[serde(default)]
     note: String,
     #[serde(default)]
@@ -43,7 +47,11 @@ pub(crate) async fn give(
     item: String,
     given: Given,
 ) -> Result<Response, Refused> {
-    let body = IntentNote { note: given.note.trim().to_owned(), version: Some(Version(given.version)) };
+    let body = IntentNote {
+        note: given.note.trim().to_owned(),
+        version: Some(Version(given.version)),
+        epoch: given.epoch.map(Epoch),
+    };
     match intents::take(app, actor, intent, TaskId(given.task).to_string(), body).await {
         Ok(taken) => Ok(done(&given.back, word(intent), Some(taken.0.task.task.work_item.as_str()))),
         Err(problem) => Err(Refused::of(problem, reader.at(&format!("/t/{item}")))),
@@ -183,6 +191,14 @@ fn each(state: &GatewayState, actor: &Actor, intent: Intent, form: &Counted) -> 
             "changed since you looked: the button named {} live tickets, and there are {live} now; look again",
             form.count
         )));
+    }
+    let all = match intent {
+        Intent::Stop => Some(Deed::StopAll),
+        _ => None,
+    };
+    if let Some(what) = all {
+        let (note, count) = (form.note.trim().to_owned(), Some(format!("{live} live tickets")));
+        state.access.record(&Record { why: note, subject: count, ..Record::done(actor.clone(), what) }, state.now())?;
     }
     let mut tasks = state.store.live_tasks(Live::Moving, AT_ONCE)?;
     tasks.extend(state.store.live_tasks(Live::Waiting, AT_ONCE)?);

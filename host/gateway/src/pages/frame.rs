@@ -24,6 +24,7 @@ pub(crate) enum Here {
     Now,
     Queue,
     Repositories,
+    Plugins,
     System,
     /// A page that the navigation does not name.
     Beyond,
@@ -31,13 +32,14 @@ pub(crate) enum Here {
 
 impl Here {
     /// Those that the navigation names, in its order.
-    pub(crate) const ALL: [Self; 4] = [Self::Now, Self::Queue, Self::Repositories, Self::System];
+    pub(crate) const ALL: [Self; 5] = [Self::Now, Self::Queue, Self::Repositories, Self::Plugins, Self::System];
 
     pub(crate) const fn path(self) -> &'static str {
         match self {
             Self::Now | Self::Beyond => "/",
             Self::Queue => "/q",
             Self::Repositories => "/repositories",
+            Self::Plugins => "/plugins",
             Self::System => "/system",
         }
     }
@@ -48,6 +50,7 @@ impl Here {
             Self::Now | Self::Beyond => t.of("Now", "Сейчас"),
             Self::Queue => t.of("Queue", "Очередь"),
             Self::Repositories => t.of("Repositories", "Репозитории"),
+            Self::Plugins => t.of("Plugins", "Плагины"),
             Self::System => t.of("System", "Система"),
         }
     }

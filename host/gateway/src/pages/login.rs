@@ -5,13 +5,15 @@ use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use domain::access::Right;
+use domain::time::Milliseconds;
 use serde::Deserialize;
 
 use crate::app::App;
 use crate::body::Parameters;
 use crate::door::Peer;
+use crate::keyring::LIFE;
 use crate::pages::frame::{Frame, Here, Reader};
-use crate::pages::{Page, page};
+use crate::pages::{Page, Refused, page};
 use crate::problem::Problem;
 use crate::visitor::{Form, Visitor};
 
@@ -62,23 +64,25 @@ pub(crate) async fn show(reader: Reader, visitor: Visitor, Parameters(next): Par
 
 pub(crate) async fn log_in(State(app): State<App>, reader: Reader, peer: Peer, Form(form): Form<LogIn>) -> Response {
     let next = local(&form.next);
-    match open(&app, peer, form.token.trim()) {
+    match open(&app, peer, form.token.trim()).await {
         Ok(cookie) => (StatusCode::SEE_OTHER, [(header::LOCATION, next), (header::SET_COOKIE, cookie)]).into_response(),
         Err(problem) => again(reader, next, &problem),
     }
 }
 
-fn open(app: &App, peer: Peer, offered: &str) -> Result<String, Problem> {
+async fn open(app: &App, peer: Peer, offered: &str) -> Result<String, Problem> {
     let now = app.state.now();
     if let Some(wait) = app.throttle.wait(peer.0, now) {
         return Err(Problem::too_many(wait));
     }
-    let Some((name, right)) = app.keyring.token(offered) else {
+    let Some(key) = app.keyring.token(offered, now) else {
         return Err(app.wrong_token(peer, now));
     };
     let secret = app.state.secret()?;
-    app.keyring.log_in(name, right, &secret, now);
-    Ok(app.cookie(&secret))
+    let cookie = app.cookie(&secret, LIFE);
+    let keyring = app.keyring.clone();
+    app.ask(move |_| Ok(keyring.log_in(&key, &secret, &peer.0.to_string(), now)?)).await?;
+    Ok(cookie)
 }
 
 /// The page once more, with what was wrong.
@@ -96,11 +100,15 @@ fn again(reader: Reader, next: String, problem: &Problem) -> Response {
     response
 }
 
-pub(crate) async fn log_out(State(app): State<App>, visitor: Visitor, _: Form<LogOut>) -> Response {
-    if let Some(session) = visitor.session_id() {
-        app.keyring.log_out(session);
+pub(crate) async fn log_out(State(app): State<App>, reader: Reader, visitor: Visitor, _: Form<LogOut>) -> Response {
+    if let (Some(session), Some(actor)) = (visitor.session_id(), visitor.actor()) {
+        let keyring = app.keyring.clone();
+        let ended = app.ask(move |state| Ok(keyring.log_out(session, &actor, state.now())?)).await;
+        if let Err(problem) = ended {
+            return Refused::of(problem, reader).into_response();
+        }
     }
-    let gone = format!("{}=; Path=/; HttpOnly; SameSite=Strict; Max-Age=0", app.cookie_name());
+    let gone = app.cookie("", Milliseconds(0));
     (StatusCode::SEE_OTHER, [(header::LOCATION, "/login".to_owned()), (header::SET_COOKIE, gone)]).into_response()
 }
 

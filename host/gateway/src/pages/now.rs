@@ -14,7 +14,7 @@ use super::row::{LONGEST_SENTENCE, Row};
 use crate::api::State;
 use crate::app::GatewayState;
 use crate::problem::Problem;
-use crate::show::{Age, line};
+use crate::show::{Age, line, quoted};
 use crate::standing::{Scene, cause};
 use crate::tongue::{Tongue, say};
 
@@ -157,7 +157,7 @@ fn broken(scene: &Scene, waiting: &[Task]) -> Vec<Cause> {
     }
     let cause = |((is_work, text), tasks): ((bool, String), Vec<&Task>)| Cause {
         is_work,
-        text: line(&text, LONGEST_SENTENCE),
+        text: line(&quoted(&text), LONGEST_SENTENCE),
         count: tasks.len(),
         keys: tasks.iter().take(NAMED).map(|task| task.work_item.to_string()).collect(),
     };

@@ -7,7 +7,7 @@ use domain::time::Timestamp;
 
 use crate::api::State;
 use crate::deed::Deed;
-use crate::show::{Age, cost, line};
+use crate::show::{Age, cost, line, quoted};
 use crate::standing::Scene;
 use crate::tongue::{Tongue, say};
 
@@ -53,7 +53,7 @@ impl Row {
             stage: task.position.stage.to_string(),
             strip: scene.pipeline(&task.project).map(|pipeline| strip(pipeline, task)).unwrap_or_default(),
             state: standing.state,
-            sentence: line(&standing.sentence, LONGEST_SENTENCE),
+            sentence: line(&quoted(&standing.sentence), LONGEST_SENTENCE),
             since: Age::of(t, task.activity_entered_at, now),
             attempt: if visit > 1 { say!(t, "visit {visit}", "заход {visit}") } else { String::new() },
             cost: cost(&task.spent),

@@ -192,6 +192,10 @@ fn facts(t: Tongue, row: &RunRow) -> Vec<(&'static str, String)> {
     facts.extend(
         row.spent.as_ref().map(|spent| (t.of("cost", "стоимость"), cost(spent))).filter(|(_, cost)| !cost.is_empty()),
     );
+    if row.steps > 0 {
+        facts.push((t.of("tools used", "вызовов инструментов"), row.steps.to_string()));
+    }
+    facts.extend(row.doing.as_ref().map(|doing| (t.of("last seen doing", "последнее дело"), line(doing, 300))));
     facts.extend(row.over_budget.as_ref().map(|why| (t.of("over budget", "сверх бюджета"), line(why, 300))));
     facts.extend(row.pid.filter(|_| row.ended_at.is_none()).map(|pid| (t.of("process", "процесс"), pid.to_string())));
     facts

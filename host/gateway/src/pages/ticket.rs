@@ -11,7 +11,7 @@ use crate::api::State;
 use crate::app::GatewayState;
 use crate::find;
 use crate::problem::Problem;
-use crate::show::{Moment, line, plain};
+use crate::show::{Moment, line, plain, quoted};
 use crate::standing::Scene;
 use crate::tongue::{Tongue, say};
 
@@ -125,7 +125,7 @@ fn started(state: &GatewayState, scene: &Scene, task: Task, card: Option<BoardIt
         description: text(&store.blob(&task.description)?),
         labels: line(&task.labels.join(", "), 1000),
         status: card.map(|card| line(&card.status, 200)),
-        sentence: line(&standing.sentence, 1000),
+        sentence: line(&quoted(&standing.sentence), 1000),
         row: Row::of(scene, &task, state.now()),
         pull: task.merged.as_ref().and_then(|_| state.desk.pull_command(&task.project)),
         comments: comments.iter().map(comment).collect(),

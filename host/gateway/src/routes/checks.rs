@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use conductor::ports::access::{Deed, Record};
 use domain::ids::CommitId;
 use domain::plugin::Check;
 
@@ -28,7 +29,7 @@ pub(crate) async fn list(
 
 pub(crate) async fn report(
     State(app): State<App>,
-    _: Operator,
+    Operator(actor): Operator,
     Segments((name, commit)): Segments<(String, String)>,
     Required(body): Required<NewCheck>,
 ) -> Result<(StatusCode, Json<Check>), Problem> {
@@ -54,6 +55,13 @@ pub(crate) async fn report(
             description: body.description,
         };
         state.store.put_check(&project, &commit, &check, state.now())?;
+        let record = Record {
+            project: Some(project),
+            subject: Some(commit.to_string()),
+            after: Some(format!("{}: {}", check.name, check.raw)),
+            ..Record::done(actor, Deed::ReportCheck)
+        };
+        state.access.record(&record, state.now())?;
         Ok(check)
     });
     Ok((StatusCode::CREATED, Json(kept.await?)))

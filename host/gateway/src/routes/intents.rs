@@ -1,7 +1,7 @@
 //! What a person wants of a task, by token instead of by the board.
 
 use axum::Json;
-use conductor::ports::store::Applied;
+use conductor::ports::store::{Applied, AppliedSeen, EntryRow, Seen};
 use domain::event::{Event, Intent};
 use domain::ids::Actor;
 use domain::task::Task;
@@ -14,6 +14,8 @@ use crate::routes::{Answer, at_most};
 use crate::standing::Scene;
 
 const LONGEST_NOTE: usize = 4000;
+/// Of what happened meanwhile, the newest: whoever looked a week ago reads the timeline.
+const MOST_SINCE: usize = 50;
 
 /// Applies an intent and says what became of it.
 pub(crate) async fn take(app: App, actor: Actor, intent: Intent, reference: String, body: IntentNote) -> Answer<Taken> {
@@ -32,15 +34,18 @@ fn apply(
     body: IntentNote,
 ) -> Result<Taken, Problem> {
     let seen = find::task(&*state.store, reference)?;
-    if let Some(version) = body.version
-        && version != seen.version
-    {
-        let now = seen.version;
-        let detail = format!("changed since you looked: you saw version {version} of task {}, it is at {now}", seen.id);
-        return Err(no(state, "late", detail, seen));
-    }
     let event = Event::Intent { intent, actor, note: body.note };
-    match state.store.apply(seen.id, &event, state.now())? {
+    let applied = match (body.version, body.epoch) {
+        (None, None) => state.store.apply(seen.id, &event, state.now())?,
+        (version, epoch) => {
+            let looked_at = Seen { version: version.unwrap_or_default(), epoch };
+            match state.store.apply_seen(seen.id, &event, &looked_at, state.now())? {
+                AppliedSeen::Applied(applied) => applied,
+                AppliedSeen::Moved { task, since } => return Err(moved(state, &looked_at, *task, since)),
+            }
+        }
+    };
+    match applied {
         Applied::Stepped { task, .. } => Ok(Taken { intent, task: Scene::read(state)?.view(*task) }),
         Applied::Rejected(rejected) => {
             let task = state.store.task(seen.id)?;
@@ -48,6 +53,18 @@ fn apply(
             Err(no(state, rejected.word(), format!("{changed}{rejected}"), task))
         }
     }
+}
+
+/// It is not what was looked at any more: what happened meanwhile, instead of the deed.
+fn moved(state: &GatewayState, looked_at: &Seen, task: Task, mut since: Vec<EntryRow>) -> Problem {
+    since.drain(..since.len().saturating_sub(MOST_SINCE));
+    let told = since.iter().filter_map(|row| crate::timeline::words(&row.entry)).collect::<Vec<_>>();
+    let (saw, now) = (looked_at.version, task.version);
+    let mut detail = format!("changed since you looked: you saw version {saw} of task {}, it is at {now}", task.id);
+    if !told.is_empty() {
+        detail = format!("{detail}; meanwhile: {}", told.join("; "));
+    }
+    no(state, "late", detail, task).since(since)
 }
 
 pub(crate) fn no(state: &GatewayState, word: &str, why: String, task: Task) -> Problem {

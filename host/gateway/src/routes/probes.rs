@@ -38,7 +38,7 @@ pub(crate) async fn ready(State(app): State<App>) -> (StatusCode, Json<Health>) 
 }
 
 pub(crate) async fn system(State(app): State<App>) -> Result<Json<System>, Problem> {
-    app.ask(|state| Ok(Json(System { runs_held: state.desk.holdings() }))).await
+    app.ask(|state| Ok(Json(System { runs_held: state.desk.holdings(), backups: state.desk.backups() }))).await
 }
 
 fn no(reason: String) -> Health {

@@ -30,6 +30,7 @@ fn view(state: &GatewayState, project: &Project) -> Result<ProjectView, Problem>
         stages: project.pipeline.stages().iter().map(|stage| stage.name.clone()).collect(),
         statuses: state.desk.statuses(&project.name),
         serial: project.serial,
+        observed: project.observe,
         frozen: state.store.freeze(&project.name)?,
         pull: state.desk.pull_command(&project.name),
     })

@@ -125,6 +125,8 @@ async fn filled(world: &World) -> Vec<(&'static str, String)> {
         ("task", "\"DEMO-007\"".to_owned()),
         ("commit", format!("\"{commit}\"")),
         ("run", run.to_string()),
+        ("delivery", "1".to_owned()),
+        ("name", "\"ci\"".to_owned()),
         ("evaluation", evaluation.to_string()),
         ("document", "\"12-review.md\"".to_owned()),
         ("digest", format!("\"{blob}\"")),

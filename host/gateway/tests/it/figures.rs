@@ -10,7 +10,6 @@ use conductor::ports::tally::{Expanded, Fact, Tally};
 use domain::effect::Claim;
 use domain::event::{Event, Intent, RunResult};
 use domain::ids::{Actor, Digest, DriverName, PluginId, RunId, TaskId};
-use gateway::Received;
 use gateway::api::{Block, OldMetrics, Queue, Status};
 
 use crate::world::{NOW, World, python_tool};
@@ -131,7 +130,6 @@ pub(crate) async fn note_all(world: &World) {
     meters.note(Fact::RunEnded { task: &task, run: &done, driver: Some(&driver), effect: None });
     meters.note(Fact::Evaluated { evaluation: &evaluation });
     meters.note(Fact::Expanded { source: "board", outcome: Expanded::Told });
-    meters.received("gitea", Received::Accepted);
     meters.committed(800, 3);
     meters.claimed(300, "claimed");
 }
@@ -237,8 +235,6 @@ async fn metrics_say_what_the_rows_say() {
     assert_eq!(figure(&figures, "gatewright_cost_cap_usd", &[("project", "demo"), ("scope", "day")]), 5.0);
     let run = [("project", "demo"), ("role", "developer"), ("driver", "claude"), ("result", "success")];
     assert_eq!(figure(&figures, "gatewright_runs_total", &run), 1.0);
-    let deliveries = [("source", "gitea"), ("outcome", "accepted")];
-    assert_eq!(figure(&figures, "gatewright_webhook_deliveries_total", &deliveries), 1.0);
     assert_eq!(figure(&figures, "gatewright_store_commit_duration_seconds_count", &[]), 1.0);
     let route = [("method", "POST"), ("route", "/api/v1/tasks/{task}/approve"), ("status", "200")];
     assert_eq!(figure(&figures, "gatewright_http_requests_total", &route), 2.0);

@@ -44,7 +44,7 @@ impl Browser {
         let mut browser = Self { cookie, csrf: String::new() };
         let page = browser.get(world, "/login").await;
         let (_, rest) = page.text().split_once("name=\"csrf\" value=\"").unwrap();
-        browser.csrf = rest.split('"').next().unwrap().to_owned();
+        rest.split('"').next().unwrap().clone_into(&mut browser.csrf);
         browser
     }
 

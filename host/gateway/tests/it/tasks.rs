@@ -109,7 +109,7 @@ async fn notes_are_looked_at() {
     let reply = world.post("/api/v1/tasks/DEMO-001/reject", &long).await;
     assert_eq!(reply.detail(), "`note` has 4001 characters; it may have 4000");
     let unknown = world.post("/api/v1/tasks/DEMO-001/reject", r#"{"reason":"no"}"#).await;
-    assert!(unknown.detail().contains("unknown field `reason`, expected `note` or `version`"));
+    assert!(unknown.detail().contains("unknown field `reason`, expected one of `note`, `version`, `epoch`"));
     let reply = world.post("/api/v1/tasks/DEMO-007/approve", "").await;
     assert_eq!(reply.status, StatusCode::NOT_FOUND);
     assert_eq!(reply.detail(), "there is no task `DEMO-007`; there is: 1 (DEMO-001)");

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 /// Words that are the same in every language: they stand in templates as they are.
-const SAME: [&str; 3] = ["Gatewright", "JSON", "KEY"];
+const SAME: [&str; 4] = ["Gatewright", "JSON", "KEY", "p95"];
 
 /// What a reader would see of a template if it were shown as it stands: without comments, expressions, tags and code.
 fn visible(template: &str) -> String {

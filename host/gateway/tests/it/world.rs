@@ -3,14 +3,17 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{Seek as _, Write as _};
+use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, Method, Request, StatusCode, header};
 use axum::{Router, body};
 use conductor::Intervals;
+use conductor::ports::access::Access;
 use conductor::ports::store::{ClaimLimits, NewTask, Project, Store};
 use domain::budget::{Budgets, Cap};
 use domain::cost::{Spent, Usage};
@@ -19,7 +22,10 @@ use domain::ids::{Actor, BranchName, ProjectName, RunId, StageName, StepName, Ta
 use domain::pipeline::{Consent, Edge, EdgeStep, OnPatience, Pipeline, PipelineDraft, Stage, StageKind, StepKind};
 use domain::task::{Terminality, Track};
 use domain::time::{Milliseconds, Timestamp};
-use gateway::{Desk, Disk, GatewayState, Health, HeldBy, Holding, Meters, Readings, Token, tree_ticks};
+use gateway::{
+    Backups, Desk, Disk, GatewayState, Health, HeldBy, Holding, LastBackup, LoadedPlugin, Meters, Reach, Readings,
+    Token, tree_ticks,
+};
 use serde::de::DeserializeOwned;
 use store::{SqliteStore, StoreConfig};
 use tokio::sync::watch;
@@ -57,6 +63,10 @@ impl Desk for FakeDesk {
         file.rewind().unwrap();
         Some(file)
     }
+    fn plugins(&self) -> Vec<LoadedPlugin> {
+        Vec::new()
+    }
+
     fn budgets(&self, _: &ProjectName) -> Budgets {
         let day = Cap { cost_microusd: Some(5_000_000), ..Cap::default() };
         Budgets { day, ..Budgets::default() }
@@ -74,6 +84,10 @@ impl Desk for FakeDesk {
         let how = "a run sees what <you> see".to_owned();
         vec![Holding { name: "sandbox".to_owned(), held_by: HeldBy::Nobody, how }]
     }
+    fn backups(&self) -> Backups {
+        let last = LastBackup { at: NOW, path: "/kept/<one>".to_owned(), bytes: 7, tasks: 3 };
+        Backups { last: Some(last), verified: None }
+    }
     fn limits(&self) -> ClaimLimits {
         self.limits.lock().unwrap().clone()
     }
@@ -86,7 +100,6 @@ impl Desk for FakeDesk {
     fn readings(&self) -> Readings {
         Readings {
             disk: Some(Disk { free_bytes: 40 << 30, size_bytes: 100 << 30, floor_bytes: 512 << 20 }),
-            last_backup: Some(Timestamp(NOW.0 - 60_000)),
             intervals: Intervals::default(),
         }
     }
@@ -100,10 +113,13 @@ impl Desk for FakeDesk {
 
 pub(crate) struct World {
     pub(crate) store: Arc<dyn Store>,
+    pub(crate) access: Arc<dyn Access>,
     pub(crate) desk: Arc<FakeDesk>,
     pub(crate) router: Router,
     pub(crate) meters: Arc<Meters>,
     pub(crate) close: watch::Sender<bool>,
+    /// Milliseconds since [`NOW`].
+    passed: Arc<AtomicU64>,
     pub(crate) dir: tempfile::TempDir,
 }
 
@@ -142,8 +158,12 @@ impl World {
 
     /// Without any project.
     pub(crate) fn empty(ok: bool) -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let store: Arc<dyn Store> = Arc::new(SqliteStore::open(StoreConfig::new(dir.path(), "here")).unwrap());
+        Self::open(tempfile::tempdir().unwrap(), Arc::default(), ok)
+    }
+
+    fn open(dir: tempfile::TempDir, passed: Arc<AtomicU64>, ok: bool) -> Self {
+        let both = Arc::new(SqliteStore::open(StoreConfig::new(dir.path(), "here")).unwrap());
+        let (store, access): (Arc<dyn Store>, Arc<dyn Access>) = (both.clone(), both);
         let desk = Arc::new(FakeDesk {
             wakes: AtomicU32::new(0),
             ok,
@@ -153,17 +173,55 @@ impl World {
         });
         let (close, closing) = watch::channel(false);
         let meters = Arc::new(Meters::new(NOW).unwrap());
-        let state = state(Arc::clone(&store), Arc::clone(&desk), Arc::clone(&meters));
-        Self { router: gateway::router(state, PORT, closing), store, desk, meters, close, dir }
+        let state =
+            state(Arc::clone(&store), Arc::clone(&access), Arc::clone(&desk), Arc::clone(&passed), Arc::clone(&meters));
+        let router = gateway::router(state, address(), closing).unwrap();
+        Self { store, access, desk, router, meters, close, passed, dir }
     }
 
     pub(crate) fn state(&self) -> GatewayState {
-        state(Arc::clone(&self.store), Arc::clone(&self.desk), Arc::clone(&self.meters))
+        state(
+            Arc::clone(&self.store),
+            Arc::clone(&self.access),
+            Arc::clone(&self.desk),
+            Arc::clone(&self.passed),
+            Arc::clone(&self.meters),
+        )
+    }
+
+    /// Lets time pass.
+    pub(crate) fn pass(&self, span: Duration) {
+        self.passed.fetch_add(span.as_millis() as u64, Ordering::SeqCst);
+    }
+
+    /// The next life of the host, on the same folder.
+    pub(crate) fn restarted(self) -> Self {
+        let Self { dir, passed, router, store, access, .. } = self;
+        drop((router, store, access));
+        Self::open(dir, passed, true)
+    }
+
+    /// Every file of the host's folder.
+    pub(crate) fn files(&self) -> Vec<(PathBuf, Vec<u8>)> {
+        let (mut folders, mut files) = (vec![self.dir.path().to_owned()], Vec::new());
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    folders.push(path);
+                } else {
+                    files.push((path.clone(), std::fs::read(&path).unwrap()));
+                }
+            }
+        }
+        assert!(files.len() > 1);
+        files
     }
 
     pub(crate) async fn send(&self, request: Request<Body>) -> Reply {
         let (parts, body) = self.router.clone().oneshot(request).await.unwrap().into_parts();
-        let bytes = body::to_bytes(body, 1 << 24).await.unwrap();
+        let endless = parts.headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind == "text/event-stream");
+        let bytes = if endless { Bytes::new() } else { body::to_bytes(body, 1 << 24).await.unwrap() };
         Reply { status: parts.status, headers: parts.headers, bytes }
     }
 
@@ -205,12 +263,33 @@ impl World {
     }
 }
 
-fn state(store: Arc<dyn Store>, desk: Arc<FakeDesk>, meters: Arc<Meters>) -> GatewayState {
+fn state(
+    store: Arc<dyn Store>,
+    access: Arc<dyn Access>,
+    desk: Arc<FakeDesk>,
+    passed: Arc<AtomicU64>,
+    meters: Arc<Meters>,
+) -> GatewayState {
     let token = Token::new("operator", SECRET).unwrap();
-    GatewayState { store, desk, token, clock: Arc::new(|| NOW), luck: Arc::new(luck), meters }
+    let reach = Reach::default();
+    GatewayState {
+        store,
+        access,
+        desk,
+        token,
+        reach,
+        clock: Arc::new(move || Timestamp(NOW.0 + passed.load(Ordering::SeqCst))),
+        luck: Arc::new(luck),
+        meters,
+    }
+}
+
+fn address() -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], PORT))
 }
 
 /// Other bytes at each call.
+#[expect(clippy::unnecessary_wraps, reason = "the state wants luck that may fail")]
 fn luck() -> std::io::Result<[u8; 32]> {
     static CALLS: AtomicU32 = AtomicU32::new(1);
     let call = CALLS.fetch_add(1, Ordering::SeqCst).to_le_bytes();
@@ -233,7 +312,14 @@ pub(crate) fn name(text: &str) -> ProjectName {
 
 pub(crate) fn project(text: &str, prefix: &str) -> Project {
     let base_branch = BranchName::new("main").unwrap();
-    Project { name: name(text), prefix: prefix.to_owned(), base_branch, pipeline: pipeline(), serial: false }
+    Project {
+        name: name(text),
+        prefix: prefix.to_owned(),
+        base_branch,
+        pipeline: pipeline(),
+        serial: false,
+        observe: false,
+    }
 }
 
 /// `created` asks a person, `development` works, then it is done.

@@ -204,7 +204,7 @@ impl Place {
     }
 
     /// Waits for a change of the database, at most a moment: the tests look from outside.
-    fn pause(&self) {
+    pub(crate) fn pause(&self) {
         use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
         let watch = inotify::init(CreateFlags::CLOEXEC).unwrap();
         let _ = inotify::add_watch(&watch, self.state(), WatchFlags::MODIFY | WatchFlags::CREATE);

@@ -2,9 +2,13 @@
 
 #![expect(clippy::unwrap_used, reason = "a test ends where its world does")]
 
+mod backup;
 mod breakout;
+mod checked;
 mod fixture;
 mod hostile;
+mod observed;
+mod operators_tools;
 mod other_hands;
 mod own_repository;
 mod real_agents;
@@ -14,3 +18,4 @@ mod stopping;
 mod strangers;
 mod the_demo;
 mod watched;
+mod webhooks;

@@ -101,6 +101,7 @@ pub(super) fn project_of(pipeline_name: &str) -> Project {
         base_branch: BranchName::new("main").expect("a branch"),
         pipeline: pipeline(pipeline_name),
         serial: false,
+        observe: false,
     }
 }
 

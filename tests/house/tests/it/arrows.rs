@@ -10,7 +10,7 @@ const MAY_KNOW: [(&str, &[&str]); 14] = [
     ("engine", &["domain"]),
     ("webhooks", &["domain"]),
     ("conductor", &["domain", "engine", "webhooks"]),
-    ("store", &["conductor", "domain", "engine", "kill-points"]),
+    ("store", &["conductor", "domain", "engine", "kill-points", "webhooks"]),
     ("sandbox", &["conductor", "domain"]),
     ("agents", &["conductor", "domain", "kill-points", "shim"]),
     ("adapters", &["conductor", "domain", "kill-points"]),

@@ -5,5 +5,6 @@ mod behaviours;
 mod commands;
 mod contracts;
 mod documents;
+mod packaging;
 mod position;
 mod sources;

@@ -3,6 +3,7 @@
 use domain::ids::{FenceToken, JobId, RunId, TaskId};
 use rusqlite::params;
 
+use super::accounts::{cards, notices, starts};
 use super::rules::{comments, left_behind, untold};
 use super::{Auditor, number};
 use crate::world::{Shared, look};
@@ -44,7 +45,15 @@ impl Auditor {
             free.map(|(run, task, used)| format!("run {run} of task {task} used {used:?}, and counts as nothing"));
         let mut wrongs = free.collect::<Vec<_>>();
         drop(world_now);
-        match reader.and_then(|(sql, _)| comments(&sql, &look(world))) {
+        let settled = reader.and_then(|(sql, _)| {
+            let world = look(world);
+            let mut found = comments(&sql, &world)?;
+            found.extend(notices(&sql, &world)?);
+            found.extend(cards(&sql, &self.shadows)?);
+            found.extend(starts(&sql)?);
+            Ok(found)
+        });
+        match settled {
             Ok(more) => wrongs.extend(more),
             Err(error) => wrongs.push(format!("the database cannot be read: {error}")),
         }

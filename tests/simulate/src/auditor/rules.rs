@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::accounts::is_deployed;
 use super::{Shadow, json, number};
 use crate::costs::differs;
 use crate::people::{self, STRANGER};
@@ -220,6 +221,7 @@ pub(super) fn tally(shadow: &mut Shadow, entries: &[Entry], pipeline: Option<&Pi
                     wrongs.extend(wrong.map(|wrong| format!("run {run}: {wrong}")));
                 }
             }
+            Entry::Deployed { commit } => wrongs.extend(is_deployed(shadow, commit, world)),
             Entry::StepAnswered { step, answer, .. } if answer == "pass" || answer == "not-applicable" => {
                 let stage = &shadow.task.position.stage;
                 let is_gate = pipeline
@@ -260,7 +262,9 @@ pub(super) fn tally(shadow: &mut Shadow, entries: &[Entry], pipeline: Option<&Pi
 }
 
 pub(super) fn is_in_main(task: &Task, world: &World) -> Option<String> {
-    let Some(validated) = &task.validated else {
+    // Others tested what an observed task brought to its end; that it is in main stands all the same.
+    let validated = if task.observed { &task.merged } else { &task.validated };
+    let Some(validated) = validated else {
         return Some(format!("task {} is done, and no commit of it was validated", task.id));
     };
     let inside = world.forge.is_ancestor(validated, &world.forge.base_head()).unwrap_or(false);

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
+use super::errand::Errands;
 use super::http::{Client, NoAnswer};
 use super::stage::{STOPPED, Stage, WALKED};
 
@@ -22,6 +23,7 @@ pub(super) struct Person {
     /// Keys of the two tickets.
     pub(super) walked: Option<String>,
     pub(super) stopped: Option<String>,
+    errands: Errands,
 }
 
 /// What a person found held.
@@ -38,11 +40,13 @@ impl Person {
         Self { stops_after, ..Self::default() }
     }
 
-    /// One look at the board. True: both tickets have ended, and nothing is left to do for them.
+    /// One look at the board. True: all tickets have ended, and nothing is left to do for them.
     pub(super) fn look(&mut self, client: &Client, stage: &Stage) -> Result<bool, NoAnswer> {
         let walked = self.walk(client, stage)?;
         let stopped = self.stop(client, stage, visits(&walked))?;
-        if !is_settled(&walked) || !is_settled(&stopped) {
+        // The other ticket may end while an errand waits for it; not before the errand knows it.
+        let are_run = self.errands.look(client, &stopped)?;
+        if !is_settled(&walked) || !is_settled(&stopped) || !are_run {
             return Ok(false);
         }
         let queue = client.get("/api/v1/queue")?;

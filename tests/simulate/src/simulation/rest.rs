@@ -2,11 +2,12 @@
 
 use conductor::ports::store::Store as _;
 
-use super::Simulation;
+use super::{Outcome, Simulation};
 use crate::costs::Bounds;
-use crate::coverage;
+use crate::coverage::{self, Coverage};
 use crate::disk::Illness;
 use crate::people;
+use crate::vfs::Device;
 use crate::weather::{Trouble, Weather};
 use crate::world::look;
 
@@ -21,6 +22,29 @@ const IDLE: u64 = 30;
 const A_WHILE: u64 = 10_000;
 
 impl Simulation {
+    pub(super) fn end(mut self, wrongs: Vec<String>) -> Outcome {
+        if let Some(host) = &self.host {
+            host.fate.end();
+        }
+        self.auditor.close();
+        self.host = None;
+        self.old.clear();
+        Device::unplug(self.number);
+        let ended = self.auditor.standing().filter(|task| task.end() == Some(domain::task::Terminality::Done)).count();
+        let all = self.auditor.standing().count();
+        let given_up =
+            look(&self.world).people.given_up.iter().map(|(kind, times)| (format!("{kind:?}"), *times)).collect();
+        Outcome {
+            steps: self.steps,
+            wrongs,
+            story: look(&self.world).story(),
+            weather: self.drawn,
+            coverage: Coverage::take(std::mem::take(&mut self.deaths)),
+            done: (ended as u64, all as u64),
+            given_up,
+        }
+    }
+
     /// Only the host still dies, again and again, while everybody else does what he can: so it dies deep in the way too.
     fn drizzle(&mut self) -> Vec<String> {
         self.tell(|| "from here on only the host dies".to_owned());
@@ -47,6 +71,15 @@ impl Simulation {
         Vec::new()
     }
 
+    /// From here on nothing is done outside for the project.
+    pub(super) fn observe(&self) {
+        look(&self.world).observed = true;
+        self.tell(|| "from here on the project is observed".to_owned());
+        if let Some(host) = &self.host {
+            host.read_settings();
+        }
+    }
+
     /// Nothing goes wrong any more: everything that can finish must.
     pub(super) fn come_to_rest(&mut self) -> Vec<String> {
         let wrongs = self.drizzle();
@@ -60,6 +93,7 @@ impl Simulation {
             old.fate.end();
             look(&self.world).shims.forget(old.life);
         }
+        self.restart_after_the_old();
         {
             let mut world = look(&self.world);
             world.weather = Weather::calm();

@@ -8,7 +8,7 @@ use simulate::weather::{Trouble, Weather};
 const SEEDS: u64 = 15;
 
 fn plan(seed: u64) -> Plan {
-    Plan { seed, steps: STEPS, weather: None, aloud: false }
+    Plan { seed, steps: STEPS, weather: None, aloud: false, observed: None }
 }
 
 #[test]
@@ -37,4 +37,20 @@ fn a_seed_tells_the_same_story_each_time() {
     assert!(once.story.len() > 100, "{}", once.story.len());
     assert_eq!(once.story, again.story);
     assert_eq!(once.steps, again.steps);
+}
+
+#[test]
+fn nothing_is_done_outside_for_an_observed_project() {
+    let mut met = (0, 0);
+    for seed in 1..=3 * SEEDS {
+        // From the beginning, or from the middle of whatever is under way; a host that was taken over from reads no file any more.
+        let observed = Some(if seed % 2 == 0 { 0 } else { seed * 7 });
+        let weather = Weather::all().without(Trouble::Overlap);
+        let outcome = play(Plan { observed, weather: Some(weather), ..plan(seed) });
+        let story = || outcome.story.join("\n");
+        assert!(outcome.wrongs.is_empty(), "seed {seed}: {:#?}\n{}", outcome.wrongs, story());
+        met = (met.0 + outcome.done.0, met.1 + outcome.done.1);
+    }
+    let (done, all) = met;
+    assert!(done > 0 && all > done, "{done} of {all} tasks were brought to their end by others");
 }

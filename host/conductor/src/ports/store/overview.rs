@@ -1,6 +1,6 @@
 //! What pages for people ask of the store beyond single rows: each answer is bounded, and found by an index.
 
-use domain::ids::{ProjectName, TaskId, WorkItemId};
+use domain::ids::{PluginId, ProjectName, TaskId, WorkItemId};
 use domain::task::Task;
 use domain::time::Timestamp;
 
@@ -61,6 +61,19 @@ pub struct Extent {
     pub events: u64,
 }
 
+/// How a plugin answered once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AnswerRow {
+    /// Which.
+    pub plugin: PluginId,
+    /// `pass`, `fail`, …
+    pub answer: String,
+    /// Microseconds of the whole call.
+    pub micros: u64,
+    /// When.
+    pub at: Timestamp,
+}
+
 /// What pages read.
 pub trait Overview {
     /// How many live tasks stand how.
@@ -83,6 +96,8 @@ pub trait Overview {
     fn contacts(&self) -> Result<Vec<Contact>, StoreError>;
     /// The newest evaluations of a project's tasks, newest first.
     fn evaluations_in(&self, project: &ProjectName, limit: u32) -> Result<Vec<EvaluationRow>, StoreError>;
+    /// How plugins answered lately, newest first.
+    fn newest_answers(&self, limit: u32) -> Result<Vec<AnswerRow>, StoreError>;
     /// How large the database is.
     fn extent(&self) -> Result<Extent, StoreError>;
 }

@@ -3,14 +3,14 @@
 use domain::cost::{Price, Usage};
 use domain::document::Role;
 use domain::effect::JobClass;
-use domain::event::{RunResult, Spent};
+use domain::event::{Event, RunResult, Spent};
 use domain::ids::{
     Actor, CommitId, Digest, EvaluationId, JobId, PluginId, ProjectName, RunId, StageName, TaskId, Version, WorkItemId,
 };
 use domain::time::{Milliseconds, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::WaitReason;
+use super::{NewTask, WaitReason};
 
 /// A job for people.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -191,6 +191,39 @@ pub struct FreezeRow {
     pub reason: Option<String>,
 }
 
+/// What would have been done outside, had the project not been observed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewWould {
+    /// Whose.
+    pub project: ProjectName,
+    /// What names the effect over all its attempts: with the project, each key stands once.
+    pub key: String,
+    /// For which task; none: the work item has none.
+    pub task: Option<TaskId>,
+    /// The tracker's key.
+    pub work_item: WorkItemId,
+    /// What, as guards name it: `launch-agent`, `merge`, `set-status`, …
+    pub effect: String,
+    /// On what: a role, a branch, a work item.
+    pub target: String,
+    /// With what, in a line or two for people.
+    pub summary: String,
+    /// Where the task stood: stage, visit, step.
+    pub why: String,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// What would have been done, with its place.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WouldRow {
+    /// Grows.
+    pub id: u64,
+    /// What.
+    #[serde(flatten)]
+    pub would: NewWould,
+}
+
 /// An entry with its place.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EntryRow {
@@ -276,4 +309,35 @@ pub struct BoardComment {
     pub text: String,
     /// When.
     pub at: Timestamp,
+}
+
+/// What an expanded delivery leads to.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Expansion {
+    /// An intent for the item's task; `start` makes the task where there is none.
+    Intent {
+        /// Its place within the delivery.
+        ordinal: u32,
+        /// The activity row that says so: taken once.
+        key: String,
+        /// What for.
+        event: Event,
+        /// The task that `start` makes.
+        new_task: Option<NewTask>,
+    },
+    /// Nothing follows.
+    Nothing {
+        /// For people.
+        why: String,
+    },
+    /// Not yet: it stays pending, costs no try, and is asked about again. What it tells was seen in time.
+    Later {
+        /// For people: what it waits for.
+        why: String,
+    },
+    /// It could not be expanded: parked for people.
+    Parked {
+        /// Why.
+        why: String,
+    },
 }

@@ -1,0 +1,99 @@
+//! Whose delivery is taken: who signed it, and which projects bind what it is about. Pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use domain::ids::ProjectName;
+use webhooks::{Headers, Secret, Signature, Source};
+
+use super::refusal::Refusal;
+
+/// What of one sender a project takes.
+#[derive(Clone, Debug)]
+pub struct Hook {
+    /// Whose.
+    pub project: ProjectName,
+    /// Who sends.
+    pub source: Source,
+    /// What the sender calls the project, in lower case.
+    pub about: String,
+    /// Any of them will do.
+    pub secrets: Vec<Secret>,
+    /// What is not signed is taken from this machine.
+    pub unsigned: bool,
+}
+
+/// All that is taken.
+#[derive(Clone, Debug, Default)]
+pub struct Hooks(Vec<Hook>);
+
+impl Hooks {
+    /// These.
+    pub fn new(hooks: Vec<Hook>) -> Self {
+        Self(hooks)
+    }
+
+    pub(super) fn takes(&self, source: Source) -> bool {
+        self.0.iter().any(|hook| hook.source == source)
+    }
+
+    pub(super) fn projects(&self, source: Source) -> BTreeSet<&ProjectName> {
+        self.0.iter().filter(|hook| hook.source == source).map(|hook| &hook.project).collect()
+    }
+
+    /// Who signed these bytes. Each secret is tried once, and all of them whatever the first says; nothing of the body is read
+    /// before.
+    pub(super) fn sender(
+        &self,
+        source: Source,
+        headers: &Headers,
+        signed: &[u8],
+        is_here: bool,
+    ) -> Result<Sender<'_>, Refusal> {
+        let signature = Signature::of(source, headers);
+        let mut tried = BTreeMap::<&Secret, bool>::new();
+        let mut bound = Vec::new();
+        for hook in self.0.iter().filter(|hook| hook.source == source) {
+            let mut fits = false;
+            for secret in &hook.secrets {
+                fits |= *tried.entry(secret).or_insert_with(|| signature.fits(secret, signed));
+            }
+            bound.push((hook, fits, hook.unsigned && is_here));
+        }
+        if bound.iter().any(|(_, fits, open)| *fits || *open) {
+            return Ok(Sender { bound, signature });
+        }
+        Err(Refusal::Signature(signature))
+    }
+}
+
+/// A sender who may send something.
+pub(super) struct Sender<'h> {
+    /// Each hook, whether the signature fits it, and whether it takes this sender without one.
+    bound: Vec<(&'h Hook, bool, bool)>,
+    signature: Signature,
+}
+
+/// What becomes of a delivery.
+pub(super) enum Admission {
+    /// It is for these, and whether its sender proved to be theirs.
+    For(Vec<(ProjectName, bool)>),
+    /// It is in order and for nobody here.
+    Ignored(String),
+}
+
+impl Sender<'_> {
+    pub(super) fn admit(&self, about: Option<&str>) -> Result<Admission, Refusal> {
+        let Some(about) = about else {
+            return Ok(Admission::Ignored("it names no repository and no project".to_owned()));
+        };
+        let mut named = self.bound.iter().filter(|(hook, ..)| hook.about == about).peekable();
+        if named.peek().is_none() {
+            // A tracker's webhook tells of all projects of a workspace; most of them are not ours.
+            let shown: String = about.chars().take(200).collect();
+            return Ok(Admission::Ignored(format!("no project here is bound to `{shown}`")));
+        }
+        let taken = named.filter(|(_, fits, open)| *fits || *open);
+        let projects = taken.map(|(hook, fits, _)| (hook.project.clone(), *fits)).collect::<Vec<_>>();
+        if projects.is_empty() { Err(Refusal::Signature(self.signature)) } else { Ok(Admission::For(projects)) }
+    }
+}

@@ -1,0 +1,98 @@
+//! Named tokens: made, listed, revoked. A secret is answered once, when it is made, and is nowhere afterwards.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use conductor::ports::access::{NewToken, TokenRow};
+use domain::ids::{Digest, TokenName};
+use domain::time::{Milliseconds, Timestamp};
+
+use crate::api::{Listing, MadeToken, TokenView, WantedToken};
+use crate::app::App;
+use crate::body::{Required, Segments};
+use crate::find::parse;
+use crate::problem::Problem;
+use crate::routes::Answer;
+use crate::visitor::Operator;
+
+/// What people and scanners know a secret of ours by.
+pub const SECRET_PREFIX: &str = "gwt_";
+/// A token that outlives its maker's memory is revoked, not forgotten: ten years.
+const LONGEST: Milliseconds = Milliseconds::from_seconds(10 * 366 * 24 * 60 * 60);
+/// Shorter ones are over before they are pasted.
+const SHORTEST: Milliseconds = Milliseconds::from_seconds(60);
+
+/// A token of this secret, and its row.
+pub fn new_token(
+    name: TokenName,
+    wanted: &WantedToken,
+    hex: &str,
+    now: Timestamp,
+) -> Result<(String, NewToken), String> {
+    if let Some(span) = wanted.expires_in
+        && !(SHORTEST.0..=LONGEST.0).contains(&span.0)
+    {
+        let (least, most) = (SHORTEST.0, LONGEST.0);
+        return Err(format!("`expires_in` is {}; it is milliseconds, from {least} to {most}", span.0));
+    }
+    let secret = format!("{SECRET_PREFIX}{hex}");
+    let row = NewToken {
+        name,
+        right: wanted.right,
+        secret: Digest::of(secret.as_bytes()),
+        expires_at: wanted.expires_in.map(|span| now.plus(span)),
+    };
+    Ok((secret, row))
+}
+
+pub(crate) async fn list(State(app): State<App>) -> Answer<Listing<TokenView>> {
+    let keyring = app.keyring.clone();
+    let items = app.ask(move |state| {
+        let now = state.now();
+        let rows = state.access.tokens()?;
+        Ok(rows.into_iter().map(|row| TokenView::of(row, |name| keyring.sessions_of(name, now))).collect())
+    });
+    Ok(Json(Listing { items: items.await?, more: false }))
+}
+
+pub(crate) async fn make(
+    State(app): State<App>,
+    Operator(actor): Operator,
+    Required(wanted): Required<WantedToken>,
+) -> Result<(StatusCode, Json<MadeToken>), Problem> {
+    let keyring = app.keyring.clone();
+    let made = app.ask(move |state| {
+        let now = state.now();
+        let name: TokenName = parse(&wanted.name)?;
+        let (secret, row) = new_token(name.clone(), &wanted, &state.secret()?, now).map_err(Problem::invalid)?;
+        keyring.make(&row, &actor, now)?;
+        let rows = state.access.tokens()?;
+        let row = rows.into_iter().find(|row| row.name == name);
+        let row = row.ok_or_else(|| Problem::broken(&"a token that was made is not there"))?;
+        Ok(MadeToken { token: TokenView::of(row, |_| 0), secret })
+    });
+    Ok((StatusCode::CREATED, Json(made.await?)))
+}
+
+pub(crate) async fn revoke(
+    State(app): State<App>,
+    Operator(actor): Operator,
+    Segments(name): Segments<String>,
+) -> Answer<TokenView> {
+    let keyring = app.keyring.clone();
+    let revoked = app.ask(move |state| {
+        let name: TokenName = parse(&name)?;
+        let rows = state.access.tokens()?;
+        if !rows.iter().any(|row| row.name == name) && name != *state.token.name() {
+            let there = rows.iter().filter(|row| row.revoked.is_none()).map(|row| row.name.as_str());
+            let there = there.collect::<Vec<_>>().join(", ");
+            let there = if there.is_empty() { "is none".to_owned() } else { format!("is: {there}") };
+            return Err(Problem::not_found(format!("there is no token `{name}`; there {there}")));
+        }
+        keyring.revoke(&name, &actor, state.now())?;
+        let row: Option<TokenRow> = state.access.tokens()?.into_iter().find(|row| row.name == name);
+        row.map(|row| TokenView::of(row, |_| 0))
+            .ok_or_else(|| Problem::broken(&"a token that was revoked is not there"))
+    });
+    revoked.await.map(Json)
+}

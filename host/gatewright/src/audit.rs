@@ -1,0 +1,120 @@
+//! `gatewright audit`: who did what, and who wanted to.
+
+use std::path::Path;
+
+use anyhow::Context as _;
+use conductor::ports::access::{Access as _, AuditFilter, AuditRow};
+use conductor::ports::clock::Clock as _;
+use conductor::ports::store::Store as _;
+use domain::ids::{ProjectName, TaskId, WorkItemId};
+use domain::time::Timestamp;
+use gateway::api::AuditPage;
+use store::{SqliteStore, StoreConfig};
+
+use crate::cli::Audit;
+use crate::client::{Client, ClientError};
+use crate::clock::{SystemClock, incarnation};
+use crate::output::Output;
+use crate::task::{moment_of, visible};
+
+/// One answer of the API carries no more.
+const PAGE: u32 = 1000;
+
+/// Runs the command.
+pub(crate) fn run(dir: &Path, wanted: &Audit, out: &Output) -> anyhow::Result<()> {
+    let since = wanted.since.as_deref().map(|text| since(text, SystemClock.now())).transpose()?;
+    let rows = match Client::find(dir) {
+        Ok(client) => from_host(&client, wanted, since)?,
+        Err(ClientError::NotServing { .. }) => from_store(dir, wanted, since)?,
+        Err(other) => return Err(other.into()),
+    };
+    out.value(&rows, || {
+        if rows.is_empty() {
+            return "Nothing was done that fits.".to_owned();
+        }
+        rows.iter().map(line).collect::<Vec<_>>().join("\n")
+    })
+}
+
+fn from_host(client: &Client, wanted: &Audit, since: Option<Timestamp>) -> anyhow::Result<Vec<AuditRow>> {
+    let mut rows = Vec::new();
+    let mut before = None;
+    loop {
+        let left = wanted.limit.saturating_sub(rows.len() as u32).min(PAGE);
+        let mut query = vec![("limit", left.to_string())];
+        let mut only = |name: &'static str, value: Option<String>| query.extend(value.map(|value| (name, value)));
+        only("who", wanted.who.clone());
+        only("what", wanted.what.clone());
+        only("task", wanted.task.clone());
+        only("project", wanted.project.clone());
+        only("since", since.map(|since| since.0.to_string()));
+        only("before", before.map(|before: u64| before.to_string()));
+        let query =
+            query.iter().map(|(name, value)| format!("{name}={}", percent(value))).collect::<Vec<_>>().join("&");
+        let page: AuditPage = client.get(&format!("/api/v1/audit?{query}"))?;
+        rows.extend(page.items);
+        before = page.next;
+        if before.is_none() || rows.len() >= wanted.limit as usize {
+            return Ok(rows);
+        }
+    }
+}
+
+/// Without a host there is nobody to ask but the database itself.
+fn from_store(dir: &Path, wanted: &Audit, since: Option<Timestamp>) -> anyhow::Result<Vec<AuditRow>> {
+    let store = SqliteStore::open(StoreConfig::new(dir, incarnation()?.host))
+        .context("no host answers, and the database is not free")?;
+    let filter = AuditFilter {
+        who: wanted.who.clone(),
+        what: wanted.what.as_deref().map(str::parse).transpose()?,
+        task: wanted.task.as_deref().map(|text| task(&store, text)).transpose()?,
+        project: wanted.project.as_deref().map(ProjectName::new).transpose()?,
+        since,
+        until: None,
+        before: None,
+    };
+    Ok(store.audit(&filter, wanted.limit)?)
+}
+
+fn task(store: &SqliteStore, text: &str) -> anyhow::Result<TaskId> {
+    if let Ok(id) = text.parse() {
+        return Ok(id);
+    }
+    let item = WorkItemId::new(text)?;
+    for project in store.projects()? {
+        if let Some(task) = store.task_of(&project.name, &item)? {
+            return Ok(task.id);
+        }
+    }
+    anyhow::bail!("there is no task `{text}`")
+}
+
+/// A time, or how long ago.
+fn since(text: &str, now: Timestamp) -> anyhow::Result<Timestamp> {
+    if let Ok(span) = crate::token::span(text) {
+        return Ok(Timestamp(now.0.saturating_sub(span.0)));
+    }
+    moment_of(text).map(|at| Timestamp(at.max(0).unsigned_abs())).context("or how long ago: 7d, 12h, 90m")
+}
+
+fn percent(text: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    text.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
+}
+
+fn line(row: &AuditRow) -> String {
+    let at =
+        jiff::Timestamp::from_millisecond(row.at.0 as i64).map_or_else(|_| row.at.0.to_string(), |at| at.to_string());
+    let mut text = format!("{at} {:<12} {:<14} {:<9}", visible(&row.who), row.what, row.outcome);
+    let moved = match (&row.before, &row.after) {
+        (Some(before), Some(after)) => Some(format!("{before} → {after}")),
+        (one, other) => other.clone().or_else(|| one.clone()),
+    };
+    let from = row.peer.as_ref().map(|peer| format!("from {peer}"));
+    let why = Some(row.why.clone()).filter(|why| !why.is_empty()).map(|why| format!("\"{why}\""));
+    for part in [row.subject.clone(), moved, from, why].into_iter().flatten() {
+        text.push(' ');
+        text.push_str(&visible(&part));
+    }
+    text.trim_end().to_owned()
+}

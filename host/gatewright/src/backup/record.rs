@@ -1,0 +1,94 @@
+//! What is remembered of backups, in a file of the state folder: when the last one was made, and which was proven to restore.
+
+use std::path::{Path, PathBuf};
+
+use domain::ids::Digest;
+use domain::time::Timestamp;
+use gateway::{Backups, LastBackup, LastRestore};
+use serde::{Deserialize, Serialize};
+
+use crate::serve::write_private;
+
+/// The file.
+pub(crate) const FILE: &str = "backups.json";
+/// So many backups are known by their seal.
+const KNOWN: usize = 50;
+
+/// What is remembered.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Record {
+    /// The newest first.
+    pub(crate) backups: Vec<BackupMade>,
+    /// The last one that was restored and rebuilt.
+    pub(crate) verified: Option<Verified>,
+}
+
+/// A backup that was written.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct BackupMade {
+    /// The moment that it holds.
+    pub(crate) at: Timestamp,
+    /// Where it was written.
+    pub(crate) path: PathBuf,
+    /// Its size.
+    pub(crate) bytes: u64,
+    /// By which it is known.
+    pub(crate) seal: Digest,
+    /// How many tasks are in it.
+    pub(crate) tasks: u64,
+}
+
+/// A backup that was restored, rebuilt and counted.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Verified {
+    /// When.
+    pub(crate) at: Timestamp,
+    /// The moment that the backup holds.
+    pub(crate) backup_at: Timestamp,
+    /// By which it is known.
+    pub(crate) seal: Digest,
+    /// How many tasks were rebuilt.
+    pub(crate) tasks: u64,
+}
+
+impl Record {
+    /// In the API's words.
+    pub(crate) fn told(&self) -> Backups {
+        let last = self.backups.first().map(|made| LastBackup {
+            at: made.at,
+            path: made.path.display().to_string(),
+            bytes: made.bytes,
+            tasks: made.tasks,
+        });
+        let verified = self.verified.as_ref();
+        let verified =
+            verified.map(|proof| LastRestore { at: proof.at, backup_at: proof.backup_at, tasks: proof.tasks });
+        Backups { last, verified }
+    }
+}
+
+/// What is remembered in a folder; nothing where there is no such file, or where it does not read: it is no more than a note.
+pub(crate) fn read(dir: &Path) -> Record {
+    let text = std::fs::read(dir.join(FILE)).ok();
+    text.and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default()
+}
+
+/// A backup of this folder was made.
+pub(super) fn made(dir: &Path, backup: &BackupMade) -> anyhow::Result<()> {
+    let mut record = read(dir);
+    record.backups.insert(0, backup.clone());
+    record.backups.truncate(KNOWN);
+    write_private(&dir.join(FILE), &serde_json::to_string_pretty(&record)?)
+}
+
+/// A backup was proven. Whether it is one of this folder's, and so was noted there.
+pub(super) fn proven(dir: &Path, verified: &Verified) -> anyhow::Result<bool> {
+    let mut record = read(dir);
+    if !record.backups.iter().any(|backup| backup.seal == verified.seal) {
+        return Ok(false);
+    }
+    record.verified = Some(verified.clone());
+    write_private(&dir.join(FILE), &serde_json::to_string_pretty(&record)?)?;
+    Ok(true)
+}

@@ -1,0 +1,210 @@
+//! `gatewright check`: all that is wrong with the files, each finding with its line, what was meant and what may stand there.
+//!
+//! The crate `configuration` reads the files; what only this machine and the components know is added here: branches, programs,
+//! and what a component says of its settings. All of it is told at once.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use conductor::project::Worker;
+use conductor::slots::Seat;
+use configuration::{Code, Complaint, Diagnostic, Loaded, ProjectFile, Severity, complain, render};
+use domain::plugin::Flaw;
+
+use crate::output::Output;
+use crate::state::FORGES;
+use crate::wiring;
+
+/// Runs the command. No: there are errors.
+pub(crate) fn run(dir: &Path, out: &Output) -> anyhow::Result<bool> {
+    let loaded = configuration::load(dir, &wiring::surroundings());
+    let (projects, diagnostics) = match loaded {
+        Ok(loaded) => {
+            let names: Vec<String> = loaded.projects.iter().map(|file| file.project.name.to_string()).collect();
+            (names, beyond_the_files(dir, &loaded))
+        }
+        Err(diagnostics) => (Vec::new(), diagnostics),
+    };
+    let sound = diagnostics.iter().all(|diagnostic| diagnostic.severity != Severity::Error);
+    let value = serde_json::json!({"ok": sound, "projects": projects, "diagnostics": diagnostics});
+    out.value(&value, || {
+        let color = std::io::IsTerminal::is_terminal(&std::io::stdout());
+        let mut text = if diagnostics.is_empty() { String::new() } else { render(&diagnostics, color) };
+        if sound {
+            text.push_str(&format!("{}: all files are sound; projects: {}", dir.display(), projects.join(", ")));
+        }
+        text.trim_end().to_owned()
+    })?;
+    Ok(sound)
+}
+
+/// What the files alone do not show.
+fn beyond_the_files(dir: &Path, loaded: &Loaded) -> Vec<Diagnostic> {
+    let flaws = wiring::check_plugins(dir, loaded).complaints;
+    let mut diagnostics = Vec::new();
+    for file in &loaded.projects {
+        let mut complaints = branches(dir, file);
+        complaints.extend(programs(file));
+        let own = flaws.iter().filter(|(source, _)| *source == file.source);
+        complaints.extend(own.map(|(_, complaint)| complaint.clone()));
+        diagnostics.extend(complain(dir, &file.source, complaints));
+    }
+    diagnostics
+}
+
+fn complaint(key: &[&str], code: Code, severity: Severity, message: String) -> Complaint {
+    let key = key.iter().map(|part| (*part).to_owned()).collect();
+    Complaint { key, code, severity, message, helps: Vec::new(), choices: None }
+}
+
+/// The base branch is in the user's repository, and is the one that the host's own was made for.
+fn branches(dir: &Path, file: &ProjectFile) -> Vec<Complaint> {
+    let wanted = file.project.base_branch.as_str();
+    let mut complaints = Vec::new();
+    let mut tell = |message: String, help: String, choices: Vec<String>| {
+        let mut told = complaint(&["base-branch"], Code::MissingBranch, Severity::Error, message);
+        told.helps.extend((!help.is_empty()).then_some(help));
+        told.choices = (!choices.is_empty()).then(|| (wanted.to_owned(), choices));
+        complaints.push(told);
+    };
+    let theirs = file.repository.display();
+    match heads(&file.repository) {
+        Ok(heads) if heads.iter().any(|head| head == wanted) => {}
+        Ok(heads) if heads.is_empty() => {
+            tell(format!("{theirs} has no branch yet"), "make a first commit there".to_owned(), Vec::new());
+        }
+        Ok(heads) => tell(format!("{theirs} has no branch `{wanted}`"), String::new(), heads),
+        Err(why) => tell(format!("the branches of {theirs} cannot be read: {why}"), String::new(), Vec::new()),
+    }
+    let ours = dir.join(FORGES).join(format!("{}.git", file.project.name));
+    let init = format!("run `gatewright init` in {theirs}");
+    match git(&ours, &["symbolic-ref", "--short", "HEAD"]) {
+        _ if !ours.is_dir() => tell("the host has no repository for this project yet".to_owned(), init, Vec::new()),
+        Ok(base) if base.trim() == wanted => {}
+        Ok(base) => {
+            let message = format!("the host's repository was made for the branch `{}`", base.trim());
+            tell(message, format!("write that one, or remove {} and {init}", ours.display()), Vec::new());
+        }
+        Err(why) => tell(format!("the host's repository cannot be read: {why}"), String::new(), Vec::new()),
+    }
+    complaints
+}
+
+fn heads(repository: &Path) -> Result<Vec<String>, String> {
+    let listed = git(repository, &["for-each-ref", "--count=100", "--format=%(refname:short)", "refs/heads/"])?;
+    Ok(listed.lines().map(str::to_owned).collect())
+}
+
+/// A question about refs; nobody's configuration but the repository's own has a say, and nothing of it runs for these.
+fn git(repository: &Path, arguments: &[&str]) -> Result<String, String> {
+    let mut command = Command::new("git");
+    command
+        .args(["-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", "-C"])
+        .arg(repository)
+        .args(arguments);
+    command.env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_NOSYSTEM", "1").env("LC_ALL", "C");
+    let answer = command.output().map_err(|error| format!("git cannot be started: {error}"))?;
+    if answer.status.success() {
+        Ok(String::from_utf8_lossy(&answer.stdout).into_owned())
+    } else {
+        Err(String::from_utf8_lossy(&answer.stderr).lines().next().unwrap_or("it failed").to_owned())
+    }
+}
+
+/// Programs that the file names and that this machine does not have. Their jobs would wait.
+pub(crate) fn programs(file: &ProjectFile) -> Vec<Complaint> {
+    let path = std::env::var("PATH").unwrap_or_default();
+    let roles = file.settings.workers.iter().map(|(role, worker)| {
+        let role = role.to_string();
+        match worker {
+            Worker::Agent(agent) => {
+                (format!("[roles.{role}]"), ["roles".to_owned(), role, "command".to_owned()], &agent.argv)
+            }
+            Worker::Command(run) => {
+                (format!("[roles.{role}]"), ["roles".to_owned(), role, "run".to_owned()], &run.argv)
+            }
+        }
+    });
+    let hooks = file.settings.hooks.iter().map(|(hook, command)| {
+        let key = ["commands".to_owned(), hook.as_str().to_owned(), "run".to_owned()];
+        (Seat::Hook(*hook).to_string(), key, &command.argv)
+    });
+    let missing = roles.chain(hooks).filter_map(|(who, key, argv)| {
+        let program = argv.first()?;
+        let problem = agents::preflight::find(program, Path::new("/"), &path).err()?;
+        let message = format!("{who}: `{program}` cannot be executed: {problem}; its jobs will wait");
+        let key: Vec<&str> = key.iter().map(String::as_str).collect();
+        Some(complaint(&key, Code::MissingProgram, Severity::Warning, message))
+    });
+    missing.collect()
+}
+
+/// A component refuses a value of its settings, which stand under a key.
+pub(crate) fn refused(what: &str, place: &[String], flaw: &Flaw) -> Complaint {
+    let unescaped = |part: &str| part.replace("~1", "/").replace("~0", "~");
+    let mut key = place.to_vec();
+    key.extend(flaw.pointer.split('/').skip(1).map(unescaped));
+    let choices = choices(&flaw.message);
+    if let Some((word, _)) =
+        choices.as_ref().filter(|(word, _)| flaw.message.contains("unknown field") && key.last() != Some(word))
+    {
+        key.push(word.clone());
+    }
+    // serde's own place is one in the JSON that the component got: nobody wrote that.
+    let said = flaw.message.split(" at line ").next().unwrap_or_default();
+    let at = if flaw.pointer.is_empty() { String::new() } else { format!("{}: ", flaw.pointer) };
+    Complaint {
+        key,
+        code: Code::RefusedByComponent,
+        severity: Severity::Error,
+        message: format!("{what} are refused by the component: {at}{said}"),
+        helps: Vec::new(),
+        choices,
+    }
+}
+
+/// The word that is wrong and those that are right, where a component says it as serde does.
+fn choices(message: &str) -> Option<(String, Vec<String>)> {
+    let (wrong, right) = message.split_once("expected ")?;
+    let quoted = |text: &str| text.split('`').skip(1).step_by(2).map(str::to_owned).collect::<Vec<_>>();
+    let word = quoted(wrong).pop().filter(|_| wrong.contains("unknown "))?;
+    let choices = quoted(right);
+    (!choices.is_empty()).then_some((word, choices))
+}
+
+/// A component that failed when it was asked.
+pub(crate) fn broken(what: &str, place: &[String], why: &str) -> Complaint {
+    let key: Vec<&str> = place.iter().map(String::as_str).collect();
+    complaint(&key, Code::BrokenComponent, Severity::Error, format!("{what} cannot be checked: {why}"))
+}
+
+/// A component that does not load: by the entry that names it, as far as the error says which.
+pub(crate) fn not_loaded(file: &ProjectFile, error: &anyhow::Error) -> Complaint {
+    let said = format!("{error:#}");
+    let named = file.plugins.iter().position(|binding| said.contains(&format!("the plugin `{}`", binding.id)));
+    let number = named.map(|number| number.to_string());
+    let key: Vec<&str> = number.as_deref().map_or_else(Vec::new, |number| vec!["plugin", number, "file"]);
+    let source: PathBuf = file.source.clone();
+    let said = said.strip_prefix(&format!("{}: ", source.display())).unwrap_or(&said).to_owned();
+    complaint(&key, Code::BrokenComponent, Severity::Error, said)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_component_that_names_the_choices_has_them_listed() {
+        let flaw = |pointer: &str, message: &str| Flaw { pointer: pointer.to_owned(), message: message.to_owned() };
+        let place = ["gates".to_owned(), "green".to_owned(), "settings".to_owned()];
+        let unknown =
+            refused("they", &place, &flaw("", "unknown field `requird`, expected one of `required`, `patience`"));
+        assert_eq!(unknown.key, ["gates", "green", "settings", "requird"]);
+        assert_eq!(unknown.choices, Some(("requird".to_owned(), vec!["required".to_owned(), "patience".to_owned()])));
+        let word = refused("they", &place, &flaw("/mode", "unknown variant `fst`, expected `fast` or `slow`"));
+        assert_eq!(word.key, ["gates", "green", "settings", "mode"]);
+        assert_eq!(word.choices.unwrap().1, ["fast", "slow"]);
+        let deep = refused("they", &place, &flaw("/required/1/a~1b", "a check is named twice"));
+        assert_eq!((deep.key[3..].join(" "), deep.choices), ("required 1 a/b".to_owned(), None));
+    }
+}

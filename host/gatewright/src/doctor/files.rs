@@ -1,0 +1,56 @@
+//! The operator's files and the database.
+
+use std::path::Path;
+
+use configuration::{Diagnostic, Loaded};
+use store::Moment;
+
+use super::Finding;
+use crate::output::size;
+
+/// A log of this size means that nobody folds it into the database.
+const LARGE_LOG: u64 = 1 << 30;
+
+/// Whether the files can be read.
+pub(super) fn sound(loaded: &Result<Loaded, Vec<Diagnostic>>) -> Finding {
+    match loaded {
+        Ok(loaded) => {
+            let names = loaded.projects.iter().map(|file| file.project.name.as_str()).collect::<Vec<_>>().join(", ");
+            Finding::ok("files", format!("all are sound; projects: {names}"))
+        }
+        Err(diagnostics) => Finding::error(
+            "files",
+            format!("{} errors: what depends on them was not looked at", diagnostics.len()),
+            "`gatewright check` shows each with its line",
+        ),
+    }
+}
+
+/// Whether the database is there, of a schema that this program knows, and whole.
+pub(super) fn database(dir: &Path) -> Vec<Finding> {
+    let path = dir.join("gatewright.db");
+    if !path.exists() {
+        return vec![Finding::warning("database", "there is none yet", "the first `gatewright serve` makes it")];
+    }
+    let looked = Moment::open(dir).and_then(|moment| Ok((moment.schema()?, moment.complaints()?)));
+    let (schema, complaints) = match looked {
+        Ok(looked) => looked,
+        Err(error) => {
+            let cure = "look at the disk; `gatewright restore` makes a new state folder of a backup";
+            return vec![Finding::error("database", format!("it does not open: {error}"), cure)];
+        }
+    };
+    if !complaints.is_empty() {
+        let cure = "end the host, and make a new state folder of the last backup with `gatewright restore`";
+        return vec![Finding::error("database", format!("it is damaged: {}", complaints.join("; ")), cure)];
+    }
+    let bytes = |path: &Path| std::fs::metadata(path).map_or(0, |about| about.len());
+    let mut findings =
+        vec![Finding::ok("database", format!("schema {schema}, {}, every page and key read", size(bytes(&path))))];
+    let log = bytes(&path.with_extension("db-wal"));
+    if log > LARGE_LOG {
+        let cure = "a program that reads the database keeps it open: end it; a restart of the host folds the log in";
+        findings.push(Finding::warning("database", format!("its log has grown to {}", size(log)), cure));
+    }
+    findings
+}

@@ -1,0 +1,73 @@
+//! What others could read, and what would be lost.
+
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+
+use conductor::ports::clock::Clock as _;
+use domain::time::Timestamp;
+
+use super::Finding;
+use crate::backup;
+use crate::clock::SystemClock;
+use crate::output::ago;
+use crate::state::TOKEN_FILE;
+
+/// Bits of the mode for everybody but the owner.
+const OTHERS: u32 = 0o077;
+/// A nightly backup that is older than this was missed. In milliseconds: 36 hours.
+const OLD: u64 = 36 * 3_600_000;
+/// A restore was proven within this, or nobody knows. In milliseconds: 31 days.
+const PROVEN: u64 = 31 * 24 * 3_600_000;
+
+/// Modes and owners of what must be one user's alone.
+pub(super) fn modes(dir: &Path) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let me = rustix::process::geteuid().as_raw();
+    let mut secrets = vec![dir.join(TOKEN_FILE)];
+    secrets.extend(std::fs::read_dir(dir.join("secrets")).into_iter().flatten().flatten().map(|entry| entry.path()));
+    for path in std::iter::once(dir.to_owned()).chain(secrets) {
+        let Ok(about) = std::fs::metadata(&path) else { continue };
+        let shown = path.display();
+        if about.mode() & OTHERS != 0 {
+            let mode = if about.is_dir() { "0700" } else { "0600" };
+            let found = format!("{shown} has the mode {:04o}: other users get at it", about.mode() & 0o7777);
+            findings.push(Finding::error("secrets", found, format!("chmod {mode} {shown}")));
+        }
+        if about.uid() != me && me != 0 {
+            let found = format!("{shown} belongs to the user {}, and this is {me}", about.uid());
+            findings.push(Finding::error("secrets", found, "run the host and this command as one user"));
+        }
+    }
+    if findings.is_empty() {
+        findings.push(Finding::ok("secrets", "the state folder and what is secret in it are one user's alone"));
+    }
+    findings
+}
+
+/// When the last backup was made, and whether one was ever proven.
+pub(super) fn backups(dir: &Path) -> Vec<Finding> {
+    let record = backup::read_record(dir);
+    let now = SystemClock.now();
+    let age = |at: Timestamp| now.0.saturating_sub(at.0);
+    let Some(last) = record.backups.first() else {
+        return vec![Finding::warning("backup", "no backup was made yet", "gatewright backup --to DIR, each night")];
+    };
+    let shown = format!("the last backup is {} old: {}", ago(last.at, now), last.path.display());
+    let made = if age(last.at) > OLD {
+        Finding::warning("backup", shown, "gatewright backup --to DIR, each night")
+    } else {
+        Finding::ok("backup", shown)
+    };
+    let cure = format!("gatewright restore --verify {}", last.path.display());
+    let proven = match &record.verified {
+        None => Finding::warning("backup", "no backup was ever proven to restore", cure),
+        Some(verified) if age(verified.at) > PROVEN => {
+            Finding::warning("backup", format!("the last proof of a restore is {} old", ago(verified.at, now)), cure)
+        }
+        Some(verified) => Finding::ok(
+            "backup",
+            format!("{} tasks were restored and rebuilt {} ago", verified.tasks, ago(verified.at, now)),
+        ),
+    };
+    vec![made, proven]
+}

@@ -1,0 +1,156 @@
+//! `check` tells all that is wrong at once, for people and for programs; reads ask for no lock; exit codes say what they mean.
+
+use std::fs;
+
+use serde_json::Value;
+
+use crate::fixture::{DEVELOPER, Place, REVIEWER, said};
+
+fn edit(place: &Place, change: impl Fn(String) -> String) {
+    let file = place.project_file();
+    fs::write(&file, change(fs::read_to_string(&file).unwrap())).unwrap();
+}
+
+/// `check --json`: what it tells, and its exit code.
+fn checked(place: &Place) -> (Vec<Value>, Option<i32>) {
+    let done = place.gatewright(&["check", "--json"]);
+    let told: Value = serde_json::from_slice(&done.stdout).unwrap_or_else(|error| panic!("{error}: {}", said(&done)));
+    assert_eq!(told["ok"] == true, done.status.success());
+    (told["diagnostics"].as_array().unwrap().clone(), done.status.code())
+}
+
+fn line_of(place: &Place, words: &str) -> usize {
+    let text = fs::read_to_string(place.project_file()).unwrap();
+    text.lines().position(|line| line.contains(words)).unwrap() + 1
+}
+
+#[test]
+fn check_tells_of_branch_gate_and_program_at_once_each_with_its_line_and_choices() {
+    let place = Place::new(DEVELOPER, REVIEWER);
+    place.init();
+    assert_eq!(checked(&place), (Vec::new(), Some(0)));
+    edit(&place, |text| {
+        let text = text.replace("base-branch = \"main\"", "base-branch = \"mian\"");
+        format!("{text}\n[gates.checks-green]\nsettings = {{ requird = [\"build\"] }}\n")
+    });
+    fs::remove_file(place.path("agents/developer.sh")).unwrap();
+    let (told, code) = checked(&place);
+    assert_eq!(code, Some(1));
+    let of =
+        |code: &str| told.iter().find(|finding| finding["code"] == code).unwrap_or_else(|| panic!("{code}: {told:#?}"));
+    let branch = of("missing-branch");
+    assert_eq!((&branch["key"], &branch["choices"]), (&"base-branch".into(), &serde_json::json!(["main"])));
+    assert_eq!(branch["line"], line_of(&place, "base-branch"));
+    assert!(branch["help"].to_string().contains("did you mean `main`?"), "{branch}");
+    let gate = of("refused-by-component");
+    assert_eq!(gate["line"], line_of(&place, "requird"), "{gate}");
+    assert_eq!(gate["column"], 14, "{gate}");
+    assert_eq!(gate["key"], "gates.checks-green.settings.requird");
+    assert!(gate["choices"].to_string().contains("poll-interval-seconds"), "{gate}");
+    let program = of("missing-program");
+    assert_eq!((&program["severity"], &program["key"]), (&"warning".into(), &"roles.developer.command".into()));
+    let text = said(&place.gatewright(&["check"]));
+    assert!(text.contains("settings = { requird") && text.contains("^^^^^^^"), "{text}");
+    assert!(text.contains("did you mean `required`?"), "{text}");
+}
+
+#[test]
+fn a_file_that_is_no_toml_still_tells_what_else_is_wrong_with_it() {
+    let place = Place::new(DEVELOPER, REVIEWER);
+    place.init();
+    edit(&place, |text| {
+        text.replace("[roles.developer]", "[roles.developer]\ntimeout = 5 minutes\ngrace = 7\nmodle = \"x\"")
+    });
+    let (told, code) = checked(&place);
+    assert_eq!(code, Some(1));
+    let codes: Vec<&str> = told.iter().map(|finding| finding["code"].as_str().unwrap()).collect();
+    assert!(
+        codes.contains(&"not-toml") && codes.contains(&"wrong-type") && codes.contains(&"unknown-key"),
+        "{told:#?}"
+    );
+    assert!(!codes.contains(&"missing-key"), "what a broken line may have hidden is no finding: {told:#?}");
+    for finding in &told {
+        assert_eq!(finding["file"], "projects/repository.toml");
+        assert!(finding["line"].is_u64() && finding["message"].is_string(), "{finding}");
+    }
+}
+
+#[test]
+fn exit_codes_mean_what_the_documentation_says() {
+    let place = Place::new(DEVELOPER, REVIEWER);
+    place.init();
+    let code = |arguments: &[&str]| place.gatewright(arguments).status.code();
+    assert_eq!(code(&["task", "list"]), Some(3), "nobody serves: it could not be found out");
+    assert_eq!(code(&["task", "lst"]), Some(2));
+    let host = place.serve();
+    assert_eq!(code(&["task", "list"]), Some(0));
+    assert_eq!(code(&["task", "show", "NONE-001"]), Some(1), "there is none: that has been found out");
+    assert_eq!(code(&["verdict", "show", "4711"]), Some(1));
+    assert_eq!(code(&["verdict", "replay", "4711"]), Some(1));
+    fs::remove_file(place.state().join("operator-token")).unwrap();
+    let untold = place.gatewright(&["task", "list"]);
+    assert_eq!(untold.status.code(), Some(3));
+    assert!(said(&untold).contains("operator-token") && said(&untold).contains("cannot be read"), "{}", said(&untold));
+    host.kill();
+    assert_eq!(code(&["verdict", "show", "4711"]), Some(1), "the database says so as well");
+}
+
+#[test]
+fn verdicts_are_read_from_a_folder_that_may_not_be_written_and_one_that_a_limit_made_is_not_replayable() {
+    let place = Place::new(DEVELOPER, REVIEWER);
+    place.init();
+    let guest = test_artifacts::guest("loops");
+    let arguments = ["plugin", "add", guest.to_str().unwrap(), "--gate", "review:testing", "--deny", "--yes"];
+    assert!(place.gatewright(&arguments).status.success());
+    let mut host = place.serve();
+    let key = place.ticket("Greet once more");
+    place.until(&key, "judged by the stranger", |shown| {
+        shown["entries"].as_array().is_some_and(|entries| {
+            entries.iter().any(|row| row["entry"]["step"] == "loops" && row["entry"]["answer"] == "infra")
+        })
+    });
+    let rows = place.json(&["verdict", "list"]);
+    let looped =
+        rows.as_array().unwrap().iter().find(|row| row["evaluation"]["plugin"] == "loops").unwrap()["id"].to_string();
+    let replayed = place.gatewright(&["verdict", "replay", &looped]);
+    assert_eq!(replayed.status.code(), Some(3), "{}", said(&replayed));
+    assert!(said(&replayed).contains("not replayable: a limit of the host made the answer"), "{}", said(&replayed));
+    host.tell_to_end();
+    assert!(host.ended_well());
+    let _ = fs::remove_file(place.state().join("gatewright.lock"));
+    let program = env!("CARGO_BIN_EXE_gatewright");
+    let state = place.state();
+    let mut jailed = std::process::Command::new("bwrap");
+    jailed.args(["--ro-bind", "/", "/", "--dev", "/dev", program, "--dir", state.to_str().unwrap(), "verdict", "list"]);
+    let read = jailed.output().unwrap();
+    assert!(read.status.success() && said(&read).contains("loops"), "{}", said(&read));
+    assert!(!state.join("gatewright.lock").exists());
+}
+
+#[test]
+fn config_show_says_of_each_value_where_it_comes_from() {
+    let place = Place::new(DEVELOPER, REVIEWER);
+    place.init();
+    edit(&place, |text| text.replacen("timeout = \"60m\"", "timeout = \"7m\"", 1));
+    let shown = place.json(&["config", "show", "--origin"]);
+    let of = |file: &str, key: &str| {
+        let found = shown.as_array().unwrap().iter().find(|setting| setting["file"] == file && setting["key"] == key);
+        found.unwrap_or_else(|| panic!("{file}: {key} is not shown: {shown:#}")).clone()
+    };
+    let project = "projects/repository.toml";
+    let timeout = of(project, "roles.developer.timeout");
+    assert_eq!((&timeout["value"], &timeout["line"]), (&"\"7m\"".into(), &line_of(&place, "timeout = \"7m\"").into()));
+    assert_eq!(of(project, "roles.reviewer.limits.processes")["line"], Value::Null);
+    assert_eq!(of(project, "base-branch")["line"], line_of(&place, "base-branch"));
+    assert_eq!(
+        of("gatewright.toml", "reconcile.trackers"),
+        serde_json::json!({
+            "file": "gatewright.toml", "key": "reconcile.trackers", "value": "\"2m\"", "line": null,
+        })
+    );
+    let text = said(&place.gatewright(&["config", "show", "--origin"]));
+    assert!(text.contains("gatewright.toml (default)") && text.contains("projects/repository.toml:"), "{text}");
+    edit(&place, |text| format!("{text}\nkey = \"sk-ant-abcdefghijklmnopqrstuvwx\"\n"));
+    let refused = place.gatewright(&["config", "show"]);
+    assert!(!refused.status.success() && !said(&refused).contains("abcdefghijklmnop"), "{}", said(&refused));
+}

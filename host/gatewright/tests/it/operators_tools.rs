@@ -1,0 +1,180 @@
+//! What an operator asks of a machine and of a host: each failure is said, with what helps.
+
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::fixture::{DEVELOPER, Place, REVIEWER, said};
+
+/// `doctor --json`, and whether it found no error.
+fn doctor(place: &Place) -> (Value, bool) {
+    let done = place.gatewright(&["doctor", "--json"]);
+    let told: Value = serde_json::from_slice(&done.stdout).unwrap_or_else(|error| panic!("{error}: {}", said(&done)));
+    assert_eq!(done.status.code(), Some(i32::from(told["ok"] != true)), "{}", said(&done));
+    (told, done.status.success())
+}
+
+/// The levels of all lines about one thing, and what they say.
+fn lines(told: &Value, name: &str) -> Vec<(String, String)> {
+    let text = |finding: &Value, key: &str| finding[key].as_str().unwrap_or_default().to_owned();
+    let findings = told["findings"].as_array().unwrap().iter().filter(|finding| finding["name"] == name);
+    findings
+        .map(|finding| (text(finding, "level"), format!("{} {}", text(finding, "found"), text(finding, "cure"))))
+        .collect()
+}
+
+fn levels(told: &Value, name: &str) -> Vec<String> {
+    lines(told, name).into_iter().map(|(level, _)| level).collect()
+}
+
+#[test]
+fn the_doctor_of_a_sound_host_finds_no_error_and_says_what_is_really_executed() {
+    let place = Place::new(DEVELOPER, REVIEWER);
+    place.init();
+    let host = place.serve();
+    let (told, sound) = doctor(&place);
+    assert!(sound, "{told:#}");
+    for name in
+        ["files", "database", "disk", "clocks", "git", "programs", "plugins", "ports", "systemd", "secrets", "backup"]
+    {
+        assert!(!levels(&told, name).is_empty(), "nothing is said of {name}: {told:#}");
+    }
+    let developer = place.path("agents/developer.sh").display().to_string();
+    assert!(lines(&told, "programs").iter().any(|(_, said)| said.contains(&developer)), "{told:#}");
+    assert!(lines(&told, "ports")[0].1.contains(&host.address), "{told:#}");
+    assert_eq!(levels(&told, "backup"), ["warning"], "no backup was made yet");
+    let made = place.json(&["backup"]);
+    let file = made["backup"]["path"].as_str().unwrap();
+    assert!(place.gatewright(&["restore", "--verify", file]).status.success());
+    assert_eq!(levels(&doctor(&place).0, "backup"), ["ok", "ok"]);
+    let (status, body) = host.get("/api/v1/system");
+    let system: Value = serde_json::from_str(&body).unwrap();
+    assert_eq!((status, &system["backups"]["last"]["path"]), (200, &made["backup"]["path"]));
+    assert_eq!(system["backups"]["verified"]["backup_at"], made["backup"]["at"]);
+}
+
+#[test]
+fn the_doctor_names_each_thing_that_is_broken_with_its_cure_and_ends_with_one() {
+    let place = Place::new(DEVELOPER, REVIEWER);
+    place.init();
+    let mut host = place.serve();
+    // Whoever answers listens for signals too.
+    assert_eq!(host.get("/healthz").0, 200);
+    host.tell_to_end();
+    assert!(host.ended_well());
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let host_file = place.state().join("gatewright.toml");
+    let text = fs::read_to_string(&host_file).unwrap().replace("127.0.0.1:0", &address);
+    fs::write(&host_file, text.replace("free-space-mib = 512", "free-space-mib = 1048576")).unwrap();
+    fs::set_permissions(place.state().join("operator-token"), fs::Permissions::from_mode(0o644)).unwrap();
+    fs::set_permissions(place.path("agents/developer.sh"), fs::Permissions::from_mode(0o644)).unwrap();
+    // A page in the middle of the database: it opens, and only whoever reads it all finds that.
+    let database = place.state().join("gatewright.db");
+    let mut bytes = fs::read(&database).unwrap();
+    let middle = bytes.len() / 2 / 4096 * 4096;
+    bytes[middle..middle + 4096].fill(0x5a);
+    fs::write(&database, bytes).unwrap();
+    let (told, sound) = doctor(&place);
+    assert!(!sound, "{told:#}");
+    for (name, words) in [
+        ("disk", "nothing is launched"),
+        ("secrets", "chmod 0600"),
+        ("programs", "chmod +x"),
+        ("ports", "ss -ltnp"),
+        ("database", "it is damaged"),
+    ] {
+        let found = lines(&told, name);
+        let broken = found.iter().any(|(level, said)| level == "error" && said.contains(words));
+        assert!(broken, "{name}: {found:#?}");
+    }
+    fs::write(&host_file, "[listen]\noperatr = 1\n").unwrap();
+    let (told, _) = doctor(&place);
+    assert!(lines(&told, "files")[0].1.contains("gatewright check"), "{told:#}");
+}
+
+/// A folder whose lock this very process seems to hold, and whose host seems to be at an address.
+fn pretended(place: &Place, address: &str) {
+    fs::create_dir_all(place.state()).unwrap();
+    fs::write(place.state().join("gatewright.lock"), format!("{}\n", std::process::id())).unwrap();
+    fs::write(place.state().join("operator-address"), format!("http://{address}\n")).unwrap();
+}
+
+/// What `health` says while this process answers its one question so; `None`: never.
+fn health_of(place: &Place, answer: Option<&str>) -> (Option<i32>, String) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    pretended(place, &listener.local_addr().unwrap().to_string());
+    std::thread::scope(|scope| {
+        let answering = scope.spawn(|| {
+            let (mut asked, _) = listener.accept().unwrap();
+            let mut question = [0; 4096];
+            let _ = asked.read(&mut question).unwrap();
+            if let Some(answer) = answer {
+                asked.write_all(answer.as_bytes()).unwrap();
+            } else {
+                // Until whoever asks has given up.
+                let _ = asked.read(&mut question);
+            }
+        });
+        let done = place.gatewright(&["health", "--timeout", "2"]);
+        answering.join().unwrap();
+        (done.status.code(), said(&done))
+    })
+}
+
+#[test]
+fn health_fails_when_the_host_is_down_answers_500_hangs_or_is_another_server() {
+    let place = Place::new(DEVELOPER, REVIEWER);
+    place.init();
+    let down = place.gatewright(&["health"]);
+    assert_eq!(down.status.code(), Some(1), "{}", said(&down));
+    let mut host = place.serve();
+    let up = place.gatewright(&["health"]);
+    assert_eq!(up.status.code(), Some(0), "{}", said(&up));
+    let address = host.address.clone();
+    host.kill_and_leave();
+    host.ended_well();
+    let dead = place.gatewright(&["health"]);
+    assert_eq!(dead.status.code(), Some(1), "{}", said(&dead));
+    // Another program takes the dead one's port, and says that all is well.
+    let stranger = TcpListener::bind(address.strip_prefix("http://").unwrap()).unwrap();
+    let taken = place.gatewright(&["health"]);
+    assert_eq!(taken.status.code(), Some(1), "{}", said(&taken));
+    drop(stranger);
+    let well = "HTTP/1.1 200 OK\r\ncontent-length: 24\r\n\r\n{\"ok\":true,\"reasons\":[]}";
+    assert_eq!(health_of(&place, Some(well)).0, Some(0), "what is asked is what is answered");
+    let broken = "HTTP/1.1 500 Internal Server Error\r\ncontent-length: 4\r\n\r\nbad\n";
+    for (answer, words) in [
+        (Some(broken), "500"),
+        (Some("HTTP/1.1 500 No\r\ncontent-length: 24\r\n\r\n{\"ok\":true,\"reasons\":[]}"), "500"),
+        (Some("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello"), "not as a host does"),
+        (Some("HTTP/1.1 302 Found\r\nlocation: /\r\ncontent-length: 0\r\n\r\n"), "302"),
+        (Some("HTTP/1.1 503 No\r\ncontent-length: 31\r\n\r\n{\"ok\":false,\"reasons\":[\"ending\"]}"), "not well"),
+        (Some("HTTP/1.1 200 OK\r\ncontent-length: 500\r\n\r\n{\"ok\":true"), "not come to an end"),
+        (None, "it does not answer"),
+    ] {
+        let (code, told) = health_of(&place, answer);
+        assert_eq!(code, Some(1), "{answer:?}: {told}");
+        assert!(told.contains(words), "{answer:?}: {told}");
+    }
+}
+
+#[test]
+fn completions_and_pages_are_made_of_the_commands_that_there_are() {
+    let place = Place::new(DEVELOPER, REVIEWER);
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let script = place.gatewright(&["completions", shell]);
+        assert!(script.status.success() && said(&script).contains("confirm-deploy"), "{shell}");
+    }
+    let pages = place.path("man");
+    assert!(place.gatewright(&["man", "--to", pages.to_str().unwrap()]).status.success());
+    let page = |name: &str| fs::read_to_string(Path::new(&pages).join(name)).unwrap();
+    assert!(page("gatewright.1").contains("0 done, 1 the answer is no, 2 wrong use, 3 could not find out"));
+    assert!(page("gatewright-restore.1").contains("NEWDIR"));
+    assert!(page("gatewright-task-waive.1").contains("journaled"));
+    assert!(!pages.join("gatewright-compile-component.1").exists(), "a word that nobody types has a page");
+}

@@ -1,0 +1,202 @@
+//! Webhooks at the built binary: stored requests are decoded, a project without a secret does not start, and what was answered is
+//! there after a kill in the middle of a burst.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use serde_json::Value;
+use sha2::Sha256;
+
+use crate::fixture::{DEVELOPER, Place, REVIEWER, said};
+
+const SECRET: &[u8] = b"the secret of the tests";
+/// As the checker sends them.
+const BURST: u32 = 10_000;
+
+fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../webhooks/tests/fixtures").join(name)
+}
+
+fn decode(arguments: &[&str]) -> (i32, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_gatewright"));
+    let done = command.args(["webhook", "decode"]).args(arguments).output().unwrap();
+    (done.status.code().unwrap(), said(&done))
+}
+
+#[test]
+fn a_stored_request_is_decoded_and_a_broken_file_says_what_is_wrong() {
+    let dir = tempfile::tempdir().unwrap();
+    let push = fixture("gitea/01_push.json");
+    let push = push.to_str().unwrap();
+    let (code, told) = decode(&[push, "--source", "gitea"]);
+    assert_eq!(code, 0, "{told}");
+    assert!(told.starts_with("pushed\n") && told.contains("branch: feature/sort-7"), "{told}");
+    let (code, told) = decode(&[push, "--source", "gitea", "--json"]);
+    let value: Value = serde_json::from_str(&told).unwrap();
+    assert_eq!(
+        (code, value["event"]["kind"].as_str(), value["event"]["commits"].as_u64()),
+        (0, Some("pushed"), Some(9))
+    );
+    let secret = dir.path().join("secret");
+    fs::write(&secret, "a-secret-for-fixtures-only\n").unwrap();
+    let (code, told) = decode(&[push, "--source", "gitea", "--secret-file", secret.to_str().unwrap()]);
+    assert!(code == 0 && told.contains("signature: fits"), "{told}");
+    fs::write(&secret, "another secret altogether").unwrap();
+    assert_eq!(decode(&[push, "--source", "gitea", "--secret-file", secret.to_str().unwrap()]).0, 1);
+    assert_eq!(decode(&[push, "--source", "plane"]).0, 1, "it is no event of Plane's");
+    assert_eq!(decode(&[push, "--source", "github"]).0, 2);
+    let hostile = dir.path().join("hostile.json");
+    let body = r#"{"event": "issue", "data": {"name": "a\u001b[2Jb\u202ec"}}"#;
+    let request = serde_json::json!({"headers": [["content-type", "application/json"]], "raw_body": body});
+    fs::write(&hostile, request.to_string()).unwrap();
+    let (code, told) = decode(&[hostile.to_str().unwrap(), "--source", "plane"]);
+    assert!(code == 0 && !told.contains('\u{1b}') && !told.contains('\u{202e}'), "{told:?}");
+    for text in [
+        "",
+        "{",
+        "[]",
+        "{}",
+        r#"{"headers": [], "raw_body": 1}"#,
+        r#"{"headers": [["content-type", "application/json"]], "raw_body": "{"}"#,
+    ] {
+        fs::write(&hostile, text).unwrap();
+        let (code, told) = decode(&[hostile.to_str().unwrap(), "--source", "plane"]);
+        assert!(code == 2 && told.contains("hostile.json: "), "{text}: {told}");
+    }
+    assert_eq!(decode(&["/nowhere/at/all.json", "--source", "plane"]).0, 2);
+}
+
+/// A project that takes a repository's webhooks.
+fn place(project: &str) -> Place {
+    let place = Place::new(DEVELOPER, REVIEWER);
+    place.init();
+    let host = place.state().join("gatewright.toml");
+    let text = fs::read_to_string(&host).unwrap();
+    fs::write(&host, format!("{text}\n[webhooks]\nlisten = \"127.0.0.1:0\"\n")).unwrap();
+    let file = place.project_file();
+    let text = fs::read_to_string(&file).unwrap();
+    fs::write(&file, format!("{text}\n[webhooks.gitea]\nrepository = \"acme/app\"\n{project}")).unwrap();
+    let secret = place.state().join("secrets/gitea");
+    fs::create_dir_all(secret.parent().unwrap()).unwrap();
+    fs::write(&secret, SECRET).unwrap();
+    fs::set_permissions(&secret, fs::Permissions::from_mode(0o600)).unwrap();
+    place
+}
+
+#[test]
+fn a_project_without_a_secret_does_not_start() {
+    let place = place("");
+    let done = place.gatewright(&["serve"]);
+    assert!(!done.status.success());
+    let told = said(&done);
+    assert!(told.contains("[webhooks.gitea] has no secret") && told.contains("projects/repository.toml:"), "{told}");
+    assert!(!place.gatewright(&["check"]).status.success());
+}
+
+fn door(place: &Place) -> String {
+    let text = fs::read_to_string(place.state().join("webhooks-address")).unwrap();
+    text.trim().strip_prefix("http://").unwrap().to_owned()
+}
+
+/// Sends a push on an open connection; none: the host is gone.
+fn push(stream: &mut TcpStream, number: u32) -> Option<u16> {
+    let body = format!(
+        r#"{{"ref": "refs/heads/branch-{number}", "after": "{}", "repository": {{"full_name": "acme/app"}}}}"#,
+        "a".repeat(40)
+    );
+    let mut hmac = Hmac::<Sha256>::new_from_slice(SECRET).unwrap();
+    hmac.update(body.as_bytes());
+    let signature = hmac.finalize().into_bytes().iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    });
+    let head = format!(
+        "POST /webhook/gitea HTTP/1.1\r\nhost: gw\r\ncontent-type: application/json\r\ncontent-length: {}\r\nx-gitea-event-type: push\r\n\
+         x-gitea-delivery: {number}\r\nx-gitea-signature: {signature}\r\n\r\n",
+        body.len()
+    );
+    stream.write_all(format!("{head}{body}").as_bytes()).ok()?;
+    let mut answer = [0; 1024];
+    let read = stream.read(&mut answer).ok().filter(|read| *read > 0)?;
+    std::str::from_utf8(&answer[..read]).ok()?.split(' ').nth(1)?.parse().ok()
+}
+
+/// Sends numbers from many connections at once until all are sent or the host is gone; who was answered, and how.
+fn burst(address: &str, numbers: u32, until: impl Fn(u32) + Sync) -> Vec<(u32, u16)> {
+    let (next, answered) = (AtomicU32::new(0), Arc::new(Mutex::new(Vec::new())));
+    std::thread::scope(|scope| {
+        for _ in 0..32 {
+            scope.spawn(|| {
+                let Ok(mut stream) = TcpStream::connect(address) else { return };
+                loop {
+                    let number = next.fetch_add(1, Ordering::SeqCst);
+                    if number >= numbers {
+                        return;
+                    }
+                    let Some(status) = push(&mut stream, number) else { return };
+                    let mut answered = answered.lock().unwrap();
+                    answered.push((number, status));
+                    until(answered.len() as u32);
+                }
+            });
+        }
+    });
+    Arc::into_inner(answered).unwrap().into_inner().unwrap()
+}
+
+/// The delivery ids that the host has.
+fn kept(place: &Place) -> BTreeSet<u32> {
+    let host = place.serve();
+    let (mut kept, mut before) = (BTreeSet::new(), String::new());
+    loop {
+        let (status, body) = host.get(&format!("/api/v1/deliveries?source=gitea&limit=1000{before}"));
+        assert_eq!(status, 200, "{body}");
+        let listing: Value = serde_json::from_str(&body).unwrap();
+        let rows = listing["items"].as_array().unwrap();
+        kept.extend(rows.iter().map(|row| row["sent_as"].as_str().unwrap().parse::<u32>().unwrap()));
+        let Some(last) = rows.last() else { return kept };
+        before = format!("&before={}", last["id"]);
+    }
+}
+
+#[test]
+fn what_was_answered_is_there_after_a_kill_in_the_middle_of_a_burst() {
+    let place = place("secret-files = [\"secrets/gitea\"]\n");
+    let host = Mutex::new(place.serve());
+    let address = door(&place);
+    let answered = burst(&address, BURST, |answered| {
+        if answered == BURST / 3 {
+            host.lock().unwrap().kill_and_leave();
+        }
+    });
+    assert!(answered.len() as u32 >= BURST / 3 && (answered.len() as u32) < BURST);
+    assert!(answered.iter().all(|(_, status)| *status == 202), "none is refused");
+    drop(host);
+    let kept = kept(&place);
+    let lost = answered.iter().filter(|(number, _)| !kept.contains(number)).count();
+    assert_eq!(lost, 0, "of {} that were answered", answered.len());
+}
+
+#[test]
+fn ten_thousand_at_once_are_taken_and_each_has_its_effect_once() {
+    let place = place("secret-files = [\"secrets/gitea\"]\n");
+    let host = place.serve();
+    let address = door(&place);
+    let answered = burst(&address, BURST, |_| {});
+    assert_eq!(answered.len() as u32, BURST);
+    assert!(answered.iter().all(|(_, status)| *status == 202), "none is refused");
+    let mut stream = TcpStream::connect(&address).unwrap();
+    assert_eq!(push(&mut stream, 5), Some(200), "one of them again");
+    drop(stream);
+    host.kill();
+    assert_eq!(kept(&place).len() as u32, BURST, "none is lost, and none is there twice");
+}

@@ -1,0 +1,150 @@
+//! Deliveries of trackers and forges outside: kept raw under a key, and closed with the facts that they told, in one transaction.
+
+use conductor::ports::inbox::{DeliveryFilter, DeliveryRow, Hint, NewDelivery, Received, Taken, WholeDelivery};
+use domain::ids::DeliveryId;
+use domain::time::Timestamp;
+use rusqlite::{Connection, Row, params};
+use webhooks::Fact;
+
+use crate::failure::{Failure, Result, not_found};
+use crate::row::{all, execute, from_json, get_name, get_time, get_u64, int, one, time, to_json};
+use crate::wakes;
+use crate::writer::Tx;
+
+/// Bytes of bodies that are read at once: what waits may be thousands of large ones.
+const BATCH_BYTES: usize = 8 << 20;
+
+pub(crate) fn insert(sql: &Connection, new: &NewDelivery) -> Result<Received> {
+    let statement =
+        "INSERT INTO delivery (source, project, received_at, body, state, hook_key, sent_as, word, verified, headers)
+        VALUES (?1, ?2, ?3, ?4, 'pending', ?5, ?6, ?7, ?8, ?9)
+        ON CONFLICT (project, hook_key) WHERE hook_key IS NOT NULL DO NOTHING";
+    let headers = to_json(&new.headers)?;
+    let mut received = Received::Repeat;
+    for (project, verified) in &new.projects {
+        let row = params![
+            new.source.as_str(),
+            project.as_str(),
+            time(new.at),
+            new.body,
+            new.key,
+            new.sent_as,
+            new.word,
+            verified,
+            headers
+        ];
+        if execute(sql, statement, row)? == 1 {
+            received = Received::New;
+        } else {
+            // Whoever proved it later proved it.
+            let again = "UPDATE delivery SET repeats = repeats + 1, verified = MAX(verified, ?3)
+                WHERE project = ?1 AND hook_key = ?2";
+            execute(sql, again, params![project.as_str(), new.key, verified])?;
+        }
+    }
+    Ok(received)
+}
+
+/// The oldest that nobody has read; fewer than asked for where they are large.
+pub(crate) fn pending(sql: &Connection, limit: u32) -> Result<Vec<Hint>> {
+    let query = "SELECT * FROM delivery WHERE state = 'pending' AND hook_key IS NOT NULL ORDER BY id LIMIT ?1";
+    let mut statement = sql.prepare_cached(query)?;
+    let mut rows = statement.query(params![limit])?;
+    let (mut hints, mut bytes) = (Vec::<Hint>::new(), 0);
+    while let Some(row) = rows.next()? {
+        let hint = hint(row)?;
+        bytes += hint.body.len();
+        if bytes > BATCH_BYTES && !hints.is_empty() {
+            break;
+        }
+        hints.push(hint);
+    }
+    Ok(hints)
+}
+
+fn hint(row: &Row<'_>) -> Result<Hint> {
+    let headers: Option<String> = row.get("headers")?;
+    Ok(Hint {
+        id: DeliveryId(get_u64(row, "id")?),
+        source: get_name(row, "delivery", "source")?,
+        project: get_name(row, "delivery", "project")?,
+        verified: row.get::<_, Option<bool>>("verified")?.unwrap_or(false),
+        headers: headers.map_or_else(|| Ok(webhooks::Headers::default()), |text| from_json("delivery", &text))?,
+        body: row.get("body")?,
+        at: get_time(row, "received_at")?,
+    })
+}
+
+/// Closes hints with what they told. One that is closed already tells nothing more.
+pub(crate) fn take(tx: &Tx<'_>, taken: &[Taken], now: Timestamp) -> Result<()> {
+    for hint in taken {
+        let statement = "UPDATE delivery SET state = ?2, closed_at = ?3, why = ?4 WHERE id = ?1 AND state = 'pending'";
+        let state = if hint.parked { "parked" } else { "expanded" };
+        if execute(tx.sql, statement, params![int(hint.id.0), state, time(now), hint.effect])? == 0 {
+            continue;
+        }
+        let query = "SELECT project FROM delivery WHERE id = ?1";
+        let project = one(tx.sql, query, params![int(hint.id.0)], |row| get_name(row, "delivery", "project"))?
+            .ok_or_else(|| not_found("delivery", hint.id))?;
+        for fact in &hint.facts {
+            match fact {
+                Fact::Check { commit, check } => wakes::put_check(tx, &project, commit, check, now)?,
+                Fact::Wake { subject, wake } => drop(wakes::wake(tx, &project, subject, *wake, now)?),
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The newest first.
+pub(crate) fn list(sql: &Connection, filter: &DeliveryFilter, limit: u32) -> Result<Vec<DeliveryRow>> {
+    let query =
+        "SELECT d.*, octet_length(d.body) AS size, (SELECT MAX(task) FROM intent i WHERE i.delivery = d.id) AS task
+        FROM delivery d
+        WHERE (?1 IS NULL OR d.source = ?1) AND (?2 IS NULL OR d.project = ?2) AND (?3 IS NULL OR d.state = ?3)
+            AND d.id < ?4
+        ORDER BY d.id DESC LIMIT ?5";
+    let before = filter.before.map_or(i64::MAX, |id| int(id.0));
+    let project = filter.project.as_ref().map(domain::ids::ProjectName::as_str);
+    all(sql, query, params![filter.source, project, filter.state, before, limit], read)
+}
+
+pub(crate) fn whole(sql: &Connection, id: DeliveryId) -> Result<WholeDelivery> {
+    let query =
+        "SELECT d.*, octet_length(d.body) AS size, (SELECT MAX(task) FROM intent i WHERE i.delivery = d.id) AS task
+        FROM delivery d WHERE d.id = ?1";
+    let found = one(sql, query, params![int(id.0)], |row| {
+        let headers: Option<String> = row.get("headers")?;
+        Ok(WholeDelivery {
+            row: read(row)?,
+            headers: headers.map_or_else(|| Ok(webhooks::Headers::default()), |text| from_json("delivery", &text))?,
+            body: row.get("body")?,
+        })
+    })?;
+    found.ok_or_else(|| not_found("delivery", id))
+}
+
+fn read(row: &Row<'_>) -> Result<DeliveryRow> {
+    let work_item: Option<String> = row.get("work_item")?;
+    let unreadable = |error: domain::ids::InvalidId| Failure::Row { what: "delivery", why: error.to_string() };
+    let number =
+        |column: &str| row.get::<_, Option<i64>>(column).map(|number| number.and_then(|n| u64::try_from(n).ok()));
+    Ok(DeliveryRow {
+        id: DeliveryId(get_u64(row, "id")?),
+        source: row.get("source")?,
+        project: get_name(row, "delivery", "project")?,
+        work_item: work_item.map(|id| id.parse()).transpose().map_err(unreadable)?,
+        sent_as: row.get("sent_as")?,
+        word: row.get("word")?,
+        verified: row.get("verified")?,
+        repeats: get_u64(row, "repeats")?,
+        polled: row.get("polled")?,
+        received_at: get_time(row, "received_at")?,
+        state: row.get("state")?,
+        effect: row.get("why")?,
+        task: number("task")?.map(domain::ids::TaskId),
+        closed_at: number("closed_at")?.map(Timestamp),
+        attempts: row.get("attempts")?,
+        size: get_u64(row, "size")?,
+    })
+}

@@ -1,0 +1,232 @@
+// Looks at the pages of a gateway in a real browser. Asked by host/gateway/tests/browser, which fills the store before.
+//
+// Standard input: {"base", "token", "folder", "chromium", "pages": [{"name", "path"}], "task", "run"}. Each finding is a line on
+// standard output; the exit code is 1 where there is one. Screenshots lie in `folder`.
+
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { chromium } from "playwright-core";
+
+const asked = JSON.parse(readFileSync(0, "utf8"));
+const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+const WIDTHS = [360, 768, 1440];
+const findings = [];
+const told = (place, what) => findings.push(`${place}: ${what}`);
+
+const browser = await chromium.launch({
+  executablePath: asked.chromium,
+  args: ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync"],
+});
+
+const at = (path) => new URL(path, asked.base).href;
+
+async function inContext(options, work) {
+  const context = await browser.newContext({ locale: "en-GB", timezoneId: "Asia/Tokyo", ...options });
+  context.setDefaultTimeout(20000);
+  try { return await work(context); } finally { await context.close(); }
+}
+
+async function logIn(page) {
+  await page.goto(at("/login?next=/"));
+  await page.fill("#token", asked.token);
+  await page.click("form.login button");
+  await page.waitForURL(at("/"));
+}
+
+function listen(page, place) {
+  page.on("pageerror", (error) => told(place, `a script broke: ${error.message}`));
+  page.on("console", (message) => {
+    if (message.type() === "error" && !/Failed to load resource/.test(message.text())) told(place, `the console says: ${message.text()}`);
+  });
+}
+
+// What holds for each page, whatever it shows.
+async function inspect(page, place) {
+  const wide = await page.evaluate(() => {
+    const root = document.documentElement;
+    if (root.scrollWidth <= root.clientWidth) return null;
+    const over = Array.from(document.querySelectorAll("main *, header *")).filter((part) => part.getBoundingClientRect().right > root.clientWidth + 1);
+    return over.slice(0, 3).map((part) => `${part.tagName}.${part.className}`).join(", ") || "something";
+  });
+  if (wide) told(place, `wider than the window: ${wide}`);
+  const bare = await page.evaluate(() => Array.from(document.querySelectorAll(".state"))
+    .filter((state) => !state.querySelector("[aria-hidden]") || state.textContent.trim().length < 3).map((state) => state.outerHTML));
+  if (bare.length) told(place, `a state without shape or word: ${bare[0]}`);
+  await page.evaluate(axe);
+  const { violations } = await page.evaluate(() => window.axe.run(document, {
+    runOnly: { type: "tag", values: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"] },
+  }));
+  for (const violation of violations) told(place, `axe: ${violation.id}: ${violation.help}: ${violation.nodes[0].html} ${violation.nodes[0].failureSummary}`);
+}
+
+async function everyPage() {
+  for (const colorScheme of ["light", "dark"]) {
+    for (const width of WIDTHS) {
+      await inContext({ colorScheme, viewport: { width, height: width < 500 ? 740 : 900 }, hasTouch: width < 500 }, async (context) => {
+        const page = await context.newPage();
+        await logIn(page);
+        for (const { name, path } of asked.pages) {
+          const place = `${name} at ${width} in ${colorScheme}`;
+          const one = await context.newPage();
+          listen(one, place);
+          const answer = await one.goto(at(path));
+          if (answer.status() !== 200) told(place, `answered ${answer.status()}`);
+          await inspect(one, place);
+          await one.screenshot({ path: `${asked.folder}/${name}-${width}-${colorScheme}.png`, fullPage: true });
+          await one.close();
+        }
+        await page.goto(at("/"));
+        const opened = page.locator(".deeds summary").first();
+        await opened.click();
+        await inspect(page, `an open button at ${width} in ${colorScheme}`);
+        await page.screenshot({ path: `${asked.folder}/button-${width}-${colorScheme}.png` });
+        if (width < 500) {
+          const small = await page.evaluate(() => Array.from(document.querySelectorAll("main button, main summary, header summary, header button"))
+            .filter((part) => part.getClientRects().length && part.getBoundingClientRect().height < 40).map((part) => part.textContent.trim()));
+          if (small.length) told("phone", `too small for a finger: ${small.join(", ")}`);
+          await page.click(".more summary");
+          await page.screenshot({ path: `${asked.folder}/more-${width}-${colorScheme}.png` });
+          await inspect(page, "the open menu of a phone");
+        }
+      });
+    }
+  }
+}
+
+async function withoutScript() {
+  await inContext({ javaScriptEnabled: false, viewport: { width: 360, height: 740 } }, async (context) => {
+    const page = await context.newPage();
+    for (const { name, path } of asked.pages) {
+      await page.goto(at(path));
+      if ((await page.locator("main").innerText()).trim().length < 20) told(name, "says nothing without JavaScript");
+    }
+    await page.goto(at("/login?next=/"));
+    await page.fill("#token", asked.token);
+    await page.click("form.login button");
+    await page.goto(at(`/t/${asked.press}`));
+    await page.click(".deeds summary.first");
+    await page.fill(".deeds textarea >> nth=0", "pressed without a script");
+    await page.click(".deeds button.first");
+    if (!(await page.locator("#did").innerText()).includes(asked.press)) told("without JavaScript", "a press is not answered");
+    if (!(await page.locator(".story").innerText()).includes("pressed without a script")) told("without JavaScript", "a press did nothing");
+    await page.goto(at(`/r/${asked.run}?q=needle`));
+    if (!(await page.locator("#lines").innerText()).includes("needle")) told("without JavaScript", "a log cannot be searched");
+  });
+}
+
+async function live() {
+  await inContext({ viewport: { width: 1440, height: 900 } }, async (context) => {
+    const pages = [await context.newPage(), await context.newPage(), await context.newPage()];
+    let streams = 0;
+    context.on("request", (request) => { if (request.url().includes("/api/v1/events")) streams += 1; });
+    for (const page of pages) { listen(page, "live"); await page.goto(at("/")); }
+    for (const page of pages) await page.waitForFunction(() => document.getElementById("live").textContent === "Live");
+    if (streams !== 1) told("live", `${streams} event streams for three tabs`);
+    const answer = await fetch(at("/api/v1/projects/demo/freeze"), {
+      method: "POST", headers: { authorization: `Bearer ${asked.token}`, "content-type": "application/json" },
+      body: JSON.stringify({ reason: "told while you look" }),
+    });
+    if (!answer.ok) told("live", `the freeze was answered ${answer.status}`);
+    for (const page of pages) await page.getByText("told while you look").first().waitFor();
+    const time = await pages[0].locator("time:not(.age)").first().innerText();
+    if (!/GMT\+9|JST/.test(time)) told("live", `the time is not the reader's: ${time}`);
+    await pages[0].getByRole("button", { name: "Pause updates" }).click();
+    if (!(await pages[0].locator("#live").innerText()).includes("paused")) told("live", "a pause is not said");
+  });
+  await inContext({ viewport: { width: 1440, height: 900 } }, async (context) => {
+    await context.route("**/api/v1/events*", (route) => route.abort());
+    const page = await context.newPage();
+    await page.goto(at("/"));
+    await page.waitForFunction(() => document.getElementById("live").textContent.includes("Not live"), null, { timeout: 15000 });
+    await page.screenshot({ path: `${asked.folder}/not-live-1440-light.png` });
+    await context.unroute("**/api/v1/events*");
+    await page.waitForFunction(() => document.getElementById("live").textContent === "Live");
+  });
+}
+
+// What somebody writes is not swept away by what happens meanwhile.
+async function writing() {
+  await inContext({ viewport: { width: 1440, height: 900 } }, async (context) => {
+    const page = await context.newPage();
+    await logIn(page);
+    await page.goto(at(`/t/${asked.second}`));
+    await page.click(".deeds summary >> nth=1");
+    await page.locator(".deeds details[open] textarea").fill("not yet");
+    const answer = await fetch(at("/api/v1/projects/demo/freeze"), { method: "DELETE", headers: { authorization: `Bearer ${asked.token}` } });
+    if (!answer.ok) told("writing", `the thaw was answered ${answer.status}`);
+    await page.waitForFunction(() => document.getElementById("live").textContent.includes("while you write"));
+    if ((await page.locator(".deeds details[open] textarea").inputValue()) !== "not yet") told("writing", "a note was swept away");
+  });
+}
+
+async function keyboard() {
+  await inContext({ viewport: { width: 1440, height: 900 } }, async (context) => {
+    const page = await context.newPage();
+    await page.goto(at("/"));
+    await page.keyboard.press("Tab");
+    if (!(await page.evaluate(() => document.activeElement.classList.contains("skip")))) told("keyboard", "the first stop is not the way to the content");
+    await page.keyboard.press("Enter");
+    if ((await page.evaluate(() => document.activeElement.id)) !== "view") told("keyboard", "the way to the content leads elsewhere");
+    const unseen = await page.evaluate(async () => {
+      const found = [];
+      for (const part of document.querySelectorAll("a[href], button, input, summary")) {
+        if (!part.getClientRects().length) continue;
+        part.focus();
+        const style = getComputedStyle(part);
+        if (document.activeElement === part && style.outlineStyle === "none" && style.boxShadow === "none") found.push(part.outerHTML.slice(0, 80));
+      }
+      return found;
+    });
+    if (unseen.length > 3) told("keyboard", `the focus is not seen: ${unseen[0]}`);
+  });
+  await inContext({ reducedMotion: "reduce" }, async (context) => {
+    const page = await context.newPage();
+    await page.goto(at("/"));
+    const moving = await page.evaluate(() => document.getAnimations().length);
+    if (moving) told("reduced motion", `${moving} animations go on`);
+  });
+}
+
+async function russian() {
+  await inContext({ locale: "ru-RU", viewport: { width: 360, height: 740 } }, async (context) => {
+    const page = await context.newPage();
+    for (const { name, path } of asked.pages) {
+      await page.goto(at(path));
+      await inspect(page, `${name} in Russian`);
+      await page.screenshot({ path: `${asked.folder}/${name}-360-russian.png`, fullPage: true });
+    }
+    await page.goto(at("/"));
+    await page.click("a.tongue");
+    if ((await page.getAttribute("html", "lang")) !== "en") told("language", "the switch does not switch");
+  });
+}
+
+async function follow() {
+  await inContext({ viewport: { width: 1440, height: 900 } }, async (context) => {
+    const page = await context.newPage();
+    listen(page, "follow");
+    const began = Date.now();
+    await page.goto(at(`/r/${asked.large}`));
+    const took = Date.now() - began;
+    if (took > 3000) told("large log", `opened after ${took} ms`);
+    console.log(`# a log of 200 MB opened after ${took} ms`);
+    await page.goto(at(`/r/${asked.run}`));
+    await page.getByRole("button", { name: "Follow" }).click();
+    console.log("# follow");
+    await page.getByText(asked.later).first().waitFor();
+  });
+}
+
+try {
+  for (const part of [everyPage, withoutScript, live, writing, keyboard, russian, follow]) {
+    console.log(`# ${part.name}`);
+    await part();
+  }
+} catch (error) {
+  told("browser", error.stack);
+} finally {
+  await browser.close();
+}
+for (const finding of new Set(findings)) console.log(finding);
+process.exitCode = findings.length ? 1 : 0;
