@@ -21,9 +21,7 @@ use crate::ports::inbox::Hint;
 use crate::ports::plugins::Plugins;
 use crate::ports::probe::{Point, Probe};
 use crate::ports::runs::Runs;
-use crate::ports::store::{
-    Applied, ClaimLimits, Completion, Delivery, Incarnation, NewEvaluation, RunRow, Store, StoreError,
-};
+use crate::ports::store::{ClaimLimits, Delivery, Incarnation, Store, StoreError};
 use crate::ports::tally::{Fact, Tally};
 use crate::ports::tracker::Tracker;
 use crate::preflight::Seen;
@@ -478,26 +476,6 @@ impl Conductor {
             Effect::Notify { notice, text } => self.notify(claim, *notice, text),
             Effect::Tidy => self.tidy(claim),
         }
-    }
-
-    /// Closes a claimed job with what came of it.
-    pub(crate) fn complete(
-        &self,
-        claim: &Claim,
-        event: Event,
-        evaluation: Option<&NewEvaluation>,
-        run: Option<&RunRow>,
-    ) -> Result<Applied, StoreError> {
-        self.outside.probe.at(Point::Done, claim);
-        let (job, token, at) = (claim.job.id, claim.token, self.now());
-        let told = event.clone();
-        let applied =
-            self.outside.store.complete(Completion { job, token, event, wakes: claim.wakes, evaluation, run }, at)?;
-        if let Some(run) = run {
-            self.report_run(claim, run);
-        }
-        self.report(Fact::Completed { claim, event: &told, applied: &applied, run, at });
-        Ok(applied)
     }
 
     /// The task as it stands now, where a claim's copy may be old.

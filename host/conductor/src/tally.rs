@@ -1,16 +1,17 @@
 //! What the tally is told, and how a run ended in one word.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use domain::effect::{Claim, Effect, run_of};
-use domain::event::{Answer, RunOutcome, RunResult};
+use domain::event::{Answer, Event, RunOutcome, RunResult};
 use domain::ids::DriverName;
 use domain::task::Task;
 
+use crate::ports::probe::Point;
 use crate::ports::runs::{Ending, ExitRecord};
-use crate::ports::store::RunRow;
+use crate::ports::store::{Applied, Completion, NewEvaluation, RunRow, StoreError};
 use crate::ports::tally::{Fact, Tally};
-use crate::{Conductor, Intervals, Work};
+use crate::{Conductor, Work};
 
 impl Conductor {
     /// Who is told of what happens from now on. The first one stays.
@@ -18,9 +19,24 @@ impl Conductor {
         let _ = self.tally.set(tally);
     }
 
-    /// How often the outside is looked at.
-    pub fn intervals(&self) -> Intervals {
-        *self.intervals.read().unwrap_or_else(PoisonError::into_inner)
+    /// Closes a claimed job with what came of it.
+    pub(crate) fn complete(
+        &self,
+        claim: &Claim,
+        event: Event,
+        evaluation: Option<&NewEvaluation>,
+        run: Option<&RunRow>,
+    ) -> Result<Applied, StoreError> {
+        self.outside.probe.at(Point::Done, claim);
+        let (job, token, at) = (claim.job.id, claim.token, self.now());
+        let told = event.clone();
+        let applied =
+            self.outside.store.complete(Completion { job, token, event, wakes: claim.wakes, evaluation, run }, at)?;
+        if let Some(run) = run {
+            self.report_run(claim, run);
+        }
+        self.report(Fact::Completed { claim, event: &told, applied: &applied, run, at });
+        Ok(applied)
     }
 
     pub(crate) fn report(&self, fact: Fact<'_>) {
@@ -61,6 +77,7 @@ pub(crate) fn about_work(work: &Work) -> tracing::Span {
         Work::Expand(delivery) => tracing::error_span!("expand", delivery = delivery.id.0),
         Work::Observe(project) => tracing::error_span!("observe", %project),
         Work::Reconcile(project) => tracing::error_span!("reconcile", %project),
+        Work::Read(_) => tracing::error_span!("read"),
     }
 }
 
@@ -68,7 +85,8 @@ pub(crate) fn about_work(work: &Work) -> tracing::Span {
 pub(crate) fn result_of_work(outcome: &RunOutcome, record: Option<&ExitRecord>, exit: Option<i32>) -> RunResult {
     match outcome {
         RunOutcome::Delivered { .. } if exit.is_some_and(|code| code != 0) => RunResult::Failure,
-        RunOutcome::Delivered { .. } => RunResult::Success,
+        // Of an observed task: what another hand did.
+        RunOutcome::Delivered { .. } | RunOutcome::Followed { .. } => RunResult::Success,
         RunOutcome::Trespassed { .. } => RunResult::Failure,
         // The host ended it: neither the work nor the system is at fault.
         RunOutcome::OverBudget { .. } => RunResult::Cancellation,
