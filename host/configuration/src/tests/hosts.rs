@@ -65,12 +65,12 @@ fn what_is_wrong_is_told() {
             (
                 "an address that others reach, and nobody says how",
                 "operator = \"127.0.0.1:8500\"",
-                "operator = \"10.0.0.5:8500\"\n[operator]\nhosts = [\"gate.lan\"]",
+                "operator = \"10.0.0.5:8500\"\n[operator]\nhosts = [\"gate.example\"]",
             ),
             (
                 "hosts and proxies that are none",
                 "[sandbox]",
-                "[operator]\nhosts = [\"https://gate.lan\", \"-x\", \"gate.lan:0\"]\nproxies = [\"gate.lan\"]\n\n[sandbox]",
+                "[operator]\nhosts = [\"https://gate.example\", \"-x\", \"gate.example:0\"]\nproxies = [\"gate.example\"]\n\n[sandbox]",
             ),
             ("a name for an address", "127.0.0.1:8500", "localhost:8500"),
             ("a number in quotes", "runs = 2", "runs = \"2\""),
