@@ -49,8 +49,9 @@ enum NotYet {
     Unanswered(String),
     /// Rows before this one come first.
     Earlier,
-    /// The log does not show the row. A tracker may tell of one before it writes it (B2).
-    Unseen,
+    /// The log does not show the row, or not yet what led the item to where it stands: a tracker may tell of a row before it shows
+    /// it (B2). What it means if none shows.
+    Unseen(Expansion),
     /// The item's task is being stopped: a new one begins when that has ended.
     Stopping,
 }
@@ -83,11 +84,11 @@ impl Conductor {
                 said(Expanded::Later);
                 return Ok(());
             }
-            Err(NotYet::Unseen) if self.looks_again(delivery.id) => {
+            Err(NotYet::Unseen(_)) if self.looks_again(delivery.id) => {
                 self.put_off(delivery.id);
                 return Ok(());
             }
-            Err(NotYet::Unseen) => nothing("the tracker's log has no such row"),
+            Err(NotYet::Unseen(meaning)) => meaning,
             Err(NotYet::Failed(why)) if delivery.attempts + 1 < TRIES => {
                 tracing::warn!(delivery = %delivery.id, why, "a delivery could not be expanded yet");
                 said(Expanded::Later);
@@ -127,7 +128,7 @@ impl Conductor {
             Err(error) => return Ok(Err(error.into())),
         };
         let Some(row) = log.iter().find(|row| row.key == key).cloned() else {
-            return Ok(Err(NotYet::Unseen));
+            return Ok(Err(NotYet::Unseen(nothing("the tracker's log has no such row"))));
         };
         if row.actor == Actor::Host {
             return Ok(Ok(nothing("the host wrote it itself")));
@@ -148,7 +149,9 @@ impl Conductor {
         // A row counts only if the item stands there, or a later row leaves from there.
         let leaves = |later: &Row| later.order > row.order && later.from.as_deref() == Some(row.to.as_str());
         if item.status != row.to && !log.iter().any(leaves) {
-            return Ok(Ok(nothing("the item does not stand there, and no later row leaves from there")));
+            let false_row = nothing("the item does not stand there, and no later row leaves from there");
+            let is_behind = log.iter().max_by_key(|row| row.order).is_some_and(|newest| newest.to != item.status);
+            return Ok(if is_behind { Err(NotYet::Unseen(false_row)) } else { Ok(false_row) });
         }
         self.intent_of(&row, &item, task, &settings, delivery.polled)
     }

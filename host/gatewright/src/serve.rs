@@ -89,7 +89,7 @@ pub(crate) fn run(dir: &Path, options: &Serve, out: &Output) -> anyhow::Result<(
         meters: host.meters.clone(),
         luck: Arc::new(random_bytes::<32>),
     };
-    greet(out, dir, (&address, door.as_ref()), &host, &loaded.host)?;
+    greet(out, dir, (&address, door.as_ref()), &host, &loaded.host);
     follow_signals(&runtime, &host, &ending, dir)?;
     let served = runtime.block_on(gateway::serve(listener, state, end(host.clone(), ending)));
     drop(watch);
@@ -111,25 +111,24 @@ pub(crate) fn run(dir: &Path, options: &Serve, out: &Output) -> anyhow::Result<(
 }
 
 /// Says where it listens, and by what it holds what it runs.
-fn greet(
-    out: &Output,
-    dir: &Path,
-    (address, door): (&str, Option<&Door>),
-    host: &Host,
-    config: &HostConfig,
-) -> anyhow::Result<()> {
-    out.line(&format!("listening {address}"))?;
-    if let Some(door) = door {
-        out.line(&format!("webhooks http://{}", door.address))?;
+fn greet(out: &Output, dir: &Path, (address, door): (&str, Option<&Door>), host: &Host, config: &HostConfig) {
+    let tell = || -> anyhow::Result<()> {
+        out.line(&format!("listening {address}"))?;
+        if let Some(door) = door {
+            out.line(&format!("webhooks http://{}", door.address))?;
+        }
+        Ok(std::io::stdout().flush()?)
+    };
+    // Who reads the first line and goes away has not told it to end.
+    if let Err(error) = tell() {
+        tracing::warn!("nobody reads where it listens: {error:#}");
     }
-    std::io::stdout().flush()?;
     logging::tell(&config.watching, &format!("the board: {address}/  state: {}", dir.display()));
     tracing::info!("{}", host.runner.means().line());
     if let Some(problem) = host.runner.sandbox_problem() {
         let must_confine = config.sandbox.mode == SandboxMode::Bubblewrap;
         logging::tell(&config.watching, &format!("warning: {}", without_sandbox(must_confine, &problem)));
     }
-    Ok(())
 }
 
 fn probe(options: &Serve) -> anyhow::Result<Arc<dyn Probe>> {

@@ -63,9 +63,11 @@ impl Post {
             }
             Writing::Comment { key, text } => {
                 let is_new = store.put_comment(project, item, &Actor::Host, Some(key), text, self.at);
-                if is_new.map_err(|error| away(&error))? {
-                    *look(world).cards.comments.entry((item.clone(), key.clone())).or_default() += 1;
-                }
+                let is_new = is_new.map_err(|error| away(&error))?;
+                // One that was written before, and whose writer never heard so, is there all the same.
+                let mut world = look(world);
+                let times = world.cards.comments.entry((item.clone(), key.clone())).or_default();
+                *times = if is_new { *times + 1 } else { (*times).max(1) };
                 Ok(())
             }
         }

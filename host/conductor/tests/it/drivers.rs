@@ -401,6 +401,8 @@ pub(crate) struct Moody {
     pub(crate) polls: AtomicU64,
     /// So many looks at the log of a card show nothing.
     pub(crate) unshown: AtomicU64,
+    /// The newest row of a card is not shown yet.
+    pub(crate) lags: AtomicBool,
 }
 
 impl Moody {
@@ -425,7 +427,11 @@ impl Tracker for Moody {
         if self.unshown.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less).is_ok() {
             return Ok(Vec::new());
         }
-        self.ask(|board| board.log(project, item))
+        let mut rows = self.ask(|board| board.log(project, item))?;
+        if self.lags.load(Ordering::SeqCst) {
+            rows.pop();
+        }
+        Ok(rows)
     }
     fn statuses(&self, project: &ProjectName) -> Result<Vec<BoardStatus>, TrackerError> {
         self.ask(|board| board.statuses(project))

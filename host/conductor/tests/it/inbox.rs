@@ -78,6 +78,21 @@ fn rule_b2_a_row_that_shows_later_than_its_delivery_is_waited_for() {
     assert_eq!(world.stands(), "running");
 }
 
+/// Who rejects and approves at once has rejected, though the row that leaves from there shows later.
+#[test]
+fn rule_b2_a_row_counts_though_what_led_on_from_it_shows_later() {
+    let world = asked_of(World::new());
+    world.move_to("Rejected", &person("ada"));
+    world.move_to("Approved", &person("ada"));
+    world.tracker.lags.store(true, std::sync::atomic::Ordering::SeqCst);
+    world.go();
+    assert_eq!(world.stands(), "awaiting-person");
+    world.tracker.lags.store(false, std::sync::atomic::Ordering::SeqCst);
+    world.pass(5);
+    world.go();
+    assert_eq!(world.stands(), "running", "it was sent back");
+}
+
 #[test]
 fn rule_b2_a_delivery_whose_row_never_shows_is_none() {
     let world = World::new();

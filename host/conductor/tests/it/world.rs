@@ -185,6 +185,7 @@ impl World {
             is_down: AtomicBool::new(false),
             polls: AtomicU64::new(0),
             unshown: AtomicU64::new(0),
+            lags: AtomicBool::new(false),
         });
         let outside = outside(&store, &plugins, &runs, &tracker, &clock, &ended);
         let conductor = Conductor::new(outside, incarnation(1));

@@ -40,6 +40,25 @@ fn a_gate_that_cannot_even_check_its_settings_stops_no_host() {
     assert_eq!(host.get("/healthz").0, 200);
 }
 
+/// Whoever started it may have read enough: the lines that say where it listens are for people, and no reason to end.
+#[test]
+fn a_host_whose_words_nobody_reads_serves_all_the_same() {
+    let place = Place::new(DEVELOPER, REVIEWER);
+    place.init();
+    let unread = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let log = fs::File::create(place.path("host.log")).unwrap();
+    let mut child = place.command(&["serve"]).stdout(unread).stderr(log).spawn().unwrap();
+    let known = place.state().join("operator-address");
+    while !known.exists() && child.try_wait().unwrap().is_none() {
+        place.pause();
+    }
+    place.ticket("Greet");
+    assert!(child.try_wait().unwrap().is_none(), "it ended:\n{}", place.log());
+    assert!(place.log().contains("nobody reads where it listens"), "{}", place.log());
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
 /// `env` finds the program in the checkout, where a relative path means one of the repository's own files.
 #[test]
 fn a_suite_that_is_a_script_of_the_repository_may_be_named_as_one_types_it() {
