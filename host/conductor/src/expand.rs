@@ -86,6 +86,7 @@ impl Conductor {
             }
             Err(NotYet::Unseen(_)) if self.looks_again(delivery.id) => {
                 self.put_off(delivery.id);
+                said(Expanded::Later);
                 return Ok(());
             }
             Err(NotYet::Unseen(meaning)) => meaning,

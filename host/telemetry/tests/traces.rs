@@ -28,7 +28,7 @@ use telemetry::{Sender, Traces};
 
 const NOW: Timestamp = Timestamp(1_790_000_000_000);
 /// Nothing here takes as long unless it hangs.
-const LONG: Duration = Duration::from_secs(60);
+const LONG: Duration = Duration::from_mins(1);
 
 /// Requests as they arrive; each is answered well.
 fn collector() -> (String, Receiver<(String, ExportTraceServiceRequest)>) {

@@ -136,7 +136,8 @@ async fn filled(world: &World) -> Vec<(&'static str, String)> {
 /// What schemathesis is told: no stream, which does not end, and no waiting for a task that no host begins here. `names`: what is
 /// there; without them it makes names up.
 fn plan(names: &[(&str, String)]) -> String {
-    let names = names.iter().map(|(name, value)| format!("\"path.{name}\" = {value}\n")).collect::<String>();
+    let names: Vec<_> = names.iter().map(|(name, value)| format!("\"path.{name}\" = {value}")).collect();
+    let names = names.join("\n");
     format!("request-timeout = 20\nmax-failures = 20\n\n[parameters]\n\"query.wait\" = false\n{names}")
 }
 
