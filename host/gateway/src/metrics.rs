@@ -109,7 +109,7 @@ impl Meters {
     }
 
     /// A webhook request came in, and this became of it: a word of ours, as the source's is.
-    pub(crate) fn received(&self, source: &str, outcome: &'static str) {
+    pub fn received(&self, source: &str, outcome: &'static str) {
         self.webhooks.with_label_values(&[source, outcome]).inc();
     }
 

@@ -1,14 +1,43 @@
 //! What is counted of the rows. Each query is answered by an index that holds all that it asks for, so that a scrape of a large
 //! database reads no bodies.
 
-use conductor::ports::store::{DeliveryCount, JobCounts, PollRow, RunRow, TaskCount};
+use conductor::ports::store::{Counts, DeliveryCount, JobCounts, PollRow, RunRow, StoreError, TaskCount};
 use domain::time::Timestamp;
 use rusqlite::{Connection, params};
 
 use crate::failure::Result;
 use crate::row::{all, get_json, get_name, get_time, get_u64, number, one, time};
+use crate::sqlite::SqliteStore;
 
-pub(crate) fn tasks(sql: &Connection) -> Result<Vec<TaskCount>> {
+type Told<T> = std::result::Result<T, StoreError>;
+
+impl Counts for SqliteStore {
+    fn count_tasks(&self) -> Told<Vec<TaskCount>> {
+        self.read(tasks)
+    }
+
+    fn count_jobs(&self, now: Timestamp) -> Told<JobCounts> {
+        self.read(|sql| jobs(sql, now))
+    }
+
+    fn count_deliveries(&self) -> Told<Vec<DeliveryCount>> {
+        self.read(deliveries)
+    }
+
+    fn count_needs(&self) -> Told<u64> {
+        self.read(needs)
+    }
+
+    fn polls(&self) -> Told<Vec<PollRow>> {
+        self.read(polls)
+    }
+
+    fn living_runs(&self, limit: u32) -> Told<Vec<RunRow>> {
+        self.read(|sql| living_runs(sql, limit))
+    }
+}
+
+fn tasks(sql: &Connection) -> Result<Vec<TaskCount>> {
     let query = "SELECT project, terminal, stage, activity, COUNT(*) AS count FROM task
         GROUP BY project, terminal, stage, activity";
     all(sql, query, [], |row| {
@@ -23,7 +52,7 @@ pub(crate) fn tasks(sql: &Connection) -> Result<Vec<TaskCount>> {
 }
 
 /// The ended ones become many, so only the live ones are looked at; those that were cancelled are counted by their own index.
-pub(crate) fn jobs(sql: &Connection, now: Timestamp) -> Result<JobCounts> {
+fn jobs(sql: &Connection, now: Timestamp) -> Result<JobCounts> {
     let live = "SELECT COUNT(*) FILTER (WHERE state = 'queued') AS queued,
             COUNT(*) FILTER (WHERE state = 'claimed') AS claimed,
             COUNT(*) FILTER (WHERE state = 'queued' AND attempts > 0) AS retrying, MAX(attempts) AS attempts_max,
@@ -50,7 +79,7 @@ pub(crate) fn jobs(sql: &Connection, now: Timestamp) -> Result<JobCounts> {
     Ok(counts)
 }
 
-pub(crate) fn deliveries(sql: &Connection) -> Result<Vec<DeliveryCount>> {
+fn deliveries(sql: &Connection) -> Result<Vec<DeliveryCount>> {
     let query = "SELECT source, SUM(pending) AS pending, SUM(parked) AS parked FROM (
             SELECT source, COUNT(*) AS pending, 0 AS parked FROM delivery WHERE state = 'pending' GROUP BY source
             UNION ALL SELECT source, 0, COUNT(*) FROM delivery WHERE state = 'parked' GROUP BY source)
@@ -64,18 +93,18 @@ pub(crate) fn deliveries(sql: &Connection) -> Result<Vec<DeliveryCount>> {
     })
 }
 
-pub(crate) fn needs(sql: &Connection) -> Result<u64> {
+fn needs(sql: &Connection) -> Result<u64> {
     Ok(number(sql, "SELECT COUNT(*) FROM dependency WHERE met = 0", [])?.unwrap_or(0))
 }
 
-pub(crate) fn polls(sql: &Connection) -> Result<Vec<PollRow>> {
+fn polls(sql: &Connection) -> Result<Vec<PollRow>> {
     all(sql, "SELECT project, source, at FROM poll ORDER BY project, source", [], |row| {
         let project = get_name(row, "poll", "project")?;
         Ok(PollRow { project, source: row.get("source")?, at: get_time(row, "at")? })
     })
 }
 
-pub(crate) fn living_runs(sql: &Connection, limit: u32) -> Result<Vec<RunRow>> {
+fn living_runs(sql: &Connection, limit: u32) -> Result<Vec<RunRow>> {
     let query = "SELECT body FROM run WHERE ended_at IS NULL ORDER BY id DESC LIMIT ?1";
     all(sql, query, params![limit], |row| get_json(row, "run", "body"))
 }

@@ -5,10 +5,9 @@ use std::time::Instant;
 
 use conductor::ports::inbox::{Answer, DeliveryFilter, DeliveryRow, Hint, Inbox, NewDelivery, Taken, WholeDelivery};
 use conductor::ports::store::{
-    Applied, AppliedSeen, BoardActivity, BoardComment, BoardItem, ClaimLimits, Completion, Delivery, DeliveryCount,
-    EntryRow, EvaluationRow, EventRow, Expansion, FreezeRow, Incarnation, JobCounts, JobRow, LeaseRow, NewEvaluation,
-    NewItem, NewTask, NewWould, PollRow, Prerequisite, Project, RunRow, Seen, Spending, Store, StoreError, TaskCount,
-    ToldRow, WouldRow,
+    Applied, AppliedSeen, BoardActivity, BoardComment, BoardItem, ClaimLimits, Completion, Delivery, EntryRow,
+    EvaluationRow, EventRow, Expansion, FreezeRow, Incarnation, JobRow, LeaseRow, NewEvaluation, NewItem, NewTask,
+    NewWould, Prerequisite, Project, RunRow, Seen, Spending, Store, StoreError, ToldRow, WouldRow,
 };
 use conductor::slots::DriverRow;
 use domain::document::{Document, NewDocument};
@@ -33,8 +32,7 @@ use crate::readers::Readers;
 use crate::transact::{self, Origin};
 use crate::writer::{News, Stopwatch, Tx, Writer, micros};
 use crate::{
-    board, claim, complete, counts, delivery, hints, jobs, leases, ownership, queue, records, slots, spending, tasks,
-    wakes,
+    board, claim, complete, delivery, hints, jobs, leases, ownership, queue, records, slots, spending, tasks, wakes,
 };
 
 type Result<T> = std::result::Result<T, StoreError>;
@@ -270,30 +268,6 @@ impl Store for SqliteStore {
 
     fn run(&self, run: RunId) -> Result<RunRow> {
         self.read(|sql| records::run(sql, run))
-    }
-
-    fn count_tasks(&self) -> Result<Vec<TaskCount>> {
-        self.read(counts::tasks)
-    }
-
-    fn count_jobs(&self, now: Timestamp) -> Result<JobCounts> {
-        self.read(|sql| counts::jobs(sql, now))
-    }
-
-    fn count_deliveries(&self) -> Result<Vec<DeliveryCount>> {
-        self.read(counts::deliveries)
-    }
-
-    fn count_needs(&self) -> Result<u64> {
-        self.read(counts::needs)
-    }
-
-    fn polls(&self) -> Result<Vec<PollRow>> {
-        self.read(counts::polls)
-    }
-
-    fn living_runs(&self, limit: u32) -> Result<Vec<RunRow>> {
-        self.read(|sql| counts::living_runs(sql, limit))
     }
 
     fn put_blob(&self, bytes: &[u8]) -> Result<Digest> {

@@ -165,7 +165,7 @@ fn a_task_is_a_trace_and_its_runs_and_steps_are_spans_in_the_conventions_words()
     traces.stop();
 
     let named = |name: &str| spans.iter().find(|span| span.name == name).unwrap_or_else(|| panic!("no {name}"));
-    let (run, step, task) = (named("developer"), named("checks-green"), named("RUN small"));
+    let (run, step, task) = (named("developer"), named("checks-green"), named("RUN shop"));
     assert!(spans.iter().all(|span| span.trace_id == task.trace_id && span.trace_id.len() == 16));
     assert!([run, step].iter().all(|span| span.parent_span_id == task.span_id), "{spans:?}");
     assert!(task.parent_span_id.is_empty() && run.span_id != step.span_id);
@@ -177,7 +177,7 @@ fn a_task_is_a_trace_and_its_runs_and_steps_are_spans_in_the_conventions_words()
         (attributes(&run.attributes), attributes(&step.attributes), attributes(&task.attributes));
     assert_eq!(of_task["cicd.pipeline.result"], "cancellation");
     assert_eq!(of_task["cicd.pipeline.action.name"], "RUN");
-    assert_eq!(of_run["cicd.pipeline.name"], "small");
+    assert_eq!(of_run["cicd.pipeline.name"], "shop");
     assert_eq!(of_run["cicd.pipeline.task.run.result"], "error");
     assert_eq!(of_run["error.type"], "error");
     assert_eq!((of_run["gatewright.driver"].as_str(), of_run["gatewright.cost.usd"].as_str()), ("claude", "1.25"));

@@ -26,7 +26,7 @@ mod overview;
 mod rows;
 mod wait;
 
-pub use self::counts::{DeliveryCount, JobCounts, PollRow, TaskCount};
+pub use self::counts::{Counts, DeliveryCount, JobCounts, PollRow, TaskCount};
 pub use self::overview::{AnswerRow, Contact, Extent, Live, Overview, Standings};
 pub use self::rows::{
     BoardActivity, BoardComment, BoardItem, Conversation, EntryRow, EvaluationRow, EventRow, Expansion, FreezeRow,
@@ -233,7 +233,7 @@ pub struct ToldRow {
 }
 
 /// The store.
-pub trait Store: Overview + Send + Sync {
+pub trait Store: Overview + Counts + Send + Sync {
     /// Writes a project; a changed pipeline sends `PipelineChanged` to each live task.
     fn put_project(&self, project: &Project, now: Timestamp) -> Result<(), StoreError>;
     /// All projects.
@@ -441,18 +441,6 @@ pub trait Store: Overview + Send + Sync {
     /// A delivery could not be expanded yet: one more attempt is counted.
     fn expand_later(&self, delivery: DeliveryId, why: &str) -> Result<(), StoreError>;
 
-    /// How many tasks stand where.
-    fn count_tasks(&self) -> Result<Vec<TaskCount>, StoreError>;
-    /// How many jobs stand how.
-    fn count_jobs(&self, now: Timestamp) -> Result<JobCounts, StoreError>;
-    /// Deliveries that nobody is through with, by source.
-    fn count_deliveries(&self) -> Result<Vec<DeliveryCount>, StoreError>;
-    /// Needs that are not met: of how many tasks how many.
-    fn count_needs(&self) -> Result<u64, StoreError>;
-    /// How far the polls of the trackers have come.
-    fn polls(&self) -> Result<Vec<PollRow>, StoreError>;
-    /// Runs that have not ended, newest first.
-    fn living_runs(&self, limit: u32) -> Result<Vec<RunRow>, StoreError>;
     /// Writes down what would have been done: true if it stands there now and did not before.
     fn put_would(&self, would: &NewWould) -> Result<bool, StoreError>;
     /// Is it written down already?

@@ -132,6 +132,7 @@ pub(crate) async fn note_all(world: &World) {
     meters.note(Fact::Expanded { source: "board", outcome: Expanded::Told });
     meters.committed(800, 3);
     meters.claimed(300, "claimed");
+    meters.received("gitea", "accepted");
 }
 
 /// A figure with its labels.

@@ -43,6 +43,9 @@ const LINES: [(&str, u32); 37] = [
     ("H3", 2),
     ("I4", 5),
     ("I5", 6),
+    ("L1", 2),
+    ("L2", 3),
+    ("L3", 2),
 ];
 
 fn read(path: &str) -> String {

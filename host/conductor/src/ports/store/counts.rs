@@ -4,6 +4,8 @@ use domain::ids::{ProjectName, StageName};
 use domain::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::{RunRow, StoreError};
+
 /// So many tasks stand alike.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TaskCount {
@@ -60,4 +62,20 @@ pub struct PollRow {
     pub source: String,
     /// When it last brought something new.
     pub at: Timestamp,
+}
+
+/// What is counted.
+pub trait Counts {
+    /// How many tasks stand where.
+    fn count_tasks(&self) -> Result<Vec<TaskCount>, StoreError>;
+    /// How many jobs stand how.
+    fn count_jobs(&self, now: Timestamp) -> Result<JobCounts, StoreError>;
+    /// Deliveries that nobody is through with, by source.
+    fn count_deliveries(&self) -> Result<Vec<DeliveryCount>, StoreError>;
+    /// Needs that are not met: of how many tasks how many.
+    fn count_needs(&self) -> Result<u64, StoreError>;
+    /// How far the polls of the trackers have come.
+    fn polls(&self) -> Result<Vec<PollRow>, StoreError>;
+    /// Runs that have not ended, newest first.
+    fn living_runs(&self, limit: u32) -> Result<Vec<RunRow>, StoreError>;
 }
