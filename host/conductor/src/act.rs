@@ -6,12 +6,13 @@ use domain::event::{Answer, Event, StepFacts};
 use domain::ids::{CommitId, StepName};
 use domain::pipeline::Action;
 use domain::task::{HoldKind, Task};
-use domain::time::{Milliseconds, Timestamp};
+use domain::time::Timestamp;
 use domain::verdict::{InfraCause, WakeKind, WakeSet};
 
 use crate::finish::{complaint, host_finding, indented};
 use crate::guard::Guarded;
-use crate::launch::{Halt, Stamp, clone_request, command_launch, mark};
+use crate::halt::{Halt, pause};
+use crate::launch::{Stamp, clone_request, command_launch, mark};
 use crate::ports::forge::{Forge, ForgeError};
 use crate::ports::runs::{Ending, ExitRecord, RunState};
 use crate::ports::store::{NewEvaluation, RunRow, StoreError};
@@ -24,11 +25,6 @@ const HOOK_COULD_NOT_TRY: i32 = 2;
 const KILLED: i32 = 128;
 /// The newest runs of a task, among which the one that tested a commit is looked for.
 const RUNS_LOOKED_AT: u32 = 200;
-
-/// From one try of a merge that the forge put off to the next, where the forge names no time: after a push it is some seconds.
-const LATER_PAUSE: Milliseconds = Milliseconds::from_seconds(10);
-/// A forge that asks for more is asked sooner: the step's patience is minutes.
-const LONGEST_LATER: Milliseconds = Milliseconds::from_seconds(300);
 
 impl Conductor {
     pub(crate) fn act(&self, claim: &Claim, step: &StepName, action: Action) -> Result<(), StoreError> {
@@ -53,6 +49,7 @@ impl Conductor {
             Err(Halt::Told) => return Ok(()),
             Err(Halt::Store(error)) => return Err(error),
             Err(Halt::Infra(cause)) => return self.answer_infra(claim, step, &cause),
+            Err(Halt::Later { why, pause }) => return self.put_off_for(claim, pause, &why),
         };
         if let Some(kind) = guarded_kind(action) {
             let object = task.branch.as_ref().map_or("", |branch| branch.as_str());
@@ -96,7 +93,7 @@ impl Conductor {
         };
         let base = match forge.base_head(&task.base_branch) {
             Ok(base) => base,
-            Err(error) => return self.answer_infra(claim, step, &error.to_string()),
+            Err(error) => return self.answer_forge(claim, step, error),
         };
         match forge.rebase(&mark(claim), branch, head, &base) {
             Ok(rebased) => {
@@ -121,7 +118,7 @@ impl Conductor {
                 )
             }
             Err(ForgeError::Moved { found, .. }) => self.head_moved(claim, step, found),
-            Err(error) => self.answer_infra(claim, step, &error.to_string()),
+            Err(error) => self.answer_forge(claim, step, error),
         }
     }
 
@@ -138,12 +135,15 @@ impl Conductor {
         match stands {
             Ok(stands) if stands.as_ref().and_then(Option::as_ref) == task.head.as_ref() => {}
             Ok(stands) => return self.head_moved(claim, step, stands.flatten()),
-            Err(error) => return self.answer_infra(claim, step, &error.to_string()),
+            Err(error) => return self.answer_forge(claim, step, error),
+        }
+        if let Some(head) = task.head.as_ref().filter(|head| task.validated.as_ref() != Some(head)) {
+            return self.answer_untested(claim, step, head);
         }
         match forge.base_head(&task.base_branch) {
             Ok(base) if task.base.as_ref() == Some(&base) => self.hook(claim, step, task, HookName::Deploy, forge),
             Ok(base) => self.answer(claim, step, Answer::BaseMoved { base }, StepFacts::default(), None, None),
-            Err(error) => self.answer_infra(claim, step, &error.to_string()),
+            Err(error) => self.answer_forge(claim, step, error),
         }
     }
 
@@ -282,9 +282,7 @@ impl Conductor {
             return self.answer_infra(claim, step, "the task has no branch");
         };
         if task.validated.as_ref() != Some(head) {
-            let reason = format!("{head} was not tested: only what the suite passed on may land");
-            let answer = Answer::Stuck { kind: HoldKind::NotProven, reason };
-            return self.answer(claim, step, answer, StepFacts::default(), None, None);
+            return self.answer_untested(claim, step, head);
         }
         match forge.merge_fast_forward(&mark(claim), branch, head, &task.base_branch, expected) {
             Ok(merged) => {
@@ -325,7 +323,7 @@ impl Conductor {
                 let reason = format!("the validated commit is not in {} at {base}", task.base_branch);
                 (Answer::Stuck { kind: HoldKind::NotProven, reason }, StepFacts::default())
             }
-            Err(error) => (infra_answer(&error.to_string()), StepFacts::default()),
+            Err(error) => return self.answer_forge(claim, step, error),
         };
         self.answer(claim, step, answer, facts, None, None)
     }
@@ -346,14 +344,27 @@ impl Conductor {
     pub(crate) fn answer_infra(&self, claim: &Claim, step: &StepName, message: &str) -> Result<(), StoreError> {
         self.answer(claim, step, infra_answer(message), StepFacts::default(), None, None)
     }
+
+    fn answer_untested(&self, claim: &Claim, step: &StepName, head: &CommitId) -> Result<(), StoreError> {
+        let reason = format!("{head} was not tested: only what the suite passed on may be deployed or land");
+        self.answer(claim, step, Answer::Stuck { kind: HoldKind::NotProven, reason }, StepFacts::default(), None, None)
+    }
+
+    /// The forge did not answer the step, or not now.
+    pub(crate) fn answer_forge(&self, claim: &Claim, step: &StepName, error: ForgeError) -> Result<(), StoreError> {
+        match error {
+            ForgeError::Later { why, retry_after } => self.put_off_for(claim, pause(retry_after), &why),
+            error => self.answer_infra(claim, step, &error.to_string()),
+        }
+    }
 }
 
 /// B12: what a forge says to a merge that our own git finds possible. Only what is nobody's word costs infrastructure retries.
 fn not_merged(error: ForgeError, now: Timestamp) -> Answer {
     match error {
         ForgeError::Later { why, retry_after } => {
-            let until = now.plus(retry_after.unwrap_or(LATER_PAUSE).clamp(LATER_PAUSE, LONGEST_LATER));
-            Answer::Wait { until, wake: WakeSet::from_iter([WakeKind::Checks, WakeKind::PullRequest]), why }
+            let wake = WakeSet::from_iter([WakeKind::Checks, WakeKind::PullRequest]);
+            Answer::Wait { until: now.plus(pause(retry_after)), wake, why }
         }
         ForgeError::Refused(reason) => Answer::Stuck { kind: HoldKind::Blocked, reason },
         error => infra_answer(&error.to_string()),
@@ -385,6 +396,8 @@ pub(crate) fn guarded_kind(action: Action) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
+    use domain::time::Milliseconds;
+
     use super::*;
 
     #[test]

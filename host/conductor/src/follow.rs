@@ -12,7 +12,8 @@ use domain::task::Task;
 use crate::Conductor;
 use crate::budget::Begin;
 use crate::finish::malformed;
-use crate::launch::{Halt, wanted_branch};
+use crate::halt::Halt;
+use crate::launch::wanted_branch;
 use crate::observe::merged_elsewhere;
 use crate::ports::forge::{Forge, ForgeError};
 use crate::ports::store::StoreError;
@@ -35,12 +36,6 @@ enum Left {
     Nothing(String),
 }
 
-impl From<ForgeError> for Halt {
-    fn from(error: ForgeError) -> Self {
-        Self::Infra(error.to_string())
-    }
-}
-
 impl Conductor {
     pub(crate) fn follow_run(&self, claim: &Claim, role: Role) -> Result<(), StoreError> {
         let (Some(settings), Some(forge)) = (self.settings(&claim.task.project), self.forge(&claim.task.project))
@@ -57,7 +52,9 @@ impl Conductor {
             Ok(()) | Err(Halt::Told) => Ok(()),
             Err(Halt::Store(error)) => Err(error),
             // Whether others did it is not known: the next look will tell. It costs nothing, and nothing follows from it.
-            Err(Halt::Infra(cause)) => self.look_again(claim, &format!("the repository cannot be read: {cause}")),
+            Err(Halt::Infra(cause) | Halt::Later { why: cause, .. }) => {
+                self.look_again(claim, &format!("the repository cannot be read: {cause}"))
+            }
         }
     }
 
@@ -116,6 +113,7 @@ impl Conductor {
             Ok(Followed::Told) | Err(Halt::Told) => Ok(()),
             Err(Halt::Store(error)) => Err(error),
             Err(Halt::Infra(cause)) => self.answer_infra(claim, step, &cause),
+            Err(Halt::Later { why, pause }) => self.put_off_for(claim, pause, &why),
         }
     }
 
@@ -129,7 +127,9 @@ impl Conductor {
         match self.follow_action_on(claim, step, action, forge.as_ref()) {
             Ok(()) | Err(Halt::Told) => Ok(()),
             Err(Halt::Store(error)) => Err(error),
-            Err(Halt::Infra(cause)) => self.look_again(claim, &format!("the repository cannot be read: {cause}")),
+            Err(Halt::Infra(cause) | Halt::Later { why: cause, .. }) => {
+                self.look_again(claim, &format!("the repository cannot be read: {cause}"))
+            }
         }
     }
 

@@ -11,7 +11,7 @@ use domain::time::Milliseconds;
 use domain::verdict::{InfraCause, Verdict};
 
 use crate::Conductor;
-use crate::launch::Halt;
+use crate::halt::Halt;
 use crate::ports::forge::{Forge, ForgeError};
 use crate::ports::plugins::{Asking, Evaluation, GateCall};
 use crate::ports::store::{NewEvaluation, StoreError};
@@ -29,6 +29,7 @@ impl Conductor {
             Err(Halt::Told) => return Ok(()),
             Err(Halt::Store(error)) => return Err(error),
             Err(Halt::Infra(cause)) => return self.answer_infra(claim, step, &cause),
+            Err(Halt::Later { why, pause }) => return self.put_off_for(claim, pause, &why),
         };
         self.judge_it(claim, step, plugin, &task, forge)
     }
@@ -44,7 +45,7 @@ impl Conductor {
     ) -> Result<(), StoreError> {
         let world = match self.world(task, forge) {
             Ok(world) => world,
-            Err(error) => return self.answer_infra(claim, step, &error.to_string()),
+            Err(error) => return self.answer_forge(claim, step, error),
         };
         let (subject, patience) = self.subject(task, step, &world)?;
         let asking = self.asking(task, plugin);

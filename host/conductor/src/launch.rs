@@ -8,10 +8,13 @@ use domain::effect::{Claim, Effect, run_of};
 use domain::event::{Event, FailureClass, Observation, RunOutcome, RunResult};
 use domain::ids::{BranchName, CommitId};
 use domain::task::Task;
+use domain::time::Milliseconds;
 
 use crate::brief::{Material, Told, write};
 use crate::budget::{Begin, terms};
+use crate::failure::bound;
 use crate::guard::Guarded;
+use crate::halt::Halt;
 use crate::ports::forge::{CloneKey, CloneRequest, Forge, ForgeError, Mark};
 use crate::ports::runs::{Confinement, Launch, LaunchError, RunState};
 use crate::ports::store::{Applied, Conversation, RunRow, StoreError, Terms};
@@ -78,7 +81,8 @@ impl Conductor {
             Ok(task) => task,
             Err(Halt::Store(error)) => return Err(error),
             Err(Halt::Told) => return Ok(()),
-            Err(Halt::Infra(cause)) => return self.undelivered(claim, &cause),
+            Err(Halt::Infra(cause)) => return self.unlaunched(claim, &cause),
+            Err(Halt::Later { why, pause }) => return self.put_off_for(claim, pause, &why),
         };
         match self.guard(claim, "launch-agent", role.as_str(), |_| {})? {
             Guarded::Go(_) => {}
@@ -91,7 +95,7 @@ impl Conductor {
         let clone = match forge.prepare_clone(&request) {
             Ok(clone) => clone,
             Err(error) => {
-                return self.undelivered(claim, &format!("the clone could not be prepared: {error}"));
+                return self.unlaunched(claim, &format!("the clone could not be prepared: {error}"));
             }
         };
         // Again, for all that took its time, and others' runs ended meanwhile.
@@ -218,7 +222,7 @@ impl Conductor {
         let Some(branch) = &task.branch else {
             return self.cut_branch(claim, &task, forge);
         };
-        let stands = forge.branch_head(branch).map_err(|error| Halt::Infra(error.to_string()))?;
+        let stands = forge.branch_head(branch)?;
         let observation = match stands {
             Some(head) if task.head.as_ref() == Some(&head) => return Ok(task),
             // An earlier attempt of this very job moved it and died before it could say so.
@@ -240,12 +244,12 @@ impl Conductor {
         forge: &dyn Forge,
     ) -> Result<bool, Halt> {
         let Some(from) = &task.head else { return Ok(false) };
-        let moved = forge.moved_by(&mark(claim), branch, from).map_err(|error| Halt::Infra(error.to_string()))?;
+        let moved = forge.moved_by(&mark(claim), branch, from)?;
         Ok(moved.as_ref() == Some(head))
     }
 
     fn cut_branch(&self, claim: &Claim, task: &Task, forge: &dyn Forge) -> Result<Task, Halt> {
-        let base = forge.base_head(&task.base_branch).map_err(|error| Halt::Infra(error.to_string()))?;
+        let base = forge.base_head(&task.base_branch)?;
         let (branch, from) = free_branch(task, forge, &mark(claim), &base)?;
         let documents = vec![self.business_request(task)?];
         let event = Event::BranchCut { epoch: claim.job.epoch, branch, base: from, documents };
@@ -304,15 +308,22 @@ impl Conductor {
         Ok(outcome.and_then(|outcome| outcome.strip_prefix("undelivered: ")).map(str::to_owned))
     }
 
+    /// Nothing was launched, and the machine or the forge is at fault: what passes within a minute shall not spend all tries.
+    fn unlaunched(&self, claim: &Claim, cause: &str) -> Result<(), StoreError> {
+        let half = bound(claim.task.run_retries).0 / 2;
+        let pause = Milliseconds(half + self.outside.clock.random() % (half + 1));
+        self.not_delivered(claim, cause, Some(pause))
+    }
+
     pub(crate) fn undelivered(&self, claim: &Claim, cause: &str) -> Result<(), StoreError> {
+        self.not_delivered(claim, cause, None)
+    }
+
+    fn not_delivered(&self, claim: &Claim, cause: &str, retry_after: Option<Milliseconds>) -> Result<(), StoreError> {
         let event = Event::RunEnded {
             epoch: claim.job.epoch,
             run: run_of(claim.job.id),
-            outcome: RunOutcome::Undelivered {
-                cause: cause.to_owned(),
-                retry_after: None,
-                class: FailureClass::Permanent,
-            },
+            outcome: RunOutcome::Undelivered { cause: cause.to_owned(), retry_after, class: FailureClass::Permanent },
             spent: None,
             role: match &claim.job.effect {
                 Effect::Launch { role, .. } => Some(*role),
@@ -342,22 +353,6 @@ impl Stamp {
     }
 }
 
-/// Why there is no branch to work on.
-pub(crate) enum Halt {
-    /// The store failed.
-    Store(StoreError),
-    /// The task was told what was seen, and left the activity.
-    Told,
-    /// The forge is at fault.
-    Infra(String),
-}
-
-impl From<StoreError> for Halt {
-    fn from(error: StoreError) -> Self {
-        Self::Store(error)
-    }
-}
-
 /// The name that a task's branch gets where nobody else has it.
 pub(crate) fn wanted_branch(task: &Task) -> String {
     format!("feature/{}-{}", task.work_item, slug(&task.title))
@@ -371,7 +366,7 @@ fn free_branch(task: &Task, forge: &dyn Forge, mark: &Mark, base: &CommitId) -> 
         match forge.cut_branch(mark, &branch, base) {
             Ok(from) => return Ok((branch, from)),
             Err(ForgeError::Refused(_) | ForgeError::Moved { .. }) => {}
-            Err(error) => return Err(Halt::Infra(error.to_string())),
+            Err(error) => return Err(error.into()),
         }
     }
     Err(Halt::Infra(format!("the branch `{plain}` exists already and is not this task's")))

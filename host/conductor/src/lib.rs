@@ -21,6 +21,7 @@ pub mod failure;
 mod finish;
 mod follow;
 mod guard;
+mod halt;
 mod hints;
 mod judge;
 mod launch;

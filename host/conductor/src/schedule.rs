@@ -162,6 +162,8 @@ pub struct Tick {
     /// When to look again at the latest; none: when something happens. A look at the forges or trackers wakes nobody: it goes
     /// along with the first tick after its time.
     pub look_again: Option<Timestamp>,
+    /// The store failed before all was looked for. What was found is taken up; the next tick meets the failure.
+    pub is_cut_short: bool,
 }
 
 impl Conductor {
@@ -248,6 +250,7 @@ impl Conductor {
             Err(error) if tick.work.is_empty() => Err(error),
             Err(error) => {
                 tracing::error!(%error, "a look for work was cut short");
+                tick.is_cut_short = true;
                 Ok(tick)
             }
             Ok(()) => Ok(tick),

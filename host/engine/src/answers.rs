@@ -200,8 +200,17 @@ pub(crate) fn foreign_head(plan: &mut Plan<'_>, head: &CommitId) {
         plan.note(Entry::ValidationDropped);
     }
     let stage = plan.task.position.stage.clone();
-    let here = plan.pipeline.index(&stage);
-    let before = |role| plan.pipeline.stage_of_role(role).is_some_and(|stage| here < plan.pipeline.index(&stage.name));
+    let Some(here) = plan.pipeline.index(&stage) else {
+        // What acts there was left to end, on what was judged; this was not.
+        if !held {
+            plan.hold_for_a_lost_stage(&stage);
+        }
+        return;
+    };
+    let before = |role| {
+        let stage = plan.pipeline.stage_of_role(role);
+        stage.and_then(|stage| plan.pipeline.index(&stage.name)).is_some_and(|of_role| here < of_role)
+    };
     if before(Role::Developer) {
         return;
     }

@@ -124,7 +124,7 @@ impl<'a> Plan<'a> {
             }
             Some(StageKind::Terminal { end: Terminality::Done }) => self.settle_done(name),
             Some(StageKind::Terminal { end: Terminality::Cancelled }) => self.stop(),
-            None => self.hold(HoldKind::PipelineChanged, &format!("the pipeline has no stage `{name}` any more")),
+            None => self.hold_for_a_lost_stage(name),
         }
     }
 
@@ -371,10 +371,11 @@ impl<'a> Plan<'a> {
         text
     }
 
-    /// Between the start of an irreversible action and its answer: a stop only takes note, and no lease is passed on.
+    /// Between the start of an irreversible action and its answer: a stop only takes note, and no lease is passed on. What a step
+    /// does that the pipeline has no more is not known: it may be such a one.
     pub(crate) fn in_critical_window(&self) -> bool {
         let Activity::Acting { step } = &self.task.position.activity else { return false };
-        self.pipeline.step(&self.task.position.stage, step).is_some_and(|step| {
+        self.pipeline.step(&self.task.position.stage, step).is_none_or(|step| {
             matches!(step.kind, StepKind::Action { action: Action::Deploy | Action::Merge | Action::ProveMerged })
                 && self.lease_of(step).is_none_or(|lease| self.task.leases.contains_key(&lease))
         })

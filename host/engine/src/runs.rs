@@ -103,6 +103,13 @@ fn words(outcome: &RunOutcome) -> String {
     }
 }
 
+impl Plan<'_> {
+    /// The project's file has no such stage any more: a person says where the task goes on.
+    pub(crate) fn hold_for_a_lost_stage(&mut self, stage: &StageName) {
+        self.hold(HoldKind::PipelineChanged, &format!("the pipeline has no stage `{stage}` any more"));
+    }
+}
+
 /// What waits is asked again under the new edges; what acts is left to end; a stage that is gone holds. A held task meets the
 /// new pipeline when a person lets it on.
 pub(crate) fn pipeline_changed(plan: &mut Plan<'_>, digest: &Digest, changed: &[(StageName, StepName)]) {
@@ -117,7 +124,7 @@ pub(crate) fn pipeline_changed(plan: &mut Plan<'_>, digest: &Digest, changed: &[
         return;
     }
     if plan.pipeline.stage(&stage).is_none() {
-        return plan.hold(HoldKind::PipelineChanged, &format!("the pipeline has no stage `{stage}` any more"));
+        return plan.hold_for_a_lost_stage(&stage);
     }
     match &plan.task.position.activity {
         Activity::AwaitingPerson { step, consent } if still_asks(plan, step, *consent) => {}

@@ -163,6 +163,9 @@ fn main() -> ExitCode {
         "/repositories".to_owned(),
         "/p/demo".to_owned(),
         "/plugins".to_owned(),
+        "/deliveries".to_owned(),
+        "/deliveries?source=gitea&state=parked".to_owned(),
+        "/audit".to_owned(),
         "/system".to_owned(),
         "/find?q=greet".to_owned(),
     ];

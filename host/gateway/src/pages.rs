@@ -1,5 +1,7 @@
 //! Pages for people: whole without JavaScript, and kept up to date by a little of it.
 
+mod audit;
+mod deliveries;
 pub(crate) mod forms;
 mod frame;
 pub(crate) mod login;
@@ -84,6 +86,32 @@ pub(crate) async fn system(State(app): State<App>, reader: Reader) -> Page {
     let frame = Frame::still(&app, &reader, Here::System);
     let read = app.ask(move |state| system::read(state, reader.tongue)).await;
     page(frame, read, |frame, system| system::SystemPage { frame, system })
+}
+
+pub(crate) async fn deliveries(
+    State(app): State<App>,
+    reader: Reader,
+    Parameters(which): Parameters<crate::routes::deliveries::Which>,
+) -> Page {
+    let frame = Frame::live(&app, &reader, Here::Deliveries);
+    let read = app.ask(move |state| deliveries::read(state, reader.tongue, &which)).await;
+    page(frame, read, |frame, deliveries| deliveries::DeliveriesPage { frame, deliveries })
+}
+
+pub(crate) async fn delivery(State(app): State<App>, reader: Reader, Segments(id): Segments<String>) -> Page {
+    let frame = Frame::still(&app, &reader, Here::Deliveries);
+    let read = app.ask(move |state| deliveries::whole(state, reader.tongue, &id)).await;
+    page(frame, read, |frame, delivery| deliveries::DeliveryPage { frame, delivery })
+}
+
+pub(crate) async fn audit(
+    State(app): State<App>,
+    reader: Reader,
+    Parameters(which): Parameters<crate::routes::audit::Which>,
+) -> Page {
+    let frame = Frame::still(&app, &reader, Here::Audit);
+    let read = app.ask(move |state| audit::read(state, which)).await;
+    page(frame, read, |frame, audit| audit::AuditPage { frame, audit })
 }
 
 pub(crate) async fn search(

@@ -81,6 +81,8 @@ fn examine(dir: &Path) -> Vec<Finding> {
         findings.extend(workers::plugins(dir, loaded));
     }
     findings.extend(host::ports(dir, loaded.as_ref(), living.as_ref()));
+    findings.extend(host::webhooks(dir, loaded.as_ref(), living.as_ref()));
+    findings.extend(host::tokens(living.as_ref()));
     findings.push(host::unit(dir, living.is_some()));
     findings.extend(people::modes(dir));
     findings.extend(people::backups(dir));

@@ -96,17 +96,42 @@ pub(crate) fn take(tx: &Tx<'_>, taken: &[Taken], now: Timestamp) -> Result<()> {
     Ok(())
 }
 
-/// The newest first.
+/// The newest first. Of one source, each project's newest are asked for: an index has them in their order.
 pub(crate) fn list(sql: &Connection, filter: &DeliveryFilter, limit: u32) -> Result<Vec<DeliveryRow>> {
-    let query =
-        "SELECT d.*, octet_length(d.body) AS size, (SELECT MAX(task) FROM intent i WHERE i.delivery = d.id) AS task
-        FROM delivery d
-        WHERE (?1 IS NULL OR d.source = ?1) AND (?2 IS NULL OR d.project = ?2) AND (?3 IS NULL OR d.state = ?3)
-            AND d.id < ?4
-        ORDER BY d.id DESC LIMIT ?5";
+    let projects = match (&filter.project, &filter.source) {
+        (Some(project), _) => vec![Some(project.to_string())],
+        (None, Some(_)) => all(sql, "SELECT name FROM project", [], |row| Ok(Some(row.get(0)?)))?,
+        (None, None) => vec![None],
+    };
+    let query = listing(filter);
     let before = filter.before.map_or(i64::MAX, |id| int(id.0));
-    let project = filter.project.as_ref().map(domain::ids::ProjectName::as_str);
-    all(sql, query, params![filter.source, project, filter.state, before, limit], read)
+    let mut found = Vec::new();
+    for project in projects {
+        found.extend(all(sql, &query, params![filter.source, project, filter.state, before, limit], read)?);
+    }
+    found.sort_unstable_by_key(|row: &DeliveryRow| std::cmp::Reverse(row.id));
+    found.truncate(limit as usize);
+    Ok(found)
+}
+
+/// What is not asked for stands in no condition: SQLite would use no index for it.
+fn listing(filter: &DeliveryFilter) -> String {
+    let place = match (&filter.source, &filter.project) {
+        (Some(_), _) => "d.source = ?1 AND d.project = ?2",
+        (None, Some(_)) => "d.project = ?2",
+        (None, None) => "TRUE",
+    };
+    let state = match filter.state.as_deref() {
+        None => "TRUE",
+        Some("expanded") => "d.state = ?3",
+        // The words of the index of what is open.
+        Some(_) => "d.state <> 'expanded' AND d.state = ?3",
+    };
+    format!(
+        "SELECT d.*, octet_length(d.body) AS size, (SELECT MAX(task) FROM intent i WHERE i.delivery = d.id) AS task
+        FROM delivery d WHERE {place} AND {state} AND d.id < ?4
+        ORDER BY d.id DESC LIMIT ?5"
+    )
 }
 
 pub(crate) fn whole(sql: &Connection, id: DeliveryId) -> Result<WholeDelivery> {

@@ -341,15 +341,14 @@ impl Host {
     }
 
     /// Looks for work.
-    pub fn look(&mut self, capacity: usize, may_launch: bool) -> Result<usize, StoreError> {
+    pub fn look(&mut self, capacity: usize, may_launch: bool) -> Result<Look, StoreError> {
         self.fate.perform(Some("look"));
         let tick = self.conductor.tick(&ClaimLimits { may_launch, ..limits() }, capacity);
         self.fate.perform(None);
         let tick = tick?;
-        let found = tick.work.len();
         self.work.extend(tick.work);
         self.look_again = tick.look_again;
-        Ok(found)
+        Ok(if tick.is_cut_short { Look::CutShort } else { Look::Whole })
     }
 
     /// Does one piece of what it took up.
@@ -360,6 +359,15 @@ impl Host {
         self.fate.perform(None);
         done
     }
+}
+
+/// How far a look for work came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Look {
+    /// It looked for all.
+    Whole,
+    /// The store failed on the way.
+    CutShort,
 }
 
 /// The effect that a piece of work is counted under.

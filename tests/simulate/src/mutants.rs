@@ -16,9 +16,16 @@ pub const SEEDS: u64 = 1_000;
 /// Seeds that the code without any patch must pass before.
 const SOUND: u64 = 40;
 
-/// What is copied: the simulator, and what it runs.
-const COPIED: [&str; 7] =
-    ["host/domain", "host/engine", "host/conductor", "host/kill-points", "host/store", "tests/simulate", "Cargo.lock"];
+/// The packages that are copied: the simulator, and what it runs.
+pub const COPIED: [&str; 7] = [
+    "host/domain",
+    "host/engine",
+    "host/conductor",
+    "host/kill-points",
+    "host/store",
+    "host/webhooks",
+    "tests/simulate",
+];
 
 /// The repository's root.
 pub fn root() -> PathBuf {
@@ -68,7 +75,7 @@ impl Copy {
     fn make() -> io::Result<Self> {
         let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
         let mut files = Vec::new();
-        for part in COPIED {
+        for part in COPIED.into_iter().chain(["Cargo.lock"]) {
             read_all(Path::new(part), &mut files)?;
         }
         files.push((PathBuf::from("Cargo.toml"), manifest()?.into_bytes()));
@@ -126,7 +133,7 @@ fn read_all(path: &Path, files: &mut Vec<(PathBuf, Vec<u8>)>) -> io::Result<()> 
 /// The workspace of what is copied.
 fn manifest() -> io::Result<String> {
     let text = fs::read_to_string(root().join("Cargo.toml"))?;
-    let members = COPIED[..6].iter().map(|part| format!("\"{part}\"")).collect::<Vec<_>>().join(", ");
+    let members = COPIED.iter().map(|part| format!("\"{part}\"")).collect::<Vec<_>>().join(", ");
     let mut lines = String::new();
     for line in text.lines() {
         if line.starts_with("members = ") {

@@ -30,13 +30,21 @@ use crate::world::{World, look};
 /// A life's forge.
 pub struct WorldForge(pub Arc<Outlet>);
 
-fn infra(silence: Silence) -> ForgeError {
-    ForgeError::Infra(silence.to_string())
-}
-
 impl WorldForge {
+    /// 429 says how long; whatever else says nothing.
+    fn unanswered(&self, silence: &Silence) -> ForgeError {
+        let why = silence.to_string();
+        match silence {
+            Silence::Busy { until } => {
+                let left = until.saturating_sub(look(&self.0.world).now);
+                ForgeError::Later { why, retry_after: Some(Milliseconds(left)) }
+            }
+            Silence::Dead | Silence::Refused(_) | Silence::Lost(_) => ForgeError::Infra(why),
+        }
+    }
+
     fn see<T>(&self, body: impl FnOnce(&mut crate::repository::Repository) -> T) -> Result<T, ForgeError> {
-        self.0.ask(|world| body(&mut world.forge)).map_err(infra)
+        self.0.ask(|world| body(&mut world.forge)).map_err(|silence| self.unanswered(&silence))
     }
 
     /// 409: before it is asked, another hand may be quicker.
@@ -59,12 +67,12 @@ impl WorldForge {
             }
             world.forge.settles = world.weather.has(Trouble::Outside);
         }
-        self.0.act(what, body).map_err(infra)?
+        self.0.act(what, body).map_err(|silence| self.unanswered(&silence))?
     }
 
     fn act_here<T>(&self, what: &str, body: impl FnOnce(&mut World) -> Result<T, ForgeError>) -> Result<T, ForgeError> {
         self.0.forbid(what);
-        self.0.act_here(what, body).map_err(infra)?
+        self.0.act_here(what, body).map_err(|silence| self.unanswered(&silence))?
     }
 }
 
@@ -75,10 +83,10 @@ impl WorldForge {
         if self.0.fate.is_dead() || !world.weather.has(Trouble::Outside) {
             return Ok(());
         }
-        let left = world.busy_until.saturating_sub(world.now);
-        if left > 0 {
-            let retry_after = Some(Milliseconds(left));
-            return Err(ForgeError::Later { why: "429 Too Many Requests".to_owned(), retry_after });
+        if world.busy_until > world.now {
+            let busy = Silence::Busy { until: world.busy_until };
+            drop(world);
+            return Err(self.unanswered(&busy));
         }
         let says = world.luck.weighted(&[(960, 0), (25, 1), (15, 2)]);
         match says {

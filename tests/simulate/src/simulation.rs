@@ -15,7 +15,7 @@ use crate::costs::Bounds;
 use crate::coverage::{self, Coverage, EFFECTS};
 use crate::disk::Illness;
 use crate::fate::{Doom, Fate, Point};
-use crate::host::{Beginning, Host, effect_of, new_disk, word};
+use crate::host::{Beginning, Host, Look, effect_of, new_disk, word};
 use crate::luck::Luck;
 use crate::people;
 use crate::pipelines;
@@ -334,7 +334,8 @@ impl Simulation {
         let before = claimed(host);
         match host.look(capacity, may_launch) {
             Err(error) => self.heard(&error),
-            // A look that the disk cuts short brings what it found.
+            // A look that is cut short brings what it found.
+            Ok(Look::CutShort) => {}
             Ok(_) if self.device.disk().illness != Illness::default() => {}
             Ok(_) if host.fate.is_dead() || claimed(host) >= before + capacity => {}
             Ok(_) => look(&self.world).wrongs.extend(self.auditor.left_behind()),

@@ -222,6 +222,8 @@ pub(crate) struct OneCommit {
     pub(crate) others: Mutex<Others>,
     /// What the host did here.
     pub(crate) deeds: Mutex<Vec<&'static str>>,
+    /// What it says as long as it does not serve.
+    pub(crate) closed: Mutex<Option<ForgeError>>,
 }
 
 /// What other hands made in the repository.
@@ -244,6 +246,10 @@ impl Others {
 }
 
 impl OneCommit {
+    fn is_open(&self) -> Result<(), ForgeError> {
+        self.closed.lock().unwrap().clone().map_or(Ok(()), Err)
+    }
+
     /// Another hand pushes a commit of this digit; its files are those of its folder of documents.
     pub(crate) fn pushed(&self, branch: &str, digit: &str, documents: &[(&str, &str)]) -> CommitId {
         let commit = CommitId::new(digit.repeat(40)).unwrap();
@@ -331,6 +337,7 @@ impl Sight for OneCommit {
 
 impl Forge for OneCommit {
     fn base_head(&self, _: &BranchName) -> Result<CommitId, ForgeError> {
+        self.is_open()?;
         Ok(self.others.lock().unwrap().base.clone().unwrap_or_else(base))
     }
     fn checks(&self, _: &CommitId) -> Result<Vec<Check>, ForgeError> {
@@ -353,6 +360,7 @@ impl Forge for OneCommit {
         Ok(None)
     }
     fn prepare_clone(&self, request: &CloneRequest) -> Result<PreparedClone, ForgeError> {
+        self.is_open()?;
         self.did("clone");
         let path = PathBuf::from(format!("/clones/{}", request.key));
         Ok(PreparedClone { key: request.key, readable: path.clone(), path, head: request.head.clone() })

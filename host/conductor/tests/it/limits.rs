@@ -1,5 +1,6 @@
 //! A run that took more of the machine than it may: no pass, no retry of the developer's, and a sentence that says what helps.
 
+use conductor::ports::forge::ForgeError;
 use conductor::ports::runs::Ending;
 use conductor::ports::store::Incarnation;
 use conductor::project::{CommandSpec, HookName, Worker};
@@ -37,6 +38,47 @@ fn a_run_past_a_limit_is_no_pass_and_costs_none_of_the_developers_retries() {
         assert!(hold.contains(&format!("set `{}` in `limits` of the worker", limit.key())), "{hold}");
         assert_eq!(world.task().retries, 0);
     }
+}
+
+/// A forge that takes no more requests for now is nobody's failure: its task waits, says why, and has all its tries left.
+#[test]
+fn c3_1_a_forge_that_says_later_is_asked_later_and_costs_nothing() {
+    let world = World::new();
+    let retry_after = Some(Milliseconds::from_seconds(90));
+    let busy = ForgeError::Later { why: "429 Too Many Requests".to_owned(), retry_after };
+    *world.forge.closed.lock().unwrap() = Some(busy);
+    world.started();
+    for _ in 0..10 {
+        let [waits] = &world.waiting()[..] else { panic!("one launch waits") };
+        assert_eq!(waits.available_at, world.now().plus(Milliseconds::from_seconds(90)));
+        assert_eq!(waits.note.as_deref(), Some("429 Too Many Requests"));
+        world.pass(90);
+        world.go();
+    }
+    assert_eq!((world.stands(), world.task().run_retries, world.task().transient_retries), ("running", 0, 0));
+    assert!(world.runs.live().is_empty());
+    *world.forge.closed.lock().unwrap() = None;
+    world.pass(90);
+    world.go();
+    assert_eq!(world.runs.live().len(), 1);
+}
+
+/// What fails before anything is launched is tried again after a while that doubles: a restart of the forge holds no task.
+#[test]
+fn c3_2_launches_that_the_forge_fails_are_spread() {
+    let world = World::new();
+    *world.forge.closed.lock().unwrap() = Some(ForgeError::Infra("502 Bad Gateway".to_owned()));
+    world.started();
+    for (tries, least) in [(1, 7), (2, 15)] {
+        assert_eq!((world.stands(), world.task().run_retries), ("running", tries));
+        let [waits] = &world.waiting()[..] else { panic!("one launch waits") };
+        let pause = waits.available_at.since(world.now());
+        assert!((least * 1000..=least * 2000 + 2000).contains(&pause.0), "try {tries}: {pause:?}");
+        world.pass(60);
+        world.go();
+    }
+    assert!(world.hold().contains("502 Bad Gateway"), "{}", world.hold());
+    assert_eq!(world.task().retries, 0, "no developer's retry");
 }
 
 #[test]

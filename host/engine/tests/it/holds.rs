@@ -2,7 +2,7 @@
 
 use domain::effect::{Effect, Notice};
 use domain::entry::Entry;
-use domain::event::{Answer, Event, FailureClass, Intent, RunOutcome, Withholder};
+use domain::event::{Answer, Event, FailureClass, Intent, Observation, RunOutcome, Withholder};
 use domain::ids::{Actor, Digest};
 use domain::task::HoldKind;
 use domain::verdict::{GateHold, InfraCause};
@@ -272,6 +272,36 @@ fn what_acts_is_left_to_end_when_its_stage_is_gone() {
     world.go_on();
     assert_eq!(world.hold_kind(), Some(HoldKind::PipelineChanged));
     assert_eq!(world.task.deployed, world.task.head);
+}
+
+/// What the acting step does is not known any more when its stage is gone, and it may be what cannot be taken back: a stop waits
+/// for its end, and no push changes under its feet what it does.
+#[test]
+fn i4_3_a_stop_lets_what_acts_end_though_its_stage_is_gone() {
+    let mut world = World::new(full());
+    world.walk_to("deploy acting deploy");
+    world.go_on();
+    pipeline_changed(&mut world, quick());
+    let head = world.task.head.clone();
+    let pushed = Observation::ForeignPush { head: commit(9) };
+    assert!(world.tell(&Event::Observed { observation: pushed }).is_err());
+    assert_eq!(world.task.head, head);
+    world.intent(Intent::Stop, "").unwrap();
+    assert_eq!(world.stands(), "deploy acting deploy");
+    world.go_on();
+    assert_eq!((world.task.deployed.clone(), world.hold_kind()), (head, None));
+    assert!(world.stands().contains("stopping"), "{}", world.stands());
+}
+
+/// A push that the step itself meets is no work for a stage that is gone: nothing untested is done with it.
+#[test]
+fn rule_b15_a_push_under_a_stage_that_is_gone_holds() {
+    let mut world = World::new(full());
+    world.walk_to("deploy acting deploy");
+    pipeline_changed(&mut world, quick());
+    world.answer(Answer::HeadMoved { head: commit(9) });
+    assert_eq!((world.hold_kind(), &world.task.validated), (Some(HoldKind::PipelineChanged), &None));
+    assert_eq!((world.task.head.as_ref(), &world.task.deployed), (Some(&commit(9)), &None));
 }
 
 #[test]

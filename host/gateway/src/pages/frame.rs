@@ -25,6 +25,8 @@ pub(crate) enum Here {
     Queue,
     Repositories,
     Plugins,
+    Deliveries,
+    Audit,
     System,
     /// A page that the navigation does not name.
     Beyond,
@@ -32,7 +34,8 @@ pub(crate) enum Here {
 
 impl Here {
     /// Those that the navigation names, in its order.
-    pub(crate) const ALL: [Self; 5] = [Self::Now, Self::Queue, Self::Repositories, Self::Plugins, Self::System];
+    pub(crate) const ALL: [Self; 7] =
+        [Self::Now, Self::Queue, Self::Repositories, Self::Plugins, Self::Deliveries, Self::Audit, Self::System];
 
     pub(crate) const fn path(self) -> &'static str {
         match self {
@@ -40,6 +43,8 @@ impl Here {
             Self::Queue => "/q",
             Self::Repositories => "/repositories",
             Self::Plugins => "/plugins",
+            Self::Deliveries => "/deliveries",
+            Self::Audit => "/audit",
             Self::System => "/system",
         }
     }
@@ -51,6 +56,8 @@ impl Here {
             Self::Queue => t.of("Queue", "Очередь"),
             Self::Repositories => t.of("Repositories", "Репозитории"),
             Self::Plugins => t.of("Plugins", "Плагины"),
+            Self::Deliveries => t.of("Deliveries", "Доставки"),
+            Self::Audit => t.of("Audit", "Журнал"),
             Self::System => t.of("System", "Система"),
         }
     }

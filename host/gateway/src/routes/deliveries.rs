@@ -16,8 +16,13 @@ use crate::find;
 use crate::problem::Problem;
 use crate::routes::{Answer, Limit, listing};
 
-/// Which deliveries.
-#[derive(Debug, Default, Deserialize)]
+/// Who tells.
+pub(crate) const SOURCES: [&str; 3] = ["board", "plane", "gitea"];
+/// How a delivery stands.
+pub(crate) const STATES: [&str; 3] = ["pending", "expanded", "parked"];
+
+/// Which deliveries. The page for people takes the same.
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Which {
     source: Option<String>,
@@ -28,19 +33,21 @@ pub(crate) struct Which {
 }
 
 impl Which {
-    fn filter(self) -> Result<DeliveryFilter, Problem> {
-        let project: Option<ProjectName> = self.project.map(|name| find::parse(&name)).transpose()?;
-        let before: Option<DeliveryId> = self.before.map(|id| find::parse(&id)).transpose()?;
+    /// Forms send what nobody filled in too.
+    pub(crate) fn filter(&self) -> Result<DeliveryFilter, Problem> {
+        let some = |text: &'_ Option<String>| text.clone().filter(|text| !text.is_empty());
+        let project: Option<ProjectName> = some(&self.project).map(|name| find::parse(&name)).transpose()?;
+        let before: Option<DeliveryId> = some(&self.before).map(|id| find::parse(&id)).transpose()?;
         Ok(DeliveryFilter {
-            source: self.source.map(|word| one_of("source", word, &["board", "plane", "gitea"])).transpose()?,
+            source: some(&self.source).map(|word| one_of("source", word, SOURCES)).transpose()?,
             project,
-            state: self.state.map(|word| one_of("state", word, &["pending", "expanded", "parked"])).transpose()?,
+            state: some(&self.state).map(|word| one_of("state", word, STATES)).transpose()?,
             before,
         })
     }
 }
 
-fn one_of(name: &str, word: String, choices: &[&str]) -> Result<String, Problem> {
+fn one_of(name: &str, word: String, choices: [&str; 3]) -> Result<String, Problem> {
     if choices.contains(&word.as_str()) {
         return Ok(word);
     }
@@ -60,7 +67,7 @@ pub(crate) async fn show(State(app): State<App>, Segments(id): Segments<String>)
 }
 
 /// What it says is decoded anew: it shows what this host makes of it.
-fn view(whole: WholeDelivery) -> DeliveryView {
+pub(crate) fn view(whole: WholeDelivery) -> DeliveryView {
     let source: Option<Source> = whole.row.source.parse().ok();
     let decoded = source.map(|source| webhooks::decode(source, &whole.headers, &whole.body));
     let (event, unreadable) = match decoded {

@@ -19,6 +19,9 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
+use conductor::ports::inbox::DeliveryFilter;
+use conductor::ports::store::Store as _;
+use domain::ids::RunId;
 use gateway::{GatewayState, Meters, Reach, Token};
 use store::{SqliteStore, StoreConfig};
 
@@ -88,6 +91,32 @@ fn luck() -> [u8; 32] {
     [CALLS.fetch_add(1, Ordering::SeqCst); 32]
 }
 
+/// The pages that are looked at, by the name of their screenshots.
+fn pages(run: RunId, store: &SqliteStore) -> [(&'static str, String); 18] {
+    let told = store.deliveries(&DeliveryFilter::default(), 2).unwrap();
+    let [unreadable, push] = &told[..] else { panic!("two deliveries, not {told:?}") };
+    [
+        ("now", "/".to_owned()),
+        ("queue", "/q".to_owned()),
+        ("ticket-done", "/t/DEMO-001".to_owned()),
+        ("ticket-asks", "/t/DEMO-003".to_owned()),
+        ("ticket-hostile", "/t/DEMO-004".to_owned()),
+        ("ticket-failed", "/t/DEMO-005".to_owned()),
+        ("run", format!("/r/{run}")),
+        ("run-search", format!("/r/{run}?q=needle")),
+        ("repositories", "/repositories".to_owned()),
+        ("project", "/p/demo".to_owned()),
+        ("plugins", "/plugins".to_owned()),
+        ("deliveries", "/deliveries".to_owned()),
+        ("delivery", format!("/deliveries/{}", push.id)),
+        ("delivery-unreadable", format!("/deliveries/{}", unreadable.id)),
+        ("audit", "/audit".to_owned()),
+        ("system", "/system".to_owned()),
+        ("search", "/find?q=greet".to_owned()),
+        ("login", "/login".to_owned()),
+    ]
+}
+
 #[test]
 fn the_pages_hold_in_a_real_browser() {
     let (node, chromium) = (program(&["node", "nodejs"]), program(&["chromium", "chromium-browser"]));
@@ -98,10 +127,12 @@ fn the_pages_hold_in_a_real_browser() {
     let dir = tempfile::tempdir().unwrap();
     let store = Arc::new(SqliteStore::open(StoreConfig::new(dir.path(), "here")).unwrap());
     let scene = scene::fill(store.clone());
+    scene::tell(&*store);
     assert!(scene::is_whole(&scene), "the scene lacks what the pages are to show");
     let [run, large] = scene.living[..] else { panic!("two runs live, not {:?}", scene.living) };
     let small = small_log(dir.path());
     let desk = SceneDesk::new([(run, small.clone()), (large, large_log(dir.path()))]);
+    let pages = pages(run, &store);
     let state = GatewayState {
         access: store.clone(),
         store,
@@ -117,22 +148,6 @@ fn the_pages_hold_in_a_real_browser() {
     let port = listener.local_addr().unwrap().port();
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let served = runtime.spawn(gateway::serve(listener, state, async move { drop(stopped.await) }));
-    let pages = [
-        ("now", "/".to_owned()),
-        ("queue", "/q".to_owned()),
-        ("ticket-done", "/t/DEMO-001".to_owned()),
-        ("ticket-asks", "/t/DEMO-003".to_owned()),
-        ("ticket-hostile", "/t/DEMO-004".to_owned()),
-        ("ticket-failed", "/t/DEMO-005".to_owned()),
-        ("run", format!("/r/{run}")),
-        ("run-search", format!("/r/{run}?q=needle")),
-        ("repositories", "/repositories".to_owned()),
-        ("project", "/p/demo".to_owned()),
-        ("plugins", "/plugins".to_owned()),
-        ("system", "/system".to_owned()),
-        ("search", "/find?q=greet".to_owned()),
-        ("login", "/login".to_owned()),
-    ];
     let asked = serde_json::json!({
         "base": format!("http://127.0.0.1:{port}"), "token": SECRET, "folder": screenshots, "chromium": chromium,
         "pages": pages.map(|(name, path)| serde_json::json!({ "name": name, "path": path })),

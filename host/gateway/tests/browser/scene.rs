@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use conductor::ports::inbox::{Inbox, NewDelivery};
 use conductor::ports::store::{
     ClaimLimits, Completion, Incarnation, NewEvaluation, NewItem, NewTask, Project, RunRow, Store,
 };
@@ -19,6 +20,7 @@ use domain::pipeline::{
 use domain::task::{HoldKind, Terminality, Track};
 use domain::time::{Milliseconds, Timestamp};
 use domain::verdict::{Finding, InfraCause, Severity, Verdict};
+use webhooks::{Headers, Source};
 
 /// When the pages are looked at: 2026-09-21 14:13:20 UTC.
 pub(crate) const NOW: Timestamp = Timestamp(1_790_000_000_000);
@@ -460,6 +462,30 @@ pub(crate) fn fill(store: Arc<dyn Store>) -> Scene {
         .set_freeze(&shop, Some("the last deploy smells"), &Actor::Person("ada".to_owned()), now)
         .expect("frozen");
     scene
+}
+
+/// What a forge told of `demo`, some of it nonsense, is on the disk.
+pub(crate) fn tell(inbox: &dyn Inbox) {
+    let commit = "a".repeat(40);
+    let push =
+        format!(r#"{{"ref": "refs/heads/main", "after": "{commit}", "repository": {{"full_name": "acme/app"}}}}"#);
+    for (number, (word, body, verified)) in
+        [("push", push.as_str(), true), (HOSTILE, "no JSON", false)].into_iter().enumerate()
+    {
+        let (tell, told) = std::sync::mpsc::channel();
+        let delivery = NewDelivery {
+            source: Source::Gitea,
+            projects: vec![(ProjectName::new("demo").expect("a name"), verified)],
+            key: [number as u8; 32],
+            sent_as: Some(HOSTILE.to_owned()),
+            word: word.to_owned(),
+            headers: Headers::new([("content-type", "application/json"), ("x-gitea-event-type", word)]),
+            body: body.as_bytes().to_vec(),
+            at: NOW,
+        };
+        inbox.receive(delivery, Box::new(move |outcome| drop(tell.send(outcome))));
+        told.recv().expect("an answer").expect("it is kept");
+    }
 }
 
 /// Whether the holds are there that the pages group by.

@@ -53,6 +53,57 @@ async fn hostile_titles_are_text_and_nothing_in_them_is_invisible() {
 }
 
 #[tokio::test]
+async fn what_was_told_is_shown_with_what_came_of_it_and_is_text() {
+    let world = World::new();
+    let empty = world.get("/deliveries").await;
+    assert!(empty.text().contains("Nobody told anything yet"), "{}", empty.text());
+    let push = format!(
+        r#"{{"ref": "refs/heads/{}", "after": "{}", "repository": {{"full_name": "acme/app"}}}}"#,
+        HOSTILE.escape_default().to_string().replace("\\u{", "x").replace('}', ""),
+        "a".repeat(40)
+    );
+    world.told(1, "push", &push);
+    world.told(2, HOSTILE, "no JSON");
+    for path in ["/deliveries", "/deliveries?source=gitea&project=&state=pending", "/deliveries?project=demo"] {
+        let page = world.get(path).await;
+        assert_eq!(page.status, StatusCode::OK, "{path}");
+        assert_disarmed(page.text());
+        assert!(page.text().contains("<a href=\"/deliveries/1\">1</a>"), "{path}");
+        assert!(page.text().contains("signature fits") && page.text().contains("not read yet"), "{path}");
+    }
+    assert!(world.get("/deliveries?source=plane").await.text().contains("No delivery fits."));
+    assert_eq!(world.get("/deliveries?source=nobody").await.status, StatusCode::BAD_REQUEST);
+    let first = world.get("/deliveries/1").await;
+    assert!(first.text().contains("x-gitea-event-type") && first.text().contains("branch"), "{}", first.text());
+    let second = world.get("/deliveries/2").await;
+    assert_disarmed(second.text());
+    assert!(second.text().contains("Unreadable"), "{}", second.text());
+    assert_eq!(world.get("/deliveries/3").await.status, StatusCode::NOT_FOUND);
+    for number in 3..105 {
+        world.told(number, "push", &push);
+    }
+    let newest = world.get("/deliveries?source=gitea").await;
+    assert!(newest.text().contains("/deliveries?before=5&#38;source=gitea"), "{}", newest.text());
+    let older = world.get("/deliveries?before=5&source=gitea").await;
+    assert!(older.text().contains("<a href=\"/deliveries/4\">4</a>") && !older.text().contains("Older"));
+}
+
+#[tokio::test]
+async fn the_audit_says_who_did_what_and_where_to_get_all_of_it() {
+    let world = World::new();
+    assert!(world.get("/audit").await.text().contains("Nobody did anything yet"));
+    world.post("/api/v1/projects/demo/freeze", &serde_json::json!({ "reason": HOSTILE }).to_string()).await;
+    for path in ["/audit", "/audit?who=operator&what=freeze&task=&project="] {
+        let page = world.get(path).await;
+        assert_disarmed(page.text());
+        assert!(page.text().contains("<code>freeze</code>") && page.text().contains("operator"), "{path}");
+    }
+    assert!(world.get("/audit?who=operator").await.text().contains("/api/v1/audit?who=operator&#38;limit=1000"));
+    assert!(world.get("/audit?who=nobody").await.text().contains("Nothing was done that fits."));
+    assert_eq!(world.get("/audit?what=dance").await.status, StatusCode::BAD_REQUEST);
+}
+
+#[tokio::test]
 async fn what_needs_a_person_stands_first_with_the_line_that_helps() {
     let world = World::new();
     world.task("DEMO-001", "Say hello");

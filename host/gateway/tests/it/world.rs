@@ -14,6 +14,7 @@ use axum::http::{HeaderMap, Method, Request, StatusCode, header};
 use axum::{Router, body};
 use conductor::Intervals;
 use conductor::ports::access::Access;
+use conductor::ports::inbox::{Inbox, NewDelivery};
 use conductor::ports::store::{ClaimLimits, NewTask, Project, Store};
 use domain::budget::{Budgets, Cap};
 use domain::cost::{Spent, Usage};
@@ -114,6 +115,7 @@ impl Desk for FakeDesk {
 pub(crate) struct World {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) access: Arc<dyn Access>,
+    pub(crate) inbox: Arc<dyn Inbox>,
     pub(crate) desk: Arc<FakeDesk>,
     pub(crate) router: Router,
     pub(crate) meters: Arc<Meters>,
@@ -163,7 +165,7 @@ impl World {
 
     fn open(dir: tempfile::TempDir, passed: Arc<AtomicU64>, ok: bool) -> Self {
         let both = Arc::new(SqliteStore::open(StoreConfig::new(dir.path(), "here")).unwrap());
-        let (store, access): (Arc<dyn Store>, Arc<dyn Access>) = (both.clone(), both);
+        let (store, access): (Arc<dyn Store>, Arc<dyn Access>) = (both.clone(), both.clone());
         let desk = Arc::new(FakeDesk {
             wakes: AtomicU32::new(0),
             ok,
@@ -176,7 +178,7 @@ impl World {
         let state =
             state(Arc::clone(&store), Arc::clone(&access), Arc::clone(&desk), Arc::clone(&passed), Arc::clone(&meters));
         let router = gateway::router(state, address(), closing).unwrap();
-        Self { store, access, desk, router, meters, close, passed, dir }
+        Self { store, access, inbox: both, desk, router, meters, close, passed, dir }
     }
 
     pub(crate) fn state(&self) -> GatewayState {
@@ -196,8 +198,8 @@ impl World {
 
     /// The next life of the host, on the same folder.
     pub(crate) fn restarted(self) -> Self {
-        let Self { dir, passed, router, store, access, .. } = self;
-        drop((router, store, access));
+        let Self { dir, passed, router, store, access, inbox, .. } = self;
+        drop((router, store, access, inbox));
         Self::open(dir, passed, true)
     }
 
@@ -256,6 +258,23 @@ impl World {
             actor: Actor::Person("ada".to_owned()),
         };
         self.store.create_task(&new, NOW).unwrap().0
+    }
+
+    /// A delivery for `demo` from a forge is on the disk.
+    pub(crate) fn told(&self, number: u8, word: &str, body: &str) {
+        let (tell, told) = std::sync::mpsc::channel();
+        let delivery = NewDelivery {
+            source: webhooks::Source::Gitea,
+            projects: vec![(name("demo"), true)],
+            key: [number; 32],
+            sent_as: Some(format!("sent-{number}")),
+            word: word.to_owned(),
+            headers: webhooks::Headers::new([("content-type", "application/json"), ("x-gitea-event-type", word)]),
+            body: body.as_bytes().to_vec(),
+            at: NOW,
+        };
+        self.inbox.receive(delivery, Box::new(move |outcome| drop(tell.send(outcome))));
+        told.recv().unwrap().unwrap();
     }
 
     pub(crate) fn wakes(&self) -> u32 {

@@ -1,17 +1,32 @@
 //! The living host: its ports, and what keeps it alive.
 
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
+use std::time::Duration;
 
+use conductor::ports::clock::Clock as _;
 use configuration::Loaded;
-use gateway::api::System;
+use domain::access::Right;
+use domain::time::{Milliseconds, Timestamp};
+use gateway::api::{Listing, System, TokenView};
 
 use super::{Finding, program};
 use crate::client::Client;
+use crate::clock::SystemClock;
 use crate::listener;
+use crate::state::WEBHOOKS_FILE;
+
+/// A listener on this machine answers within this time, or not at all.
+const PATIENCE: Duration = Duration::from_secs(2);
+const DAY: Milliseconds = Milliseconds::from_seconds(24 * 3600);
+/// A token that ends within this time is spoken of: somebody has a week to replace it.
+const SOON: Milliseconds = Milliseconds::from_seconds(7 * 24 * 3600);
+/// A powerful token that nobody used for so long is more danger than help.
+const IDLE: Milliseconds = Milliseconds::from_seconds(90 * 24 * 3600);
 
 /// A host that serves the folder.
 pub(super) struct Living {
+    client: Client,
     base: String,
     /// What it says of itself; an error is told as one of the token.
     pub(super) system: Option<System>,
@@ -31,8 +46,8 @@ pub(super) fn living(dir: &Path) -> Option<Living> {
         _ => false,
     };
     match client.get::<System>("/api/v1/system") {
-        Ok(system) => Some(Living { base, system: Some(system), refused: None, ours }),
-        Err(error) => Some(Living { base, system: None, refused: Some(error.to_string()), ours }),
+        Ok(system) => Some(Living { client, base, system: Some(system), refused: None, ours }),
+        Err(error) => Some(Living { client, base, system: None, refused: Some(error.to_string()), ours }),
     }
 }
 
@@ -80,6 +95,74 @@ pub(super) fn ports(dir: &Path, loaded: Option<&Loaded>, living: Option<&Living>
     }]
 }
 
+/// Where trackers and forges are to reach the host.
+pub(super) fn webhooks(dir: &Path, loaded: Option<&Loaded>, living: Option<&Living>) -> Option<Finding> {
+    let wanted = loaded?.host.webhooks?;
+    let cure =
+        || format!("name another port under [webhooks] in {}/gatewright.toml, and start the host anew", dir.display());
+    if living.is_none() {
+        return Some(match TcpListener::bind(wanted) {
+            Ok(_) => Finding::ok("webhooks", format!("{wanted} is free for the webhooks")),
+            Err(error) => Finding::error("webhooks", format!("{wanted} cannot be listened on: {error}"), cure()),
+        });
+    }
+    let known = std::fs::read_to_string(dir.join(WEBHOOKS_FILE)).unwrap_or_default();
+    let socket: Option<SocketAddr> = known.trim().strip_prefix("http://").and_then(|socket| socket.parse().ok());
+    Some(match socket.map(|socket| (socket, TcpStream::connect_timeout(&socket, PATIENCE))) {
+        Some((socket, Ok(_))) => Finding::ok("webhooks", format!("{socket} is listened on for webhooks")),
+        Some((socket, Err(error))) => Finding::error(
+            "webhooks",
+            format!("nobody answers at {socket}, where webhooks should come: {error}"),
+            cure(),
+        ),
+        None => {
+            let found = format!("the files want webhooks at {wanted}, and the living host listens for none");
+            Finding::error("webhooks", found, "start the host anew: it reads [webhooks] at its start alone")
+        }
+    })
+}
+
+/// Who else may do what here: tokens that end soon, and powerful ones that nobody uses.
+pub(super) fn tokens(living: Option<&Living>) -> Vec<Finding> {
+    let Some(living) = living.filter(|living| living.ours && living.refused.is_none()) else {
+        return vec![Finding::ok(
+            "tokens",
+            "no host is alive to be asked about them; `gatewright token list` reads the database",
+        )];
+    };
+    let listing = match living.client.get::<Listing<TokenView>>("/api/v1/tokens") {
+        Ok(listing) => listing.items,
+        Err(error) => {
+            let found = format!("the host does not tell of its tokens: {error}");
+            return vec![Finding::warning("tokens", found, "gatewright token list")];
+        }
+    };
+    let now = SystemClock.now();
+    let is_open = |token: &&TokenView| token.revoked_at.is_none() && token.expires_at.is_none_or(|at| at > now);
+    let open: Vec<&TokenView> = listing.iter().filter(is_open).collect();
+    let mut findings: Vec<Finding> = open.iter().filter_map(|token| stale(token, now)).collect();
+    if findings.is_empty() {
+        let each: Vec<String> = open.iter().map(|token| format!("{} ({})", token.name, token.right)).collect();
+        let named = if each.is_empty() { "none but the one of this folder".to_owned() } else { each.join(", ") };
+        findings.push(Finding::ok("tokens", format!("{named}; each is used, and none ends soon")));
+    }
+    findings
+}
+
+fn stale(token: &TokenView, now: Timestamp) -> Option<Finding> {
+    let name = &token.name;
+    if let Some(at) = token.expires_at.filter(|at| at.since(now) < SOON) {
+        let days = at.since(now).0 / DAY.0;
+        let cure = format!("gatewright token new {name}-2 --right {}, and put it where {name} is used", token.right);
+        return Some(Finding::warning("tokens", format!("{name} ends in {days} days"), cure));
+    }
+    let last = token.used_at.unwrap_or(token.made_at);
+    (token.right == Right::Admin && now.since(last) > IDLE).then(|| {
+        let found = format!("{name} may do everything, and nobody used it for {} days", now.since(last).0 / DAY.0);
+        Finding::warning("tokens", found, format!("gatewright token revoke {name}"))
+    })
+}
+
 /// Under systemd: whether a restart of the unit kills the runs.
 pub(super) fn unit(dir: &Path, is_living: bool) -> Finding {
     let pid = std::fs::read_to_string(dir.join("gatewright.lock")).ok().filter(|_| is_living);
@@ -123,6 +206,8 @@ fn kill_mode(unit: &str, mode: &str) -> Finding {
 
 #[cfg(test)]
 mod tests {
+    use domain::ids::{Actor, TokenName};
+
     use super::*;
     use crate::doctor::Level;
 
@@ -135,6 +220,35 @@ mod tests {
         assert_eq!(unit_of("0::/user.slice/user-1000.slice/user@1000.service/app.slice/x.scope\n"), None);
         assert_eq!(unit_of("0::/user.slice/session-3.scope\n"), None);
         assert_eq!(unit_of("12:cpu:/system.slice/old.service\n"), None);
+    }
+
+    #[test]
+    fn tokens_that_end_soon_and_powerful_ones_that_nobody_uses_are_spoken_of() {
+        let now = Timestamp(400 * DAY.0);
+        let days = |days: u64| Timestamp(days * DAY.0);
+        let token = |right, made: u64, used: Option<u64>, ends: Option<u64>| TokenView {
+            name: TokenName::new("ci").unwrap(),
+            right,
+            made_by: Actor::Host,
+            made_at: days(made),
+            expires_at: ends.map(days),
+            used_at: used.map(days),
+            revoked_at: None,
+            revoked_by: None,
+            sessions: 0,
+        };
+        for (token, words) in [
+            (token(Right::Read, 10, None, None), None),
+            (token(Right::Admin, 10, Some(399), None), None),
+            (token(Right::Admin, 399, None, Some(500)), None),
+            (token(Right::Admin, 10, Some(300), None), Some("nobody used it for 100 days")),
+            (token(Right::Admin, 10, None, None), Some("nobody used it for 390 days")),
+            (token(Right::Read, 10, Some(399), Some(404)), Some("ci ends in 4 days")),
+        ] {
+            let found = stale(&token, now).map(|finding| finding.found);
+            assert_eq!(found.is_some(), words.is_some(), "{found:?}");
+            assert!(words.is_none_or(|words| found.is_some_and(|found| found.contains(words))), "{words:?}");
+        }
     }
 
     #[test]

@@ -38,9 +38,10 @@ fn the_doctor_of_a_sound_host_finds_no_error_and_says_what_is_really_executed() 
     let host = place.serve();
     let (told, sound) = doctor(&place);
     assert!(sound, "{told:#}");
-    for name in
-        ["files", "database", "disk", "clocks", "git", "programs", "plugins", "ports", "systemd", "secrets", "backup"]
-    {
+    for name in [
+        "files", "database", "disk", "clocks", "git", "programs", "plugins", "ports", "tokens", "systemd", "secrets",
+        "backup",
+    ] {
         assert!(!levels(&told, name).is_empty(), "nothing is said of {name}: {told:#}");
     }
     let developer = place.path("agents/developer.sh").display().to_string();
@@ -70,6 +71,7 @@ fn the_doctor_names_each_thing_that_is_broken_with_its_cure_and_ends_with_one() 
     let address = taken.local_addr().unwrap().to_string();
     let host_file = place.state().join("gatewright.toml");
     let text = fs::read_to_string(&host_file).unwrap().replace("127.0.0.1:0", &address);
+    let text = format!("{text}\n[webhooks]\nlisten = \"{address}\"\n");
     fs::write(&host_file, text.replace("free-space-mib = 512", "free-space-mib = 1048576")).unwrap();
     fs::set_permissions(place.state().join("operator-token"), fs::Permissions::from_mode(0o644)).unwrap();
     fs::set_permissions(place.path("agents/developer.sh"), fs::Permissions::from_mode(0o644)).unwrap();
@@ -86,7 +88,8 @@ fn the_doctor_names_each_thing_that_is_broken_with_its_cure_and_ends_with_one() 
         ("secrets", "chmod 0600"),
         ("programs", "chmod +x"),
         ("ports", "ss -ltnp"),
-        ("database", "it is damaged"),
+        ("webhooks", "cannot be listened on"),
+        ("database", "gatewright restore"),
     ] {
         let found = lines(&told, name);
         let broken = found.iter().any(|(level, said)| level == "error" && said.contains(words));

@@ -123,6 +123,8 @@ ALTER TABLE delivery ADD COLUMN verified INTEGER CHECK (verified IS NULL OR veri
 ALTER TABLE delivery ADD COLUMN headers TEXT;
 ALTER TABLE delivery ADD COLUMN repeats INTEGER NOT NULL DEFAULT 0;
 CREATE UNIQUE INDEX delivery_hook ON delivery (project, hook_key) WHERE hook_key IS NOT NULL;
+-- What nobody has read yet, or nobody could.
+CREATE INDEX delivery_open ON delivery (id) WHERE state <> 'expanded';
 CREATE INDEX delivery_hint ON delivery (id) WHERE state = 'pending' AND hook_key IS NOT NULL;
 DROP INDEX delivery_pending;
 CREATE INDEX delivery_pending ON delivery (project, work_item, row_order, id)

@@ -35,6 +35,8 @@ type Hook = (TaskId, StageName, u32, String);
 pub(super) struct Accounts {
     stays: BTreeMap<(TaskId, Epoch), Stay>,
     started: BTreeMap<(TaskId, Epoch), RunId>,
+    /// Of each run, what was tested when it began: a push that comes later undoes the test, and not what has begun.
+    tested: BTreeMap<RunId, Option<CommitId>>,
     let_on: BTreeMap<(TaskId, StageName, u32), u32>,
     done: BTreeMap<Hook, u32>,
     seen: Seen,
@@ -73,6 +75,8 @@ impl Accounts {
         if let Some(other) = beside {
             return Some(format!("run {run} of task {task} began while its run {other} lived"));
         }
+        let stay = self.stays.get(&(task, epoch));
+        self.tested.insert(run, stay.and_then(|stay| stay.validated.clone()));
         let before = self.started.insert((task, epoch), run)?;
         Some(format!("one activity of task {task} was begun twice, as run {before} and as run {run}"))
     }
@@ -82,8 +86,8 @@ impl Accounts {
         let Some(stay) = self.stays.get(&(*task, epoch)) else {
             return Some(format!("run {run} did {program} for an activity that task {task} never had"));
         };
-        if commit.is_none() || *commit != stay.validated || commit != told {
-            let tested = &stay.validated;
+        let tested = self.tested.get(run).and_then(Option::as_ref);
+        if commit.is_none() || commit.as_ref() != tested || commit != told {
             return Some(format!("{program} of task {task} did {commit:?}, told {told:?}, and tested was {tested:?}"));
         }
         if !stay.has_lease {

@@ -11,6 +11,8 @@ use kill_points::{HITS, ORDERS, PASSED};
 
 /// The project whose ticket walks the whole way.
 pub(super) const WALKED: &str = "slugify";
+/// The first word of that project's keys, as the demonstration makes it.
+pub(super) const WALKED_PREFIX: &str = "DEMO-";
 /// The project whose ticket is stopped on its way.
 pub(super) const STOPPED: &str = "visited";
 

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use super::person::Person;
 use super::round::{Records, Told};
-use super::stage::{STOPPED, Stage, WALKED, git};
+use super::stage::{STOPPED, Stage, WALKED, WALKED_PREFIX, git};
 
 /// How one effect is told from another, and what may become of it in a crash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -18,12 +18,13 @@ pub(super) enum Effect {
     Staging,
     Deploy,
     Agent,
+    StoppedAgent,
     Comment,
     Notice,
 }
 
 impl Effect {
-    pub(super) const ALL: [Self; 9] = [
+    pub(super) const ALL: [Self; 10] = [
         Self::Merge,
         Self::BranchCut,
         Self::TakeOver,
@@ -31,6 +32,7 @@ impl Effect {
         Self::Staging,
         Self::Deploy,
         Self::Agent,
+        Self::StoppedAgent,
         Self::Comment,
         Self::Notice,
     ];
@@ -44,6 +46,7 @@ impl Effect {
             Self::Staging => "staging hook",
             Self::Deploy => "deploy hook",
             Self::Agent => "agent started",
+            Self::StoppedAgent => "agent to be stopped",
             Self::Comment => "comment",
             Self::Notice => "notice",
         }
@@ -54,7 +57,7 @@ impl Effect {
         match self {
             Self::Merge | Self::BranchCut | Self::TakeOver | Self::Rebase => "reflog of the bare repository",
             Self::Staging | Self::Deploy => "the hook's own log",
-            Self::Agent => "the agents' own log",
+            Self::Agent | Self::StoppedAgent => "the agents' own log",
             Self::Comment => "the board's comments (ours), by external id",
             Self::Notice => "the log that the notifier writes to (unkeyed: a crash may repeat one)",
         }
@@ -120,10 +123,13 @@ pub(super) fn count(stage: &Stage, person: &Person, records: &Records) -> Tally 
         let kind = line.split(' ').next().unwrap_or_default();
         // The run's mark begins with its job; the rest of it is new with each process.
         let job = line.rsplit_once("run=").and_then(|(_, run)| run.split('-').next()).unwrap_or(line);
+        let is_walked = line.split(' ').nth(1).is_some_and(|item| item.starts_with(WALKED_PREFIX));
         let effect = match kind {
             "staging" => Effect::Staging,
             "deploy" => Effect::Deploy,
-            _ => Effect::Agent,
+            _ if is_walked => Effect::Agent,
+            // How many of them come so far before they are stopped is nobody's to say.
+            _ => Effect::StoppedAgent,
         };
         tally.saw(effect, job);
     }

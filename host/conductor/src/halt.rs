@@ -1,0 +1,57 @@
+//! Why a piece of work does not go on, before anything was done.
+
+use domain::effect::Claim;
+use domain::time::Milliseconds;
+
+use crate::Conductor;
+use crate::ports::forge::ForgeError;
+use crate::ports::store::StoreError;
+
+/// From one try of what the forge put off to the next, where the forge names no time: after a push it is some seconds.
+const LATER_PAUSE: Milliseconds = Milliseconds::from_seconds(10);
+/// A forge that asks for more is asked sooner: the step's patience is minutes.
+const LONGEST_LATER: Milliseconds = Milliseconds::from_seconds(300);
+
+/// Why there is no branch to work on.
+pub(crate) enum Halt {
+    /// The store failed.
+    Store(StoreError),
+    /// The task was told what was seen, and left the activity.
+    Told,
+    /// The forge is at fault.
+    Infra(String),
+    /// The forge says "not now": nobody's fault, and no try.
+    Later {
+        /// What it waits for.
+        why: String,
+        /// From now on.
+        pause: Milliseconds,
+    },
+}
+
+impl From<ForgeError> for Halt {
+    fn from(error: ForgeError) -> Self {
+        match error {
+            ForgeError::Later { why, retry_after } => Self::Later { why, pause: pause(retry_after) },
+            error => Self::Infra(error.to_string()),
+        }
+    }
+}
+
+impl From<StoreError> for Halt {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+/// When a forge that says "not now" is asked again.
+pub(crate) fn pause(retry_after: Option<Milliseconds>) -> Milliseconds {
+    retry_after.unwrap_or(LATER_PAUSE).clamp(LATER_PAUSE, LONGEST_LATER)
+}
+
+impl Conductor {
+    /// The job waits and keeps its place: nobody was asked, and no wake-up that it was claimed with is lost.
+    pub(crate) fn put_off_for(&self, claim: &Claim, pause: Milliseconds, why: &str) -> Result<(), StoreError> {
+        self.outside.store.give_back(claim.job.id, claim.token, self.now().plus(pause), why)
+    }
+}

@@ -1,0 +1,112 @@
+//! Who did what, and who wanted to.
+
+use std::collections::HashMap;
+
+use askama::Template;
+use conductor::ports::access::AuditRow;
+use domain::ids::{TaskId, WorkItemId};
+
+use super::frame::{Frame, encoded};
+use crate::api::State;
+use crate::app::GatewayState;
+use crate::problem::Problem;
+use crate::routes::audit::{self, Which};
+use crate::show::{Moment, line};
+
+#[derive(Template)]
+#[template(path = "audit.html")]
+pub(crate) struct AuditPage {
+    pub(crate) frame: Frame,
+    pub(crate) audit: Audit,
+}
+
+/// Lines of the audit, the newest first.
+pub(crate) struct Audit {
+    rows: Vec<Row>,
+    who: String,
+    what: String,
+    task: String,
+    project: String,
+    is_filtered: bool,
+    older: Option<String>,
+    /// The same for programs.
+    export: String,
+}
+
+struct Row {
+    at: Moment,
+    who: String,
+    from: String,
+    what: String,
+    about: String,
+    /// The ticket that it was done to.
+    ticket: Option<String>,
+    state: State,
+    outcome: String,
+    moved: String,
+    why: String,
+}
+
+pub(crate) fn read(state: &GatewayState, which: Which) -> Result<Audit, Problem> {
+    let text = |value: &Option<String>| value.clone().unwrap_or_default();
+    let (who, what, task, project) = (text(&which.who), text(&which.what), text(&which.task), text(&which.project));
+    let query = query(&which);
+    let found = audit::read(state, which)?;
+    let mut tasks: Vec<TaskId> = found.items.iter().filter_map(|row| row.task).collect();
+    tasks.sort_unstable();
+    tasks.dedup();
+    let keys: HashMap<TaskId, WorkItemId> =
+        state.store.named(&tasks)?.into_iter().map(|(id, _, item)| (id, item)).collect();
+    let older = found.next.map(|before| format!("{query}before={before}"));
+    Ok(Audit {
+        rows: found.items.iter().map(|found| row(found, &keys)).collect(),
+        is_filtered: [&who, &what, &task, &project].iter().any(|text| !text.is_empty()),
+        who,
+        what,
+        task,
+        project,
+        older,
+        export: format!("/api/v1/audit?{query}limit=1000"),
+    })
+}
+
+/// What is asked for, as the beginning of a query.
+fn query(which: &Which) -> String {
+    let number = |value: Option<u64>| value.map(|number| number.to_string());
+    let asked = [
+        ("who", which.who.clone()),
+        ("what", which.what.clone()),
+        ("task", which.task.clone()),
+        ("project", which.project.clone()),
+        ("since", number(which.since)),
+        ("until", number(which.until)),
+    ];
+    let mut query = String::new();
+    for (name, value) in asked {
+        if let Some(value) = value.filter(|value| !value.is_empty()) {
+            query.push_str(&format!("{name}={}&", encoded(&value)));
+        }
+    }
+    query
+}
+
+fn row(row: &AuditRow, keys: &HashMap<TaskId, WorkItemId>) -> Row {
+    let ticket = row.task.and_then(|task| keys.get(&task)).map(ToString::to_string);
+    let about = row.subject.clone().or_else(|| row.project.clone()).unwrap_or_default();
+    let moved = match (&row.before, &row.after) {
+        (Some(before), Some(after)) => format!("{before} → {after}"),
+        (one, other) => other.clone().or_else(|| one.clone()).unwrap_or_default(),
+    };
+    Row {
+        at: Moment::of(row.at),
+        who: line(&row.who, 80),
+        from: line(row.peer.as_deref().unwrap_or_default(), 80),
+        what: line(&row.what, 40),
+        about: if ticket.as_deref() == Some(about.as_str()) { String::new() } else { line(&about, 120) },
+        ticket,
+        state: if row.outcome == "done" { State::Done } else { State::Stopped },
+        outcome: line(&row.outcome, 40),
+        moved: line(&moved, 200),
+        why: line(&row.why, 300),
+    }
+}
