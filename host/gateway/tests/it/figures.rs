@@ -1,6 +1,7 @@
 //! Figures for machines: Prometheus' page, and the old system's.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 
@@ -14,31 +15,30 @@ use gateway::api::{Block, OldMetrics, Queue, Status};
 
 use crate::world::{NOW, World, python_tool};
 
-/// A process that computes until it is killed.
-struct Busy(Child);
+/// A process whose child computes until it is killed, as an agent does below its shim.
+struct Busy {
+    child: Child,
+    inner: String,
+}
 
 impl Busy {
     fn start() -> Self {
-        // In a child of the child, as an agent below its shim.
-        let script = "sh -c 'while :; do :; done' & wait";
-        Self(Command::new("sh").args(["-c", script]).stdout(Stdio::null()).spawn().unwrap())
+        let script = "sh -c 'while :; do :; done' & echo $!; wait";
+        let mut child = Command::new("sh").args(["-c", script]).stdout(Stdio::piped()).spawn().unwrap();
+        let mut inner = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut inner).unwrap();
+        Self { child, inner }
+    }
+
+    fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     fn end(mut self) -> u32 {
-        let pid = self.0.id();
-        let mut inner = String::new();
-        for entry in std::fs::read_dir("/proc").unwrap().filter_map(Result::ok) {
-            let stat = std::fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
-            let parent =
-                stat.rsplit_once(')').and_then(|(_, rest)| rest.split_whitespace().nth(1)?.parse::<u32>().ok());
-            if parent == Some(pid) {
-                inner = entry.file_name().to_string_lossy().into_owned();
-            }
-        }
-        self.0.kill().unwrap();
-        self.0.wait().unwrap();
-        assert!(Command::new("kill").arg(inner).status().unwrap().success());
-        pid
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        assert!(Command::new("kill").arg(self.inner.trim()).status().unwrap().success());
+        self.child.id()
     }
 }
 
@@ -344,7 +344,7 @@ async fn l2_1_the_ticks_of_a_running_agent_grow() {
     let world = World::new();
     let run = living(&world).await;
     let busy = Busy::start();
-    world.desk.pids.lock().unwrap().insert(run.id, busy.0.id());
+    world.desk.pids.lock().unwrap().insert(run.id, busy.pid());
     let ticks = async || {
         let figures: OldMetrics = world.get("/api/v1/metrics").await.parse();
         let agents = figures.agents.fine().unwrap();
