@@ -1,6 +1,6 @@
 //! Tasks that need others of their project: what an edge means to its task, and what makes a cycle of edges.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use domain::effect::{Change, Notice};
 use domain::entry::Entry;
@@ -104,44 +104,32 @@ pub fn way(edges: &Edges, from: TaskId, to: TaskId) -> Option<Vec<TaskId>> {
 
 /// Cycles that have no task in common, each from its smallest task on; every cycle of the edges shares a task with one of them.
 pub fn cycles(edges: &Edges) -> Vec<Vec<TaskId>> {
-    let knot = knot(edges);
+    // What was not followed yet: nothing of a task that leads into no cycle, or that stands in one that was found.
+    let mut left = by_task(edges);
     let mut found = Vec::new();
-    let mut taken = BTreeSet::new();
-    let starts = knot.iter().map(|(task, _)| *task).collect::<BTreeSet<_>>();
-    for start in starts {
-        let left = knot.iter().filter(|(task, needs)| !taken.contains(task) && !taken.contains(needs));
-        let left = left.copied().collect::<Vec<_>>();
-        let mut firsts = left.iter().filter(|(task, _)| *task == start).map(|(_, needs)| *needs);
-        let closes = firsts.find_map(|needs| way(&left, needs, start));
-        if let Some(mut cycle) = closes {
-            cycle.rotate_right(1);
-            taken.extend(cycle.iter().copied());
-            found.push(cycle);
+    for start in left.keys().copied().collect::<Vec<_>>() {
+        let mut way = vec![start];
+        while let Some(task) = way.last() {
+            let Some(next) = left.get_mut(task).and_then(Vec::pop) else {
+                way.pop();
+                continue;
+            };
+            let Some(closes_at) = way.iter().position(|before| *before == next) else {
+                way.push(next);
+                continue;
+            };
+            let cycle = way.split_off(closes_at);
+            left.retain(|task, _| !cycle.contains(task));
+            found.push(from_the_smallest(cycle));
         }
     }
     found
 }
 
-/// What is left when whoever needs nobody is taken away, again and again: as a rule nothing.
-fn knot(edges: &Edges) -> Vec<(TaskId, TaskId)> {
-    let mut open: BTreeMap<TaskId, usize> = BTreeMap::new();
-    let mut needed_by: BTreeMap<TaskId, Vec<TaskId>> = BTreeMap::new();
-    for (task, needs) in edges {
-        *open.entry(*task).or_default() += 1;
-        open.entry(*needs).or_default();
-        needed_by.entry(*needs).or_default().push(*task);
-    }
-    let mut free = open.iter().filter(|(_, needs)| **needs == 0).map(|(task, _)| *task).collect::<Vec<_>>();
-    while let Some(task) = free.pop() {
-        open.remove(&task);
-        for other in needed_by.remove(&task).into_iter().flatten() {
-            if let Some(needs) = open.get_mut(&other) {
-                *needs -= 1;
-                free.extend((*needs == 0).then_some(other));
-            }
-        }
-    }
-    edges.iter().filter(|(task, needs)| open.contains_key(task) && open.contains_key(needs)).copied().collect()
+fn from_the_smallest(mut cycle: Vec<TaskId>) -> Vec<TaskId> {
+    let smallest = cycle.iter().enumerate().min_by_key(|(_, task)| **task).map_or(0, |(at, _)| at);
+    cycle.rotate_left(smallest);
+    cycle
 }
 
 fn by_task(edges: &Edges) -> BTreeMap<TaskId, Vec<TaskId>> {

@@ -28,6 +28,7 @@ mod state;
 mod task;
 mod telling;
 mod token;
+mod trail;
 mod verdict;
 mod watch;
 mod webhook;

@@ -174,3 +174,11 @@ fn an_estimate_moves_no_task() {
         "illegal here: an estimate changes no task"
     });
 }
+
+#[test]
+fn labels_that_say_the_same_again_are_no_news() {
+    let mut world = World::with(full(), Track::Bug, &["Bug"]);
+    let entries = world.entries.len();
+    assert_eq!(world.tell(&labels(&["Bug"])), Err(Rejected::Duplicate));
+    assert_eq!(world.entries.len(), entries);
+}

@@ -1,14 +1,15 @@
 //! What sends a task back, what only makes it wait, and what that costs (catalogue B3, G1, B12 of the outside's rules).
 
 use domain::effect::Notice;
-use domain::event::{Answer, Event, FailureClass, Intent, RunOutcome};
+use domain::entry::Entry;
+use domain::event::{Answer, Event, FailureClass, Intent, RunOutcome, StepFacts};
 use domain::ids::Digest;
 use domain::pipeline::{DEVELOPER_RETRIES, INFRA_RETRIES, RUN_RETRIES, TRANSIENT_RETRIES};
 use domain::task::HoldKind;
 use domain::time::Milliseconds;
 use domain::verdict::{InfraCause, WakeKind, WakeSet};
 
-use crate::pipelines::{PATIENCE, full, quick};
+use crate::pipelines::{PATIENCE, full, quick, unreviewed};
 use crate::world::World;
 
 fn infra() -> Answer {
@@ -36,6 +37,7 @@ fn bounced_to_the_cap() -> World {
 fn b3_1_the_fourth_rejection_launches_nobody_and_alerts_once() {
     let world = bounced_to_the_cap();
     assert_eq!(world.hold_kind(), Some(HoldKind::Escalated));
+    assert_eq!(world.hold_reason(), "sent back 4 times; last by review-verdict: still red");
     assert!(world.jobs.is_empty());
     assert_eq!(world.notices(Notice::Escalated), 1);
 }
@@ -50,6 +52,45 @@ fn b3_1_resume_grants_one_more_and_no_other() {
     world.fail("still red");
     assert_eq!(world.hold_kind(), Some(HoldKind::Escalated));
     assert_eq!((world.task.retries, world.task.granted_retries), (DEVELOPER_RETRIES + 1, 1));
+}
+
+/// The stage was gone when a person granted one more: it is still to be had when the stage comes back, and it is one.
+fn granted_while_the_stage_was_gone() -> World {
+    let mut world = bounced_to_the_cap();
+    let put = |world: &mut World, pipeline| {
+        world.pipeline = pipeline;
+        let digest = world.pipeline.digest().clone();
+        world.tell(&Event::PipelineChanged { digest, changed: Vec::new() }).unwrap();
+    };
+    put(&mut world, unreviewed());
+    world.intent(Intent::Resume, "").unwrap();
+    assert_eq!(world.hold_kind(), Some(HoldKind::PipelineChanged));
+    assert_eq!((world.task.retries, world.task.granted_retries), (DEVELOPER_RETRIES, 1));
+    put(&mut world, quick());
+    world
+}
+
+#[test]
+fn b3_1_a_grant_that_could_not_be_used_yet_is_used_by_the_next_rejection_of_a_gate() {
+    let mut world = granted_while_the_stage_was_gone();
+    world.intent(Intent::Resume, "").unwrap();
+    assert_eq!(world.stands(), "review judging review-verdict");
+    world.fail("still red");
+    assert_eq!(world.stands(), "development running");
+    world.walk_to("review judging review-verdict");
+    world.fail("still red");
+    assert_eq!(world.hold_kind(), Some(HoldKind::Escalated));
+}
+
+#[test]
+fn b3_1_a_person_who_rejects_grants_nothing_above_a_grant_that_is_not_used() {
+    let mut world = granted_while_the_stage_was_gone();
+    world.intent(Intent::Reject, "not so").unwrap();
+    assert_eq!(world.stands(), "development running");
+    assert_eq!((world.task.retries, world.task.granted_retries), (DEVELOPER_RETRIES + 1, 1));
+    world.walk_to("review judging review-verdict");
+    world.fail("still red");
+    assert_eq!(world.hold_kind(), Some(HoldKind::Escalated));
 }
 
 #[test]
@@ -73,6 +114,7 @@ fn r5_infra_past_its_cap_holds_with_one_alert_and_never_goes_back() {
     world.answer(infra());
     assert_eq!(world.hold_kind(), Some(HoldKind::InfraExhausted));
     assert_eq!((world.task.retries, world.notices(Notice::InfraExhausted)), (0, 1));
+    assert_eq!(world.hold_reason(), "retest failed 6 times by infrastructure; last time: the suite starved");
     world.intent(Intent::Resume, "").unwrap();
     assert_eq!((world.stands().as_str(), world.task.infra_retries), ("testing acting retest", 0));
 }
@@ -100,6 +142,23 @@ fn g1_1_a_rebase_moves_the_head_and_the_retest_is_of_the_new_one() {
     assert_ne!(world.task.head, before);
     assert_eq!(world.task.validated, world.task.head);
     assert_eq!(world.task.merged, None);
+}
+
+#[test]
+fn g1_1_a_rebase_tells_on_which_base_the_branch_stands_now() {
+    let mut world = World::new(quick());
+    world.walk_to("testing acting rebase");
+    world.go_on();
+    let (event, before) = (world.good_event().unwrap(), world.task.base.clone());
+    let Event::StepAnswered { facts, .. } = &event else { panic!("{event:?}") };
+    assert!(facts.base.is_some() && facts.base != before);
+    world.tell(&event).unwrap();
+    assert_eq!(world.task.base, facts.base);
+    let again = StepFacts { base: facts.base.clone(), ..StepFacts::default() };
+    let event = world.answered(Answer::Pass { note: "green".to_owned() }, again);
+    let step = world.tell(&event).unwrap();
+    let seen = step.entries.iter().filter(|entry| matches!(entry, Entry::BaseSeen { .. })).count();
+    assert_eq!(seen, 0, "where the base has not moved, nothing is told of it");
 }
 
 #[test]
@@ -144,6 +203,7 @@ fn no_run_no_verdict_a_run_that_did_not_deliver_is_launched_again_and_then_holds
         world.tell(&ended).unwrap();
     }
     assert_eq!(world.hold_kind(), Some(HoldKind::Undelivered));
+    assert_eq!(world.hold_reason(), "the run did not deliver 3 times: no document");
     assert_eq!((world.task.retries, world.notices(Notice::AgentFailed)), (0, 1));
 }
 
@@ -180,6 +240,7 @@ fn c3_2_transient_failures_have_a_budget_of_their_own_and_then_hold_with_one_ale
     world.tell(&ended).unwrap();
     assert_eq!(world.hold_kind(), Some(HoldKind::InfraExhausted));
     assert_eq!((world.notices(Notice::InfraExhausted), world.notices(Notice::AgentFailed)), (1, 0));
+    assert_eq!(world.hold_reason(), "the run failed 11 times by what should have passed by itself; last: 429");
     assert_eq!((world.task.retries, world.task.run_retries), (0, 0));
     world.intent(Intent::Resume, "").unwrap();
     assert_eq!((world.stands().as_str(), world.task.transient_retries), ("development running", 0));
@@ -239,7 +300,7 @@ fn a_wait_ends_at_its_time_or_when_what_it_named_arrives() {
 fn a_wait_over_which_a_fact_arrived_is_asked_again_at_once() {
     let mut world = World::new(quick());
     world.walk_to("development judging checks-green");
-    let mut event = world.answered(wait(&world, 5), domain::event::StepFacts::default());
+    let mut event = world.answered(wait(&world, 5), StepFacts::default());
     if let Event::StepAnswered { woken, .. } = &mut event {
         *woken = true;
     }

@@ -126,6 +126,16 @@ fn a_cycle_is_told_link_by_link() {
     assert_eq!(around(&items), "A-1 needs A-2, A-2 needs A-3, A-3 needs A-1");
 }
 
+#[test]
+fn d7_2_tasks_that_only_lead_to_a_cycle_or_away_from_it_are_not_held() {
+    let edges = [(1, 4), (4, 9), (9, 6), (6, 4), (9, 2), (2, 3), (7, 8), (8, 7), (5, 5)];
+    let edges = edges.map(|(task, needs)| (TaskId(task), TaskId(needs)));
+    let found = BTreeSet::from_iter(cycles(&edges));
+    let expected = [vec![4, 9, 6], vec![5], vec![7, 8]].map(|cycle| cycle.into_iter().map(TaskId).collect());
+    assert_eq!(found, BTreeSet::from(expected));
+    assert_eq!(cycles(&edges[4..6]), Vec::<Vec<TaskId>>::new());
+}
+
 fn graphs() -> impl Strategy<Value = Vec<(TaskId, TaskId)>> {
     let task = || (1..12u64).prop_map(TaskId);
     prop::collection::vec((task(), task()), 0..30)

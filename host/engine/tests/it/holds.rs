@@ -8,7 +8,7 @@ use domain::task::HoldKind;
 use domain::verdict::{GateHold, InfraCause};
 use engine::Rejected;
 
-use crate::pipelines::{full, full_with_security, quick, unreviewed};
+use crate::pipelines::{full, full_with_security, quick, stage, step, unreviewed};
 use crate::world::{World, commit};
 
 fn blocked() -> Answer {
@@ -63,6 +63,18 @@ fn a_gate_that_is_another_one_is_asked_again_after_the_action_that_is_under_way(
     assert_eq!(world.stands(), "deploy judging deploy-status");
     world.go_on();
     assert_eq!(world.stands(), "deploy acting prove-merged");
+}
+
+#[test]
+fn what_was_done_and_what_a_person_said_stands_though_its_step_is_another_one() {
+    let mut world = World::new(full());
+    world.walk_to("deploy judging deploy-status");
+    let passed = world.task.passed.clone();
+    let changed = ["confirm", "deploy", "deploy-status"].map(|name| (stage("deploy"), step(name))).to_vec();
+    let decided = world.tell(&Event::PipelineChanged { digest: Digest::of(b"another"), changed }).unwrap();
+    let dropped = decided.entries.iter().filter(|entry| matches!(entry, Entry::PassDropped { .. })).count();
+    assert_eq!((dropped, &world.task.passed), (0, &passed), "no gate of them had passed");
+    assert_eq!(world.stands(), "deploy judging deploy-status");
 }
 
 #[test]
@@ -272,6 +284,28 @@ fn what_acts_is_left_to_end_when_its_stage_is_gone() {
     world.go_on();
     assert_eq!(world.hold_kind(), Some(HoldKind::PipelineChanged));
     assert_eq!(world.task.deployed, world.task.head);
+}
+
+/// Who pauses a task whose work only waits for its turn has launched nothing more: it holds when its turn comes, and goes on there.
+#[test]
+fn a_pause_keeps_from_its_beginning_what_waited_for_its_turn() {
+    for stands in ["development running", "testing acting retest"] {
+        let mut world = World::new(quick());
+        world.walk_to(stands);
+        world.intent(Intent::Pause, "").unwrap();
+        assert_eq!(world.stands(), stands, "what runs would go on");
+        let epoch = world.task.epoch;
+        let withheld = Event::Withheld { epoch, by: Withholder::Pause, reason: "paused".to_owned() };
+        world.tell(&withheld).unwrap();
+        assert_eq!((world.hold_kind(), world.task.paused), (Some(HoldKind::Paused), false));
+        assert!(world.tell(&withheld).is_err(), "it came of an activity that was left");
+        world.intent(Intent::Resume, "").unwrap();
+        assert_eq!((world.stands().as_str(), world.task.run_retries), (stands, 0));
+        // Who resumed before it was withheld wants it begun.
+        let withheld = Event::Withheld { epoch: world.task.epoch, by: Withholder::Pause, reason: "paused".to_owned() };
+        world.tell(&withheld).unwrap();
+        assert_eq!(world.stands(), stands);
+    }
 }
 
 /// What the acting step does is not known any more when its stage is gone, and it may be what cannot be taken back: a stop waits

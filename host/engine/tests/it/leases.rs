@@ -147,3 +147,15 @@ fn b13_a_push_over_what_was_deployed_holds_freezes_and_is_reviewed_when_a_person
     world.intent(Intent::Resume, "").unwrap();
     assert_eq!(world.stands(), "review running");
 }
+
+/// What runs is an older commit than what is tested now: it is no reason to keep others from the repository.
+#[test]
+fn a_deploy_of_an_earlier_way_keeps_no_lease_on_the_next_one() {
+    let mut world = World::new(full());
+    world.walk_to("deploy judging deploy-status");
+    world.fail("exit 3");
+    world.walk_to("deploy-staging acting retest");
+    assert!(world.task.deployed.is_some() && world.task.leases.contains_key(&lease("merge")));
+    world.answer(Answer::Hold { kind: GateHold::Blocked, reason: "look".to_owned() });
+    assert!(world.task.leases.is_empty());
+}

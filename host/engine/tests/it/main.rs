@@ -8,6 +8,7 @@ mod dependencies;
 mod holds;
 mod invariants;
 mod leases;
+mod observed;
 mod outside;
 mod pipelines;
 mod plugin_failures;

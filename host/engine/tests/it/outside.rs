@@ -3,8 +3,9 @@
 use domain::effect::{Effect, Notice};
 use domain::event::{Answer, Event, Intent, Observation, StepFacts};
 use domain::task::HoldKind;
+use engine::Rejected;
 
-use crate::pipelines::{full, quick};
+use crate::pipelines::{full, quick, unreviewed};
 use crate::world::{World, commit};
 
 fn seen(world: &mut World, observation: Observation) {
@@ -109,6 +110,19 @@ fn rule_b13_a_base_that_moves_after_the_deploy_holds_with_its_lease_and_freezes(
     assert_eq!(world.task.deployed, world.task.merged);
 }
 
+/// What runs is an older commit, and it goes on running: the new one was not deployed yet, so nobody has to look.
+#[test]
+fn rule_b13_a_base_that_moves_before_the_second_deploy_goes_on_from_the_rebase() {
+    let mut world = World::new(full());
+    world.walk_to("deploy judging deploy-status");
+    world.fail("exit 3");
+    world.walk_to("deploy acting deploy");
+    world.go_on();
+    assert!(world.task.deployed.is_some() && world.task.deployed != world.task.head);
+    world.answer(base_moved());
+    assert_eq!((world.stands().as_str(), world.frozen.len()), ("deploy-staging acting rebase", 0));
+}
+
 /// What was not asked before the base moved is asked all the same.
 #[test]
 fn rule_b13_going_on_from_the_rebase_skips_no_step_that_nobody_answered() {
@@ -156,6 +170,51 @@ fn rule_b14_resume_of_an_untested_merge_skips_no_consent() {
     assert!(world.tell(&Event::Observed { observation: merged(70, false) }).is_err(), "it holds once");
     seen(&mut world, merged(71, false));
     assert_eq!(world.hold_kind(), Some(HoldKind::MergedUntested), "another one is news");
+}
+
+#[test]
+fn rule_b14_a_tested_merge_is_taken_once_and_is_no_untested_one_afterwards() {
+    let mut world = World::new(quick());
+    world.walk_to("testing acting merge");
+    seen(&mut world, merged(70, true));
+    let entries = world.entries.len();
+    for tested in [true, false] {
+        let again = Event::Observed { observation: merged(70, tested) };
+        assert_eq!(world.tell(&again), Err(Rejected::Duplicate));
+    }
+    assert_eq!((world.entries.len(), world.frozen.len()), (entries, 0));
+}
+
+/// The run had not delivered: its stage is not skipped by going on further behind.
+#[test]
+fn rule_b14_resume_of_a_merge_that_was_seen_during_a_run_launches_the_run_again() {
+    let mut world = World::new(quick());
+    world.walk_to("testing running");
+    seen(&mut world, merged(70, false));
+    assert_eq!(world.hold_kind(), Some(HoldKind::MergedUntested));
+    world.intent(Intent::Resume, "").unwrap();
+    assert_eq!(world.stands(), "testing running");
+}
+
+#[test]
+fn rule_b14_resume_of_an_untested_merge_before_any_rebase_asks_the_same_step_again() {
+    let mut world = World::new(quick());
+    world.walk_to("review judging review-verdict");
+    seen(&mut world, merged(70, false));
+    world.intent(Intent::Resume, "").unwrap();
+    assert_eq!((world.stands().as_str(), world.hold_kind()), ("review judging review-verdict", None));
+}
+
+/// What others tested and merged is not there any more, and it is not what the branch holds: asking again says the same.
+#[test]
+fn rule_b14_resume_of_a_tested_merge_that_is_not_proven_tests_the_branch() {
+    let mut world = World::new(quick());
+    world.walk_to("testing acting prove-merged");
+    seen(&mut world, merged(70, true));
+    world.answer(Answer::Stuck { kind: HoldKind::NotProven, reason: "it is not in main".to_owned() });
+    world.intent(Intent::Resume, "").unwrap();
+    assert_eq!(world.stands(), "testing acting rebase");
+    world.walk_to("done settled");
 }
 
 #[test]
@@ -238,4 +297,14 @@ fn a_foreign_push_to_a_held_task_keeps_the_hold_and_its_leases() {
     assert_eq!((world.hold_kind(), world.task.leases.len()), (Some(HoldKind::DeployedNotInMain), 1));
     world.intent(Intent::Resume, "").unwrap();
     assert_eq!(world.stands(), "review running");
+}
+
+/// Nobody but a review could say what the run should make of it.
+#[test]
+fn a_foreign_push_during_a_run_holds_where_nobody_reviews() {
+    let mut world = World::new(unreviewed());
+    world.walk_to("testing running");
+    seen(&mut world, pushed(60));
+    assert_eq!((world.stands().as_str(), world.hold_kind()), ("testing held", Some(HoldKind::Blocked)));
+    assert_eq!(world.task.head, Some(commit(60)));
 }

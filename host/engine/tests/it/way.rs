@@ -3,13 +3,13 @@
 use domain::document::Role;
 use domain::effect::{Effect, Notice};
 use domain::entry::Entry;
-use domain::event::{Answer, Event, Intent, Observation, StepFacts};
+use domain::event::{Answer, Event, FailureClass, Intent, Observation, RunOutcome, StepFacts};
 use domain::ids::{BranchName, Digest};
 use domain::task::{HoldKind, Terminality, Track};
 use domain::time::Milliseconds;
 use domain::verdict::{WakeKind, WakeSet};
 
-use crate::pipelines::{admitted, full, full_with_security, quick, without_shortcut};
+use crate::pipelines::{admitted, full, full_with_security, quick, unmerged, without_shortcut};
 use crate::world::{World, commit};
 
 fn stages(world: &World) -> Vec<String> {
@@ -45,6 +45,88 @@ fn b1_1_quick_ends_with_the_tested_commit_in_main() {
     assert_eq!(stages(&world), ["development", "review", "testing", "done"]);
     assert_eq!(world.task.merged, world.task.head);
     assert!(world.told.contains(&Effect::Tidy));
+}
+
+#[test]
+fn the_timeline_says_how_each_run_ended() {
+    let undelivered = |class| RunOutcome::Undelivered { cause: "exit 1".to_owned(), retry_after: None, class };
+    let trespass = RunOutcome::Trespassed {
+        head: None,
+        findings: Digest::of(b"wrote 12-review.md"),
+        count: 1,
+        title: "wrote the reviewer's document".to_owned(),
+    };
+    let mut world = World::new(quick());
+    let outcomes = [
+        undelivered(FailureClass::Transient),
+        undelivered(FailureClass::Permanent),
+        trespass,
+        RunOutcome::OverBudget { cause: "12 USD are spent".to_owned() },
+    ];
+    for outcome in outcomes {
+        let ended = world.run_ended(outcome);
+        world.tell(&ended).unwrap();
+    }
+    world.intent(Intent::Resume, "").unwrap();
+    world.walk_to("development judging checks-green");
+    let mut observed = World::observed(quick());
+    let followed = observed.run_ended(RunOutcome::Followed { head: Some(commit(60)), documents: Vec::new() });
+    observed.tell(&followed).unwrap();
+    let said = world.entries.iter().chain(&observed.entries).filter_map(|entry| match entry {
+        Entry::RunEnded { outcome, .. } => Some(outcome.as_str()),
+        _ => None,
+    });
+    let wanted = [
+        "undelivered: exit 1",
+        "undelivered: exit 1",
+        "trespassed: wrote the reviewer's document",
+        "over budget: 12 USD are spent",
+        "delivered",
+        "done by another hand",
+    ];
+    assert_eq!(said.collect::<Vec<_>>(), wanted);
+}
+
+#[test]
+fn a_way_that_merges_nothing_is_done_at_its_end() {
+    let mut world = World::new(unmerged());
+    world.walk_to("testing judging tests-passed");
+    world.go_on();
+    assert_eq!((world.stands().as_str(), &world.task.merged), ("done settled", &None));
+    let said = world
+        .told
+        .iter()
+        .filter(|effect| matches!(effect, Effect::Notify { notice: Notice::Done, text } if text == "SHOP-7 is done"));
+    assert_eq!(said.count(), 1);
+}
+
+/// Whoever reads the ticket reads what it cost, by role; where nothing ran, there is nothing to tell.
+#[test]
+fn e7_3_the_last_comment_says_what_each_role_cost() {
+    let last = |world: &World| {
+        let mut said = world.told.iter().filter_map(|effect| match effect {
+            Effect::Comment { text } => Some(text.clone()),
+            _ => None,
+        });
+        said.next_back().unwrap()
+    };
+    let mut world = World::new(unmerged());
+    world.walk_to("review judging review-verdict");
+    world.fail("the cart leaks");
+    world.walk_to("done settled");
+    let wanted = [
+        "SHOP-7 is done",
+        "",
+        "What it cost: $0.01, 50 tokens in, 10 out, 5 min",
+        "- developer: 2 runs, $0.01, 20 tokens in, 4 out, 2 min",
+        "- reviewer: 2 runs, $0.01, 20 tokens in, 4 out, 2 min",
+        "- tester: 1 run, $0.01, 10 tokens in, 2 out, 1 min",
+    ];
+    assert_eq!(last(&world).lines().collect::<Vec<_>>(), wanted);
+    let mut world = World::new(quick());
+    world.intent(Intent::Stop, "").unwrap();
+    world.go_on();
+    assert_eq!(last(&world), "SHOP-7 was stopped");
 }
 
 #[test]
@@ -157,6 +239,16 @@ fn b8_2_a_task_that_is_no_bug_any_more_goes_through_architecture() {
     world.tell(&Event::Observed { observation: Observation::Labels { labels: Vec::new() } }).unwrap();
     world.intent(Intent::Approve, "").unwrap();
     assert_eq!(world.stands(), "architecture running");
+}
+
+#[test]
+fn b8_2_a_task_that_becomes_a_bug_skips_architecture() {
+    let mut world = World::new(full());
+    world.walk_to("analysis awaiting-person approve");
+    let labels = vec!["size-s".to_owned(), "BUG".to_owned()];
+    world.tell(&Event::Observed { observation: Observation::Labels { labels } }).unwrap();
+    world.intent(Intent::Approve, "").unwrap();
+    assert_eq!(world.stands(), "development running");
 }
 
 /// What a bug skips is the pipeline's word: where no edge leads around a stage, the label changes nothing.

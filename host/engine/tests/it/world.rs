@@ -65,8 +65,17 @@ impl World {
     }
 
     pub(crate) fn with(pipeline: Pipeline, track: Track, labels: &[&str]) -> Self {
+        Self::begun(pipeline, seed(track, labels))
+    }
+
+    /// Of a project that is only observed.
+    pub(crate) fn observed(pipeline: Pipeline) -> Self {
+        Self::begun(pipeline, Seed { observed: true, ..seed(Track::Full, &[]) })
+    }
+
+    fn begun(pipeline: Pipeline, seed: Seed) -> Self {
         let now = Timestamp(1_000_000);
-        let (task, first) = begin(&pipeline, seed(track, labels), now);
+        let (task, first) = begin(&pipeline, seed, now);
         let mut world = Self {
             pipeline,
             first: task.clone(),
@@ -267,6 +276,14 @@ impl World {
     pub(crate) fn notices(&self, wanted: Notice) -> usize {
         let wanted = |effect: &&Effect| matches!(effect, Effect::Notify { notice, .. } if *notice == wanted);
         self.told.iter().filter(wanted).count()
+    }
+
+    /// Why it is held, as people read it.
+    pub(crate) fn hold_reason(&self) -> &str {
+        match &self.task.position.activity {
+            Activity::Held { hold } => &hold.reason,
+            _ => panic!("not held: {}", self.stands()),
+        }
     }
 
     pub(crate) fn hold_kind(&self) -> Option<HoldKind> {

@@ -17,5 +17,6 @@ mod sound_start;
 mod stopping;
 mod strangers;
 mod the_demo;
+mod tokens;
 mod watched;
 mod webhooks;
