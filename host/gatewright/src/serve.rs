@@ -97,9 +97,7 @@ pub(crate) fn run(dir: &Path, options: &Serve, out: &Output) -> anyhow::Result<(
     drop(watch);
     let closed = door.map_or(Ok(()), |door| door.end(&runtime));
     let failed = scheduler.stop();
-    if let Some(traces) = traces {
-        traces.stop();
-    }
+    traces.iter().for_each(|traces| traces.stop());
     // What is gone already needs no removing.
     let _ = std::fs::remove_file(dir.join(ADDRESS_FILE));
     served?;
