@@ -60,7 +60,6 @@ pub(crate) fn run(dir: &Path, options: &Serve, out: &Output) -> anyhow::Result<(
     let bound = listener.local_addr()?;
     host.runner.never_reach(bound);
     let address = format!("http://{}", near(bound));
-    let reach = loaded.host.reach.clone();
     let door = Door::open(&runtime, &host, &loaded, dir)?;
     let traces = telling::start(&host, loaded.host.watching.traces.as_deref(), &address)?;
     let failing = host.clone();
@@ -86,7 +85,7 @@ pub(crate) fn run(dir: &Path, options: &Serve, out: &Output) -> anyhow::Result<(
         }),
         access: host.access.clone(),
         token: Token::new(OPERATOR, token)?,
-        reach: Reach { hosts: reach.hosts, proxies: reach.proxies, https: reach.https },
+        reach: reach(&loaded.host),
         clock: Arc::new(|| SystemClock.now()),
         meters: host.meters.clone(),
         luck: Arc::new(random_bytes::<32>),
@@ -97,7 +96,9 @@ pub(crate) fn run(dir: &Path, options: &Serve, out: &Output) -> anyhow::Result<(
     drop(watch);
     let closed = door.map_or(Ok(()), |door| door.end(&runtime));
     let failed = scheduler.stop();
-    traces.iter().for_each(|traces| traces.stop());
+    if let Some(traces) = traces {
+        traces.stop();
+    }
     // What is gone already needs no removing.
     let _ = std::fs::remove_file(dir.join(ADDRESS_FILE));
     served?;
@@ -108,6 +109,12 @@ pub(crate) fn run(dir: &Path, options: &Serve, out: &Output) -> anyhow::Result<(
         }
         None => Ok(()),
     }
+}
+
+/// What is in front of the listener, in the gateway's words.
+fn reach(config: &HostConfig) -> Reach {
+    let reach = config.reach.clone();
+    Reach { hosts: reach.hosts, proxies: reach.proxies, https: reach.https }
 }
 
 /// Says where it listens, and by what it holds what it runs.
