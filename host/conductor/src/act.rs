@@ -371,7 +371,7 @@ fn not_merged(error: ForgeError, now: Timestamp) -> Answer {
     }
 }
 
-fn infra_answer(message: &str) -> Answer {
+pub(crate) fn infra_answer(message: &str) -> Answer {
     Answer::Infra { cause: InfraCause::Host("action".to_owned()), message: message.to_owned(), retry_after: None }
 }
 

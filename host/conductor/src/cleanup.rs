@@ -1,7 +1,7 @@
 //! Ending what was begun: runs of cancelled jobs, and all of a stopped task.
 
 use domain::effect::{Claim, run_of};
-use domain::event::{Event, Spent};
+use domain::event::{Event, RunResult, Spent};
 use domain::ids::{FenceToken, JobId, RunId};
 use domain::task::Task;
 use domain::time::Milliseconds;
@@ -11,6 +11,7 @@ use crate::finish::fill;
 use crate::ports::forge::ForgeError;
 use crate::ports::runs::{ExitRecord, RunState};
 use crate::ports::store::StoreError;
+use crate::project::Worker;
 use crate::{Conductor, Work};
 
 /// How long a clean-up waits for the task's runs before it looks again.
@@ -70,7 +71,11 @@ impl Conductor {
         }
         row.ended_at.get_or_insert(self.now());
         row.outcome = Some("cancelled".to_owned());
+        row.result = Some(RunResult::Cancellation);
         self.outside.store.put_run(&row)?;
+        let settings = self.settings(&task.project);
+        let worker = settings.as_ref().and_then(|settings| settings.workers.get(&row.role));
+        self.report_cancelled(&task, &row, worker.filter(|_| row.brief.is_some()).and_then(Worker::driver));
         Ok(row.spent)
     }
 

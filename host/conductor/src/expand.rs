@@ -11,6 +11,7 @@ use crate::Conductor;
 use crate::aftermath::said;
 use crate::ports::plugins::{Asking, InboundCall};
 use crate::ports::store::{BoardItem, Delivery, Expansion, NewEvaluation, NewTask, NewWould, StoreError};
+use crate::ports::tally::{Expanded, Fact};
 use crate::ports::tracker::{LogRow as Row, RowKind, TrackerError};
 use crate::project::ProjectSettings;
 use crate::view::task_view;
@@ -66,6 +67,7 @@ impl From<TrackerError> for NotYet {
 
 impl Conductor {
     pub(crate) fn expand(&self, delivery: &Delivery) -> Result<(), StoreError> {
+        let said = |outcome| self.report(Fact::Expanded { source: &delivery.source, outcome });
         let expansion = match self.meaning(delivery)? {
             Ok(expansion) => expansion,
             Err(NotYet::Earlier) => return Ok(()),
@@ -79,21 +81,32 @@ impl Conductor {
             Err(NotYet::Unanswered(why)) => {
                 tracing::warn!(delivery = %delivery.id, why, "a delivery waits for the tracker");
                 self.put_off(delivery.id);
+                said(Expanded::Later);
                 return Ok(());
             }
             Err(NotYet::Unseen(_)) if self.looks_again(delivery.id) => {
                 self.put_off(delivery.id);
+                said(Expanded::Later);
                 return Ok(());
             }
             Err(NotYet::Unseen(meaning)) => meaning,
             Err(NotYet::Failed(why)) if delivery.attempts + 1 < TRIES => {
                 tracing::warn!(delivery = %delivery.id, why, "a delivery could not be expanded yet");
+                said(Expanded::Later);
                 return self.outside.store.expand_later(delivery.id, &why);
             }
             Err(NotYet::Failed(why)) => Expansion::Parked { why },
         };
         self.needs_no_look(delivery.id);
-        self.outside.store.expand(delivery.id, &[expansion], self.now()).map(|_| ())
+        let outcome = match &expansion {
+            Expansion::Intent { .. } => Expanded::Told,
+            Expansion::Nothing { .. } => Expanded::Nothing,
+            Expansion::Parked { .. } => Expanded::Parked,
+            Expansion::Later { .. } => Expanded::Later,
+        };
+        self.outside.store.expand(delivery.id, &[expansion], self.now())?;
+        said(outcome);
+        Ok(())
     }
 
     fn meaning(&self, delivery: &Delivery) -> Result<Result<Expansion, NotYet>, StoreError> {
@@ -281,7 +294,7 @@ impl Conductor {
         let evaluation = self.outside.plugins.map_inbound(InboundCall { asking, change });
         let verdict = serde_json::to_vec(&evaluation.answer).map_err(|error| StoreError::Refused(error.to_string()))?;
         let answer = evaluation.answer.as_ref().map_or_else(said, |intent| format!("{intent:?}"));
-        self.outside.store.put_evaluation(&NewEvaluation {
+        let kept = NewEvaluation {
             job: None,
             task: task.map(|task| task.id),
             step: "inbound".to_owned(),
@@ -295,7 +308,9 @@ impl Conductor {
             base: None,
             micros: evaluation.micros,
             at: self.now(),
-        })?;
+        };
+        self.outside.store.put_evaluation(&kept)?;
+        self.report(Fact::Evaluated { evaluation: &kept });
         Ok(match evaluation.answer {
             Ok(intent) => Ok(match intent {
                 MapperIntent::None => Meant::Nothing,

@@ -2,7 +2,7 @@
 
 use domain::document::{DocumentKind, NewDocument, Role, documents_folder};
 use domain::effect::{Claim, Effect, run_of};
-use domain::event::{Event, FailureClass, RunOutcome};
+use domain::event::{Event, FailureClass, RunOutcome, RunResult};
 use domain::frontmatter::Wording;
 use domain::ids::{CommitId, RunId};
 use domain::pipeline::{Action, StepKind};
@@ -18,6 +18,7 @@ use crate::ports::forge::{
 use crate::ports::runs::{Ending, ExitRecord, LaunchError, RunState};
 use crate::ports::store::{RunRow, StoreError};
 use crate::project::{HookName, TransientSigns, Worker};
+use crate::tally::{result_of_hook, result_of_work};
 use crate::would::Mode;
 use crate::{Conductor, Work, failure};
 
@@ -75,7 +76,9 @@ impl Conductor {
     pub(crate) fn run_failed_to_start(&self, claim: &Claim, row: &mut RunRow, cause: &str) -> Result<(), StoreError> {
         row.ended_at = Some(self.now());
         row.outcome = Some(format!("not started: {cause}"));
+        row.result = Some(RunResult::Error);
         self.outside.store.put_run(row)?;
+        self.report_run(claim, row);
         match &claim.job.effect {
             Effect::Act { step, .. } => self.answer_infra(claim, step, cause),
             _ => self.undelivered(claim, cause),
@@ -108,6 +111,8 @@ impl Conductor {
         };
         let outcome = self.within_budget(&task, &row, record, outcome)?;
         row.outcome = Some(said(&outcome));
+        let exit = row.exit_code.filter(|_| matches!(worker, Some(Worker::Command(_))));
+        row.result = Some(result_of_work(&outcome, record, exit));
         let kept = outcome.clone();
         let event =
             Event::RunEnded { epoch: claim.job.epoch, run: row.id, outcome, spent: row.spent, role: Some(role) };
@@ -333,6 +338,7 @@ impl Conductor {
         let answered = self.hook_answer(claim, action, record, &row)?;
         let mut row = row;
         row.outcome.get_or_insert_with(|| format!("{action:?}").to_lowercase());
+        row.result = Some(result_of_hook(&answered.0, record));
         self.discard_clone(claim, &claim.task, Role::Tester);
         self.answer(claim, step, answered.0, answered.1, None, Some(&row))
     }

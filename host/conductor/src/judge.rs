@@ -15,6 +15,7 @@ use crate::halt::Halt;
 use crate::ports::forge::{Forge, ForgeError};
 use crate::ports::plugins::{Asking, Evaluation, GateCall};
 use crate::ports::store::{NewEvaluation, StoreError};
+use crate::ports::tally::Fact;
 use crate::view::{edge_of, run_view, task_view};
 use crate::world::TaskWorld;
 
@@ -154,7 +155,7 @@ impl Conductor {
         summary: &str,
         verdict: &[u8],
     ) -> Result<NewEvaluation, StoreError> {
-        Ok(NewEvaluation {
+        let kept = NewEvaluation {
             job: Some(claim.job.id),
             task: Some(claim.task.id),
             step: step.to_owned(),
@@ -168,7 +169,9 @@ impl Conductor {
             base: None,
             micros: evaluation.micros,
             at: self.now(),
-        })
+        };
+        self.report(Fact::Evaluated { evaluation: &kept });
+        Ok(kept)
     }
 }
 

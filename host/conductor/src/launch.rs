@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use domain::cost::Usage;
 use domain::document::{DocumentKind, NewDocument, Role, documents_folder};
 use domain::effect::{Claim, Effect, run_of};
-use domain::event::{Event, FailureClass, Observation, RunOutcome};
+use domain::event::{Event, FailureClass, Observation, RunOutcome, RunResult};
 use domain::ids::{BranchName, CommitId};
 use domain::task::Task;
 use domain::time::Milliseconds;
@@ -148,6 +148,7 @@ impl Conductor {
             exit_code: None,
             timed_out: false,
             outcome: None,
+            result: None,
             head_before: task.head.clone(),
             head_after: None,
             spent: None,
@@ -167,6 +168,7 @@ impl Conductor {
             Ok(RunState::Live { pid }) => {
                 row.pid = Some(pid);
                 self.outside.store.put_run(&row)?;
+                tracing::info!(role = role.as_str(), pid, attempt, "a run began");
                 self.keep_live(claim);
                 Ok(())
             }
@@ -181,7 +183,9 @@ impl Conductor {
     fn wait_for_the_program(&self, claim: &Claim, row: &mut RunRow, missing: &LaunchError) -> Result<(), StoreError> {
         row.ended_at = Some(self.now());
         row.outcome = Some(format!("not started: {missing}"));
+        row.result = Some(RunResult::Error);
         self.outside.store.put_run(row)?;
+        self.report_run(claim, row);
         self.forget_places();
         let at = self.now().plus(PREFLIGHT_INTERVAL);
         self.outside.store.give_back(claim.job.id, claim.token, at, &missing.to_string())

@@ -34,6 +34,7 @@ mod reconcile;
 mod schedule;
 pub mod shutdown;
 pub mod slots;
+mod tally;
 pub mod view;
 mod world;
 mod would;

@@ -8,4 +8,5 @@ pub mod plugins;
 pub mod probe;
 pub mod runs;
 pub mod store;
+pub mod tally;
 pub mod tracker;

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 
 use domain::effect::{Claim, Effect, JobClass};
 use domain::event::Event;
@@ -21,15 +21,15 @@ use crate::ports::inbox::Hint;
 use crate::ports::plugins::Plugins;
 use crate::ports::probe::{Point, Probe};
 use crate::ports::runs::Runs;
-use crate::ports::store::{
-    Applied, ClaimLimits, Completion, Delivery, Incarnation, NewEvaluation, RunRow, Store, StoreError,
-};
+use crate::ports::store::{ClaimLimits, Delivery, Incarnation, Store, StoreError};
+use crate::ports::tally::{Fact, Tally};
 use crate::ports::tracker::Tracker;
 use crate::preflight::Seen;
 use crate::project::ProjectSettings;
 use crate::reconcile::RECONCILE_INTERVAL;
 use crate::shutdown::Left;
 use crate::slots::DriverRow;
+use crate::tally::about_work;
 use crate::would::Mode;
 
 mod deliveries;
@@ -72,10 +72,12 @@ pub struct Conductor {
     pub(crate) me: Incarnation,
     projects: RwLock<BTreeMap<ProjectName, Arc<ProjectSettings>>>,
     forges: RwLock<BTreeMap<ProjectName, Arc<dyn Forge>>>,
-    intervals: RwLock<Intervals>,
+    pub(crate) intervals: RwLock<Intervals>,
     state: Mutex<State>,
     /// What living runs have used so far. Locked after `state`, where both are.
     meters: Mutex<BTreeMap<JobId, Meter>>,
+    /// Who is told of what happened.
+    pub(crate) tally: OnceLock<Arc<dyn Tally>>,
 }
 
 /// How often the outside is looked at, whether or not it told of anything.
@@ -175,6 +177,7 @@ impl Conductor {
             intervals: RwLock::default(),
             state: Mutex::default(),
             meters: Mutex::default(),
+            tally: OnceLock::new(),
         }
     }
 
@@ -357,6 +360,8 @@ impl Conductor {
             Work::Perform(claim) | Work::Finish(claim) => Some(claim.task.id),
             _ => None,
         };
+        // Whatever is logged meanwhile says what it is about.
+        let _about = about_work(&work).entered();
         let result = catch_unwind(AssertUnwindSafe(|| self.perform_one(&work)));
         self.no_longer_busy(&work);
         match result {
@@ -455,6 +460,7 @@ impl Conductor {
 
     fn perform_claim(&self, claim: &Claim) -> Result<(), StoreError> {
         self.outside.probe.at(Point::Claimed, claim);
+        self.report(Fact::Began { claim, at: self.now() });
         match self.mode(&claim.task) {
             Mode::Act => {}
             mode => return self.perform_observed(claim, mode),
@@ -476,20 +482,6 @@ impl Conductor {
             Effect::Notify { notice, text } => self.notify(claim, *notice, text),
             Effect::Tidy => self.tidy(claim),
         }
-    }
-
-    /// Closes a claimed job with what came of it.
-    pub(crate) fn complete(
-        &self,
-        claim: &Claim,
-        event: Event,
-        evaluation: Option<&NewEvaluation>,
-        run: Option<&RunRow>,
-    ) -> Result<Applied, StoreError> {
-        self.outside.probe.at(Point::Done, claim);
-        let completion =
-            Completion { job: claim.job.id, token: claim.token, event, wakes: claim.wakes, evaluation, run };
-        self.outside.store.complete(completion, self.now())
     }
 
     /// The task as it stands now, where a claim's copy may be old.

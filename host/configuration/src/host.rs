@@ -15,6 +15,7 @@ use crate::limits::{self, RunLimits};
 use crate::operator::{self, OperatorReach};
 use crate::paths::Paths;
 use crate::reader::{At, Node, Section};
+use crate::watching::{self, Watching};
 
 /// The port of the operator's listener, unless the file says another.
 const PORT: u16 = 8500;
@@ -47,6 +48,8 @@ pub struct HostConfig {
     pub sandbox: SandboxPolicy,
     /// What no plugin may exceed.
     pub plugins: PluginPolicy,
+    /// What the host says of itself.
+    pub watching: Watching,
 }
 
 /// What workers are kept in.
@@ -90,6 +93,7 @@ pub(crate) fn read(file: &Section<'_>, paths: &Paths) -> HostConfig {
         reconcile: Intervals::default(),
         sandbox: SandboxPolicy { mode: SandboxMode::Auto, readable: Vec::new() },
         plugins: PluginPolicy { ceiling: Ceiling::AtMost(Vec::new()), limits: Limits::default() },
+        watching: watching::read(file),
     };
     let listen = file.section("listen", &keys::LISTEN);
     let node = listen.as_ref().and_then(|listen| listen.get("operator"));

@@ -11,7 +11,19 @@ pub(crate) struct Shape {
 
 pub(crate) const HOST: Shape = Shape {
     name: "gatewright.toml",
-    keys: &["listen", "operator", "limits", "drivers", "reconcile", "shutdown", "sandbox", "plugins", "webhooks"],
+    keys: &[
+        "listen",
+        "operator",
+        "limits",
+        "drivers",
+        "reconcile",
+        "shutdown",
+        "sandbox",
+        "plugins",
+        "webhooks",
+        "log",
+        "telemetry",
+    ],
 };
 pub(crate) const LISTEN: Shape = Shape { name: "[listen]", keys: &["operator"] };
 pub(crate) const OPERATOR: Shape = Shape { name: "[operator]", keys: &["hosts", "proxies", "https"] };
@@ -22,6 +34,8 @@ pub(crate) const LIMITS: Shape = Shape {
 pub(crate) const DRIVER: Shape = Shape { name: "[drivers.NAME]", keys: &["runs"] };
 pub(crate) const SHUTDOWN: Shape = Shape { name: "[shutdown]", keys: &["mode"] };
 pub(crate) const RECONCILE: Shape = Shape { name: "[reconcile]", keys: &["trackers", "forges"] };
+pub(crate) const LOG: Shape = Shape { name: "[log]", keys: &["format", "level"] };
+pub(crate) const TELEMETRY: Shape = Shape { name: "[telemetry]", keys: &["otlp"] };
 pub(crate) const SANDBOX: Shape = Shape { name: "[sandbox]", keys: &["mode", "readable"] };
 pub(crate) const PLUGINS: Shape = Shape { name: "[plugins]", keys: &["ceiling", "memory-mib", "time-ms"] };
 
@@ -161,7 +175,7 @@ pub(crate) const COMMANDS: Shape = Shape { name: "[commands]", keys: &["test", "
 
 /// All of them: what the document must explain.
 #[cfg(test)]
-pub(crate) const ALL: [&Shape; 35] = [
+pub(crate) const ALL: [&Shape; 37] = [
     &HOST,
     &LISTEN,
     &OPERATOR,
@@ -173,6 +187,8 @@ pub(crate) const ALL: [&Shape; 35] = [
     &TRANSIENT,
     &PROJECT_LIMITS,
     &RECONCILE,
+    &LOG,
+    &TELEMETRY,
     &SANDBOX,
     &PLUGINS,
     &PROJECT,

@@ -28,6 +28,7 @@ mod project;
 mod reader;
 mod secret;
 mod stage;
+mod watching;
 mod worker;
 mod worker_limits;
 
@@ -46,6 +47,7 @@ pub use load::{Loaded, ProjectFile, Surroundings, load, load_project};
 pub use locate::{Complaint, complain};
 pub use operator::OperatorReach;
 pub use origin::{Setting, origins};
+pub use watching::{LogFormat, LogLevel, Watching};
 
 #[cfg(test)]
 mod tests;

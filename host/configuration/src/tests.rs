@@ -11,5 +11,6 @@ mod mutations;
 mod pipelines;
 mod plugins;
 mod projects;
+mod watching;
 mod workers;
 mod world;

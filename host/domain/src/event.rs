@@ -170,6 +170,38 @@ pub enum RunOutcome {
     },
 }
 
+/// How a run ended, in the words of OpenTelemetry's conventions for CI/CD: a failure is the work's, an error is the system's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RunResult {
+    /// It delivered.
+    Success,
+    /// The work is bad: the suite fails, a document of another's was written.
+    Failure,
+    /// The system is: no document, a crash, a lost shim, a service that refuses.
+    Error,
+    /// Its time was up.
+    Timeout,
+    /// A person or a budget ended it.
+    Cancellation,
+}
+
+impl RunResult {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Success, Self::Failure, Self::Error, Self::Timeout, Self::Cancellation];
+
+    /// As the conventions spell it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Success => "success",
+            Self::Failure => "failure",
+            Self::Error => "error",
+            Self::Timeout => "timeout",
+            Self::Cancellation => "cancellation",
+        }
+    }
+}
+
 /// Whether a failure of a run passes by itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

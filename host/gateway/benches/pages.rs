@@ -25,7 +25,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, header};
 use conductor::ports::store::Overview as _;
-use gateway::{GatewayState, Reach, Token};
+use gateway::{GatewayState, Meters, Reach, Token};
 use rusqlite::Connection;
 use store::{SqliteStore, StoreConfig};
 use tower::ServiceExt as _;
@@ -146,6 +146,7 @@ fn main() -> ExitCode {
         token: Token::new("operator", "a-secret-of-the-measurement").unwrap(),
         clock: Arc::new(|| NOW),
         luck: Arc::new(|| Ok([7; 32])),
+        meters: Arc::new(Meters::new(NOW).unwrap()),
     };
     let (_close, closing) = tokio::sync::watch::channel(false);
     let address = std::net::SocketAddr::from(([127, 0, 0, 1], 8500));

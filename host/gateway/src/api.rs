@@ -18,8 +18,10 @@ use domain::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub use access::{AuditPage, MadeToken, TokenView, WantedToken};
+pub use old::{Agent, Block, Cost, Feature, OldMetrics, Queue, QueueFigures, Tokens};
 
 mod access;
+mod old;
 
 pub use crate::desk::{Backups, Health, HeldBy, Holding, LastBackup, LastRestore};
 
@@ -334,22 +336,6 @@ pub struct LeaseView {
     pub holder: Option<TaskId>,
     /// Its fence.
     pub token: FenceToken,
-}
-
-/// `GET /queue`, in the old system's words.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Queue {
-    /// Live jobs per state, and the newest of those that ended.
-    pub counts: std::collections::BTreeMap<String, u64>,
-    /// Runs at one time.
-    pub max_concurrency: u32,
-    /// What lets new tasks of each project in.
-    pub gates: Vec<Gate>,
-    /// The ten newest jobs.
-    pub jobs: Vec<JobRow>,
-    /// How the agent drivers stand.
-    #[serde(default)]
-    pub drivers: Vec<DriverView>,
 }
 
 /// `GET /api/v1/queue`.

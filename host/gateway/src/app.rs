@@ -9,12 +9,14 @@ use conductor::ports::access::{Access, Deed, Record};
 use conductor::ports::store::{Store, StoreError};
 use domain::ids::{Actor, Digest, TokenName};
 use domain::time::{Milliseconds, Timestamp};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Mutex, Semaphore, watch};
+use tokio::time::Instant;
 
 use crate::desk::Desk;
 use crate::door::Peer;
 use crate::front::{Front, Reach};
 use crate::keyring::{Keyring, Used};
+use crate::metrics::Meters;
 use crate::problem::Problem;
 use crate::throttle::Throttle;
 
@@ -48,6 +50,8 @@ pub struct GatewayState {
     pub reach: Reach,
     /// The time.
     pub clock: Clock,
+    /// What this life of the host measures.
+    pub meters: Arc<Meters>,
     /// What secrets are made of.
     pub luck: Luck,
 }
@@ -128,6 +132,8 @@ pub(crate) struct App {
     /// Turns true when the listener closes: streams end.
     pub(crate) closing: watch::Receiver<bool>,
     pub(crate) streams: Arc<Semaphore>,
+    /// The metrics as they were told last, for as long as they are kept.
+    pub(crate) told: Arc<Mutex<Option<(Instant, String)>>>,
     pub(crate) downloads: Arc<Semaphore>,
     pub(crate) keyring: Arc<Keyring>,
     pub(crate) throttle: Arc<Throttle>,
@@ -145,7 +151,18 @@ impl App {
         let life = state.now();
         let keyring = Arc::new(Keyring::open(Arc::clone(&state.access), &state.token)?);
         let front = Front { address, reach: state.reach.clone() };
-        Ok(Self { state, front, life, closing, streams, downloads, keyring, throttle: Arc::default(), calls })
+        Ok(Self {
+            state,
+            front,
+            life,
+            closing,
+            streams,
+            downloads,
+            keyring,
+            throttle: Arc::default(),
+            told: Arc::default(),
+            calls,
+        })
     }
 
     /// The name of the session's cookie. Browsers keep the cookies of all ports of a host in one jar.

@@ -2,8 +2,8 @@
 
 use std::fs::File;
 
-use conductor::LiveRun;
 use conductor::ports::store::{ClaimLimits, RunRow};
+use conductor::{Intervals, LiveRun};
 use domain::budget::Budgets;
 use domain::cost::{Spent, Usage};
 use domain::ids::{ProjectName, RunId};
@@ -41,6 +41,26 @@ pub struct Holding {
     pub held_by: HeldBy,
     /// How, or why not and what helps.
     pub how: String,
+}
+
+/// The disk on which the state folder lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Disk {
+    /// Free for us.
+    pub free_bytes: u64,
+    /// Its size.
+    pub size_bytes: u64,
+    /// Below this much free space nothing is launched.
+    pub floor_bytes: u64,
+}
+
+/// What the host reads off its machine and its files, for whoever watches it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Readings {
+    /// None: it cannot be looked at.
+    pub disk: Option<Disk>,
+    /// How often the outside is looked at.
+    pub intervals: Intervals,
 }
 
 /// What is remembered of backups.
@@ -120,6 +140,10 @@ pub trait Desk: Send + Sync {
     fn statuses(&self, project: &ProjectName) -> Vec<String>;
     /// Whether a file speaks of the project: of one that does not, nobody would take up a new task.
     fn is_configured(&self, project: &ProjectName) -> bool;
+    /// What is read off the machine and the files, at this moment.
+    fn readings(&self) -> Readings;
+    /// Processor time that a living run's tree has taken, in clock ticks; none: it is not under way here.
+    fn cpu_ticks(&self, run: RunId) -> Option<u64>;
     /// The status that starts a task.
     fn start_status(&self, project: &ProjectName) -> String;
 }

@@ -26,6 +26,7 @@ use webhooks::{Headers, Source, delivery_id, inspect, key, signed};
 
 use crate::app::Clock;
 use crate::door::Peer;
+use crate::metrics::Meters;
 use crate::serve::{ServeError, answer_until};
 
 mod admission;
@@ -64,13 +65,21 @@ pub struct Intake {
     hooks: RwLock<Arc<Hooks>>,
     bodies: Semaphore,
     unread: AtomicU64,
+    meters: Option<Arc<Meters>>,
 }
 
 impl Intake {
     /// A listener that takes nothing yet.
     pub fn new(inbox: Arc<dyn Inbox>, look: Look, clock: Clock) -> Self {
         let (hooks, bodies) = (RwLock::default(), Semaphore::new(BODIES_KIB));
-        Self { inbox, look, clock, hooks, bodies, unread: AtomicU64::new(0) }
+        Self { inbox, look, clock, hooks, bodies, unread: AtomicU64::new(0), meters: None }
+    }
+
+    /// What becomes of requests is counted there.
+    #[must_use]
+    pub fn counted_by(mut self, meters: Arc<Meters>) -> Self {
+        self.meters = Some(meters);
+        self
     }
 
     /// From now on it takes these.
@@ -118,16 +127,23 @@ pub(crate) fn intake_router(intake: Arc<Intake>) -> Router {
 }
 
 async fn take(intake: Arc<Intake>, source: Source, request: Request) -> Response {
-    match receive(&intake, source, request).await {
-        Ok(answer) => answer,
+    let (outcome, response) = match receive(&intake, source, request).await {
+        Ok((outcome, answer)) => (outcome, answer),
         Err(refusal) => {
             refusal.tell(source);
-            refusal.into_response()
+            (refusal.word(), refusal.into_response())
         }
+    };
+    if let Some(meters) = &intake.meters {
+        meters.received(source.as_str(), outcome);
     }
+    response
 }
 
-async fn receive(intake: &Arc<Intake>, source: Source, request: Request) -> Result<Response, Refusal> {
+/// What became of a delivery, in a word, and how that is answered.
+type Answered = (&'static str, Response);
+
+async fn receive(intake: &Arc<Intake>, source: Source, request: Request) -> Result<Answered, Refusal> {
     let hooks = intake.hooks();
     if !hooks.takes(source) {
         return Err(Refusal::Source(source));
@@ -154,7 +170,7 @@ async fn receive(intake: &Arc<Intake>, source: Source, request: Request) -> Resu
         admit()
     };
     match admitted? {
-        Admitted::Ignored(why) => Ok(answer(StatusCode::OK, &json!({"status": "ignored", "why": why}))),
+        Admitted::Ignored(why) => Ok(("ignored", answer(StatusCode::OK, &json!({"status": "ignored", "why": why})))),
         Admitted::Kept(delivery) => keep(intake, *delivery).await,
     }
 }
@@ -187,19 +203,19 @@ fn admit(
     }
 }
 
-async fn keep(intake: &Intake, delivery: NewDelivery) -> Result<Response, Refusal> {
+async fn keep(intake: &Intake, delivery: NewDelivery) -> Result<Answered, Refusal> {
     let (source, projects) = (delivery.source, delivery.projects.clone());
     let (tell, told) = oneshot::channel();
     // A sender that hung up needs no answer; the delivery is kept all the same.
     intake.inbox.receive(delivery, Box::new(move |outcome| drop(tell.send(outcome))));
     match told.await.unwrap_or_else(|_| Err(StoreError::Fatal("the store is gone".to_owned()))) {
-        Ok(Received::New) => Ok(answer(StatusCode::ACCEPTED, &json!({"status": "accepted"}))),
+        Ok(Received::New) => Ok(("accepted", answer(StatusCode::ACCEPTED, &json!({"status": "accepted"})))),
         Ok(Received::Repeat) => {
             // Who says the same again may have been unheard the first time.
             for (project, _) in &projects {
                 (intake.look)(project, source);
             }
-            Ok(answer(StatusCode::OK, &json!({"status": "duplicate"})))
+            Ok(("duplicate", answer(StatusCode::OK, &json!({"status": "duplicate"}))))
         }
         Err(StoreError::Full(_)) => Err(Refusal::Full),
         Err(error) => Err(Refusal::broken(&error)),

@@ -14,12 +14,13 @@ use crate::api::IntentNote;
 use crate::app::{App, GatewayState};
 use crate::body::{LARGEST_BODY, Optional, Segments};
 use crate::door;
+use crate::openapi;
 use crate::pages::{self, Reader, forms, login};
 use crate::problem::Problem;
 use crate::route::{Need, Row, at};
 use crate::routes::{
-    audit, checks, deliveries, dependencies, evaluations, events, intents, items, observed, probes, projects, queue,
-    runs, tasks, tokens, why,
+    audit, blocks, checks, deliveries, dependencies, evaluations, events, figures, intents, items, observed, probes,
+    projects, queue, runs, tasks, tokens, why,
 };
 use crate::visitor::{Form, Operator, Visitor};
 
@@ -43,6 +44,10 @@ fn table() -> Vec<Row> {
     let mut table = vec![
         at("/healthz").get(Need::Nothing, probes::live),
         at("/readyz").get(Need::Nothing, probes::ready),
+        at("/health").get(Need::Nothing, probes::health),
+        at("/metrics").get(Need::Look, figures::prometheus),
+        at("/api/v1/metrics").get(Need::Look, figures::old),
+        at("/api/v1/openapi.json").get(Need::Look, openapi::describe),
         at("/login").get(Need::Nothing, login::show).post(Need::Nothing, login::log_in),
         at("/logout").form(Right::Read, login::log_out),
         at("/").page(pages::now),
@@ -65,7 +70,7 @@ fn table() -> Vec<Row> {
         at("/find").page(pages::search),
         at("/language/{code}").get(Need::Nothing, pages::language),
         at("/static/{file}").get(Need::Nothing, pages::asset),
-        at("/queue").get(Need::Look, queue::queue),
+        at("/queue").get(Need::Look, blocks::queue),
         at("/status").get(Need::Look, queue::status),
         at("/api/v1/projects").get(Need::Look, projects::list),
         at("/api/v1/projects/{project}/freeze")
@@ -171,6 +176,7 @@ pub fn router(state: GatewayState, address: SocketAddr, closing: watch::Receiver
     let routes = table().into_iter().map(Row::guarded);
     let router = routes
         .fold(Router::new(), |router, (path, methods)| router.route(path, methods))
+        .route_layer(middleware::from_fn_with_state(app.clone(), figures::measure))
         .fallback(async |visitor: Visitor, method: Method| {
             let problem = Problem::not_found("there is nothing at this path; docs/api.md lists what there is");
             door::unless_write(&visitor, &method, problem)

@@ -1,11 +1,13 @@
 //! The handlers, by what they are about.
 
 pub(crate) mod audit;
+pub(crate) mod blocks;
 pub(crate) mod checks;
 pub(crate) mod deliveries;
 pub(crate) mod dependencies;
 pub(crate) mod evaluations;
 pub(crate) mod events;
+pub(crate) mod figures;
 pub(crate) mod intents;
 pub(crate) mod items;
 pub(crate) mod observed;

@@ -11,34 +11,38 @@ use anyhow::{Context as _, bail};
 use conductor::board::{START, STATUSES};
 use conductor::ports::clock::Clock as _;
 use conductor::ports::probe::{NoProbe, Point, Probe};
-use conductor::ports::runs::Runs as _;
+use conductor::ports::runs::{RunState, Runs as _};
 use conductor::ports::store::ClaimLimits;
 use conductor::shutdown::Manner;
-use configuration::SandboxMode;
+use configuration::{HostConfig, SandboxMode};
 use domain::budget::Budgets;
 use domain::cost::{Spent, Usage};
 use domain::effect::Claim;
 use domain::ids::{ProjectName, RunId};
-use gateway::{Backups, Desk, GatewayState, Health, HeldBy, Holding, LoadedPlugin, Reach, Token};
+use gateway::{
+    Backups, Desk, Disk, GatewayState, Health, HeldBy, Holding, LoadedPlugin, Reach, Readings, Token, tree_ticks,
+};
 
 use crate::cli::Serve;
 use crate::clock::{SystemClock, hex, random_bytes};
 use crate::door::Door;
 use crate::ending::{Ending, Signals};
+use crate::logging;
 use crate::output::{Output, say};
 use crate::scheduler::{Bounds, Scheduler, has_room};
 use crate::state::{ADDRESS_FILE, OPERATOR, TOKEN_FILE};
+use crate::telling;
 use crate::trail;
 use crate::watch::Watch;
 use crate::wiring::{Host, load};
 
 /// Runs until it is told to end.
 pub(crate) fn run(dir: &Path, options: &Serve, out: &Output) -> anyhow::Result<()> {
-    keep_a_log();
     if !dir.join("gatewright.toml").is_file() {
         bail!("{} has no gatewright.toml: run `gatewright init` in a git repository first", dir.display());
     }
     let loaded = load(dir)?;
+    logging::start(&loaded.host.watching);
     let host = Arc::new(Host::open(dir, &loaded, probe(options)?)?);
     trail::note(&*host.access, dir, &loaded, host.clock.now())?;
     let token = operator_token(dir)?;
@@ -56,8 +60,8 @@ pub(crate) fn run(dir: &Path, options: &Serve, out: &Output) -> anyhow::Result<(
     let bound = listener.local_addr()?;
     host.runner.never_reach(bound);
     let address = format!("http://{}", near(bound));
-    let reach = loaded.host.reach.clone();
     let door = Door::open(&runtime, &host, &loaded, dir)?;
+    let traces = telling::start(&host, loaded.host.watching.traces.as_deref(), &address)?;
     let failing = host.clone();
     let scheduler = Scheduler::start(
         host.conductor.clone(),
@@ -81,16 +85,20 @@ pub(crate) fn run(dir: &Path, options: &Serve, out: &Output) -> anyhow::Result<(
         }),
         access: host.access.clone(),
         token: Token::new(OPERATOR, token)?,
-        reach: Reach { hosts: reach.hosts, proxies: reach.proxies, https: reach.https },
+        reach: reach(&loaded.host),
         clock: Arc::new(|| SystemClock.now()),
+        meters: host.meters.clone(),
         luck: Arc::new(random_bytes::<32>),
     };
-    greet(out, dir, (&address, door.as_ref()), &host, must_confine);
+    greet(out, dir, (&address, door.as_ref()), &host, &loaded.host);
     follow_signals(&runtime, &host, &ending, dir)?;
     let served = runtime.block_on(gateway::serve(listener, state, end(host.clone(), ending)));
     drop(watch);
     let closed = door.map_or(Ok(()), |door| door.end(&runtime));
     let failed = scheduler.stop();
+    if let Some(traces) = traces {
+        traces.stop();
+    }
     // What is gone already needs no removing.
     let _ = std::fs::remove_file(dir.join(ADDRESS_FILE));
     served?;
@@ -103,19 +111,14 @@ pub(crate) fn run(dir: &Path, options: &Serve, out: &Output) -> anyhow::Result<(
     }
 }
 
-/// Lines for people on stderr.
-fn keep_a_log() {
-    tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
-        .with_env_filter(
-            tracing_subscriber::EnvFilter::try_from_env("GATEWRIGHT_LOG").unwrap_or_else(|_| "info".into()),
-        )
-        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
-        .init();
+/// What is in front of the listener, in the gateway's words.
+fn reach(config: &HostConfig) -> Reach {
+    let reach = config.reach.clone();
+    Reach { hosts: reach.hosts, proxies: reach.proxies, https: reach.https }
 }
 
 /// Says where it listens, and by what it holds what it runs.
-fn greet(out: &Output, dir: &Path, (address, door): (&str, Option<&Door>), host: &Host, must_confine: bool) {
+fn greet(out: &Output, dir: &Path, (address, door): (&str, Option<&Door>), host: &Host, config: &HostConfig) {
     let tell = || -> anyhow::Result<()> {
         out.line(&format!("listening {address}"))?;
         if let Some(door) = door {
@@ -127,10 +130,11 @@ fn greet(out: &Output, dir: &Path, (address, door): (&str, Option<&Door>), host:
     if let Err(error) = tell() {
         tracing::warn!("nobody reads where it listens: {error:#}");
     }
-    say(&format!("the board: {address}/  state: {}", dir.display()));
+    logging::tell(&config.watching, &format!("the board: {address}/  state: {}", dir.display()));
     tracing::info!("{}", host.runner.means().line());
     if let Some(problem) = host.runner.sandbox_problem() {
-        say(&format!("warning: {}", without_sandbox(must_confine, &problem)));
+        let must_confine = config.sandbox.mode == SandboxMode::Bubblewrap;
+        logging::tell(&config.watching, &format!("warning: {}", without_sandbox(must_confine, &problem)));
     }
 }
 
@@ -323,6 +327,24 @@ impl Desk for LivingDesk {
 
     fn backups(&self) -> Backups {
         crate::backup::read_record(&self.dir).told()
+    }
+
+    fn readings(&self) -> Readings {
+        let disk = rustix::fs::statvfs(&self.bounds.dir).ok().map(|space| Disk {
+            free_bytes: space.f_bavail.saturating_mul(space.f_frsize),
+            size_bytes: space.f_blocks.saturating_mul(space.f_frsize),
+            floor_bytes: self.bounds.free_bytes,
+        });
+        let conductor = &self.host.conductor;
+        Readings { disk, intervals: conductor.intervals() }
+    }
+
+    fn cpu_ticks(&self, run: RunId) -> Option<u64> {
+        // Of the run's own shim, as its folder says: the pid of a row may be another's by now.
+        match self.host.runs.inspect(run) {
+            Ok(RunState::Live { pid }) => tree_ticks(pid),
+            _ => None,
+        }
     }
 
     fn limits(&self) -> ClaimLimits {

@@ -21,8 +21,9 @@ use configuration::{Complaint, Loaded, PluginBinding, ProjectFile, SandboxMode, 
 use domain::ids::{BranchName, Digest, PluginId, ProjectName, RunId};
 use domain::pipeline::{EdgeStep, StepKind};
 use domain::plugin::{Failure, Flaw, Grant, PluginKind};
+use gateway::Meters;
 use sandbox::{Compiler, PluginSpec, Sandbox, SandboxConfig};
-use store::{SqliteStore, StoreConfig};
+use store::{SqliteStore, Stopwatch, StoreConfig};
 
 use crate::clock::{SystemClock, incarnation};
 use crate::embedded::{self, SHIM, SHIM_SHA256};
@@ -258,6 +259,14 @@ fn binding(file: &ProjectFile, step: &EdgeStep) -> Option<Digest> {
     Some(Digest::of(format!("{component} {settings}").as_bytes()))
 }
 
+fn stopwatch(meters: &Arc<Meters>) -> Stopwatch {
+    let (commits, claims) = (meters.clone(), meters.clone());
+    Stopwatch {
+        commits: Box::new(move |micros, requests| commits.committed(micros, requests)),
+        claims: Box::new(move |micros, outcome| claims.claimed(micros, outcome)),
+    }
+}
+
 /// A living host.
 pub(crate) struct Host {
     pub(crate) store: Arc<dyn Store>,
@@ -269,6 +278,7 @@ pub(crate) struct Host {
     pub(crate) runs: Arc<ShimRuns>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) signal: Arc<Signal>,
+    pub(crate) meters: Arc<Meters>,
     failing: tokio::sync::Notify,
     failed: AtomicBool,
     forges: Mutex<BTreeMap<ProjectName, Arc<EmbeddedForge>>>,
@@ -285,6 +295,8 @@ impl Host {
         let sqlite = SqliteStore::open(StoreConfig::new(dir, me.host.clone()))?;
         let heard = signal.clone();
         sqlite.subscribe(Box::new(move || heard.notify()));
+        let meters = Arc::new(Meters::new(clock.now())?);
+        sqlite.measure(stopwatch(&meters));
         let sqlite = Arc::new(sqlite);
         let (store, access): (Arc<dyn Store>, Arc<dyn Access>) = (sqlite.clone(), sqlite.clone());
         let runner = Arc::new(open_runner(dir, loaded)?);
@@ -308,7 +320,8 @@ impl Host {
         };
         let conductor = Arc::new(Conductor::new(outside, me.clone()));
         let look = crate::door::look(conductor.clone(), signal.clone());
-        let intake = Arc::new(gateway::Intake::new(sqlite, look, Arc::new(|| SystemClock.now())));
+        let intake = gateway::Intake::new(sqlite, look, Arc::new(|| SystemClock.now()));
+        let intake = Arc::new(intake.counted_by(meters.clone()));
         let host = Self {
             store,
             access,
@@ -319,6 +332,7 @@ impl Host {
             runs,
             clock,
             signal,
+            meters,
             failing: tokio::sync::Notify::new(),
             failed: AtomicBool::new(false),
             forges: Mutex::default(),

@@ -1,6 +1,7 @@
 //! The driver: each method of the port is one request to the writer, or one look by a reader.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use conductor::ports::inbox::{Answer, DeliveryFilter, DeliveryRow, Hint, Inbox, NewDelivery, Taken, WholeDelivery};
 use conductor::ports::store::{
@@ -29,7 +30,7 @@ use crate::lock::HostLock;
 use crate::open::Core;
 use crate::readers::Readers;
 use crate::transact::{self, Origin};
-use crate::writer::{News, Tx, Writer};
+use crate::writer::{News, Stopwatch, Tx, Writer, micros};
 use crate::{
     board, claim, complete, delivery, hints, jobs, leases, ownership, queue, records, slots, spending, tasks, wakes,
 };
@@ -52,6 +53,11 @@ impl SqliteStore {
     /// nor wait for anything.
     pub fn subscribe(&self, listener: Box<dyn Fn() + Send + Sync>) {
         self.news.subscribe(listener);
+    }
+
+    /// Who is told how long things took from now on. The first one stays.
+    pub fn measure(&self, stopwatch: Stopwatch) {
+        self.news.measure(stopwatch);
     }
 
     /// Keeps a delivery of somebody outside, raw, as it came; `row`: which row of the tracker's log it tells of, with its order.
@@ -180,7 +186,17 @@ impl Store for SqliteStore {
 
     fn claim(&self, owner: &Incarnation, limits: &ClaimLimits, now: Timestamp) -> Result<Option<Claim>> {
         let (owner, limits) = (owner.clone(), limits.clone());
-        self.write(move |tx| claim::claim(tx, &owner, &limits, now))
+        let watched = self.news.stopwatch().map(|stopwatch| (stopwatch, Instant::now()));
+        let claimed = self.write(move |tx| claim::claim(tx, &owner, &limits, now));
+        if let Some((stopwatch, began)) = watched {
+            let outcome = match &claimed {
+                Ok(Some(_)) => "claimed",
+                Ok(None) => "none",
+                Err(_) => "failed",
+            };
+            (stopwatch.claims)(micros(began), outcome);
+        }
+        claimed
     }
 
     fn attempted(&self, job: JobId, token: FenceToken, _now: Timestamp) -> Result<()> {

@@ -41,6 +41,20 @@ pub(crate) struct News {
     fatal: OnceLock<String>,
     commits: AtomicU64,
     listeners: Mutex<Vec<Box<dyn Fn() + Send + Sync>>>,
+    stopwatch: OnceLock<Stopwatch>,
+}
+
+/// Told how long things took, in microseconds; called where the time is lost, so it must not lose any itself.
+pub struct Stopwatch {
+    /// Of each commit that changed something, and how many requests shared it.
+    pub commits: Box<dyn Fn(u64, usize) + Send + Sync>,
+    /// Of each look for a job to claim, and what it found: `claimed`, `none`, `failed`.
+    pub claims: Box<dyn Fn(u64, &'static str) + Send + Sync>,
+}
+
+/// Since then, in microseconds.
+pub(crate) fn micros(since: Instant) -> u64 {
+    u64::try_from(since.elapsed().as_micros()).unwrap_or(u64::MAX)
 }
 
 impl News {
@@ -50,6 +64,15 @@ impl News {
 
     pub(crate) fn subscribe(&self, listener: Box<dyn Fn() + Send + Sync>) {
         self.listeners.lock().unwrap_or_else(PoisonError::into_inner).push(listener);
+    }
+
+    pub(crate) fn measure(&self, stopwatch: Stopwatch) {
+        let _ = self.stopwatch.set(stopwatch);
+    }
+
+    /// None: nobody wants to know, and no clock is read.
+    pub(crate) fn stopwatch(&self) -> Option<&Stopwatch> {
+        self.stopwatch.get()
     }
 
     /// After an I/O error nothing is said any more but that.
@@ -276,10 +299,14 @@ impl Committer {
     }
 
     fn serve(&self, mut group: Vec<Box<dyn Request>>) {
+        let watched = self.news.stopwatch().map(|stopwatch| (stopwatch, Instant::now()));
         match self.commit(&mut group) {
             Ok(changed) => {
                 if changed {
                     self.news.commits.fetch_add(1, Ordering::AcqRel);
+                    if let Some((stopwatch, began)) = watched {
+                        (stopwatch.commits)(micros(began), group.len());
+                    }
                 }
                 for request in group {
                     request.answer();

@@ -263,6 +263,7 @@ fn run_row(claim: &Claim) -> RunRow {
         exit_code: None,
         timed_out: false,
         outcome: None,
+        result: None,
         head_before: None,
         head_after: None,
         spent: None,

@@ -21,10 +21,12 @@ use serde::{Deserialize, Serialize};
 use super::inbox::{DeliveryFilter, DeliveryRow, Hint, Taken, WholeDelivery};
 use crate::slots::{DriverRow, Places};
 
+mod counts;
 mod overview;
 mod rows;
 mod wait;
 
+pub use self::counts::{Counts, DeliveryCount, JobCounts, PollRow, TaskCount};
 pub use self::overview::{AnswerRow, Contact, Extent, Live, Overview, Standings};
 pub use self::rows::{
     BoardActivity, BoardComment, BoardItem, Conversation, EntryRow, EvaluationRow, EventRow, Expansion, FreezeRow,
@@ -231,7 +233,7 @@ pub struct ToldRow {
 }
 
 /// The store.
-pub trait Store: Overview + Send + Sync {
+pub trait Store: Overview + Counts + Send + Sync {
     /// Writes a project; a changed pipeline sends `PipelineChanged` to each live task.
     fn put_project(&self, project: &Project, now: Timestamp) -> Result<(), StoreError>;
     /// All projects.

@@ -61,7 +61,7 @@ impl Conductor {
     }
 
     /// How often the outside is looked at.
-    pub(crate) fn intervals(&self) -> Intervals {
+    pub fn intervals(&self) -> Intervals {
         *self.intervals.read().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -58,7 +58,7 @@ impl Refusal {
         }
     }
 
-    const fn word(&self) -> &'static str {
+    pub(super) const fn word(&self) -> &'static str {
         match self {
             Self::Path => "not-found",
             Self::Method => "method",

@@ -1,23 +1,18 @@
-//! The queue, the leases, and the two pages of the system that came before.
+//! The queue, the leases, and what has not ended.
 
 use std::collections::BTreeMap;
 
 use axum::Json;
 use axum::extract::State;
 use conductor::breaker::Breaker;
-use conductor::ports::store::{ClaimLimits, Predecessor, Project};
+use conductor::ports::store::ClaimLimits;
 use conductor::slots::DriverRow;
-use domain::ids::{DriverName, ProjectName};
-use domain::task::Task;
+use domain::ids::DriverName;
 
-use crate::api::{ActiveTask, DriverView, Gate, LeaseView, Listing, LiveQueue, Queue, Status};
-use crate::app::{App, GatewayState};
+use crate::api::{ActiveTask, DriverView, LeaseView, Listing, LiveQueue, Status};
+use crate::app::App;
 use crate::body::Parameters;
-use crate::problem::Problem;
 use crate::routes::{Answer, Limit, MOST_ROWS, listing};
-
-/// The newest jobs that the old page showed.
-const RECENT: usize = 10;
 
 pub(crate) async fn jobs(State(app): State<App>, Parameters(limit): Parameters<Limit>) -> Answer<LiveQueue> {
     let rows = limit.rows()?;
@@ -59,40 +54,6 @@ pub(crate) async fn leases(State(app): State<App>) -> Answer<Listing<LeaseView>>
     let rows = app.ask(|state| Ok(state.store.leases()?)).await?;
     let items = rows.into_iter().map(|(project, name, holder, token)| LeaseView { project, name, holder, token });
     Ok(Json(Listing { items: items.collect(), more: false }))
-}
-
-pub(crate) async fn queue(State(app): State<App>) -> Answer<Queue> {
-    let answer = app.ask(|state| {
-        let limits = state.desk.limits();
-        let mut jobs = state.store.jobs(&limits, state.now(), MOST_ROWS)?;
-        let mut counts = BTreeMap::new();
-        for job in &jobs {
-            *counts.entry(job.state.clone()).or_insert(0) += 1;
-        }
-        jobs.sort_by_key(|job| std::cmp::Reverse(job.id));
-        jobs.truncate(RECENT);
-        let drivers = drivers(&limits, state.store.drivers()?);
-        Ok(Queue { counts, max_concurrency: limits.runs, gates: gates(state)?, jobs, drivers })
-    });
-    answer.await.map(Json)
-}
-
-fn gates(state: &GatewayState) -> Result<Vec<Gate>, Problem> {
-    let live = state.store.tasks(true, MOST_ROWS)?;
-    let of = |project: &ProjectName, wanted: &dyn Fn(&Task) -> bool| {
-        let own = live.iter().rev().filter(|task| task.project == *project && wanted(task));
-        own.map(|task| Predecessor { task: task.id, work_item: task.work_item.clone() }).collect()
-    };
-    let gate = |project: Project| {
-        Ok(Gate {
-            serial: project.serial,
-            frozen: state.store.freeze(&project.name)?,
-            paused: of(&project.name, &Task::stands_aside),
-            active: of(&project.name, &|task| !task.stands_aside() && task.branch.is_some()),
-            project: project.name,
-        })
-    };
-    state.store.projects()?.into_iter().map(gate).collect()
 }
 
 pub(crate) async fn status(State(app): State<App>) -> Answer<Status> {

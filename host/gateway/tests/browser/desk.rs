@@ -9,7 +9,7 @@ use domain::budget::{Budgets, Cap};
 use domain::cost::{Spent, Usage};
 use domain::ids::{Digest, PluginId, ProjectName, RunId};
 use domain::plugin::{Capability, Grant, PluginInfo, PluginKind, Request, RequestEntry};
-use gateway::{Backups, Desk, Health, HeldBy, Holding, LoadedPlugin};
+use gateway::{Backups, Desk, Health, HeldBy, Holding, LoadedPlugin, Readings};
 
 pub(crate) struct SceneDesk {
     logs: BTreeMap<RunId, PathBuf>,
@@ -24,6 +24,14 @@ impl SceneDesk {
 impl Desk for SceneDesk {
     fn backups(&self) -> Backups {
         Backups::default()
+    }
+
+    fn readings(&self) -> Readings {
+        Readings::default()
+    }
+
+    fn cpu_ticks(&self, _: RunId) -> Option<u64> {
+        None
     }
 
     fn wake(&self) {}

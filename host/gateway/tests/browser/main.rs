@@ -22,7 +22,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use conductor::ports::inbox::DeliveryFilter;
 use conductor::ports::store::Store as _;
 use domain::ids::RunId;
-use gateway::{GatewayState, Reach, Token};
+use gateway::{GatewayState, Meters, Reach, Token};
 use store::{SqliteStore, StoreConfig};
 
 use crate::desk::SceneDesk;
@@ -141,6 +141,7 @@ fn the_pages_hold_in_a_real_browser() {
         token: Token::new("operator", SECRET).unwrap(),
         clock: Arc::new(|| NOW),
         luck: Arc::new(|| Ok(luck())),
+        meters: Arc::new(Meters::new(NOW).unwrap()),
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();

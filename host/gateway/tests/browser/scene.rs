@@ -392,6 +392,7 @@ fn run_row(claim: &Claim, stage: &StageName, role: Role, attempt: u32, visit: u3
         exit_code: None,
         timed_out: false,
         outcome: None,
+        result: None,
         head_before: None,
         head_after: None,
         spent: None,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use conductor::ports::inbox::DeliveryFilter;
 use conductor::ports::store::Store;
 use domain::ids::ProjectName;
-use gateway::{Hook, Hooks, Intake, LARGEST_DELIVERY};
+use gateway::{Hook, Hooks, Intake, LARGEST_DELIVERY, Meters};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 use store::{SqliteStore, StoreConfig};
@@ -26,6 +26,7 @@ struct Listening {
     store: Arc<SqliteStore>,
     intake: Arc<Intake>,
     looks: Arc<Mutex<Vec<(ProjectName, Source)>>>,
+    meters: Arc<Meters>,
     _dir: tempfile::TempDir,
 }
 
@@ -44,7 +45,8 @@ async fn listening() -> Listening {
     let looks = Arc::new(Mutex::new(Vec::new()));
     let seen = looks.clone();
     let look = Arc::new(move |project: &ProjectName, source| seen.lock().unwrap().push((project.clone(), source)));
-    let intake = Arc::new(Intake::new(store.clone(), look, Arc::new(|| NOW)));
+    let meters = Arc::new(Meters::new(NOW).unwrap());
+    let intake = Arc::new(Intake::new(store.clone(), look, Arc::new(|| NOW)).counted_by(meters.clone()));
     intake.put_hooks(Hooks::new(vec![
         hook("demo", Source::Gitea, "acme/app", &[NEW, OLD]),
         hook("other", Source::Gitea, "acme/other", &[b"a secret of another's"]),
@@ -53,7 +55,7 @@ async fn listening() -> Listening {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     tokio::spawn(gateway::serve_intake(listener, intake.clone(), std::future::pending()));
-    Listening { port, store, intake, looks, _dir: dir }
+    Listening { port, store, intake, looks, meters, _dir: dir }
 }
 
 fn sign(secret: &[u8], body: &[u8]) -> String {
@@ -133,6 +135,19 @@ async fn a2_2_what_comes_twice_is_kept_once_and_looked_after_again() {
     assert_eq!(host.gitea("same", NEW, PUSH).await, (200, r#"{"status":"duplicate"}"#.to_owned()));
     assert_eq!(host.kept(), [("demo".to_owned(), Some(true), 1)]);
     assert_eq!(*host.looks.lock().unwrap(), [(name("demo"), Source::Gitea)]);
+}
+
+#[tokio::test]
+async fn what_becomes_of_requests_is_counted_by_source_and_outcome() {
+    let host = listening().await;
+    assert_eq!(host.gitea("one", NEW, PUSH).await.0, 202);
+    assert_eq!(host.gitea("one", NEW, PUSH).await.0, 200);
+    assert_eq!(host.gitea("two", b"a secret that is none", PUSH).await.0, 401);
+    let told = host.meters.told().unwrap();
+    for outcome in ["accepted", "duplicate", "signature"] {
+        let line = format!("gatewright_webhook_deliveries_total{{outcome=\"{outcome}\",source=\"gitea\"}} 1");
+        assert!(told.lines().any(|found| found == line), "no {line} in {told}");
+    }
 }
 
 #[tokio::test]

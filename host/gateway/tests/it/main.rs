@@ -8,9 +8,12 @@
 mod board;
 mod bodies;
 mod buttons;
+mod described;
 mod docs;
 mod door;
 mod events;
+mod figures;
+mod grafana;
 mod intake;
 mod listener;
 mod ownership;

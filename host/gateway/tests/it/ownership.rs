@@ -89,7 +89,8 @@ async fn d6_2_who_was_paused_is_listed_and_lets_others_by() {
     assert_eq!(world.post("/api/v1/tasks/DEMO-001/pause", "").await.status, StatusCode::OK);
     assert_eq!(row(&world, second).await.reason, None);
     let queue: Queue = world.get("/queue").await.parse();
-    let gate = &queue.gates[0];
+    let gates = queue.gates.fine().unwrap();
+    let gate = &gates[0];
     assert_eq!((gate.project.as_str(), gate.serial, gate.frozen.as_deref()), ("demo", true, None));
     assert_eq!(gate.paused.iter().map(|task| task.work_item.as_str()).collect::<Vec<_>>(), ["DEMO-001"]);
     assert_eq!(gate.active, [], "nobody has begun");

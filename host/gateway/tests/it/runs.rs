@@ -39,6 +39,7 @@ async fn under_way(world: &World) -> RunId {
         exit_code: None,
         timed_out: false,
         outcome: None,
+        result: None,
         head_before: None,
         head_after: None,
         spent: None,

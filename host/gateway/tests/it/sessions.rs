@@ -146,8 +146,15 @@ async fn wrong_tokens_are_slowed_down_and_the_right_one_is_not() {
 
 #[test]
 fn every_write_needs_a_token_and_what_is_open_is_named_here() {
-    let open =
-        ["GET /healthz", "GET /readyz", "GET /login", "POST /login", "GET /static/{file}", "GET /language/{code}"];
+    let open = [
+        "GET /health",
+        "GET /healthz",
+        "GET /readyz",
+        "GET /login",
+        "POST /login",
+        "GET /static/{file}",
+        "GET /language/{code}",
+    ];
     for (path, methods) in gateway::needs() {
         assert!(!methods.is_empty(), "{path}");
         for (method, need) in methods {

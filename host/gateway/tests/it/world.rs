@@ -1,5 +1,6 @@
 //! A store in a folder of its own, a desk that counts, and a router that is asked without a socket.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{Seek as _, Write as _};
 use std::net::SocketAddr;
@@ -11,6 +12,7 @@ use std::time::Duration;
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, Method, Request, StatusCode, header};
 use axum::{Router, body};
+use conductor::Intervals;
 use conductor::ports::access::Access;
 use conductor::ports::inbox::{Inbox, NewDelivery};
 use conductor::ports::store::{ClaimLimits, NewTask, Project, Store};
@@ -21,7 +23,10 @@ use domain::ids::{Actor, BranchName, ProjectName, RunId, StageName, StepName, Ta
 use domain::pipeline::{Consent, Edge, EdgeStep, OnPatience, Pipeline, PipelineDraft, Stage, StageKind, StepKind};
 use domain::task::{Terminality, Track};
 use domain::time::{Milliseconds, Timestamp};
-use gateway::{Backups, Desk, GatewayState, Health, HeldBy, Holding, LastBackup, LoadedPlugin, Reach, Token};
+use gateway::{
+    Backups, Desk, Disk, GatewayState, Health, HeldBy, Holding, LastBackup, LoadedPlugin, Meters, Reach, Readings,
+    Token, tree_ticks,
+};
 use serde::de::DeserializeOwned;
 use store::{SqliteStore, StoreConfig};
 use tokio::sync::watch;
@@ -36,6 +41,8 @@ pub(crate) struct FakeDesk {
     pub(crate) wakes: AtomicU32,
     pub(crate) ok: bool,
     pub(crate) limits: Mutex<ClaimLimits>,
+    /// The processes of runs.
+    pub(crate) pids: Mutex<BTreeMap<RunId, u32>>,
     /// What stands in the log of every run.
     pub(crate) log: Mutex<Option<Vec<u8>>>,
 }
@@ -91,6 +98,15 @@ impl Desk for FakeDesk {
     fn is_configured(&self, project: &ProjectName) -> bool {
         project.as_str() != "gone"
     }
+    fn readings(&self) -> Readings {
+        Readings {
+            disk: Some(Disk { free_bytes: 40 << 30, size_bytes: 100 << 30, floor_bytes: 512 << 20 }),
+            intervals: Intervals::default(),
+        }
+    }
+    fn cpu_ticks(&self, run: RunId) -> Option<u64> {
+        tree_ticks(*self.pids.lock().unwrap().get(&run)?)
+    }
     fn start_status(&self, _: &ProjectName) -> String {
         "To Analyse".to_owned()
     }
@@ -102,10 +118,11 @@ pub(crate) struct World {
     pub(crate) inbox: Arc<dyn Inbox>,
     pub(crate) desk: Arc<FakeDesk>,
     pub(crate) router: Router,
+    pub(crate) meters: Arc<Meters>,
     pub(crate) close: watch::Sender<bool>,
     /// Milliseconds since [`NOW`].
     passed: Arc<AtomicU64>,
-    dir: tempfile::TempDir,
+    pub(crate) dir: tempfile::TempDir,
 }
 
 /// An answer, read whole.
@@ -153,16 +170,25 @@ impl World {
             wakes: AtomicU32::new(0),
             ok,
             limits: Mutex::new(ClaimLimits::of(2)),
+            pids: Mutex::default(),
             log: Mutex::default(),
         });
         let (close, closing) = watch::channel(false);
-        let state = state(Arc::clone(&store), Arc::clone(&access), Arc::clone(&desk), Arc::clone(&passed));
+        let meters = Arc::new(Meters::new(NOW).unwrap());
+        let state =
+            state(Arc::clone(&store), Arc::clone(&access), Arc::clone(&desk), Arc::clone(&passed), Arc::clone(&meters));
         let router = gateway::router(state, address(), closing).unwrap();
-        Self { store, access, inbox: both, desk, router, close, passed, dir }
+        Self { store, access, inbox: both, desk, router, meters, close, passed, dir }
     }
 
     pub(crate) fn state(&self) -> GatewayState {
-        state(Arc::clone(&self.store), Arc::clone(&self.access), Arc::clone(&self.desk), Arc::clone(&self.passed))
+        state(
+            Arc::clone(&self.store),
+            Arc::clone(&self.access),
+            Arc::clone(&self.desk),
+            Arc::clone(&self.passed),
+            Arc::clone(&self.meters),
+        )
     }
 
     /// Lets time pass.
@@ -256,7 +282,13 @@ impl World {
     }
 }
 
-fn state(store: Arc<dyn Store>, access: Arc<dyn Access>, desk: Arc<FakeDesk>, passed: Arc<AtomicU64>) -> GatewayState {
+fn state(
+    store: Arc<dyn Store>,
+    access: Arc<dyn Access>,
+    desk: Arc<FakeDesk>,
+    passed: Arc<AtomicU64>,
+    meters: Arc<Meters>,
+) -> GatewayState {
     let token = Token::new("operator", SECRET).unwrap();
     let reach = Reach::default();
     GatewayState {
@@ -267,6 +299,7 @@ fn state(store: Arc<dyn Store>, access: Arc<dyn Access>, desk: Arc<FakeDesk>, pa
         reach,
         clock: Arc::new(move || Timestamp(NOW.0 + passed.load(Ordering::SeqCst))),
         luck: Arc::new(luck),
+        meters,
     }
 }
 
@@ -334,4 +367,19 @@ fn pipeline() -> Pipeline {
         Stage { name: stage("cancelled"), kind: end(Terminality::Cancelled), edge: None },
     ];
     Pipeline::new(PipelineDraft { name: "small".to_owned(), stages }).unwrap()
+}
+
+/// A program of the versions that tests are pinned to: `.ci/run` installs them, and says where.
+pub(crate) fn python_tool(name: &str) -> PathBuf {
+    let folder = std::env::var_os("GATEWRIGHT_PYTHON").map_or_else(
+        || {
+            let home = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
+            let home = home.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")));
+            home.unwrap_or_default().join("gatewright-ci/python/bin")
+        },
+        PathBuf::from,
+    );
+    let path = folder.join(name);
+    assert!(path.exists(), "{} is not there: `.ci/run` installs it (install_python)", path.display());
+    path
 }

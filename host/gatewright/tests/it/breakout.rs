@@ -141,7 +141,7 @@ fn unheld(place: &Place, attack: &str, outliving: &str) {
         .unwrap();
     // They may still be on their way to their names.
     let began = Instant::now();
-    while processes_named(outliving) < 2 && began.elapsed() < Duration::from_secs(60) {
+    while processes_named(outliving) < 2 && began.elapsed() < Duration::from_mins(1) {
         place.pause();
     }
     let outlived = processes_named(outliving);

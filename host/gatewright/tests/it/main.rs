@@ -18,4 +18,5 @@ mod stopping;
 mod strangers;
 mod the_demo;
 mod tokens;
+mod watched;
 mod webhooks;

@@ -40,6 +40,7 @@ fn run_row(scene: &Scene, claim: &Claim, task: TaskId) -> RunRow {
         exit_code: None,
         timed_out: false,
         outcome: None,
+        result: None,
         head_before: None,
         head_after: None,
         spent: None,

@@ -129,3 +129,10 @@ CREATE INDEX delivery_hint ON delivery (id) WHERE state = 'pending' AND hook_key
 DROP INDEX delivery_pending;
 CREATE INDEX delivery_pending ON delivery (project, work_item, row_order, id)
     WHERE state = 'pending' AND hook_key IS NULL;
+
+-- Counting: what pages and metrics count is counted in an index, for the rows themselves are large.
+
+CREATE INDEX task_counted ON task (project, terminal, stage, activity);
+CREATE INDEX run_living ON run (id) WHERE ended_at IS NULL;
+CREATE INDEX job_cancelled ON job (id) WHERE state = 'cancelled';
+CREATE INDEX delivery_parked ON delivery (source) WHERE state = 'parked';

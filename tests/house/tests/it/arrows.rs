@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use house::House;
 
 /// What a crate under `host/` may name of ours. `gatewright`, the wiring, may name all.
-const MAY_KNOW: [(&str, &[&str]); 13] = [
+const MAY_KNOW: [(&str, &[&str]); 14] = [
     ("domain", &[]),
     ("engine", &["domain"]),
     ("webhooks", &["domain"]),
@@ -14,6 +14,7 @@ const MAY_KNOW: [(&str, &[&str]); 13] = [
     ("sandbox", &["conductor", "domain"]),
     ("agents", &["conductor", "domain", "kill-points", "shim"]),
     ("adapters", &["conductor", "domain", "kill-points"]),
+    ("telemetry", &["conductor", "domain"]),
     ("gateway", &["conductor", "domain", "webhooks"]),
     ("configuration", &["conductor", "domain", "webhooks"]),
     ("shim", &["kill-points"]),
@@ -25,7 +26,9 @@ const MAY_KNOW: [(&str, &[&str]); 13] = [
 const SIMULATED: &[&str] = &["conductor", "domain", "engine", "kill-points", "store"];
 
 /// One heavy thing is known in one place, so that an edit elsewhere does not rebuild it and a change of it stays there.
-const KNOWN_IN_ONE_PLACE: [(&str, &str); 6] = [
+const KNOWN_IN_ONE_PLACE: [(&str, &str); 8] = [
+    ("opentelemetry", "telemetry"),
+    ("prometheus", "gateway"),
     ("wasmtime", "sandbox"),
     ("rusqlite", "store"),
     ("axum", "gateway"),

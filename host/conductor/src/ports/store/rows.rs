@@ -3,7 +3,7 @@
 use domain::cost::{Price, Usage};
 use domain::document::Role;
 use domain::effect::JobClass;
-use domain::event::{Event, Spent};
+use domain::event::{Event, RunResult, Spent};
 use domain::ids::{
     Actor, CommitId, Digest, EvaluationId, JobId, PluginId, ProjectName, RunId, StageName, TaskId, Version, WorkItemId,
 };
@@ -68,6 +68,9 @@ pub struct RunRow {
     pub timed_out: bool,
     /// How it ended, for people.
     pub outcome: Option<String>,
+    /// How it ended, in one word; none: it lives, or ended before there were words for it.
+    #[serde(default)]
+    pub result: Option<RunResult>,
     /// The branch before.
     pub head_before: Option<CommitId>,
     /// The branch after.

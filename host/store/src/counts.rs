@@ -1,0 +1,110 @@
+//! What is counted of the rows. Each query is answered by an index that holds all that it asks for, so that a scrape of a large
+//! database reads no bodies.
+
+use conductor::ports::store::{Counts, DeliveryCount, JobCounts, PollRow, RunRow, StoreError, TaskCount};
+use domain::time::Timestamp;
+use rusqlite::{Connection, params};
+
+use crate::failure::Result;
+use crate::row::{all, get_json, get_name, get_time, get_u64, number, one, time};
+use crate::sqlite::SqliteStore;
+
+type Told<T> = std::result::Result<T, StoreError>;
+
+impl Counts for SqliteStore {
+    fn count_tasks(&self) -> Told<Vec<TaskCount>> {
+        self.read(tasks)
+    }
+
+    fn count_jobs(&self, now: Timestamp) -> Told<JobCounts> {
+        self.read(|sql| jobs(sql, now))
+    }
+
+    fn count_deliveries(&self) -> Told<Vec<DeliveryCount>> {
+        self.read(deliveries)
+    }
+
+    fn count_needs(&self) -> Told<u64> {
+        self.read(needs)
+    }
+
+    fn polls(&self) -> Told<Vec<PollRow>> {
+        self.read(polls)
+    }
+
+    fn living_runs(&self, limit: u32) -> Told<Vec<RunRow>> {
+        self.read(|sql| living_runs(sql, limit))
+    }
+}
+
+fn tasks(sql: &Connection) -> Result<Vec<TaskCount>> {
+    let query = "SELECT project, terminal, stage, activity, COUNT(*) AS count FROM task
+        GROUP BY project, terminal, stage, activity";
+    all(sql, query, [], |row| {
+        Ok(TaskCount {
+            project: get_name(row, "task", "project")?,
+            stage: get_name(row, "task", "stage")?,
+            activity: row.get("activity")?,
+            ended: row.get("terminal")?,
+            count: get_u64(row, "count")?,
+        })
+    })
+}
+
+/// The ended ones become many, so only the live ones are looked at; those that were cancelled are counted by their own index.
+fn jobs(sql: &Connection, now: Timestamp) -> Result<JobCounts> {
+    let live = "SELECT COUNT(*) FILTER (WHERE state = 'queued') AS queued,
+            COUNT(*) FILTER (WHERE state = 'claimed') AS claimed,
+            COUNT(*) FILTER (WHERE state = 'queued' AND attempts > 0) AS retrying, MAX(attempts) AS attempts_max,
+            MIN(available_at) FILTER (WHERE state = 'queued' AND available_at > 0 AND available_at <= ?1) AS due_since
+        FROM job WHERE id IN (SELECT id FROM job WHERE state IN ('queued', 'claimed'))";
+    let mut counts = one(sql, live, params![time(now)], |row| {
+        let attempts: Option<u64> = row.get::<_, Option<i64>>("attempts_max")?.map(i64::unsigned_abs);
+        let due: Option<i64> = row.get("due_since")?;
+        Ok(JobCounts {
+            queued: get_u64(row, "queued")?,
+            claimed: get_u64(row, "claimed")?,
+            retrying: get_u64(row, "retrying")?,
+            attempts_max: attempts.unwrap_or(0),
+            due_since: due.map(|at| Timestamp(at.unsigned_abs())),
+            ..JobCounts::default()
+        })
+    })?
+    .unwrap_or_default();
+    let count = |query: &str| Ok::<_, crate::failure::Failure>(number(sql, query, [])?.unwrap_or(0));
+    counts.cancelled = count("SELECT COUNT(*) FROM job WHERE state = 'cancelled'")?;
+    let all = count("SELECT COUNT(*) FROM job")?;
+    counts.done = all.saturating_sub(counts.queued + counts.claimed + counts.cancelled);
+    counts.winding = count("SELECT COUNT(*) FROM job WHERE (state = 'claimed' OR winding = 1) AND state <> 'claimed'")?;
+    Ok(counts)
+}
+
+fn deliveries(sql: &Connection) -> Result<Vec<DeliveryCount>> {
+    let query = "SELECT source, SUM(pending) AS pending, SUM(parked) AS parked FROM (
+            SELECT source, COUNT(*) AS pending, 0 AS parked FROM delivery WHERE state = 'pending' GROUP BY source
+            UNION ALL SELECT source, 0, COUNT(*) FROM delivery WHERE state = 'parked' GROUP BY source)
+        GROUP BY source ORDER BY source";
+    all(sql, query, [], |row| {
+        Ok(DeliveryCount {
+            source: row.get("source")?,
+            pending: get_u64(row, "pending")?,
+            parked: get_u64(row, "parked")?,
+        })
+    })
+}
+
+fn needs(sql: &Connection) -> Result<u64> {
+    Ok(number(sql, "SELECT COUNT(*) FROM dependency WHERE met = 0", [])?.unwrap_or(0))
+}
+
+fn polls(sql: &Connection) -> Result<Vec<PollRow>> {
+    all(sql, "SELECT project, source, at FROM poll ORDER BY project, source", [], |row| {
+        let project = get_name(row, "poll", "project")?;
+        Ok(PollRow { project, source: row.get("source")?, at: get_time(row, "at")? })
+    })
+}
+
+fn living_runs(sql: &Connection, limit: u32) -> Result<Vec<RunRow>> {
+    let query = "SELECT body FROM run WHERE ended_at IS NULL ORDER BY id DESC LIMIT ?1";
+    all(sql, query, params![limit], |row| get_json(row, "run", "body"))
+}
