@@ -4,11 +4,12 @@ use domain::effect::{Effect, Notice};
 use domain::entry::Entry;
 use domain::event::{Answer, Event, FailureClass, Intent, Observation, RunOutcome, Withholder};
 use domain::ids::{Actor, Digest};
-use domain::task::HoldKind;
+use domain::pipeline::Consent;
+use domain::task::{HoldKind, Track};
 use domain::verdict::{GateHold, InfraCause};
 use engine::Rejected;
 
-use crate::pipelines::{full, full_with_security, quick, stage, step, unreviewed};
+use crate::pipelines::{full, full_with_security, quick, quick_asking, stage, step, unreviewed};
 use crate::world::{World, commit};
 
 fn blocked() -> Answer {
@@ -257,6 +258,32 @@ fn a_changed_pipeline_asks_nobody_twice_for_the_same_consent() {
     pipeline_changed(&mut world, full());
     assert_eq!(world.stands(), "deploy-staging awaiting-person approve");
     assert_eq!(world.notices(Notice::ApproveRequested), asked);
+}
+
+#[test]
+fn a_changed_pipeline_asks_anew_where_another_consent_is_wanted() {
+    let mut world = World::new(quick());
+    world.walk_to("testing awaiting-person approve");
+    pipeline_changed(&mut world, quick_asking(Consent::Confirm, None));
+    assert_eq!((world.stands().as_str(), world.task.phase().as_str()), {
+        ("testing awaiting-person approve", "awaiting-deploy")
+    });
+    assert_eq!(world.notices(Notice::ConfirmRequested), 1);
+    assert!(world.intent(Intent::Approve, "").is_err());
+    world.intent(Intent::ConfirmDeploy, "").unwrap();
+    assert_eq!(world.stands(), "testing acting rebase");
+}
+
+#[test]
+fn a_changed_pipeline_in_which_a_label_stands_in_for_the_person_lets_the_task_on() {
+    let mut world = World::with(quick(), Track::Full, &["urgent"]);
+    world.walk_to("testing awaiting-person approve");
+    pipeline_changed(&mut world, quick_asking(Consent::Approve, Some("other")));
+    assert_eq!((world.stands().as_str(), world.notices(Notice::ApproveRequested)), {
+        ("testing awaiting-person approve", 1)
+    });
+    pipeline_changed(&mut world, quick_asking(Consent::Approve, Some("urgent")));
+    assert_eq!(world.stands(), "testing acting rebase");
 }
 
 #[test]
