@@ -340,7 +340,21 @@ fn rule_b15_a_push_under_a_stage_that_is_gone_holds() {
     pipeline_changed(&mut world, quick());
     world.answer(Answer::HeadMoved { head: commit(9) });
     assert_eq!((world.hold_kind(), &world.task.validated), (Some(HoldKind::PipelineChanged), &None));
+    assert_eq!(world.hold_reason(), "the pipeline has no stage `deploy` any more");
     assert_eq!((world.task.head.as_ref(), &world.task.deployed), (Some(&commit(9)), &None));
+}
+
+#[test]
+fn rule_b15_a_push_to_a_held_task_whose_stage_is_gone_changes_nothing_of_its_hold() {
+    let mut world = held_at(full(), "deploy-staging judging staging-status");
+    pipeline_changed(&mut world, quick());
+    let (told, visit) = (world.notices(Notice::Held), world.task.position.visit);
+    let pushed = Observation::ForeignPush { head: commit(9) };
+    world.tell(&Event::Observed { observation: pushed }).unwrap();
+    assert_eq!((world.stands().as_str(), world.hold_reason()), ("deploy-staging held staging-status", "look"));
+    assert_eq!((world.hold_kind(), world.task.position.visit), (Some(HoldKind::Blocked), visit));
+    assert_eq!((world.notices(Notice::Held), &world.task.validated), (told, &None));
+    assert_eq!(world.task.head, Some(commit(9)));
 }
 
 #[test]
