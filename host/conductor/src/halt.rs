@@ -1,6 +1,7 @@
 //! Why a piece of work does not go on, before anything was done.
 
-use domain::effect::Claim;
+use domain::effect::{Claim, Effect};
+use domain::event::{Event, Withholder};
 use domain::time::Milliseconds;
 
 use crate::Conductor;
@@ -50,6 +51,17 @@ pub(crate) fn pause(retry_after: Option<Milliseconds>) -> Milliseconds {
 }
 
 impl Conductor {
+    /// Nothing is begun for a task that a person paused while it waited; what had begun goes on.
+    pub(crate) fn is_withheld_by_a_pause(&self, claim: &Claim) -> Result<bool, StoreError> {
+        let begins = matches!(claim.job.effect, Effect::Launch { .. } | Effect::Act { .. });
+        if !begins || claim.job.attempted_before || !self.fresh(claim)?.paused {
+            return Ok(false);
+        }
+        let (epoch, reason) = (claim.job.epoch, "a person paused it before it began".to_owned());
+        self.complete(claim, Event::Withheld { epoch, by: Withholder::Pause, reason }, None, None)?;
+        Ok(true)
+    }
+
     /// The job waits and keeps its place: nobody was asked, and no wake-up that it was claimed with is lost.
     pub(crate) fn put_off_for(&self, claim: &Claim, pause: Milliseconds, why: &str) -> Result<(), StoreError> {
         self.outside.store.give_back(claim.job.id, claim.token, self.now().plus(pause), why)

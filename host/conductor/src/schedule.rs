@@ -459,6 +459,9 @@ impl Conductor {
             Mode::Act => {}
             mode => return self.perform_observed(claim, mode),
         }
+        if self.is_withheld_by_a_pause(claim)? {
+            return Ok(());
+        }
         match &claim.job.effect {
             Effect::Launch { role, attempt } => self.launch(claim, *role, *attempt),
             Effect::Judge { step, plugin } => self.judge(claim, step, plugin),

@@ -190,6 +190,8 @@ pub enum Withholder {
     Guard,
     /// A budget of which nothing is left.
     Budget,
+    /// A person who paused the task before it began.
+    Pause,
 }
 
 /// What the host saw at the board or the forge (reference rules B1 to B22).
@@ -328,7 +330,7 @@ pub enum Event {
         /// For the timeline.
         note: String,
     },
-    /// The run that the task wants next never began, and a person must look.
+    /// What the task wants next never began, and a person lets it on.
     Withheld {
         /// The activity that it belongs to.
         epoch: Epoch,

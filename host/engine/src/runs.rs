@@ -3,14 +3,14 @@
 use domain::document::Role;
 use domain::effect::Feedback;
 use domain::entry::{Entry, MovedBy};
-use domain::event::{FailureClass, RunOutcome, Spent};
+use domain::event::{FailureClass, RunOutcome, Spent, Withholder};
 use domain::ids::{BranchName, CommitId, Digest, RunId, StageName, StepName};
 use domain::pipeline::{Consent, RUN_RETRIES, StepKind, TRANSIENT_RETRIES};
 use domain::task::{Activity, HoldKind};
 use domain::time::Milliseconds;
 
 use crate::plan::{Plan, cut};
-use crate::step::Rejected;
+use crate::step::{Rejected, illegal};
 
 pub(crate) fn branch_cut(plan: &mut Plan<'_>, branch: &BranchName, base: &CommitId) -> Result<(), Rejected> {
     if plan.task.branch.is_some() {
@@ -101,6 +101,22 @@ fn words(outcome: &RunOutcome) -> String {
         RunOutcome::Undelivered { cause, .. } => cut(&format!("undelivered: {cause}")),
         RunOutcome::OverBudget { cause } => cut(&format!("over budget: {cause}")),
     }
+}
+
+/// What never began: a guard or a budget kept a run from it, or a person had paused the task before.
+pub(crate) fn withheld(plan: &mut Plan<'_>, activity: &Activity, by: Withholder, reason: &str) -> Result<(), Rejected> {
+    match (by, activity) {
+        (Withholder::Pause, _) => {
+            // Who let it on meanwhile is obeyed too.
+            if !plan.hold_if_paused(activity.step()) {
+                plan.ask_again(activity.step());
+            }
+        }
+        (Withholder::Guard, Activity::Running { .. }) => plan.hold(HoldKind::Blocked, reason),
+        (Withholder::Budget, Activity::Running { .. }) => plan.hold(HoldKind::OverBudget, reason),
+        (Withholder::Guard | Withholder::Budget, _) => return Err(illegal("they keep back launches alone")),
+    }
+    Ok(())
 }
 
 impl Plan<'_> {

@@ -2,7 +2,7 @@
 
 use domain::effect::{Change, Wanted};
 use domain::entry::Entry;
-use domain::event::{Event, RunOutcome, Withholder};
+use domain::event::{Event, RunOutcome};
 use domain::pipeline::Pipeline;
 use domain::task::{Activity, HoldKind, Task};
 use domain::time::Timestamp;
@@ -116,12 +116,8 @@ fn decide(plan: &mut Plan<'_>, event: &Event) -> Result<(), Rejected> {
         (Activity::Running { attempt }, Event::RunEnded { run, outcome, spent, role, .. }) => {
             runs::ended(plan, *attempt, runs::Ended { run: *run, spent: *spent, role: *role }, outcome);
         }
-        (Activity::Running { .. }, Event::Withheld { by, reason, .. }) => {
-            let kind = match by {
-                Withholder::Guard => HoldKind::Blocked,
-                Withholder::Budget => HoldKind::OverBudget,
-            };
-            plan.hold(kind, reason);
+        (activity @ (Activity::Running { .. } | Activity::Acting { .. }), Event::Withheld { by, reason, .. }) => {
+            return runs::withheld(plan, activity, *by, reason);
         }
         (Activity::Judging { step }, Event::StepAnswered { step: answered, answer, facts, woken, .. })
         | (Activity::Acting { step }, Event::StepAnswered { step: answered, answer, facts, woken, .. })

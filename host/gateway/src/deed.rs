@@ -164,7 +164,7 @@ impl Scene {
             Activity::Stopping | Activity::Settled { .. } => Vec::new(),
             _ if task.paused => vec![give(Intent::Resume), give(Intent::Stop)],
             _ => {
-                let mut deeds = self.wait(task).map(|(why, _)| moved_by(task, why)).unwrap_or_default();
+                let mut deeds = self.wait(task).map(|wait| moved_by(task, &wait.reason)).unwrap_or_default();
                 deeds.extend([give(Intent::Pause), give(Intent::Stop)]);
                 deeds
             }

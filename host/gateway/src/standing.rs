@@ -7,6 +7,7 @@ use domain::effect::JobClass;
 use domain::ids::{ProjectName, TaskId};
 use domain::pipeline::{Consent, Pipeline, StageKind};
 use domain::task::{Activity, Hold, HoldKind, Task, Terminality};
+use domain::time::Timestamp;
 
 use crate::api::{Standing, State, TaskView};
 use crate::app::GatewayState;
@@ -83,6 +84,20 @@ impl State {
     }
 }
 
+/// Why a task's driving job waits in the queue.
+pub(crate) struct Wait {
+    pub(crate) reason: WaitReason,
+    pub(crate) note: Option<String>,
+    /// No sooner than then.
+    available_at: Timestamp,
+}
+
+impl Wait {
+    fn of(job: &JobRow) -> Option<Self> {
+        Some(Self { reason: job.reason.clone()?, note: job.note.clone(), available_at: job.available_at })
+    }
+}
+
 /// What a standing is told from: read once, used for every task of an answer.
 pub(crate) struct Scene {
     /// In which sentences are told.
@@ -93,7 +108,7 @@ pub(crate) struct Scene {
     /// Those of them that take a place of runs.
     pub(crate) busy: u32,
     /// The driving job of each task that waits in the queue, and why.
-    waits: HashMap<TaskId, (WaitReason, Option<String>)>,
+    waits: HashMap<TaskId, Wait>,
 }
 
 impl Scene {
@@ -107,9 +122,20 @@ impl Scene {
         Ok(Self { tongue, ..Self::of(state.store.projects()?, &jobs) })
     }
 
+    /// For one task, which stands far behind in a long queue perhaps.
+    pub(crate) fn of_one(state: &GatewayState, tongue: Tongue, task: TaskId) -> Result<Self, StoreError> {
+        let jobs = state.store.jobs_of(task, &state.desk.limits(), state.now())?;
+        Ok(Self { tongue, ..Self::of(state.store.projects()?, &jobs) })
+    }
+
+    /// One task, as it stands.
+    pub(crate) fn view_of(state: &GatewayState, task: Task) -> Result<TaskView, StoreError> {
+        Ok(Self::of_one(state, Tongue::English, task.id)?.view(task))
+    }
+
     pub(crate) fn of(projects: Vec<Project>, jobs: &[JobRow]) -> Self {
         let driving = jobs.iter().filter(|job| job.class == JobClass::Drive && job.effect != "timer");
-        let waits = driving.filter_map(|job| Some((job.task, (job.reason.clone()?, job.note.clone())))).collect();
+        let waits = driving.filter_map(|job| Some((job.task, Wait::of(job)?))).collect();
         let performed = || jobs.iter().filter(|job| job.state == "claimed");
         let launches = |job: &&JobRow| matches!(job.effect.as_str(), "launch-agent" | "retest" | "staging" | "deploy");
         let (claimed, busy) = (performed().count(), performed().filter(launches).count());
@@ -134,12 +160,18 @@ impl Scene {
         }
         if task.stop_requested && task.end().is_none() {
             sentence.push_str(self.tongue.of("; it stops once that has answered", "; после ответа остановится"));
-        } else if task.paused && !matches!(task.position.activity, Activity::Held { .. }) {
-            sentence.push_str(self.tongue.of("; it pauses after that", "; затем встанет на паузу"));
+        } else if task.paused && task.end().is_none() {
+            sentence.push_str(match task.position.activity {
+                Activity::Held { .. } | Activity::Stopping => "",
+                _ if self.queued(task).is_some() => self
+                    .tongue
+                    .of("; it is paused, and nothing is begun for it", "; она на паузе, и ничего для неё не начнётся"),
+                _ => self.tongue.of("; it pauses after that", "; затем встанет на паузу"),
+            });
         }
         let commands = self.deeds(task).into_iter().map(|deed| deed.line).collect();
         let needs_person = matches!(task.position.activity, Activity::AwaitingPerson { .. } | Activity::Held { .. })
-            || self.wait(task).is_some_and(|(reason, _)| waits_for_a_person(reason));
+            || self.wait(task).is_some_and(|wait| waits_for_a_person(&wait.reason));
         Standing { state, sentence, needs_person, commands }
     }
 
@@ -213,7 +245,7 @@ impl Scene {
     }
 
     /// Why the job that would move the task is not claimed.
-    pub(crate) fn wait(&self, task: &Task) -> Option<&(WaitReason, Option<String>)> {
+    pub(crate) fn wait(&self, task: &Task) -> Option<&Wait> {
         let wants = matches!(
             task.position.activity,
             Activity::Running { .. } | Activity::Judging { .. } | Activity::Acting { .. }
@@ -222,7 +254,7 @@ impl Scene {
     }
 
     fn queued(&self, task: &Task) -> Option<(State, String)> {
-        let (reason, note) = self.wait(task)?;
+        let Wait { reason, note, available_at } = self.wait(task)?;
         let state = if waits_for_a_person(reason) { State::NeedsYou } else { State::Queued };
         let says_itself = |note: &&String| match reason {
             WaitReason::Slot | WaitReason::Breaker | WaitReason::Program => true,
@@ -231,6 +263,10 @@ impl Scene {
         };
         let why = note.as_ref().filter(says_itself);
         let why = why.cloned().unwrap_or_else(|| wait_words(self.tongue, reason));
+        if *reason == WaitReason::Time {
+            let until = Moment::of(*available_at).text;
+            return Some((state, say!(self.tongue, "it waits until {until}: {why}", "ждёт до {until}: {why}")));
+        }
         Some((state, say!(self.tongue, "it waits: {why}", "ждёт: {why}")))
     }
 }

@@ -26,6 +26,7 @@ mod shell;
 mod state;
 mod task;
 mod token;
+mod trail;
 mod verdict;
 mod watch;
 mod webhook;

@@ -28,6 +28,7 @@ use crate::ending::{Ending, Signals};
 use crate::output::{Output, say};
 use crate::scheduler::{Bounds, Scheduler, has_room};
 use crate::state::{ADDRESS_FILE, OPERATOR, TOKEN_FILE};
+use crate::trail;
 use crate::watch::Watch;
 use crate::wiring::{Host, load};
 
@@ -39,6 +40,7 @@ pub(crate) fn run(dir: &Path, options: &Serve, out: &Output) -> anyhow::Result<(
     }
     let loaded = load(dir)?;
     let host = Arc::new(Host::open(dir, &loaded, probe(options)?)?);
+    trail::note(&*host.access, dir, &loaded, host.clock.now())?;
     let token = operator_token(dir)?;
     let must_confine = loaded.host.sandbox.mode == SandboxMode::Bubblewrap;
     let bounds = Bounds {
@@ -179,7 +181,11 @@ fn follow_signals(
 
 /// A sound edit is taken up; an unsound one keeps what was good, and says so.
 fn reload(host: &Host, dir: &Path) {
-    match load(dir).and_then(|loaded| host.take_up(dir, &loaded)) {
+    let taken_up = load(dir).and_then(|loaded| {
+        host.take_up(dir, &loaded)?;
+        Ok(trail::note(&*host.access, dir, &loaded, host.clock.now())?)
+    });
+    match taken_up {
         Ok(()) => {
             tracing::info!("the files were read again");
             // Without a reader there is nobody to tell.

@@ -1,11 +1,12 @@
 //! `gatewright task …` and `gatewright queue`: tickets through the living host.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read as _;
 
 use anyhow::Context as _;
 use conductor::ports::store::{BoardItem, EntryRow, JobRow, RunRow, Unmet};
 use domain::event::Event;
-use domain::ids::{ProjectName, Version};
+use domain::ids::{ProjectName, TaskId, Version};
 use domain::time::Timestamp;
 use gateway::api::{
     CardView, Dependencies, IntentNote, Listing, LiveQueue, NewCard, NewDependency, NewTaskCard, ProjectView, Rebuilt,
@@ -45,29 +46,39 @@ pub(crate) fn run(client: &Client, command: Task, out: &Output) -> anyhow::Resul
 
 /// `gatewright stop --all`: each task is stopped as by `task stop`. False: some could not be.
 pub(crate) fn stop_all(client: &Client, options: &StopAll, out: &Output) -> anyhow::Result<bool> {
-    let tasks: Listing<TaskView> = client.get("/api/v1/tasks?live=true&limit=1000")?;
-    let meant = |view: &&TaskView| options.project.as_deref().is_none_or(|name| view.task.project.as_str() == name);
-    let live = tasks.items.iter().filter(meant).collect::<Vec<_>>();
-    if !options.yes && !live.is_empty() {
-        confirm(&format!("Stop {} live tasks? Their processes end, their clones and branches go.", live.len()))?;
+    let mut live = live(client, options)?;
+    if !options.yes && !live.items.is_empty() {
+        let more = if live.more { " and more" } else { "" };
+        confirm(&format!(
+            "Stop {}{more} live tasks? Their processes end, their clones and branches go.",
+            live.items.len()
+        ))?;
     }
-    let mut stopped = Vec::new();
-    let mut refused = Vec::new();
-    for view in &live {
-        let note = IntentNote { note: options.note.clone(), ..IntentNote::default() };
-        match client.post::<_, Taken>(&format!("/api/v1/tasks/{}/stop", view.task.id), &note) {
-            Ok(taken) => stopped.push(taken.task),
-            // It ended by itself meanwhile, or is stopping already.
-            Err(ClientError::No(problem)) if problem.rejected.is_some() => {
-                refused.push((&view.task.work_item, problem.detail));
+    let (mut told, mut stopped, mut refused) = (BTreeSet::new(), Vec::new(), Vec::new());
+    // A listing has an end; the house may have more. What is being stopped is live until it is clean.
+    loop {
+        let new: Vec<TaskView> = live.items.into_iter().filter(|view| told.insert(view.task.id)).collect();
+        for view in &new {
+            let note = IntentNote { note: options.note.clone(), ..IntentNote::default() };
+            match client.post::<_, Taken>(&format!("/api/v1/tasks/{}/stop", view.task.id), &note) {
+                Ok(taken) => stopped.push(taken.task),
+                // It ended by itself meanwhile, or is stopping already.
+                Err(ClientError::No(problem)) if problem.rejected.is_some() => {
+                    refused.push((view.task.work_item.clone(), problem.detail));
+                }
+                // What one cannot be told keeps nobody else alive.
+                Err(error) => refused.push((view.task.work_item.clone(), error.to_string())),
             }
-            Err(error) => return Err(error.into()),
         }
+        if !live.more || new.is_empty() {
+            break;
+        }
+        live = self::live(client, options)?;
     }
     let value = serde_json::json!({
         "stopped": stopped,
         "refused": refused.iter().map(|(item, why)| serde_json::json!({"work_item": item, "why": why})).collect::<Vec<_>>(),
-        "more": tasks.more,
+        "more": live.more,
     });
     out.value(&value, || {
         let mut lines = stopped
@@ -75,9 +86,21 @@ pub(crate) fn stop_all(client: &Client, options: &StopAll, out: &Output) -> anyh
             .map(|view| format!("{}: {}", view.task.work_item, view.standing.sentence))
             .collect::<Vec<_>>();
         lines.extend(refused.iter().map(|(item, why)| format!("{item}: {}", visible(why))));
+        if live.more {
+            lines.push(
+                "There are more, behind a thousand that are being stopped: repeat it when those have ended.".to_owned(),
+            );
+        }
         if lines.is_empty() { "No task is live.".to_owned() } else { lines.join("\n") }
     })?;
-    Ok(refused.is_empty() && !tasks.more)
+    Ok(refused.is_empty() && !live.more)
+}
+
+/// The live tasks that are meant, a thousand of them at most.
+fn live(client: &Client, options: &StopAll) -> anyhow::Result<Listing<TaskView>> {
+    let project = options.project.as_deref().map(ProjectName::new).transpose()?;
+    let project = project.map_or_else(String::new, |name| format!("&project={name}"));
+    Ok(client.get(&format!("/api/v1/tasks?live=true&limit=1000{project}"))?)
 }
 
 fn confirm(question: &str) -> anyhow::Result<()> {
@@ -290,7 +313,12 @@ pub(crate) fn moment(at: Timestamp) -> String {
 
 /// Text from outside, with nothing in it that plays with a terminal, hides, or turns the line around.
 pub(crate) fn visible(text: &str) -> String {
-    text.chars().map(|character| if plays(character) { '\u{fffd}' } else { character }).collect()
+    let shown = |character| match character {
+        '\n' | '\t' => ' ',
+        other if plays(other) => '\u{fffd}',
+        other => other,
+    };
+    text.trim_end().chars().map(shown).collect()
 }
 
 /// Control characters, and Unicode's invisible and bidirectional ones (its categories Cf, Zl and Zp, as far as a line may hold
@@ -338,27 +366,27 @@ fn depend(client: &Client, out: &Output, edge: &Needs, needs: bool) -> anyhow::R
 
 /// `gatewright queue`.
 pub(crate) fn queue(client: &Client, out: &Output, now: Timestamp) -> anyhow::Result<()> {
-    let jobs: LiveQueue = client.get("/api/v1/queue")?;
+    let jobs: LiveQueue = client.get("/api/v1/queue?limit=1000")?;
+    let tasks: Listing<TaskView> = client.get("/api/v1/tasks?live=true&limit=1000")?;
+    let keys: BTreeMap<TaskId, String> =
+        tasks.items.iter().map(|view| (view.task.id, view.task.work_item.to_string())).collect();
     out.value(&jobs.items, || {
         let live = jobs.items.iter().filter(|job| job.state == "queued" || job.state == "claimed");
-        let lines = live
+        let mut lines: Vec<String> = live
             .map(|job| {
                 let why = job.reason.as_ref().map_or_else(String::new, |reason| format!("waits: {reason}"));
                 let why = job.note.as_ref().map_or_else(|| why.clone(), |note| visible(&format!("{why}, {note}")));
-                format!(
-                    "{:<6} task {:<5} {:<14} {:<8} {:<10} {why}",
-                    job.id,
-                    job.task,
-                    job.effect,
-                    job.state,
-                    since(job, now)
-                )
+                let key = keys.get(&job.task).cloned().unwrap_or_else(|| format!("task {}", job.task));
+                format!("{:<6} {key:<10} {:<14} {:<8} {:<10} {why}", job.id, job.effect, job.state, since(job, now))
             })
-            .chain(jobs.drivers.iter().filter(|driver| driver.state != "closed").map(|driver| {
-                let until = driver.until.map_or_else(String::new, |until| format!(", until {}", ago(until, now)));
-                format!("the breaker of the agent driver {} is {}{until}", driver.driver, driver.state)
-            }))
-            .collect::<Vec<_>>();
+            .collect();
+        if jobs.more {
+            lines.push("and more behind these: the first thousand are shown".to_owned());
+        }
+        lines.extend(jobs.drivers.iter().filter(|driver| driver.state != "closed").map(|driver| {
+            let until = driver.until.map_or_else(String::new, |until| format!("; one goes ahead {}", ago(until, now)));
+            format!("the breaker of the agent driver {} is {}{until}", driver.driver, driver.state)
+        }));
         if lines.is_empty() { "Nothing is queued and nothing runs.".to_owned() } else { lines.join("\n") }
     })
 }

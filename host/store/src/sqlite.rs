@@ -232,6 +232,10 @@ impl Store for SqliteStore {
         self.read(|sql| queue::jobs(sql, limits, now, limit))
     }
 
+    fn jobs_of(&self, task: TaskId, limits: &ClaimLimits, now: Timestamp) -> Result<Vec<JobRow>> {
+        self.read(|sql| queue::jobs_of(sql, task, limits, now))
+    }
+
     fn put_run(&self, run: &RunRow) -> Result<()> {
         let run = run.clone();
         self.write(move |tx| records::put_run(tx, &run))

@@ -292,7 +292,7 @@ const ONLY: [(&str, &[&str], Cell, &str); 28] = [
     ("run-undelivered", &["running"], Cell::Impossible, "a run is the answer to a launch"),
     ("run-refused", &["running"], Cell::Impossible, "a run is the answer to a launch"),
     ("run-over-budget", &["running"], Cell::Impossible, "a run is the answer to a launch"),
-    ("withheld", &["running"], Cell::Impossible, "only a launch is withheld"),
+    ("withheld", &["running", "acting"], Cell::Impossible, "only what begins is withheld"),
     ("pass", &["judging", "acting"], Cell::Impossible, "an answer is a step's"),
     ("fail", &["judging", "acting"], Cell::Impossible, "an answer is a step's"),
     ("infra", &["judging", "acting"], Cell::Impossible, "an answer is a step's"),

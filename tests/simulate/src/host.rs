@@ -35,7 +35,7 @@ use crate::ports::{FateProbe, WorldForge, WorldRuns, WorldTracker};
 use crate::shims::{CRITIC, SHIP, STAGE, SUITE, WRITER};
 use crate::vfs::{self, Device};
 use crate::weather::{Trouble, Weather};
-use crate::world::{Shared, WorldClock, look};
+use crate::world::{Shared, Stood, WorldClock, look};
 
 /// The database's file.
 pub const DATABASE: &str = "gatewright.db";
@@ -354,6 +354,15 @@ impl Host {
     /// Does one piece of what it took up.
     pub fn perform(&mut self, piece: usize) -> Result<(), StoreError> {
         let work = self.work.swap_remove(piece);
+        if let Work::Perform(claim) = &work {
+            let task = self.store.task(claim.task.id).ok();
+            look(&self.outlet.world).cards.stood = task.map(|task| Stood {
+                task: task.id,
+                version: task.version,
+                phase: task.phase(),
+                may_begin_nothing: task.paused && !claim.job.attempted_before,
+            });
+        }
         self.fate.perform(Some(effect_of(&work)));
         let done = self.conductor.perform(work);
         self.fate.perform(None);

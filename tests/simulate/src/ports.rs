@@ -22,6 +22,7 @@ use domain::time::{Milliseconds, Timestamp};
 
 use crate::cards::{self, Post, Writing};
 use crate::fate::Point;
+use crate::judges::shown_as;
 use crate::outlet::{Outlet, Silence};
 use crate::shims::clone_of;
 use crate::weather::Trouble;
@@ -312,6 +313,9 @@ impl Runs for WorldRuns {
                 if let Some(why) = forbidden {
                     world.wrongs.push(format!("run {} is launched over budget: {why}", asked.run));
                 }
+                if world.cards.stood.as_ref().is_some_and(|stood| stood.may_begin_nothing) {
+                    world.wrongs.push(format!("run {} is launched for a task that was paused before", asked.run));
+                }
                 let seen = world.clock();
                 Ok(world.shims.launch(&asked, world.now, seen, &mut world.luck, mild))
             })
@@ -364,6 +368,20 @@ pub struct WorldTracker {
     pub board: Board,
     /// That store.
     pub store: Arc<dyn Store>,
+}
+
+impl WorldTracker {
+    /// What is shown is what the task wants when it is shown, whatever it wanted once. A task that moved meanwhile is shown anew.
+    fn is_wanted_now(&self, project: &ProjectName, work_item: &WorkItemId, status: &str) {
+        let Ok(Some(task)) = self.store.task_of(project, work_item) else { return };
+        let mut world = look(&self.outlet.world);
+        let Some(stood) = world.cards.stood.clone() else { return };
+        let is_as_it_stood = (task.id, task.version) == (stood.task, stood.version);
+        if is_as_it_stood && !status.eq_ignore_ascii_case(shown_as(&stood.phase)) {
+            let (task, phase) = (task.id, stood.phase);
+            world.wrongs.push(format!("{work_item} is made to show {status}, and task {task} is {phase}"));
+        }
+    }
 }
 
 impl Tracker for WorldTracker {
@@ -419,6 +437,7 @@ impl Tracker for WorldTracker {
         status: &str,
         now: Timestamp,
     ) -> Result<(), TrackerError> {
+        self.is_wanted_now(project, work_item, status);
         let over = self.board.item(project, work_item)?.status.name;
         let writing = Writing::Status { over, to: status.to_owned() };
         let post = Post { project: project.clone(), item: work_item.clone(), writing, at: now };

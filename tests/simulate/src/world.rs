@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use conductor::ports::clock::Clock;
-use domain::ids::{BranchName, WorkItemId};
+use domain::ids::{BranchName, TaskId, Version, WorkItemId};
 use domain::time::Timestamp;
 
 use crate::cards::Post;
@@ -24,6 +24,19 @@ const STORY_LINES: usize = 400;
 /// Something that was sent and that lands later.
 pub type Deed = Box<dyn FnOnce(&mut World) + Send>;
 
+/// How a task stood when a piece of work for it began.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stood {
+    /// Which.
+    pub task: TaskId,
+    /// After how many of its steps.
+    pub version: Version,
+    /// What its card was to show.
+    pub phase: String,
+    /// A person had paused it, and this work was not begun before.
+    pub may_begin_nothing: bool,
+}
+
 /// The tracker's own record of what was written to it.
 #[derive(Default)]
 pub struct Cards {
@@ -35,6 +48,8 @@ pub struct Cards {
     pub shown_at: BTreeMap<u64, u64>,
     /// Facts that were acknowledged, by project-wide subject and kind.
     pub wakes: BTreeMap<(String, domain::verdict::WakeKind), u64>,
+    /// How the task of the work that is being done stood when that began.
+    pub stood: Option<Stood>,
 }
 
 /// Everything but the host.

@@ -299,6 +299,8 @@ pub trait Store: Overview + Send + Sync {
     fn drivers(&self) -> Result<Vec<DriverRow>, StoreError>;
     /// Jobs for people: the live ones, and the newest of the others.
     fn jobs(&self, limits: &ClaimLimits, now: Timestamp, limit: u32) -> Result<Vec<JobRow>, StoreError>;
+    /// The live jobs of one task, with the same reasons, however many others wait.
+    fn jobs_of(&self, task: TaskId, limits: &ClaimLimits, now: Timestamp) -> Result<Vec<JobRow>, StoreError>;
 
     /// A run begins; written before the launch, again with the pid after it. Model and effort that stand are never lost.
     fn put_run(&self, run: &RunRow) -> Result<(), StoreError>;

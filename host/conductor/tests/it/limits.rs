@@ -5,11 +5,12 @@ use conductor::ports::runs::Ending;
 use conductor::ports::store::Incarnation;
 use conductor::project::{CommandSpec, HookName, Worker};
 use domain::document::Role;
+use domain::event::{Event, Intent};
 use domain::limits::{Limit, RunLimits};
 use domain::network::Network;
 use domain::time::Milliseconds;
 
-use crate::world::World;
+use crate::world::{World, person};
 
 /// All runs end so, until somebody must look.
 fn exhausted(world: &World, ending: &Ending) -> usize {
@@ -79,6 +80,34 @@ fn c3_2_launches_that_the_forge_fails_are_spread() {
     }
     assert!(world.hold().contains("502 Bad Gateway"), "{}", world.hold());
     assert_eq!(world.task().retries, 0, "no developer's retry");
+}
+
+/// Whoever pauses a task that waits for a place is obeyed when the place is free: nothing more is launched for it.
+#[test]
+fn a_task_that_was_paused_in_the_line_is_not_launched() {
+    let mut world = World::new();
+    world.limits.runs = 0;
+    world.started();
+    assert_eq!(world.waiting().len(), 1);
+    world.store.apply(world.task().id, &paused(), world.now()).unwrap();
+    assert_eq!(world.stands(), "running");
+    world.limits.runs = 1;
+    world.go();
+    assert_eq!((world.stands(), world.hold().as_str()), ("held", "Paused: paused"));
+    assert!(world.runs.live().is_empty());
+    let resumed = Event::Intent { intent: Intent::Resume, actor: person("ada"), note: String::new() };
+    world.store.apply(world.task().id, &resumed, world.now()).unwrap();
+    world.go();
+    assert_eq!((world.runs.live().len(), world.task().run_retries), (1, 0));
+    // What runs goes on.
+    world.store.apply(world.task().id, &paused(), world.now()).unwrap();
+    world.restart();
+    world.go();
+    assert_eq!((world.stands(), world.runs.live().len()), ("running", 1));
+}
+
+fn paused() -> Event {
+    Event::Intent { intent: Intent::Pause, actor: person("ada"), note: String::new() }
 }
 
 #[test]

@@ -313,6 +313,28 @@ fn what_acts_is_left_to_end_when_its_stage_is_gone() {
     assert_eq!(world.task.deployed, world.task.head);
 }
 
+/// Who pauses a task whose work only waits for its turn has launched nothing more: it holds when its turn comes, and goes on there.
+#[test]
+fn a_pause_keeps_from_its_beginning_what_waited_for_its_turn() {
+    for stands in ["development running", "testing acting retest"] {
+        let mut world = World::new(quick());
+        world.walk_to(stands);
+        world.intent(Intent::Pause, "").unwrap();
+        assert_eq!(world.stands(), stands, "what runs would go on");
+        let epoch = world.task.epoch;
+        let withheld = Event::Withheld { epoch, by: Withholder::Pause, reason: "paused".to_owned() };
+        world.tell(&withheld).unwrap();
+        assert_eq!((world.hold_kind(), world.task.paused), (Some(HoldKind::Paused), false));
+        assert!(world.tell(&withheld).is_err(), "it came of an activity that was left");
+        world.intent(Intent::Resume, "").unwrap();
+        assert_eq!((world.stands().as_str(), world.task.run_retries), (stands, 0));
+        // Who resumed before it was withheld wants it begun.
+        let withheld = Event::Withheld { epoch: world.task.epoch, by: Withholder::Pause, reason: "paused".to_owned() };
+        world.tell(&withheld).unwrap();
+        assert_eq!(world.stands(), stands);
+    }
+}
+
 /// What the acting step does is not known any more when its stage is gone, and it may be what cannot be taken back: a stop waits
 /// for its end, and no push changes under its feet what it does.
 #[test]

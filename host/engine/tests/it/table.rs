@@ -148,7 +148,11 @@ fn events(task: &Task, pipeline: &Pipeline) -> Vec<(String, Event)> {
     ));
     events.push(("cleaned-up".to_owned(), Event::CleanedUp { epoch }));
     events.push(("aftermath-ended".to_owned(), Event::AftermathEnded { note: "posted".to_owned() }));
-    for (word, by) in [("withheld", Withholder::Guard), ("withheld, over budget", Withholder::Budget)] {
+    for (word, by) in [
+        ("withheld", Withholder::Guard),
+        ("withheld, over budget", Withholder::Budget),
+        ("withheld, paused", Withholder::Pause),
+    ] {
         events.push((word.to_owned(), Event::Withheld { epoch, by, reason: "not tonight".to_owned() }));
     }
     let (actor, why) = (person(), "they may not decide it".to_owned());

@@ -201,7 +201,8 @@ fn event(world: &mut World, what: &Move) -> Option<Event> {
         Move::Leased => Event::LeaseGranted { name: lease("merge"), token: FenceToken(1_000_000) },
         Move::Panics => Event::Panicked { message: "index out of bounds".to_owned() },
         Move::Withheld => {
-            let by = if world.task.version.0.is_multiple_of(2) { Withholder::Guard } else { Withholder::Budget };
+            let all = [Withholder::Guard, Withholder::Budget, Withholder::Pause];
+            let by = all[(world.task.version.0 % 3) as usize];
             Event::Withheld { epoch: world.task.epoch, by, reason: "not tonight".to_owned() }
         }
         Move::Refused => {

@@ -15,7 +15,7 @@ use crate::api::State;
 use crate::app::GatewayState;
 use crate::problem::Problem;
 use crate::show::{Age, line, quoted};
-use crate::standing::{Scene, cause};
+use crate::standing::{Scene, Wait, cause};
 use crate::tongue::{Tongue, say};
 
 /// Rows of each kind that are shown; the rest is counted.
@@ -101,7 +101,7 @@ impl Pulse<'_> {
         if scene.claimed > 0 || moving.iter().any(|task| scene.wait(task).is_none()) {
             return (State::Working, t.of("It is moving.", "Работа идёт.").to_owned());
         }
-        if let Some((why, note)) = moving.iter().find_map(|task| scene.wait(task)) {
+        if let Some(Wait { reason: why, note, .. }) = moving.iter().find_map(|task| scene.wait(task)) {
             let why = note.clone().unwrap_or_else(|| crate::standing::wait_words(t, why));
             return (State::Queued, say!(t, "Nothing runs: {why}.", "Ничего не выполняется: {why}."));
         }

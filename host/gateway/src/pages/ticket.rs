@@ -96,14 +96,13 @@ struct Paper {
 
 pub(crate) fn read(state: &GatewayState, t: Tongue, item: &str) -> Result<Ticket, Problem> {
     let key: WorkItemId = find::parse(item)?;
-    let scene = Scene::read_in(state, t)?;
     let (mut card, mut task) = (None, None);
-    for project in &scene.projects {
+    for project in state.store.projects()? {
         card = card.or(state.store.item(&project.name, &key)?);
         task = task.or(state.store.task_of(&project.name, &key)?);
     }
     match (task, card) {
-        (Some(task), card) => started(state, &scene, task, card),
+        (Some(task), card) => started(state, &Scene::of_one(state, t, task.id)?, task, card),
         (None, Some(card)) => unstarted(state, t, card),
         (None, None) => Err(Problem::not_found(say!(
             t,

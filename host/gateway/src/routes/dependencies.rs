@@ -23,7 +23,7 @@ pub(crate) async fn list(State(app): State<App>, Segments(reference): Segments<S
 
 fn view(state: &GatewayState, task: Task) -> Result<Dependencies, Problem> {
     let needs = state.store.prerequisites(task.id)?;
-    Ok(Dependencies { task: Scene::read(state)?.view(task), needs })
+    Ok(Dependencies { task: Scene::view_of(state, task)?, needs })
 }
 
 pub(crate) async fn add(

@@ -46,7 +46,7 @@ fn apply(
         }
     };
     match applied {
-        Applied::Stepped { task, .. } => Ok(Taken { intent, task: Scene::read(state)?.view(*task) }),
+        Applied::Stepped { task, .. } => Ok(Taken { intent, task: Scene::view_of(state, *task)? }),
         Applied::Rejected(rejected) => {
             let task = state.store.task(seen.id)?;
             let changed = if task.version == seen.version { "" } else { "changed since you looked: " };
@@ -68,9 +68,8 @@ fn moved(state: &GatewayState, looked_at: &Seen, task: Task, mut since: Vec<Entr
 }
 
 pub(crate) fn no(state: &GatewayState, word: &str, why: String, task: Task) -> Problem {
-    match Scene::read(state) {
-        Ok(scene) => {
-            let view = scene.view(task);
+    match Scene::view_of(state, task) {
+        Ok(view) => {
             let detail = format!("{why}. {} now: {}", view.task.work_item, view.standing.sentence);
             Problem::rejected(detail, word.to_owned(), Some(view))
         }

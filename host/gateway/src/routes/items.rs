@@ -95,8 +95,8 @@ pub(crate) async fn show(
         let project = find::project(&*state.store, &name)?;
         let card = find::card(&*state.store, &project.name, &item)?;
         let task = state.store.task_of(&project.name, &card.work_item)?;
-        let scene = Scene::read(state)?;
-        Ok(CardView { card, task: task.map(|task| scene.view(task)) })
+        let task = task.map(|task| Scene::view_of(state, task)).transpose()?;
+        Ok(CardView { card, task })
     });
     answer.await.map(Json)
 }

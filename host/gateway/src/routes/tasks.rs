@@ -96,7 +96,7 @@ async fn appear(app: &App, mut view: CardView) -> Result<CardView, Problem> {
         view.task = app
             .ask(move |state| {
                 let task = state.store.task_of(&project, &item)?;
-                task.map(|task| Ok(Scene::read(state)?.view(task))).transpose()
+                task.map(|task| Ok(Scene::view_of(state, task)?)).transpose()
             })
             .await?;
         if view.task.is_none() {
@@ -109,7 +109,7 @@ async fn appear(app: &App, mut view: CardView) -> Result<CardView, Problem> {
 pub(crate) async fn show(State(app): State<App>, Segments(reference): Segments<String>) -> Answer<TaskView> {
     let answer = app.ask(move |state| {
         let task = find::task(&*state.store, &reference)?;
-        Ok(Scene::read(state)?.view(task))
+        Ok(Scene::view_of(state, task)?)
     });
     answer.await.map(Json)
 }

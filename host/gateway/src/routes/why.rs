@@ -41,7 +41,7 @@ pub(crate) async fn why(
         let seen = Seen::read(&*state.store, task.id, at.map(Timestamp))?
             .ok_or_else(|| Problem::not_found("the task was not there at that time"))?;
         let view = match at {
-            None => Scene::read(state)?.view(task),
+            None => Scene::view_of(state, task)?,
             Some(at) => {
                 let then = state.store.task_at(task.id, Timestamp(at))?.unwrap_or(task);
                 Scene::of(state.store.projects()?, &[]).view(then)

@@ -300,3 +300,21 @@ async fn probes_tell_life_from_service() {
     assert_eq!(ready.status, StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(ready.parse::<Health>().reasons, ["the disk is <nearly> full"]);
 }
+
+/// However many others are in the line: what is said of one task is said of its own work.
+#[tokio::test]
+async fn a_task_far_back_in_a_long_line_says_that_it_waits() {
+    let world = World::new();
+    let first = world.task("DEMO-001", "Say hello");
+    for number in 2..=1_010 {
+        world.task(&format!("DEMO-{number:03}"), "Wait as well");
+    }
+    assert!(world.get("/api/v1/queue?limit=1000").await.parse::<LiveQueue>().more);
+    let approved = world.post(&format!("/api/v1/tasks/{first}/approve"), "").await;
+    assert_eq!(approved.status, StatusCode::OK, "{}", approved.text());
+    world.post("/api/v1/projects/demo/freeze", r#"{"reason":"a holiday"}"#).await;
+    for path in [format!("/api/v1/tasks/{first}"), format!("/api/v1/tasks/{first}/why"), "/t/DEMO-001".to_owned()] {
+        let text = world.get(&path).await.text().to_owned();
+        assert!(text.contains("it waits"), "{path}: {text}");
+    }
+}

@@ -3,6 +3,8 @@
 use std::fs;
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::net::{SocketAddr, UnixListener};
+use std::process::Command;
+use std::time::{Duration, Instant};
 
 use crate::fixture::{Place, REVIEWER};
 
@@ -12,7 +14,7 @@ exec 2> /dev/null
 breach() { echo "BREACH: $*"; }
 
 # What it may not read.
-for file in operator-token gatewright.db address gatewright.toml projects/repository.toml; do
+for file in operator-token operator-address gatewright.db gatewright.db-wal gatewright.toml projects/repository.toml; do
   cat "STATE/$file" > /tmp/read && breach "read $file"
 done
 find / -xdev -name operator-token -not -path '/proc/*' | grep -q . && breach "found the token"
@@ -123,6 +125,59 @@ fn a_hostile_agent_and_a_hostile_suite_read_write_reach_and_outlive_nothing() {
     assert!(!place.forge().join("hooks/pre-receive").exists());
     assert_eq!(processes_named(&format!("outliving-{own}")), 0);
     assert!(place.forge_git(&["fsck", "--no-dangling"]).is_empty());
+    unheld(&place, &attack, &format!("outliving-{own}"));
+    assert_eq!(host.get("/healthz").0, 200);
+}
+
+/// The same program under no sandbox succeeds with what it tries: a probe that finds nothing anywhere proves nothing.
+fn unheld(place: &Place, attack: &str, outliving: &str) {
+    let script = place.script("agents/unheld.sh", attack);
+    let done = Command::new("bash")
+        .arg(script)
+        .current_dir(place.repository())
+        .env("GATEWRIGHT_ROLE", "nobody")
+        .env("GATEWRIGHT_WORK_ITEM", "NONE-1")
+        .output()
+        .unwrap();
+    // They may still be on their way to their names.
+    let began = Instant::now();
+    while processes_named(outliving) < 2 && began.elapsed() < Duration::from_secs(60) {
+        place.pause();
+    }
+    let outlived = processes_named(outliving);
+    let _ = Command::new("pkill").args(["--signal", "KILL", "--full", outliving]).status();
+    let said = String::from_utf8_lossy(&done.stdout);
+    let files = [
+        "operator-token",
+        "operator-address",
+        "gatewright.db",
+        "gatewright.db-wal",
+        "gatewright.toml",
+        "projects/repository.toml",
+    ];
+    let mut wanted: Vec<String> = files.iter().map(|file| format!("read {file}")).collect();
+    wanted.extend(
+        [
+            "the runs' folders",
+            "the user's own work tree",
+            "the host's process",
+            "a signal for the host",
+            "connected to 127.0.0.1:",
+        ]
+        .map(str::to_owned),
+    );
+    wanted.extend(
+        [
+            "an abstract socket of the host",
+            "wrote objects/new of",
+            "wrote the user's own repository",
+            "wrote the host's files",
+        ]
+        .map(str::to_owned),
+    );
+    let missing: Vec<&String> = wanted.iter().filter(|wanted| !said.contains(&format!("BREACH: {wanted}"))).collect();
+    assert!(missing.is_empty(), "these probes find nothing where nothing is held: {missing:#?}\n{said}");
+    assert!(outlived >= 2, "{outlived} outlived it");
 }
 
 #[test]

@@ -17,4 +17,5 @@ mod sound_start;
 mod stopping;
 mod strangers;
 mod the_demo;
+mod tokens;
 mod webhooks;

@@ -33,6 +33,10 @@ fn i4_1_stop_all_ends_every_task_its_processes_its_clone_and_its_branch() {
     };
     assert_eq!(names(&clones), [".trash"], "no clone is left");
     assert!(names(&clones.join(".trash")).is_empty(), "no part of a clone is left");
+    let wrong = place.gatewright(&["stop", "--all", "--yes", "--project", "repo"]);
+    assert!(!wrong.status.success() && said(&wrong).contains("repository"), "{}", said(&wrong));
+    let again = place.gatewright(&["stop", "--all", "--project", "repository"]);
+    assert!(again.status.success() && said(&again).contains("No task is live"), "{}", said(&again));
     let again = place.gatewright(&["stop", "--all"]);
     assert!(again.status.success() && said(&again).contains("No task is live"), "{}", said(&again));
 }

@@ -1,0 +1,70 @@
+//! Named tokens and the audit from the command line, with a host and without one.
+
+use serde_json::Value;
+
+use crate::fixture::{DEVELOPER, Place, REVIEWER, said};
+
+fn json(place: &Place, arguments: &[&str]) -> Value {
+    let done = place.gatewright(&[arguments, &["--json"]].concat());
+    assert!(done.status.success(), "{arguments:?}: {}", said(&done));
+    serde_json::from_slice(&done.stdout).unwrap()
+}
+
+fn words(place: &Place, query: &[&str]) -> Vec<String> {
+    let rows = json(place, &[&["audit"], query].concat());
+    let rows = rows.as_array().unwrap().iter().rev();
+    rows.map(|row| {
+        format!(
+            "{} {} {}",
+            row["who"].as_str().unwrap(),
+            row["what"].as_str().unwrap(),
+            row["outcome"].as_str().unwrap()
+        )
+    })
+    .collect()
+}
+
+#[test]
+fn tokens_are_made_and_revoked_with_a_host_and_without_one_and_the_audit_tells_both() {
+    let place = Place::new(DEVELOPER, REVIEWER);
+    place.init();
+    let made = place.gatewright(&["token", "new", "early", "--right", "operate", "--expires", "30d"]);
+    assert!(made.status.success(), "{}", said(&made));
+    let early = String::from_utf8(made.stdout).unwrap().trim().to_owned();
+    assert_eq!((early.len(), &early[..4]), (68, "gwt_"), "the secret stands alone on standard output");
+    let serving = place.serve();
+    assert!(!json(&place, &["audit", "--what", "reload"])[0]["after"].is_null());
+    let reader = json(&place, &["token", "new", "reader", "--right", "read"])["secret"].as_str().unwrap().to_owned();
+
+    let by =
+        |secret: &str, arguments: &[&str]| place.command(arguments).env("GATEWRIGHT_TOKEN", secret).output().unwrap();
+    let frozen = by(&early, &["project", "freeze", "repository", "--reason", "a holiday"]);
+    assert!(frozen.status.success(), "{}", said(&frozen));
+    let refused = by(&reader, &["project", "unfreeze", "repository"]);
+    assert_eq!(refused.status.code(), Some(1), "{}", said(&refused));
+    assert!(
+        said(&refused).contains("the token `reader` has the right `read`, and this needs `operate`"),
+        "{}",
+        said(&refused)
+    );
+    let wrong = by("gwt_nothing", &["project", "unfreeze", "repository"]);
+    assert!(said(&wrong).contains("the token is not this host's"), "{}", said(&wrong));
+
+    assert!(place.gatewright(&["token", "revoke", "early"]).status.success());
+    assert!(!by(&early, &["task", "list"]).status.success());
+    let listed = json(&place, &["token", "list"]);
+    assert_eq!((&listed[0]["name"], &listed[1]["name"]), (&Value::from("early"), &Value::from("reader")));
+    assert!(!listed[0]["revoked_at"].is_null() && !listed[0]["used_at"].is_null() && listed[1]["revoked_at"].is_null());
+    let told = words(&place, &["--since", "1h"]);
+    let expected = ["operator make-token done", "host reload done", "operator make-token done", "early freeze done"];
+    assert_eq!(told[..4], expected);
+    assert!(told.contains(&"operator revoke-token done".to_owned()), "{told:?}");
+    drop(serving);
+
+    assert!(place.gatewright(&["token", "revoke", "reader"]).status.success());
+    assert_eq!(words(&place, &["--what", "revoke-token"]), ["operator revoke-token done"; 2]);
+    let again = place.gatewright(&["token", "new", "reader", "--right", "admin"]);
+    assert!(!again.status.success() && said(&again).contains("choose another name, `reader-2`"), "{}", said(&again));
+    let slip = place.gatewright(&["token", "new", "x", "--right", "root"]);
+    assert!(said(&slip).contains("`root` is no right; there are: read, operate, admin"), "{}", said(&slip));
+}
