@@ -8,8 +8,9 @@ use domain::pipeline::{DEVELOPER_RETRIES, INFRA_RETRIES, RUN_RETRIES, TRANSIENT_
 use domain::task::HoldKind;
 use domain::time::Milliseconds;
 use domain::verdict::{InfraCause, WakeKind, WakeSet};
+use engine::Rejected;
 
-use crate::pipelines::{PATIENCE, full, quick, unreviewed};
+use crate::pipelines::{PATIENCE, full, quick, step, unreviewed};
 use crate::world::World;
 
 fn infra() -> Answer {
@@ -324,6 +325,42 @@ fn a_wait_is_bounded_by_the_steps_patience() {
     }
     assert_eq!(world.hold_kind(), Some(HoldKind::PatienceExhausted));
     assert_eq!(world.now.since(begun), PATIENCE);
+}
+
+/// Two steps of one edge are asked one after the other: an answer belongs to the one that is asked, and to no other.
+#[test]
+fn an_answer_of_another_step_than_the_one_that_is_asked_moves_nothing() {
+    for (stands, other) in [("analysis judging questions", "deliverables"), ("deploy acting merge", "prove-merged")] {
+        let mut world = World::new(full());
+        world.walk_to(stands);
+        let before = world.task.clone();
+        let mut event = world.answered(Answer::Pass { note: "good".to_owned() }, StepFacts::default());
+        if let Event::StepAnswered { step: answered, .. } = &mut event {
+            *answered = step(other);
+        }
+        assert!(matches!(world.tell(&event), Err(Rejected::Illegal(_))), "{stands}");
+        assert_eq!(world.task, before);
+    }
+}
+
+#[test]
+fn a_late_run_that_cost_nothing_is_no_entry() {
+    let never_began = |world: &mut World| {
+        let mut event = world.delivered();
+        if let Event::RunEnded { spent, .. } = &mut event {
+            *spent = None;
+        }
+        event
+    };
+    let mut world = World::new(quick());
+    let late = never_began(&mut world);
+    world.walk_to("development judging checks-green");
+    assert_eq!(world.tell(&late), Err(Rejected::Late));
+    let runs = world.task.runs;
+    world.intent(Intent::Stop, "").unwrap();
+    world.walk_to("cancelled settled");
+    assert_eq!(world.tell(&late), Err(Rejected::Terminal));
+    assert_eq!(world.task.runs, runs);
 }
 
 #[test]

@@ -4,11 +4,12 @@ use domain::effect::{Effect, Notice};
 use domain::entry::Entry;
 use domain::event::{Answer, Event, FailureClass, Intent, Observation, RunOutcome, Withholder};
 use domain::ids::{Actor, Digest};
-use domain::task::HoldKind;
+use domain::pipeline::Consent;
+use domain::task::{HoldKind, Track};
 use domain::verdict::{GateHold, InfraCause};
 use engine::Rejected;
 
-use crate::pipelines::{full, full_with_security, quick, stage, step, unreviewed};
+use crate::pipelines::{full, full_with_security, quick, quick_asking, stage, step, unreviewed};
 use crate::world::{World, commit};
 
 fn blocked() -> Answer {
@@ -260,6 +261,32 @@ fn a_changed_pipeline_asks_nobody_twice_for_the_same_consent() {
 }
 
 #[test]
+fn a_changed_pipeline_asks_anew_where_another_consent_is_wanted() {
+    let mut world = World::new(quick());
+    world.walk_to("testing awaiting-person approve");
+    pipeline_changed(&mut world, quick_asking(Consent::Confirm, None));
+    assert_eq!((world.stands().as_str(), world.task.phase().as_str()), {
+        ("testing awaiting-person approve", "awaiting-deploy")
+    });
+    assert_eq!(world.notices(Notice::ConfirmRequested), 1);
+    assert!(world.intent(Intent::Approve, "").is_err());
+    world.intent(Intent::ConfirmDeploy, "").unwrap();
+    assert_eq!(world.stands(), "testing acting rebase");
+}
+
+#[test]
+fn a_changed_pipeline_in_which_a_label_stands_in_for_the_person_lets_the_task_on() {
+    let mut world = World::with(quick(), Track::Full, &["urgent"]);
+    world.walk_to("testing awaiting-person approve");
+    pipeline_changed(&mut world, quick_asking(Consent::Approve, Some("other")));
+    assert_eq!((world.stands().as_str(), world.notices(Notice::ApproveRequested)), {
+        ("testing awaiting-person approve", 1)
+    });
+    pipeline_changed(&mut world, quick_asking(Consent::Approve, Some("urgent")));
+    assert_eq!(world.stands(), "testing acting rebase");
+}
+
+#[test]
 fn a_stage_that_is_gone_from_the_pipeline_holds_and_comes_back_with_it() {
     let mut world = World::new(full());
     world.walk_to("architecture judging deliverables-adr");
@@ -335,7 +362,21 @@ fn rule_b15_a_push_under_a_stage_that_is_gone_holds() {
     pipeline_changed(&mut world, quick());
     world.answer(Answer::HeadMoved { head: commit(9) });
     assert_eq!((world.hold_kind(), &world.task.validated), (Some(HoldKind::PipelineChanged), &None));
+    assert_eq!(world.hold_reason(), "the pipeline has no stage `deploy` any more");
     assert_eq!((world.task.head.as_ref(), &world.task.deployed), (Some(&commit(9)), &None));
+}
+
+#[test]
+fn rule_b15_a_push_to_a_held_task_whose_stage_is_gone_changes_nothing_of_its_hold() {
+    let mut world = held_at(full(), "deploy-staging judging staging-status");
+    pipeline_changed(&mut world, quick());
+    let (told, visit) = (world.notices(Notice::Held), world.task.position.visit);
+    let pushed = Observation::ForeignPush { head: commit(9) };
+    world.tell(&Event::Observed { observation: pushed }).unwrap();
+    assert_eq!((world.stands().as_str(), world.hold_reason()), ("deploy-staging held staging-status", "look"));
+    assert_eq!((world.hold_kind(), world.task.position.visit), (Some(HoldKind::Blocked), visit));
+    assert_eq!((world.notices(Notice::Held), &world.task.validated), (told, &None));
+    assert_eq!(world.task.head, Some(commit(9)));
 }
 
 #[test]

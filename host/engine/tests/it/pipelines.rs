@@ -98,6 +98,13 @@ pub(crate) fn unreviewed() -> Pipeline {
     checked("unreviewed", stages)
 }
 
+/// `quick` where the step `approve` asks for this, and this label stands in for the person.
+pub(crate) fn quick_asking(wanted: Consent, label: Option<&str>) -> Pipeline {
+    let mut stages = quick().stages().to_vec();
+    stages[2].edge.as_mut().unwrap().steps[1] = consent("approve", wanted, label);
+    checked("quick-asking", stages)
+}
+
 /// `quick` that ends with the tests: who merges, and when, is nobody's business here.
 pub(crate) fn unmerged() -> Pipeline {
     let mut stages = quick().stages().to_vec();

@@ -319,3 +319,11 @@ fn the_table_has_every_activity_and_every_event() {
     let kinds = events(task, pipeline).iter().map(|(_, event)| event.name()).collect::<std::collections::BTreeSet<_>>();
     assert_eq!(kinds.len(), 18);
 }
+
+#[test]
+fn a_rejection_has_one_word_wherever_it_is_read() {
+    let words = [Rejected::Late, Rejected::Duplicate, Rejected::Illegal("so".to_owned()), Rejected::Terminal];
+    let words = words.map(|rejected| (rejected.word(), tag(&rejected, "rejected")));
+    assert_eq!(words.each_ref().map(|(word, _)| *word), ["late", "duplicate", "illegal", "terminal"]);
+    assert!(words.iter().all(|(word, written)| word == written), "{words:?}");
+}
