@@ -1,8 +1,9 @@
 //! Finding what a path names. What is not there is answered by what is.
 
+use std::collections::HashMap;
 use std::str::FromStr;
 
-use conductor::ports::store::{BoardItem, Project, Store};
+use conductor::ports::store::{BoardItem, Project, Store, StoreError};
 use domain::ids::{InvalidId, ProjectName, TaskId, WorkItemId};
 use domain::task::Task;
 
@@ -14,6 +15,17 @@ const NAMED: usize = 10;
 /// An id of the path or of a parameter.
 pub(crate) fn parse<T: FromStr<Err = InvalidId>>(text: &str) -> Result<T, Problem> {
     Ok(text.parse()?)
+}
+
+/// The work items of these tasks, each asked for once.
+pub(crate) fn keys(
+    store: &dyn Store,
+    tasks: impl Iterator<Item = TaskId>,
+) -> Result<HashMap<TaskId, WorkItemId>, StoreError> {
+    let mut tasks: Vec<TaskId> = tasks.collect();
+    tasks.sort_unstable();
+    tasks.dedup();
+    Ok(store.named(&tasks)?.into_iter().map(|(id, _, item)| (id, item)).collect())
 }
 
 pub(crate) fn project(store: &dyn Store, name: &str) -> Result<Project, Problem> {

@@ -163,7 +163,8 @@ impl Scene {
         } else if task.paused && task.end().is_none() {
             sentence.push_str(match task.position.activity {
                 Activity::Held { .. } | Activity::Stopping => "",
-                _ if self.queued(task).is_some() => self
+                // A gate that waits for its turn is asked all the same.
+                Activity::Running { .. } | Activity::Acting { .. } if self.queued(task).is_some() => self
                     .tongue
                     .of("; it is paused, and nothing is begun for it", "; она на паузе, и ничего для неё не начнётся"),
                 _ => self.tongue.of("; it pauses after that", "; затем встанет на паузу"),

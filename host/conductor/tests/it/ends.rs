@@ -1,10 +1,19 @@
 //! The two ends, and what comes after them (catalogue B9, H3, I4).
 
+use conductor::ports::store::Project;
+use conductor::project::{CommandSpec, HookName};
+use domain::document::Role;
+use domain::event::{Event, Intent};
+use domain::ids::{BranchName, LeaseName, StageName, StepName};
+use domain::limits::RunLimits;
+use domain::network::Network;
+use domain::pipeline::{Action, Edge, EdgeStep, OnPatience, Pipeline, PipelineDraft, Stage, StageKind, StepKind};
 use domain::task::Terminality;
+use domain::time::Milliseconds;
 use serde_json::json;
 
 use crate::drivers::base;
-use crate::world::{World, person, plugin};
+use crate::world::{World, person, plugin, project};
 
 fn told_of_all() -> World {
     World::with(|settings| settings.notifiers = vec![(plugin("chat"), json!({}))])
@@ -124,4 +133,67 @@ fn i4_4_a_start_while_the_stop_takes_hold_begins_a_new_task_when_it_has() {
     assert_eq!((second.end(), world.stands()), (None, "running"));
     assert_eq!(world.store.task(first.id).unwrap().end(), Some(Terminality::Cancelled));
     assert!(world.store.pending_deliveries(10).unwrap().is_empty());
+}
+
+/// A pipeline in which what was developed is deployed, and nobody tests it.
+fn deployed_untested() -> Pipeline {
+    let stage = |name: &str| StageName::new(name).unwrap();
+    let deploy = EdgeStep {
+        name: StepName::new("deploy").unwrap(),
+        kind: StepKind::Action { action: Action::Deploy },
+        lease: Some(LeaseName::new("merge").unwrap()),
+        patience: Milliseconds::from_seconds(3600),
+        on_patience: OnPatience::Hold,
+        binding: None,
+    };
+    let edge = Edge {
+        to: stage("done"),
+        steps: vec![deploy],
+        on_fail: stage("development"),
+        on_moved_base: None,
+        bug_to: None,
+    };
+    let place = |name: &str, kind, edge| Stage { name: stage(name), kind, edge };
+    let stages = vec![
+        place("development", StageKind::Work { role: Role::Developer }, Some(edge)),
+        place("done", StageKind::Terminal { end: Terminality::Done }, None),
+        place("cancelled", StageKind::Terminal { end: Terminality::Cancelled }, None),
+    ];
+    Pipeline::new(PipelineDraft { name: "bold".to_owned(), stages }).unwrap()
+}
+
+/// Whatever a pipeline says: what nobody tested is not deployed, and the hook is not even launched.
+#[test]
+fn what_nobody_tested_is_not_deployed() {
+    let ship = CommandSpec {
+        argv: vec!["ship".to_owned()],
+        budget: Milliseconds::from_seconds(600),
+        grace: Milliseconds::from_seconds(5),
+        pass_environment: Vec::new(),
+        readable: Vec::new(),
+        writable: Vec::new(),
+        network: Network::default(),
+        limits: RunLimits::default(),
+        sandboxed: true,
+    };
+    let world = World::with(|settings| drop(settings.hooks.insert(HookName::Deploy, ship)));
+    let row = Project {
+        name: project(),
+        prefix: "SHOP".to_owned(),
+        base_branch: BranchName::new("main").unwrap(),
+        pipeline: deployed_untested(),
+        serial: false,
+        observe: false,
+    };
+    world.store.put_project(&row, world.now()).unwrap();
+    world.started();
+    world.end_runs();
+    world.go();
+    assert!(world.hold().starts_with("NotProven: ") && world.hold().contains("was not tested"), "{}", world.hold());
+    assert!(world.runs.live().is_empty() && world.task().deployed.is_none());
+    // Nor because somebody insists.
+    let insists = Event::Intent { intent: Intent::Resume, actor: person("ada"), note: String::new() };
+    world.store.apply(world.task().id, &insists, world.now()).unwrap();
+    world.go();
+    assert!(world.hold().starts_with("NotProven: ") && world.runs.live().is_empty(), "{}", world.hold());
 }

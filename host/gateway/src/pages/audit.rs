@@ -9,6 +9,7 @@ use domain::ids::{TaskId, WorkItemId};
 use super::frame::{Frame, encoded};
 use crate::api::State;
 use crate::app::GatewayState;
+use crate::find;
 use crate::problem::Problem;
 use crate::routes::audit::{self, Which};
 use crate::show::{Moment, line};
@@ -52,11 +53,7 @@ pub(crate) fn read(state: &GatewayState, which: Which) -> Result<Audit, Problem>
     let (who, what, task, project) = (text(&which.who), text(&which.what), text(&which.task), text(&which.project));
     let query = query(&which);
     let found = audit::read(state, which)?;
-    let mut tasks: Vec<TaskId> = found.items.iter().filter_map(|row| row.task).collect();
-    tasks.sort_unstable();
-    tasks.dedup();
-    let keys: HashMap<TaskId, WorkItemId> =
-        state.store.named(&tasks)?.into_iter().map(|(id, _, item)| (id, item)).collect();
+    let keys = find::keys(&*state.store, found.items.iter().filter_map(|row| row.task))?;
     let older = found.next.map(|before| format!("{query}before={before}"));
     Ok(Audit {
         rows: found.items.iter().map(|found| row(found, &keys)).collect(),

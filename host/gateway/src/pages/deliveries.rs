@@ -76,7 +76,7 @@ pub(crate) fn read(state: &GatewayState, t: Tongue, which: &Which) -> Result<Del
     let more = found.len() > SHOWN as usize;
     found.truncate(SHOWN as usize);
     let older = found.last().filter(|_| more).map(|last| older(&filter, last.id));
-    let keys = keys(state, &found)?;
+    let keys = find::keys(&*state.store, found.iter().filter_map(|row| row.task))?;
     let projects = state.store.projects()?;
     let chosen = filter.project.as_ref().map(ToString::to_string);
     Ok(Deliveries {
@@ -104,13 +104,6 @@ fn older(filter: &DeliveryFilter, last: DeliveryId) -> String {
         }
     }
     query
-}
-
-fn keys(state: &GatewayState, rows: &[DeliveryRow]) -> Result<HashMap<TaskId, WorkItemId>, Problem> {
-    let mut tasks: Vec<TaskId> = rows.iter().filter_map(|row| row.task).collect();
-    tasks.sort_unstable();
-    tasks.dedup();
-    Ok(state.store.named(&tasks)?.into_iter().map(|(id, _, item)| (id, item)).collect())
 }
 
 fn senders(state: &GatewayState, t: Tongue) -> Result<Vec<Sender>, Problem> {
@@ -194,7 +187,7 @@ pub(crate) struct Whole {
 pub(crate) fn whole(state: &GatewayState, t: Tongue, id: &str) -> Result<Whole, Problem> {
     let id: DeliveryId = find::parse(id)?;
     let seen = view(state.store.delivery(id)?);
-    let keys = keys(state, std::slice::from_ref(&seen.row))?;
+    let keys = find::keys(&*state.store, seen.row.task.into_iter())?;
     let event = seen.event.as_ref().and_then(|event| serde_json::to_string_pretty(event).ok());
     let is_cut = event.as_ref().is_some_and(|event| event.chars().nth(LONGEST_EVENT).is_some());
     let headers = seen.headers.iter();

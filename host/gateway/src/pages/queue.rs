@@ -1,15 +1,16 @@
 //! What waits, by why it waits; what is performed; who holds which lease; how the services behind the agents stand.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use askama::Template;
 use conductor::ports::store::{JobRow, WaitReason};
-use domain::ids::{TaskId, WorkItemId};
+use domain::ids::TaskId;
 use domain::time::Timestamp;
 
 use super::frame::Frame;
 use crate::api::{DriverView, State};
 use crate::app::GatewayState;
+use crate::find;
 use crate::problem::Problem;
 use crate::routes::queue::drivers;
 use crate::show::{Age, Moment, line};
@@ -80,12 +81,8 @@ pub(crate) fn read(state: &GatewayState, t: Tongue) -> Result<Queue, Problem> {
     jobs.retain(|job| matches!(job.state.as_str(), "queued" | "claimed"));
     let mut leases = store.leases()?;
     leases.retain(|(_, _, holder, token)| holder.is_some() || token.0 > 0);
-    let mut tasks: Vec<TaskId> = jobs.iter().map(|job| job.task).collect();
-    tasks.extend(leases.iter().filter_map(|(_, _, holder, _)| *holder));
-    tasks.sort_unstable();
-    tasks.dedup();
-    let keys: HashMap<TaskId, WorkItemId> =
-        store.named(&tasks)?.into_iter().map(|(id, _, work_item)| (id, work_item)).collect();
+    let holders = leases.iter().filter_map(|(_, _, holder, _)| *holder);
+    let keys = find::keys(store, jobs.iter().map(|job| job.task).chain(holders))?;
     let key = |task: TaskId| keys.get(&task).map_or_else(|| task.to_string(), ToString::to_string);
     let mut freezes = Vec::new();
     for project in store.projects()? {

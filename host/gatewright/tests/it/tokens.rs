@@ -68,3 +68,30 @@ fn tokens_are_made_and_revoked_with_a_host_and_without_one_and_the_audit_tells_b
     let slip = place.gatewright(&["token", "new", "x", "--right", "root"]);
     assert!(said(&slip).contains("`root` is no right; there are: read, operate, admin"), "{}", said(&slip));
 }
+
+/// Which third party's component stands where is an operator's decision, by whichever way it came into the files.
+#[test]
+fn the_audit_tells_of_components_that_came_and_went() {
+    let place = Place::new(DEVELOPER, REVIEWER);
+    place.init();
+    let count = |what: &str| json(&place, &["audit", "--what", what]).as_array().unwrap().len();
+    drop(place.serve());
+    assert_eq!((count("reload"), count("add-plugin")), (1, 0));
+    drop(place.serve());
+    assert_eq!(count("reload"), 1, "nothing was edited");
+    let bare = std::fs::read_to_string(place.project_file()).unwrap();
+    let file = test_artifacts::guest("validate-loops");
+    let added = place.gatewright(&["plugin", "add", file.to_str().unwrap(), "--gate", "review:testing", "--yes"]);
+    assert!(added.status.success(), "{}", said(&added));
+    drop(place.serve());
+    drop(place.serve());
+    let added = json(&place, &["audit", "--what", "add-plugin"]);
+    assert_eq!(added.as_array().unwrap().len(), 1, "it is told once: {added}");
+    assert!(added[0]["subject"].as_str().unwrap().starts_with("repository/"), "{added}");
+    assert_eq!((&added[0]["before"], added[0]["after"].as_str().unwrap().len()), (&Value::Null, 64), "{added}");
+    std::fs::write(place.project_file(), bare).unwrap();
+    drop(place.serve());
+    let gone = json(&place, &["audit", "--what", "change-plugin"]);
+    assert_eq!((&gone[0]["before"], &gone[0]["after"]), (&added[0]["after"], &Value::Null), "{gone}");
+    assert_eq!(count("reload"), 3, "two edits, each told once");
+}
