@@ -79,15 +79,9 @@ static ONE: LazyLock<String> = LazyLock::new(|| {
     let held = &*HELD;
     format!("SELECT j.*, t.project AS project, {held} AS held FROM job j JOIN task t ON t.id = j.task WHERE j.id = ?1")
 });
-/// The places that somebody waits for, each found in the index at once behind the one before.
-const WANTED: &str = "WITH RECURSIVE wanted (place) AS (
-        SELECT MIN(place) FROM job INDEXED BY job_place WHERE state = 'queued' AND aside = 0 AND slot = 1
-        UNION ALL
-        SELECT (SELECT MIN(place) FROM job INDEXED BY job_place
-            WHERE state = 'queued' AND aside = 0 AND slot = 1 AND place > wanted.place)
-        FROM wanted WHERE place IS NOT NULL)
-    SELECT w.place FROM wanted w WHERE w.place IS NOT NULL AND EXISTS (SELECT 1 FROM job INDEXED BY job_place
-        WHERE state = 'queued' AND aside = 0 AND slot = 1 AND place = w.place AND available_at <= :now)";
+/// The first place behind another for which somebody waits, and since when: the index has it at once.
+const WANTED: &str = "SELECT place, available_at FROM job INDEXED BY job_place
+    WHERE state = 'queued' AND aside = 0 AND slot = 1 AND place > ?1 ORDER BY place, available_at LIMIT 1";
 /// So many launches are passed over before it is asked whether any place is open at all.
 const PASSED: u32 = 32;
 /// What has its place already: a dead host began it.
@@ -102,8 +96,8 @@ const ROOMY: &str =
 pub(crate) fn claim(tx: &Tx<'_>, owner: &Incarnation, limits: &ClaimLimits, now: Timestamp) -> Result<Option<Claim>> {
     while let Some((job, slots)) = next(tx.sql, limits, now)? {
         let (task, lease_token) = with_lease(tx, &job, now)?;
-        // Granting the lease stepped the task; where that ended the activity, the job is none any more.
-        if is_queued(tx.sql, &job)? {
+        // Granting a lease stepped the task; where that ended the activity, the job is none any more.
+        if lease_token.is_none() || is_queued(tx.sql, &job)? {
             let driver = stamp(tx, &job, &task, slots.as_ref(), now)?;
             return take(tx, job, task, (lease_token, driver), owner, now).map(Some);
         }
@@ -163,7 +157,7 @@ fn placed<'a>(sql: &Connection, limits: &'a ClaimLimits, now: Timestamp) -> Resu
         // What is available since ever, a dead host began: it has its place.
         if row.get::<_, i64>("available_at")? > 0 && !passing.admits(place)? {
             passed += 1;
-            if passed == PASSED && !is_any_open(sql, &mut passing, now)? {
+            if passed == PASSED && !is_any_open(sql, &passing, now)? {
                 break;
             }
         } else {
@@ -185,15 +179,18 @@ fn placed<'a>(sql: &Connection, limits: &'a ClaimLimits, now: Timestamp) -> Resu
 }
 
 /// May anything at all be launched for which somebody waits?
-fn is_any_open(sql: &Connection, passing: &mut slots::Passing<'_>, now: Timestamp) -> Result<bool> {
+fn is_any_open(sql: &Connection, passing: &slots::Passing<'_>, now: Timestamp) -> Result<bool> {
     let mut statement = sql.prepare_cached(WANTED)?;
-    let mut rows = statement.query(named_params! { ":now": time(now) })?;
-    while let Some(row) = rows.next()? {
-        if passing.admits(row.get_ref("place")?.as_str().unwrap_or_default())? {
+    let mut place = String::new();
+    loop {
+        let mut rows = statement.query([&place])?;
+        let Some(row) = rows.next()? else { return Ok(false) };
+        let next = row.get_ref(0)?.as_str().unwrap_or_default();
+        if row.get::<_, i64>(1)? <= time(now) && passing.decides(next)? {
             return Ok(true);
         }
+        next.clone_into(&mut place);
     }
-    Ok(false)
 }
 
 /// How a job that is ready stands.
@@ -226,13 +223,12 @@ fn set_aside(sql: &Connection, held: &[i64]) -> Result<()> {
 /// The driver whose run this will be stands in the job as long as it may live: a run that a dead host began keeps the one that
 /// it was launched by.
 fn stamp(tx: &Tx<'_>, job: &Job, task: &Task, slots: Option<&Slots<'_>>, now: Timestamp) -> Result<Option<DriverName>> {
+    let Some(seat) = Seat::of(&job.effect) else { return Ok(None) };
     let kept = "SELECT driver FROM job WHERE id = ?1 AND attempted = 1 AND available_at = 0";
     if let Some(driver) = one(tx.sql, kept, params![int(job.id.0)], slots::driver_of)? {
         return Ok(driver);
     }
-    let wanted = Seat::of(&job.effect).zip(slots);
-    let Some((driver, slots)) = wanted.and_then(|(seat, slots)| Some((slots.driver(&task.project, seat)?, slots)))
-    else {
+    let Some((driver, slots)) = slots.and_then(|slots| Some((slots.driver(&task.project, seat)?, slots))) else {
         return Ok(None);
     };
     slots::passed(tx.sql, slots, driver, job.id, now)?;
@@ -311,6 +307,8 @@ mod tests {
         let store = crate::SqliteStore::open(crate::StoreConfig::new(dir.path(), "here")).unwrap();
         let later = store.read(|sql| Ok(plan(sql, &crate::queue::NEXT))).unwrap();
         assert!(later.contains("job_later") && !later.contains("TEMP B-TREE"), "{later}");
+        let taken = store.read(|sql| Ok(plan(sql, ROOMY))).unwrap();
+        assert!(taken.contains("job_placed") && !taken.contains("MULTI-INDEX"), "{taken}");
         for lane in [&*PLACELESS, PLACED, &*BEGUN] {
             let plan = store.read(|sql| Ok(plan(sql, lane))).unwrap();
             assert!(!plan.contains("SCAN j\n") && !plan.contains("SCAN o\n"), "{plan}");

@@ -116,10 +116,15 @@ impl<'a> Passing<'a> {
         if let Some(admitted) = self.known.get(place) {
             return Ok(*admitted);
         }
-        let (project, seat) = read_place(place)?;
-        let admitted = self.slots.refuses(&project, seat).is_none();
+        let admitted = self.decides(place)?;
         self.known.insert(place.to_owned(), admitted);
         Ok(admitted)
+    }
+
+    /// The same, for whoever asks about each place once.
+    pub(crate) fn decides(&self, place: &str) -> Result<bool> {
+        let (project, seat) = read_place(place)?;
+        Ok(self.slots.refuses(&project, seat).is_none())
     }
 }
 

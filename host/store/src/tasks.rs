@@ -55,8 +55,8 @@ pub(crate) fn next_id(sql: &Connection) -> Result<TaskId> {
     Ok(TaskId(number(sql, "SELECT MAX(id) FROM task", [])?.unwrap_or(0) + 1))
 }
 
-/// Writes where a task stands. This is the only code that does, and only over the version that was read.
-pub(crate) fn write_task(sql: &Connection, read: Version, task: &Task, now: Timestamp) -> Result<()> {
+/// Writes where a task stands, with its record. This is the only code that does, and only over the version that was read.
+pub(crate) fn write_task(sql: &Connection, read: Version, (task, record): (&Task, &str), now: Timestamp) -> Result<()> {
     let statement =
         "UPDATE task SET stage = ?3, visit = ?4, activity = ?5, epoch = ?6, version = ?7, branch = ?8, head = ?9,
         terminal = ?10, body = ?11, updated_at = ?12 WHERE id = ?1 AND version = ?2";
@@ -75,7 +75,7 @@ pub(crate) fn write_task(sql: &Connection, read: Version, task: &Task, now: Time
             task.branch.as_ref().map(BranchName::as_str),
             task.head.as_ref().map(CommitId::as_str),
             task.end().is_some(),
-            record(task)?,
+            record,
             time(now),
         ],
     )?;

@@ -35,8 +35,8 @@ pub(crate) struct Origin {
 
 /// What the engine made of an event.
 enum Decision {
-    /// The task after the step, and the step.
-    Step(Box<Task>, Step),
+    /// The task after the step, its record, and the step.
+    Step(Box<Task>, String, Step),
     Rejected(Rejected),
     /// It panicked, or what it decided cannot be kept.
     Broken(String),
@@ -97,7 +97,7 @@ fn decide(tx: &Tx<'_>, pipeline: &Pipeline, task: &Task, event: &Event, now: Tim
     }));
     match decided {
         Ok(Ok((after, step))) => match tasks::record(&after) {
-            Ok(_) => Decision::Step(Box::new(after), step),
+            Ok(record) => Decision::Step(Box::new(after), record, step),
             Err(failure) => Decision::Broken(conductor::ports::store::StoreError::from(failure).to_string()),
         },
         Ok(Err(rejected)) => Decision::Rejected(rejected),
@@ -123,8 +123,8 @@ fn carry_out(
     now: Timestamp,
 ) -> Result<Applied> {
     match decision {
-        Decision::Step(after, step) => {
-            write(tx, task, &after, &step, now)?;
+        Decision::Step(after, record, step) => {
+            write(tx, task, (&after, &record), &step, now)?;
             put_event(tx, task.id, event, Outcome::Stepped(after.version), origin, now)?;
             access::of_event(tx.sql, task, Some(&after), event, ("stepped", None), now)?;
             // A late run's documents belong to a visit that is over: they open nothing.
@@ -144,12 +144,12 @@ fn carry_out(
 }
 
 /// Makes what a step says true.
-fn write(tx: &Tx<'_>, before: &Task, after: &Task, step: &Step, now: Timestamp) -> Result<()> {
+fn write(tx: &Tx<'_>, before: &Task, (after, record): (&Task, &str), step: &Step, now: Timestamp) -> Result<()> {
     // Before the task is written: a terminal task may not have a live drive job for even a moment.
     if step.changes.contains(&Change::CancelDriveJobs) {
         jobs::cancel_drive(tx.sql, before.id, now)?;
     }
-    tasks::write_task(tx.sql, before.version, after, now)?;
+    tasks::write_task(tx.sql, before.version, (after, record), now)?;
     ownership::follow(tx.sql, before, after)?;
     for change in &step.changes {
         match change {
@@ -273,7 +273,7 @@ pub(crate) fn create(tx: &Tx<'_>, new: &NewTask, now: Timestamp) -> Result<(Task
     tasks::insert_seed(tx.sql, &task, now)?;
     name_blob(tx, &task.description, true)?;
     let after = fold(&task, &step);
-    write(tx, &task, &after, &step, now)?;
+    write(tx, &task, (&after, &tasks::record(&after)?), &step, now)?;
     let start = Event::Intent { intent: Intent::Start, actor: new.actor.clone(), note: String::new() };
     access::of_event(tx.sql, &task, Some(&after), &start, ("stepped", None), now)?;
     ownership::take_over(tx, &after, &new.actor, now)?;

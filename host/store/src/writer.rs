@@ -1,5 +1,6 @@
-//! The one thread that writes. It takes what waits, runs each request in a SAVEPOINT of its own, commits once, and only then
-//! answers: an answer means that the fsync is done. The committer itself knows no thread: the simulator calls it on its own.
+//! The one thread that writes. It takes what waits, runs it in one transaction (each in a SAVEPOINT of its own as soon as one of
+//! them fails), commits once, and only then answers: an answer means that the fsync is done. The committer itself knows no
+//! thread: the simulator calls it on its own.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -116,7 +117,7 @@ impl Writer {
         Self::Here(Mutex::new(Committer { sql, core, news }))
     }
 
-    /// Runs `work` in a transaction. It may run more than once: where the group's commit failed, each is tried alone.
+    /// Runs `work` in a transaction. It may run more than once: where another of its group fails, or the group's commit does.
     pub(crate) fn write<T, F>(&self, work: F) -> Outcome<T>
     where
         T: Send + 'static,
@@ -331,7 +332,23 @@ impl Committer {
     }
 
     /// Runs the group in one transaction; whether it changed anything.
+    ///
+    /// As a rule each request is kept. Where one is not, the group is run once more with a savepoint around each: that costs as
+    /// much as a small request does, so it is not paid before it is needed.
     fn commit(&self, group: &mut [Box<dyn Request>]) -> std::result::Result<bool, Trouble> {
+        match self.transaction(group, false)? {
+            Some(changed) => Ok(changed),
+            None if group.len() == 1 => Ok(false),
+            None => Ok(self.transaction(group, true)?.unwrap_or(false)),
+        }
+    }
+
+    /// None: one of the requests is not to be kept, so nothing was.
+    fn transaction(
+        &self,
+        group: &mut [Box<dyn Request>],
+        with_savepoints: bool,
+    ) -> std::result::Result<Option<bool>, Trouble> {
         if let Some(text) = self.news.fatal.get() {
             return Err(Trouble::Fatal(text.clone()));
         }
@@ -339,24 +356,33 @@ impl Committer {
         let mut run = || {
             self.say("BEGIN IMMEDIATE")?;
             for request in &mut *group {
-                self.one(&mut **request)?;
+                if with_savepoints {
+                    self.one(&mut **request)?;
+                } else if !request.run(&Tx { sql: &self.sql, core: &self.core })? {
+                    self.say("ROLLBACK")?;
+                    return Ok(false);
+                }
             }
             if self.sql.total_changes() != before {
                 pass_all(group, "before");
             }
-            self.say("COMMIT")
+            self.say("COMMIT")?;
+            Ok(true)
         };
-        run().inspect_err(|_| {
+        let kept = run().inspect_err(|_| {
             // The database may have rolled back by itself; otherwise this does, or the file is past helping.
             if !self.sql.is_autocommit() {
                 let _ = self.say("ROLLBACK");
             }
         })?;
+        if !kept {
+            return Ok(None);
+        }
         let changed = self.sql.total_changes() != before;
         if changed {
             pass_all(group, "after");
         }
-        Ok(changed)
+        Ok(Some(changed))
     }
 
     fn one(&self, request: &mut dyn Request) -> std::result::Result<(), Trouble> {
