@@ -6,7 +6,7 @@
 
 use conductor::ports::inbox::DeliveryRow;
 use conductor::ports::store::{
-    BoardItem, EntryRow, EvaluationRow, EventRow, FreezeRow, JobRow, Predecessor, Prerequisite, RunRow,
+    BoardItem, EntryRow, EvaluationRow, EventRow, FreezeRow, JobRow, Load, Predecessor, Prerequisite, RunRow,
 };
 use domain::event::Intent;
 use domain::ids::{
@@ -183,8 +183,19 @@ pub struct Why {
     pub refused: Vec<EventRow>,
     /// What it waits for. Of a time that is over: how it stood, without what else stood in the queue.
     pub waits_for: String,
+    /// What it waits behind, and since when: a freeze, tasks that it needs, and now also the lease that another has.
+    pub behind: Vec<Behind>,
     /// Commands that would move it, or would have.
     pub moved_by: Vec<String>,
+}
+
+/// What a task waits behind.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Behind {
+    /// Since when.
+    pub at: Timestamp,
+    /// What it is, and who brought it about.
+    pub what: String,
 }
 
 /// `GET /api/v1/tasks/{task}/rebuild`: its entries, folded anew and compared with its row.
@@ -345,6 +356,10 @@ pub struct LiveQueue {
     pub items: Vec<JobRow>,
     /// A larger limit would show more.
     pub more: bool,
+    /// How many there are, shown or not.
+    pub counts: Load,
+    /// The work items of the tasks of these jobs.
+    pub tasks: Vec<Predecessor>,
     /// How the agent drivers stand, by name.
     #[serde(default)]
     pub drivers: Vec<DriverView>,

@@ -1,6 +1,7 @@
 //! The handlers, by what they are about.
 
 pub(crate) mod audit;
+pub(crate) mod behind;
 pub(crate) mod blocks;
 pub(crate) mod checks;
 pub(crate) mod deliveries;

@@ -14,9 +14,6 @@ use crate::app::GatewayState;
 use crate::show::Moment;
 use crate::tongue::{Tongue, say};
 
-/// Rows of the queue that are looked through for the reason why a task waits.
-const JOBS: u32 = 1000;
-
 /// The word with which the host itself gives jobs of observed projects back.
 const OBSERVED: &str = "observed";
 
@@ -103,44 +100,31 @@ pub(crate) struct Scene {
     /// In which sentences are told.
     pub(crate) tongue: Tongue,
     pub(crate) projects: Vec<Project>,
-    /// Jobs that somebody performs, of those that were looked through.
-    pub(crate) claimed: usize,
-    /// Those of them that take a place of runs.
-    pub(crate) busy: u32,
     /// The driving job of each task that waits in the queue, and why.
     waits: HashMap<TaskId, Wait>,
 }
 
 impl Scene {
-    pub(crate) fn read(state: &GatewayState) -> Result<Self, StoreError> {
-        Self::read_in(state, Tongue::English)
-    }
-
-    /// For people: in their language.
-    pub(crate) fn read_in(state: &GatewayState, tongue: Tongue) -> Result<Self, StoreError> {
-        let jobs = state.store.jobs(&state.desk.limits(), state.now(), JOBS)?;
-        Ok(Self { tongue, ..Self::of(state.store.projects()?, &jobs) })
-    }
-
-    /// For one task, which stands far behind in a long queue perhaps.
-    pub(crate) fn of_one(state: &GatewayState, tongue: Tongue, task: TaskId) -> Result<Self, StoreError> {
-        let jobs = state.store.jobs_of(task, &state.desk.limits(), state.now())?;
+    /// For these tasks, which stand far behind in a long queue perhaps.
+    pub(crate) fn among<'t>(
+        state: &GatewayState,
+        tongue: Tongue,
+        tasks: impl IntoIterator<Item = &'t Task>,
+    ) -> Result<Self, StoreError> {
+        let tasks: Vec<TaskId> = tasks.into_iter().map(|task| task.id).collect();
+        let jobs = state.store.jobs_of(&tasks, &state.desk.limits(), state.now())?;
         Ok(Self { tongue, ..Self::of(state.store.projects()?, &jobs) })
     }
 
     /// One task, as it stands.
     pub(crate) fn view_of(state: &GatewayState, task: Task) -> Result<TaskView, StoreError> {
-        Ok(Self::of_one(state, Tongue::English, task.id)?.view(task))
+        Ok(Self::among(state, Tongue::English, [&task])?.view(task))
     }
 
     pub(crate) fn of(projects: Vec<Project>, jobs: &[JobRow]) -> Self {
         let driving = jobs.iter().filter(|job| job.class == JobClass::Drive && job.effect != "timer");
         let waits = driving.filter_map(|job| Some((job.task, Wait::of(job)?))).collect();
-        let performed = || jobs.iter().filter(|job| job.state == "claimed");
-        let launches = |job: &&JobRow| matches!(job.effect.as_str(), "launch-agent" | "retest" | "staging" | "deploy");
-        let (claimed, busy) = (performed().count(), performed().filter(launches).count());
-        let busy = u32::try_from(busy).unwrap_or(u32::MAX);
-        Self { tongue: Tongue::English, projects, claimed, busy, waits }
+        Self { tongue: Tongue::English, projects, waits }
     }
 
     pub(crate) fn pipeline(&self, project: &ProjectName) -> Option<&Pipeline> {

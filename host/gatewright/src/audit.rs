@@ -15,14 +15,15 @@ use crate::cli::Audit;
 use crate::client::{Client, ClientError};
 use crate::clock::{SystemClock, incarnation};
 use crate::output::Output;
-use crate::task::{moment_of, visible};
+use crate::task::visible;
+use crate::when::{moment, moment_of};
 
 /// One answer of the API carries no more.
 const PAGE: u32 = 1000;
 
 /// Runs the command.
 pub(crate) fn run(dir: &Path, wanted: &Audit, out: &Output) -> anyhow::Result<()> {
-    let since = wanted.since.as_deref().map(|text| since(text, SystemClock.now())).transpose()?;
+    let since = wanted.since.as_deref().map(|text| moment_of(text, SystemClock.now())).transpose()?;
     let rows = match Client::find(dir) {
         Ok(client) => from_host(&client, wanted, since)?,
         Err(ClientError::NotServing { .. }) => from_store(dir, wanted, since)?,
@@ -89,22 +90,13 @@ fn task(store: &SqliteStore, text: &str) -> anyhow::Result<TaskId> {
     anyhow::bail!("there is no task `{text}`")
 }
 
-/// A time, or how long ago.
-fn since(text: &str, now: Timestamp) -> anyhow::Result<Timestamp> {
-    if let Ok(span) = crate::token::span(text) {
-        return Ok(Timestamp(now.0.saturating_sub(span.0)));
-    }
-    moment_of(text).map(|at| Timestamp(at.max(0).unsigned_abs())).context("or how long ago: 7d, 12h, 90m")
-}
-
 fn percent(text: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
     text.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
 }
 
 fn line(row: &AuditRow) -> String {
-    let at =
-        jiff::Timestamp::from_millisecond(row.at.0 as i64).map_or_else(|_| row.at.0.to_string(), |at| at.to_string());
+    let at = moment(row.at);
     let mut text = format!("{at} {:<12} {:<14} {:<9}", visible(&row.who), row.what, row.outcome);
     let moved = match (&row.before, &row.after) {
         (Some(before), Some(after)) => Some(format!("{before} → {after}")),

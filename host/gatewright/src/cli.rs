@@ -179,7 +179,7 @@ pub(crate) enum Task {
     Why {
         /// The task's number, or the work item's key.
         task: String,
-        /// At that time: `2026-01-31T12:00:00Z`, or milliseconds since 1970.
+        /// At that time (`2026-01-31T12:00:00Z`), or so long ago: 7d, 12h, 90m.
         #[arg(long, value_name = "TIME")]
         at: Option<String>,
     },
@@ -300,6 +300,9 @@ pub(crate) struct StopAll {
     /// Of this project alone.
     #[arg(long)]
     pub(crate) project: Option<String>,
+    /// Return when they have ended: no process lives, no clone is left. What must not be cut short ends first.
+    #[arg(long)]
+    pub(crate) wait: bool,
     /// Why; each task's timeline keeps it.
     #[arg(long, short, default_value = "")]
     pub(crate) note: String,
@@ -315,7 +318,7 @@ pub(crate) enum Observe {
         /// Of which project [default: all].
         #[arg(long)]
         project: Option<String>,
-        /// No older than this: `2026-01-31T12:00:00Z`, or milliseconds since 1970.
+        /// Since that time (`2026-01-31T12:00:00Z`), or for so long: 7d, 12h, 90m.
         #[arg(long, value_name = "TIME")]
         since: Option<String>,
     },

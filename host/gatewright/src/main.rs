@@ -32,6 +32,7 @@ mod trail;
 mod verdict;
 mod watch;
 mod webhook;
+mod when;
 mod wiring;
 
 use std::process::ExitCode;

@@ -2,21 +2,22 @@
 
 use std::path::Path;
 
-use anyhow::Context as _;
+use conductor::ports::clock::Clock as _;
 use conductor::ports::store::WouldRow;
 use domain::ids::ProjectName;
 use domain::time::Timestamp;
 
 use crate::cli::Observe;
+use crate::clock::SystemClock;
 use crate::output::Output;
 use crate::records::Records;
-use crate::task::{moment, moment_of, visible};
+use crate::task::visible;
+use crate::when::{moment, moment_of};
 
 pub(crate) fn run(dir: &Path, command: &Observe, out: &Output) -> anyhow::Result<()> {
     let Observe::Report { project, since } = command;
     let project = project.as_deref().map(ProjectName::new).transpose()?;
-    let since = since.as_deref().map(moment_of).transpose()?.unwrap_or(0);
-    let since = Timestamp(u64::try_from(since).context("`--since` is a time before 1970")?);
+    let since = since.as_deref().map(|text| moment_of(text, SystemClock.now())).transpose()?.unwrap_or(Timestamp(0));
     let rows = Records::open(dir)?.woulds(project.as_ref(), since)?;
     out.value(&rows, || text(&rows))
 }

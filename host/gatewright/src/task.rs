@@ -1,12 +1,13 @@
 //! `gatewright task …` and `gatewright queue`: tickets through the living host.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Read as _;
+use std::io::{BufRead, BufReader, Read as _};
 
 use anyhow::Context as _;
+use conductor::ports::clock::Clock as _;
 use conductor::ports::store::{BoardItem, EntryRow, JobRow, RunRow, Unmet};
 use domain::event::Event;
-use domain::ids::{ProjectName, TaskId, Version};
+use domain::ids::{ProjectName, TaskId, Version, WorkItemId};
 use domain::time::Timestamp;
 use gateway::api::{
     CardView, Dependencies, IntentNote, Listing, LiveQueue, NewCard, NewDependency, NewTaskCard, ProjectView, Rebuilt,
@@ -15,7 +16,9 @@ use gateway::api::{
 
 use crate::cli::{Decision, Needs, StopAll, Task};
 use crate::client::{Client, ClientError};
+use crate::clock::SystemClock;
 use crate::output::{Output, ago, say};
+use crate::when::{moment, moment_of};
 
 /// Runs the command.
 pub(crate) fn run(client: &Client, command: Task, out: &Output) -> anyhow::Result<bool> {
@@ -54,37 +57,30 @@ pub(crate) fn stop_all(client: &Client, options: &StopAll, out: &Output) -> anyh
             live.items.len()
         ))?;
     }
-    let (mut told, mut stopped, mut refused) = (BTreeSet::new(), Vec::new(), Vec::new());
+    let mut stops = Stops::default();
+    let mut news = options.wait.then(|| client.stream("/api/v1/events")).transpose()?.map(BufReader::new);
     // A listing has an end; the house may have more. What is being stopped is live until it is clean.
     loop {
-        let new: Vec<TaskView> = live.items.into_iter().filter(|view| told.insert(view.task.id)).collect();
-        for view in &new {
-            let note = IntentNote { note: options.note.clone(), ..IntentNote::default() };
-            match client.post::<_, Taken>(&format!("/api/v1/tasks/{}/stop", view.task.id), &note) {
-                Ok(taken) => stopped.push(taken.task),
-                // It ended by itself meanwhile, or is stopping already.
-                Err(ClientError::No(problem)) if problem.rejected.is_some() => {
-                    refused.push((view.task.work_item.clone(), problem.detail));
-                }
-                // What one cannot be told keeps nobody else alive.
-                Err(error) => refused.push((view.task.work_item.clone(), error.to_string())),
-            }
-        }
-        if !live.more || new.is_empty() {
-            break;
+        let is_news = stops.tell(client, options, &live.items);
+        match &mut news {
+            _ if live.items.is_empty() => break,
+            Some(news) => until_next(news)?,
+            None if live.more && is_news => {}
+            None => break,
         }
         live = self::live(client, options)?;
     }
+    let Stops { stopped, refused, .. } = &stops;
     let value = serde_json::json!({
         "stopped": stopped,
         "refused": refused.iter().map(|(item, why)| serde_json::json!({"work_item": item, "why": why})).collect::<Vec<_>>(),
         "more": live.more,
     });
     out.value(&value, || {
-        let mut lines = stopped
-            .iter()
-            .map(|view| format!("{}: {}", view.task.work_item, view.standing.sentence))
-            .collect::<Vec<_>>();
+        let stands = |view: &TaskView| format!("{}: {}", view.task.work_item, view.standing.sentence);
+        let ended = |view: &TaskView| format!("{}: it has ended", view.task.work_item);
+        let mut lines: Vec<String> =
+            stopped.iter().map(|view| if options.wait { ended(view) } else { stands(view) }).collect();
         lines.extend(refused.iter().map(|(item, why)| format!("{item}: {}", visible(why))));
         if live.more {
             lines.push(
@@ -94,6 +90,53 @@ pub(crate) fn stop_all(client: &Client, options: &StopAll, out: &Output) -> anyh
         if lines.is_empty() { "No task is live.".to_owned() } else { lines.join("\n") }
     })?;
     Ok(refused.is_empty() && !live.more)
+}
+
+/// The next event of the host's stream: something changed, or it says that it lives.
+fn until_next(news: &mut impl BufRead) -> anyhow::Result<()> {
+    let mut line = String::new();
+    // An event ends with an empty line.
+    while line != "\n" {
+        line.clear();
+        anyhow::ensure!(
+            news.read_line(&mut line)? > 0,
+            "the host ended; what it was stopping, its next start goes on with"
+        );
+    }
+    Ok(())
+}
+
+/// Who was told to stop, and what became of that.
+#[derive(Default)]
+struct Stops {
+    told: BTreeSet<TaskId>,
+    stopped: Vec<TaskView>,
+    refused: Vec<(WorkItemId, String)>,
+}
+
+impl Stops {
+    /// Tells those who were not told yet; whether there was any.
+    fn tell(&mut self, client: &Client, options: &StopAll, live: &[TaskView]) -> bool {
+        let before = self.told.len();
+        for view in live {
+            if !self.told.insert(view.task.id) {
+                continue;
+            }
+            let note = IntentNote { note: options.note.clone(), ..IntentNote::default() };
+            match client.post::<_, Taken>(&format!("/api/v1/tasks/{}/stop", view.task.id), &note) {
+                Ok(taken) => self.stopped.push(taken.task),
+                // It ended by itself meanwhile, or is stopping already, which is all that whoever waits wants.
+                Err(ClientError::No(problem)) if problem.rejected.is_some() => {
+                    if !options.wait {
+                        self.refused.push((view.task.work_item.clone(), problem.detail));
+                    }
+                }
+                // What one cannot be told keeps nobody else alive.
+                Err(error) => self.refused.push((view.task.work_item.clone(), error.to_string())),
+            }
+        }
+        self.told.len() > before
+    }
 }
 
 /// The live tasks that are meant, a thousand of them at most.
@@ -121,8 +164,9 @@ fn confirm(question: &str) -> anyhow::Result<()> {
 pub(crate) struct NobodyToAsk;
 
 fn why(client: &Client, out: &Output, task: &str, at: Option<&str>) -> anyhow::Result<()> {
-    let at = at.map(moment_of).transpose()?.map_or_else(String::new, |at| format!("?at={at}"));
-    let why: Why = client.get(&format!("/api/v1/tasks/{task}/why{at}"))?;
+    let at = at.map(|text| moment_of(text, SystemClock.now())).transpose()?;
+    let of = at.map_or_else(String::new, |at| format!("?at={}", at.0));
+    let why: Why = client.get(&format!("/api/v1/tasks/{task}/why{of}"))?;
     out.value(&why, || {
         let mut text = format!("{} stands in {}, since {}\n", why.work_item, why.stage, moment(why.since));
         match &why.event {
@@ -161,23 +205,16 @@ fn why(client: &Client, out: &Output, task: &str, at: Option<&str>) -> anyhow::R
                 row.outcome
             ));
         }
-        text.push_str(&format!("  now: {}\n", visible(&why.waits_for)));
+        let when = if at.is_some() { "then" } else { "now" };
+        text.push_str(&format!("  {when}: {}\n", visible(&why.waits_for)));
+        for row in &why.behind {
+            text.push_str(&format!("  behind it: {}, {}\n", visible(&row.what), moment(row.at)));
+        }
         for command in &why.moved_by {
             text.push_str(&format!("  → {}\n", out.command(command)));
         }
         text.trim_end().to_owned()
     })
-}
-
-/// A time as a person writes it.
-pub(crate) fn moment_of(text: &str) -> anyhow::Result<i64> {
-    if let Ok(milliseconds) = text.parse::<i64>() {
-        return Ok(milliseconds);
-    }
-    let time: jiff::Timestamp = text
-        .parse()
-        .with_context(|| format!("`{text}` is no time: write 2026-01-31T12:00:00Z, or milliseconds since 1970"))?;
-    Ok(time.as_millisecond())
 }
 
 fn rebuild(client: &Client, out: &Output, task: &str) -> anyhow::Result<bool> {
@@ -307,10 +344,6 @@ fn told(entry: &domain::entry::Entry) -> Option<String> {
     })
 }
 
-pub(crate) fn moment(at: Timestamp) -> String {
-    jiff::Timestamp::from_millisecond(at.0 as i64).map_or_else(|_| at.0.to_string(), |time| time.to_string())
-}
-
 /// Text from outside, with nothing in it that plays with a terminal, hides, or turns the line around.
 pub(crate) fn visible(text: &str) -> String {
     let shown = |character| match character {
@@ -367,21 +400,22 @@ fn depend(client: &Client, out: &Output, edge: &Needs, needs: bool) -> anyhow::R
 /// `gatewright queue`.
 pub(crate) fn queue(client: &Client, out: &Output, now: Timestamp) -> anyhow::Result<()> {
     let jobs: LiveQueue = client.get("/api/v1/queue?limit=1000")?;
-    let tasks: Listing<TaskView> = client.get("/api/v1/tasks?live=true&limit=1000")?;
-    let keys: BTreeMap<TaskId, String> =
-        tasks.items.iter().map(|view| (view.task.id, view.task.work_item.to_string())).collect();
+    let keys: BTreeMap<TaskId, &WorkItemId> = jobs.tasks.iter().map(|named| (named.task, &named.work_item)).collect();
     out.value(&jobs.items, || {
         let live = jobs.items.iter().filter(|job| job.state == "queued" || job.state == "claimed");
         let mut lines: Vec<String> = live
             .map(|job| {
                 let why = job.reason.as_ref().map_or_else(String::new, |reason| format!("waits: {reason}"));
                 let why = job.note.as_ref().map_or_else(|| why.clone(), |note| visible(&format!("{why}, {note}")));
-                let key = keys.get(&job.task).cloned().unwrap_or_else(|| format!("task {}", job.task));
+                let key = keys.get(&job.task).map_or_else(|| format!("task {}", job.task), ToString::to_string);
                 format!("{:<6} {key:<10} {:<14} {:<8} {:<10} {why}", job.id, job.effect, job.state, since(job, now))
             })
             .collect();
         if jobs.more {
-            lines.push("and more behind these: the first thousand are shown".to_owned());
+            lines.push(format!(
+                "these are the newest thousand: in all {} wait, and {} are performed",
+                jobs.counts.queued, jobs.counts.claimed
+            ));
         }
         lines.extend(jobs.drivers.iter().filter(|driver| driver.state != "closed").map(|driver| {
             let until = driver.until.map_or_else(String::new, |until| format!("; one goes ahead {}", ago(until, now)));

@@ -7,7 +7,7 @@ use conductor::ports::access::Access as _;
 use conductor::ports::clock::Clock as _;
 use domain::access::Right;
 use domain::ids::{Actor, TokenName};
-use domain::time::{Milliseconds, Timestamp};
+use domain::time::Timestamp;
 use gateway::api::{Listing, MadeToken, TokenView, WantedToken};
 use store::{SqliteStore, StoreConfig};
 
@@ -17,6 +17,7 @@ use crate::clock::{SystemClock, hex, incarnation, random_bytes};
 use crate::output::{Output, ago, say};
 use crate::state::OPERATOR;
 use crate::task::visible;
+use crate::when::{moment, span};
 
 /// Runs the command.
 pub(crate) fn run(dir: &Path, command: &Token, out: &Output) -> anyhow::Result<()> {
@@ -124,38 +125,4 @@ fn line(token: &TokenView, now: Timestamp) -> String {
     let used = used_at.map_or_else(|| "never used".to_owned(), |at| format!("used {} ago", ago(at, now)));
     let open = if *sessions == 0 { String::new() } else { format!(", {sessions} logged in") };
     format!("{name:<24} {right:<8} {stands}, {used}{open}")
-}
-
-fn moment(at: Timestamp) -> String {
-    jiff::Timestamp::from_millisecond(at.0 as i64).map_or_else(|_| at.0.to_string(), |time| time.to_string())
-}
-
-/// `30d`, `12h`, `90m`: one number with its unit.
-pub(crate) fn span(text: &str) -> anyhow::Result<Milliseconds> {
-    const FORM: &str = "write a whole number and a unit: 30d, 12h, 90m";
-    let digits = text.trim_end_matches(|character: char| character.is_ascii_alphabetic());
-    let seconds = match &text[digits.len()..] {
-        "m" => 60,
-        "h" => 60 * 60,
-        "d" => 24 * 60 * 60,
-        "w" => 7 * 24 * 60 * 60,
-        _ => bail!("`{text}` is no span of time: {FORM}"),
-    };
-    let number = digits.parse::<u64>().map_err(|_| anyhow::anyhow!("`{text}` is no span of time: {FORM}"))?;
-    Ok(Milliseconds(number.saturating_mul(seconds * 1000)))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_span_is_a_number_with_a_unit() {
-        for (text, seconds) in [("30d", 2_592_000), ("12h", 43_200), ("90m", 5400), ("2w", 1_209_600)] {
-            assert_eq!(span(text).unwrap(), Milliseconds::from_seconds(seconds));
-        }
-        for text in ["", "30", "d", "-1d", "1.5h", "3y", "ä"] {
-            assert!(span(text).unwrap_err().to_string().contains("30d, 12h, 90m"), "{text}");
-        }
-    }
 }

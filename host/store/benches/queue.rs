@@ -8,12 +8,14 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use conductor::ports::store::{Applied, ClaimLimits, Completion, Incarnation, NewTask, Project, Store};
+use conductor::ports::store::{
+    Applied, ClaimLimits, Completion, Counts as _, Incarnation, NewTask, Overview as _, Project, Store,
+};
 use conductor::slots::{Place, Seat, Sitter};
 use domain::document::Role;
 use domain::effect::{Claim, Effect};
 use domain::event::Event;
-use domain::ids::{Actor, Digest, ProjectName, WorkItemId};
+use domain::ids::{Actor, Digest, ProjectName, TaskId, WorkItemId};
 use domain::task::Track;
 use domain::time::Timestamp;
 use rusqlite::{Connection, params};
@@ -57,6 +59,7 @@ fn main() {
             claims[claims.len() * 99 / 100],
         ));
     }
+    readers(&store);
     let (ours, bare) = (by_all(&store, &me), bare_commits(dir.path()));
     say(&format!("jobs from claim to end, {CALLERS} callers   {ours:>8.0} per second"));
     say(&format!("bare commits of SQLite, 1 row each  {bare:>8.0} per second"));
@@ -137,6 +140,25 @@ fn without_programs() -> ClaimLimits {
         (project(number).name, Place { runs: None, repository: number.to_string(), seats: seats.clone() })
     });
     ClaimLimits { places: Some(Arc::new(places.collect())), ..ClaimLimits::of(2 * RUNS) }
+}
+
+/// What people and scrapers ask of a long queue.
+fn readers(store: &SqliteStore) {
+    const ROUNDS: u32 = 20;
+    let all: Vec<TaskId> = (1..=1000).map(TaskId).collect();
+    let questions: [(&str, &dyn Fn()); 4] = [
+        ("how many wait", &|| assert!(store.load().expect("counts").queued > 0)),
+        ("counts for metrics", &|| assert!(store.count_jobs(NOW).expect("counts").queued > 0)),
+        ("the newest 1,000 and why", &|| assert_eq!(store.jobs(&LIMITS, NOW, 1000).expect("jobs").len(), 1000)),
+        ("those of 1,000 tasks and why", &|| assert!(store.jobs_of(&all, &LIMITS, NOW).expect("jobs").len() >= 1000)),
+    ];
+    for (what, ask) in questions {
+        let began = Instant::now();
+        for _ in 0..ROUNDS {
+            ask();
+        }
+        say(&format!("asked: {what:<29} {:>10.1?}", began.elapsed() / ROUNDS));
+    }
 }
 
 fn one_by_one(store: &SqliteStore, me: &Incarnation, limits: &ClaimLimits) -> Vec<Duration> {

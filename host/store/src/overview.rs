@@ -1,7 +1,7 @@
 //! What pages for people read: each query finds its rows by an index, or looks at a bounded number of them.
 
 use conductor::ports::store::{
-    AnswerRow, Contact, EntryRow, EvaluationRow, Extent, Live, Overview, Standings, StoreError,
+    AnswerRow, Contact, EntryRow, EvaluationRow, Extent, Live, Load, Overview, Standings, StoreError,
 };
 use domain::ids::{EvaluationId, ProjectName, TaskId, Version, WorkItemId};
 use domain::task::Task;
@@ -9,7 +9,7 @@ use domain::time::Timestamp;
 use rusqlite::{Connection, Row, params};
 
 use crate::failure::Result;
-use crate::row::{all, get_json, get_name, get_time, get_u64, int, number, to_json};
+use crate::row::{all, get_json, get_name, get_time, get_u64, int, number, one, to_json};
 use crate::sqlite::SqliteStore;
 use crate::tasks;
 
@@ -23,6 +23,19 @@ type Told<T> = std::result::Result<T, StoreError>;
 impl Overview for SqliteStore {
     fn standings(&self) -> Told<Standings> {
         self.read(standings)
+    }
+
+    fn load(&self) -> Told<Load> {
+        let query = "SELECT (SELECT COUNT(*) FROM job INDEXED BY job_later WHERE state = 'queued') AS queued,
+            COUNT(*) FILTER (WHERE state = 'claimed') AS claimed, COUNT(*) FILTER (WHERE slot = 1) AS placed
+            FROM job WHERE state = 'claimed' OR winding = 1";
+        self.read(|sql| {
+            let found = one(sql, query, [], |row| {
+                let (claimed, placed) = (get_u64(row, "claimed")?, get_u64(row, "placed")?);
+                Ok(Load { queued: get_u64(row, "queued")?, claimed, placed })
+            })?;
+            Ok(found.unwrap_or_default())
+        })
     }
 
     fn live_tasks(&self, which: Live, limit: u32) -> Told<Vec<Task>> {

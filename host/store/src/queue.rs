@@ -12,36 +12,42 @@ use rusqlite::{Connection, Params, Row, named_params};
 use crate::claim::{CRAMPED, CROWDED, DRIVEN, LEASED, OUT_OF_TURN};
 use crate::failure::{Failure, Result};
 use crate::ownership::{BEHIND, DEPENDENT, EARLIEST, FROZEN, PREREQUISITE};
-use crate::row::{all, get_name, get_time, get_u64, int, number, time};
+use crate::row::{all, get_name, get_time, get_u64, number, time, to_json};
 use crate::slots;
 
 /// The same conditions as the claim's, so that what people read is what holds the job. Closed jobs become many: the live ones
 /// are found by index.
 static JOBS: LazyLock<String> = LazyLock::new(|| {
     listed(
-        "j.id IN (SELECT id FROM job WHERE state IN ('queued', 'claimed')
-            UNION SELECT id FROM job WHERE state = 'claimed' OR winding = 1
-            UNION SELECT id FROM (SELECT id FROM job ORDER BY id DESC LIMIT :limit))",
+        "SELECT j.id AS id, (j.state IN ('queued', 'claimed') OR j.winding) AS live FROM job j
+            WHERE j.id IN (SELECT id FROM job WHERE state IN ('queued', 'claimed')
+                UNION SELECT id FROM job WHERE state = 'claimed' OR winding = 1
+                UNION SELECT id FROM (SELECT id FROM job ORDER BY id DESC LIMIT :limit))
+            ORDER BY live DESC, j.id DESC LIMIT :limit",
     )
 });
-/// The same of one task, however many others wait.
-static JOBS_OF: LazyLock<String> =
-    LazyLock::new(|| listed("j.task = :task AND (j.state IN ('queued', 'claimed') OR j.winding = 1)"));
+/// The same of some tasks, however many others wait.
+static JOBS_OF: LazyLock<String> = LazyLock::new(|| {
+    listed(
+        "SELECT j.id AS id, 1 AS live FROM job j
+            WHERE j.task IN (SELECT value FROM json_each(:tasks)) AND (j.state IN ('queued', 'claimed') OR j.winding = 1)",
+    )
+});
 
-/// Jobs with the reasons why they wait, the live ones first. `which` says of which jobs.
+/// Jobs with the reasons why they wait, the live ones first. `which` says of which jobs: of no others is it asked.
 fn listed(which: &str) -> String {
     let leased = &*LEASED;
     format!(
-        "WITH listed AS (SELECT j.*, t.project AS project, CASE WHEN j.state <> 'queued' THEN NULL WHEN {FROZEN} THEN 'freeze'
+        "WITH chosen AS MATERIALIZED ({which}),
+        listed AS (SELECT j.*, c.live AS live, t.project AS project,
+            CASE WHEN j.state <> 'queued' THEN NULL WHEN {FROZEN} THEN 'freeze'
             WHEN {DEPENDENT} THEN 'dependency' WHEN {BEHIND} THEN 'active-task' WHEN {leased} THEN 'lease'
             WHEN {CRAMPED} THEN 'space' WHEN {CROWDED} THEN 'slot' WHEN j.available_at > :now THEN 'time' END AS reason
-        FROM job j JOIN task t ON t.id = j.task
-        WHERE {which}
-        ORDER BY (j.state IN ('queued', 'claimed') OR j.winding) DESC, j.id DESC LIMIT :limit)
+        FROM chosen c CROSS JOIN job j ON j.id = c.id CROSS JOIN task t ON t.id = j.task)
         SELECT l.*, b.id AS before, b.work_item AS before_item, b.terminal AS before_ended
         FROM listed l JOIN task t ON t.id = l.task LEFT JOIN task b
             ON b.id = CASE l.reason WHEN 'dependency' THEN {PREREQUISITE} WHEN 'active-task' THEN {EARLIEST} END
-        ORDER BY (l.state IN ('queued', 'claimed') OR l.winding) DESC, l.id DESC"
+        ORDER BY l.live DESC, l.id DESC"
     )
 }
 
@@ -52,9 +58,9 @@ pub(crate) fn jobs(sql: &Connection, limits: &ClaimLimits, now: Timestamp, limit
     read(sql, &JOBS, conditions, limits, now)
 }
 
-pub(crate) fn jobs_of(sql: &Connection, task: TaskId, limits: &ClaimLimits, now: Timestamp) -> Result<Vec<JobRow>> {
+pub(crate) fn jobs_of(sql: &Connection, tasks: &[TaskId], limits: &ClaimLimits, now: Timestamp) -> Result<Vec<JobRow>> {
     let conditions = named_params! {
-        ":now": time(now), ":may_launch": limits.may_launch, ":runs": limits.runs, ":limit": -1, ":task": int(task.0),
+        ":now": time(now), ":may_launch": limits.may_launch, ":runs": limits.runs, ":tasks": to_json(&tasks)?,
     };
     read(sql, &JOBS_OF, conditions, limits, now)
 }

@@ -248,8 +248,8 @@ impl Store for SqliteStore {
         self.read(|sql| queue::jobs(sql, limits, now, limit))
     }
 
-    fn jobs_of(&self, task: TaskId, limits: &ClaimLimits, now: Timestamp) -> Result<Vec<JobRow>> {
-        self.read(|sql| queue::jobs_of(sql, task, limits, now))
+    fn jobs_of(&self, tasks: &[TaskId], limits: &ClaimLimits, now: Timestamp) -> Result<Vec<JobRow>> {
+        self.read(|sql| queue::jobs_of(sql, tasks, limits, now))
     }
 
     fn put_run(&self, run: &RunRow) -> Result<()> {

@@ -27,7 +27,7 @@ mod rows;
 mod wait;
 
 pub use self::counts::{Counts, DeliveryCount, JobCounts, PollRow, TaskCount};
-pub use self::overview::{AnswerRow, Contact, Extent, Live, Overview, Standings};
+pub use self::overview::{AnswerRow, Contact, Extent, Live, Load, Overview, Standings};
 pub use self::rows::{
     BoardActivity, BoardComment, BoardItem, Conversation, EntryRow, EvaluationRow, EventRow, Expansion, FreezeRow,
     JobRow, NewEvaluation, NewWould, RunRow, Spending, Terms, WouldRow,
@@ -301,8 +301,8 @@ pub trait Store: Overview + Counts + Send + Sync {
     fn drivers(&self) -> Result<Vec<DriverRow>, StoreError>;
     /// Jobs for people: the live ones, and the newest of the others.
     fn jobs(&self, limits: &ClaimLimits, now: Timestamp, limit: u32) -> Result<Vec<JobRow>, StoreError>;
-    /// The live jobs of one task, with the same reasons, however many others wait.
-    fn jobs_of(&self, task: TaskId, limits: &ClaimLimits, now: Timestamp) -> Result<Vec<JobRow>, StoreError>;
+    /// The live jobs of these tasks, with the same reasons, however many others wait.
+    fn jobs_of(&self, tasks: &[TaskId], limits: &ClaimLimits, now: Timestamp) -> Result<Vec<JobRow>, StoreError>;
 
     /// A run begins; written before the launch, again with the pid after it. Model and effort that stand are never lost.
     fn put_run(&self, run: &RunRow) -> Result<(), StoreError>;

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use askama::Template;
-use conductor::ports::store::Live;
+use conductor::ports::store::{Live, Load};
 use domain::task::{Activity, Task};
 use domain::time::Timestamp;
 
@@ -59,17 +59,17 @@ struct Cause {
 
 pub(crate) fn read(state: &GatewayState, t: Tongue) -> Result<Now, Problem> {
     let (now, store) = (state.now(), &*state.store);
-    let scene = Scene::read_in(state, t)?;
-    let standings = store.standings()?;
+    let (standings, load) = (store.standings()?, store.load()?);
     let waiting = store.live_tasks(Live::Waiting, LOOKED_AT)?;
     let mut moving = store.live_tasks(Live::Moving, LOOKED_AT)?;
+    let scene = Scene::among(state, t, waiting.iter().chain(&moving))?;
     // One that needs what was stopped waits for a person, though its own activity does not say so.
     let stuck: Vec<Task> = moving.extract_if(.., |task| scene.standing(task).needs_person).collect();
     let all_needs = standings.asking + standings.held + stuck.len() as u64;
     let mut needs: Vec<&Task> = waiting.iter().chain(&stuck).collect();
     needs.sort_by_key(|task| (scene.standing(task).state == State::Paused, task.activity_entered_at));
     let broken = broken(&scene, &waiting);
-    let pulse = Pulse { all_needs, broken: &broken, busy: scene.busy, limit: state.desk.limits().runs };
+    let pulse = Pulse { all_needs, broken: &broken, load, limit: state.desk.limits().runs };
     let (headline, sentence) = pulse.headline(&scene, &moving);
     Ok(Now {
         state: headline,
@@ -80,7 +80,7 @@ pub(crate) fn read(state: &GatewayState, t: Tongue) -> Result<Now, Problem> {
         all_needs,
         moving: moving.iter().take(SHOWN).map(|task| Row::of(&scene, task, now)).collect(),
         all_moving: (standings.moving + standings.stopping).saturating_sub(stuck.len() as u64),
-        places: places(state, t, &scene)?,
+        places: places(state, t, &scene.projects)?,
         neighbours: neighbours(state, t)?,
         live: standings.live(),
         broken,
@@ -91,14 +91,14 @@ pub(crate) fn read(state: &GatewayState, t: Tongue) -> Result<Now, Problem> {
 struct Pulse<'a> {
     all_needs: u64,
     broken: &'a [Cause],
-    busy: u32,
+    load: Load,
     limit: u32,
 }
 
 impl Pulse<'_> {
     fn headline(&self, scene: &Scene, moving: &[Task]) -> (State, String) {
         let t = scene.tongue;
-        if scene.claimed > 0 || moving.iter().any(|task| scene.wait(task).is_none()) {
+        if self.load.claimed > 0 || moving.iter().any(|task| scene.wait(task).is_none()) {
             return (State::Working, t.of("It is moving.", "Работа идёт.").to_owned());
         }
         if let Some(Wait { reason: why, note, .. }) = moving.iter().find_map(|task| scene.wait(task)) {
@@ -112,7 +112,7 @@ impl Pulse<'_> {
     }
 
     fn facts(&self, t: Tongue, last: Option<Timestamp>, now: Timestamp) -> Vec<String> {
-        let (busy, limit) = (self.busy, self.limit);
+        let (busy, limit) = (self.load.placed, self.limit);
         let mut facts = vec![say!(t, "{busy} of {limit} places busy", "занято мест: {busy} из {limit}")];
         facts.extend(last.map(|last| {
             let ago = Age::of(t, last, now).text;

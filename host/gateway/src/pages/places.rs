@@ -12,7 +12,6 @@ use crate::api::State;
 use crate::app::GatewayState;
 use crate::problem::Problem;
 use crate::show::{Age, line};
-use crate::standing::Scene;
 use crate::tongue::{Tongue, say};
 
 /// Ended tasks of a project among which the last one that landed is looked for.
@@ -52,8 +51,8 @@ pub(crate) struct Neighbour {
     pub(crate) since: Option<Age>,
 }
 
-pub(crate) fn places(state: &GatewayState, t: Tongue, scene: &Scene) -> Result<Vec<Place>, Problem> {
-    scene.projects.iter().map(|project| place(state, t, project)).collect()
+pub(crate) fn places(state: &GatewayState, t: Tongue, projects: &[Project]) -> Result<Vec<Place>, Problem> {
+    projects.iter().map(|project| place(state, t, project)).collect()
 }
 
 fn place(state: &GatewayState, t: Tongue, project: &Project) -> Result<Place, Problem> {

@@ -56,9 +56,10 @@ struct Column {
 pub(crate) fn read(state: &GatewayState, t: Tongue, name: &str) -> Result<Board, Problem> {
     let store = &*state.store;
     let project = find::project(store, name)?;
-    let (scene, now) = (Scene::read_in(state, t)?, state.now());
+    let now = state.now();
     let mut own = store.live_tasks_of(&project.name, LIVE)?;
     own.extend(store.ended_tasks_of(&project.name, ENDED)?);
+    let scene = Scene::among(state, t, &own)?;
     let waiting = unstarted(state, &project)?;
     let empty = own.is_empty() && waiting.is_empty();
     let waiting = waiting.iter().map(|item| Row::unstarted(t, item, now)).collect();

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use askama::Template;
-use conductor::ports::store::{JobRow, WaitReason};
+use conductor::ports::store::{JobRow, Load, WaitReason};
 use domain::ids::TaskId;
 use domain::time::Timestamp;
 
@@ -31,7 +31,7 @@ pub(crate) struct QueuePage {
 
 /// All that the page says.
 pub(crate) struct Queue {
-    busy: usize,
+    load: Load,
     limit: u32,
     groups: Vec<Group>,
     leases: Vec<Lease>,
@@ -77,7 +77,7 @@ struct Driver {
 pub(crate) fn read(state: &GatewayState, t: Tongue) -> Result<Queue, Problem> {
     let (store, limits, now) = (&*state.store, state.desk.limits(), state.now());
     let mut jobs = store.jobs(&limits, now, JOBS + 1)?;
-    let more = jobs.len() > JOBS as usize;
+    let (more, load) = (jobs.len() > JOBS as usize, store.load()?);
     jobs.retain(|job| matches!(job.state.as_str(), "queued" | "claimed"));
     let mut leases = store.leases()?;
     leases.retain(|(_, _, holder, token)| holder.is_some() || token.0 > 0);
@@ -95,7 +95,7 @@ pub(crate) fn read(state: &GatewayState, t: Tongue) -> Result<Queue, Problem> {
         token: token.0,
     };
     Ok(Queue {
-        busy: jobs.iter().filter(|job| job.state == "claimed").count(),
+        load,
         limit: limits.runs,
         groups: groups(t, &jobs, &key, now),
         leases: leases.into_iter().map(lease).collect(),

@@ -12,7 +12,6 @@ use super::places::{Place, places};
 use crate::app::GatewayState;
 use crate::problem::Problem;
 use crate::show::{line, span_in};
-use crate::standing::Scene;
 use crate::tongue::{Tongue, say};
 
 /// The last tickets of which the usual time is told.
@@ -47,9 +46,9 @@ struct Gate {
 }
 
 pub(crate) fn read(state: &GatewayState, t: Tongue) -> Result<Vec<Repository>, Problem> {
-    let scene = Scene::read_in(state, t)?;
-    let places = places(state, t, &scene)?;
-    let both = scene.projects.iter().zip(places);
+    let projects = state.store.projects()?;
+    let places = places(state, t, &projects)?;
+    let both = projects.iter().zip(places);
     both.map(|(project, place)| repository(state, t, project, place)).collect()
 }
 

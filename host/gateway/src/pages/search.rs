@@ -45,9 +45,8 @@ pub(crate) fn read(state: &GatewayState, t: Tongue, wanted: Wanted) -> Result<Hi
     if q.is_empty() {
         return Ok(Hits { q, rows: Vec::new(), more: false, only: None });
     }
-    let scene = Scene::read_in(state, t)?;
     if let Ok(key) = q.to_uppercase().parse::<WorkItemId>() {
-        for project in &scene.projects {
+        for project in &state.store.projects()? {
             if state.store.task_of(&project.name, &key)?.is_some() || state.store.item(&project.name, &key)?.is_some() {
                 return Ok(Hits { only: Some(format!("/t/{key}")), q, rows: Vec::new(), more: false });
             }
@@ -56,5 +55,6 @@ pub(crate) fn read(state: &GatewayState, t: Tongue, wanted: Wanted) -> Result<Hi
     let mut tasks = state.store.tasks_named(&q, SHOWN + 1)?;
     let more = tasks.len() > SHOWN as usize;
     tasks.truncate(SHOWN as usize);
+    let scene = Scene::among(state, t, &tasks)?;
     Ok(Hits { q, rows: tasks.iter().map(|task| Row::of(&scene, task, now)).collect(), more, only: None })
 }

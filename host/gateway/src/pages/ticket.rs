@@ -102,7 +102,7 @@ pub(crate) fn read(state: &GatewayState, t: Tongue, item: &str) -> Result<Ticket
         task = task.or(state.store.task_of(&project.name, &key)?);
     }
     match (task, card) {
-        (Some(task), card) => started(state, &Scene::of_one(state, t, task.id)?, task, card),
+        (Some(task), card) => started(state, &Scene::among(state, t, [&task])?, task, card),
         (None, Some(card)) => unstarted(state, t, card),
         (None, None) => Err(Problem::not_found(say!(
             t,

@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use axum::Json;
 use axum::extract::State;
 use conductor::breaker::Breaker;
-use conductor::ports::store::ClaimLimits;
+use conductor::ports::store::{ClaimLimits, Predecessor};
 use conductor::slots::DriverRow;
 use domain::ids::DriverName;
 
 use crate::api::{ActiveTask, DriverView, LeaseView, Listing, LiveQueue, Status};
 use crate::app::App;
 use crate::body::Parameters;
+use crate::find;
 use crate::routes::{Answer, Limit, MOST_ROWS, listing};
 
 pub(crate) async fn jobs(State(app): State<App>, Parameters(limit): Parameters<Limit>) -> Answer<LiveQueue> {
@@ -19,7 +20,11 @@ pub(crate) async fn jobs(State(app): State<App>, Parameters(limit): Parameters<L
     let answer = app.ask(move |state| {
         let limits = state.desk.limits();
         let Listing { items, more } = listing(state.store.jobs(&limits, state.now(), rows + 1)?, rows);
-        Ok(LiveQueue { items, more, drivers: drivers(&limits, state.store.drivers()?) })
+        let keys = find::keys(&*state.store, items.iter().map(|job| job.task))?;
+        let mut tasks: Vec<_> = keys.into_iter().map(|(task, work_item)| Predecessor { task, work_item }).collect();
+        tasks.sort_by_key(|named| named.task);
+        let drivers = drivers(&limits, state.store.drivers()?);
+        Ok(LiveQueue { items, more, counts: state.store.load()?, tasks, drivers })
     });
     answer.await.map(Json)
 }

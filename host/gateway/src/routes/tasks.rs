@@ -1,14 +1,16 @@
 //! Tasks: our record of each work item's way.
 
+use std::cmp::Reverse;
 use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use conductor::ports::store::{EntryRow, EvaluationRow, RunRow};
+use conductor::ports::store::{EntryRow, EvaluationRow, RunRow, Store, StoreError};
 use domain::document::Document;
-use domain::ids::DocumentId;
+use domain::ids::{DocumentId, ProjectName};
+use domain::task::Task;
 use serde::Deserialize;
 
 use crate::api::{CardView, Listing, NewCard, NewTaskCard, TaskView};
@@ -19,6 +21,7 @@ use crate::find;
 use crate::problem::Problem;
 use crate::routes::{Answer, Limit, items, listing};
 use crate::standing::Scene;
+use crate::tongue::Tongue;
 use crate::visitor::Operator;
 
 /// How long a creation waits for its task: a delivery is expanded within one tick of a host that is well.
@@ -40,14 +43,26 @@ pub(crate) async fn list(State(app): State<App>, Parameters(which): Parameters<W
     let listed = app.ask(move |state| {
         let only =
             which.project.map(|name| find::project(&*state.store, &name)).transpose()?.map(|project| project.name);
-        // The store knows no filter by project: then all that it would give are looked through.
-        let asked = if only.is_some() { super::MOST_ROWS } else { rows };
-        let mut tasks = state.store.tasks(which.live.unwrap_or(false), asked + 1)?;
-        tasks.retain(|task| only.as_ref().is_none_or(|name| task.project == *name));
-        let scene = Scene::read(state)?;
+        let live = which.live.unwrap_or(false);
+        let tasks = match only {
+            None => state.store.tasks(live, rows + 1)?,
+            Some(project) => tasks_of(&*state.store, &project, live, rows + 1)?,
+        };
+        let scene = Scene::among(state, Tongue::English, &tasks)?;
         Ok(tasks.into_iter().map(|task| scene.view(task)).collect())
     });
     Ok(Json(listing(listed.await?, rows)))
+}
+
+/// Of one project, newest first.
+fn tasks_of(store: &dyn Store, project: &ProjectName, live: bool, limit: u32) -> Result<Vec<Task>, StoreError> {
+    let mut tasks = store.live_tasks_of(project, limit)?;
+    if !live {
+        tasks.extend(store.ended_tasks_of(project, limit)?);
+        tasks.sort_by_key(|task| Reverse(task.id));
+        tasks.truncate(limit as usize);
+    }
+    Ok(tasks)
 }
 
 /// Does the creation wait?

@@ -5,7 +5,7 @@ use axum::extract::State;
 use conductor::ports::store::{EntryRow, EventRow, RunRow, Store, StoreError};
 use domain::entry::Entry;
 use domain::event::Event;
-use domain::ids::{TaskId, Version};
+use domain::ids::TaskId;
 use domain::time::Timestamp;
 use serde::Deserialize;
 
@@ -15,6 +15,7 @@ use crate::body::{Parameters, Segments};
 use crate::find;
 use crate::problem::Problem;
 use crate::routes::Answer;
+use crate::routes::behind::Asked;
 use crate::standing::Scene;
 use crate::timeline::words;
 
@@ -40,13 +41,16 @@ pub(crate) async fn why(
         let task = find::task(&*state.store, &reference)?;
         let seen = Seen::read(&*state.store, task.id, at.map(Timestamp))?
             .ok_or_else(|| Problem::not_found("the task was not there at that time"))?;
+        let at = at.map(Timestamp);
         let view = match at {
             None => Scene::view_of(state, task)?,
             Some(at) => {
-                let then = state.store.task_at(task.id, Timestamp(at))?.unwrap_or(task);
+                let then = state.store.task_at(task.id, at)?.unwrap_or(task);
                 Scene::of(state.store.projects()?, &[]).view(then)
             }
         };
+        let asked = Asked { store: &*state.store, task: &view.task, entries: &seen.entries, at };
+        let behind = asked.behind()?;
         let evidence = seen.evidence(&*state.store)?;
         let run = seen.run(&*state.store)?;
         let decision = seen.decision.iter().filter_map(|row| words(&row.entry)).collect();
@@ -62,6 +66,7 @@ pub(crate) async fn why(
             said: seen.said,
             refused: seen.refused,
             waits_for: view.standing.sentence,
+            behind,
             moved_by: view.standing.commands,
         })
     });
@@ -74,6 +79,7 @@ struct Seen {
     since: Timestamp,
     event: Option<EventRow>,
     decision: Vec<EntryRow>,
+    entries: Vec<EntryRow>,
     said: Option<EventRow>,
     refused: Vec<EventRow>,
 }
@@ -98,8 +104,8 @@ impl Seen {
         let after = event.as_ref().map_or(0, |event| event.id);
         let mut refused = events.into_iter().filter(|row| row.id > after && row.version.is_none()).collect::<Vec<_>>();
         refused.drain(..refused.len().saturating_sub(REFUSED));
-        let decision = of_version(entries, version);
-        Ok(Some(Self { stage: stage.unwrap_or_default(), since, event, decision, said, refused }))
+        let decision = entries.iter().filter(|row| row.version == version).cloned().collect();
+        Ok(Some(Self { stage: stage.unwrap_or_default(), since, event, decision, entries, said, refused }))
     }
 
     /// The evaluation that judged, where the event was a judgement.
@@ -121,10 +127,6 @@ impl Seen {
             _ => Ok(None),
         }
     }
-}
-
-fn of_version(entries: Vec<EntryRow>, version: Version) -> Vec<EntryRow> {
-    entries.into_iter().filter(|row| row.version == version).collect()
 }
 
 pub(crate) async fn rebuild(State(app): State<App>, Segments(reference): Segments<String>) -> Answer<Rebuilt> {

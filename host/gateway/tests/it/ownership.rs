@@ -1,5 +1,7 @@
 //! Whose turn it is, as people read and change it: needs, pauses, freezes, serial projects (catalogue D4 to D7).
 
+use std::time::Duration;
+
 use axum::http::{Method, StatusCode};
 use conductor::ports::store::{BoardItem, ClaimLimits, Incarnation, JobRow, Project, Unmet, WaitReason};
 use domain::entry::Entry;
@@ -72,12 +74,21 @@ async fn d5_2_a_freeze_is_lifted_by_name_and_both_are_kept() {
     let standing = view(&world, "DEMO-001").await.standing;
     assert_eq!((standing.state, standing.sentence.as_str()), (State::Queued, "it waits: the repository is frozen"));
     assert_eq!(standing.commands[0], "gatewright project unfreeze demo");
+    let why: Why = world.get("/api/v1/tasks/DEMO-001/why").await.parse();
+    assert_eq!(why.behind.len(), 1, "{:?}", why.behind);
+    assert!(why.behind[0].what.ends_with("operator froze `demo`: the deploy smells"), "{:?}", why.behind);
+    let frozen_at = why.behind[0].at.0;
+    world.pass(Duration::from_mins(1));
     let thawed: Freeze = world.write(Method::DELETE, place, "").await.parse();
     assert_eq!(thawed.frozen, None);
     let operator = Actor::Token("operator".to_owned());
     let log = thawed.log.iter().map(|row| (row.reason.as_deref(), row.actor == operator)).collect::<Vec<_>>();
     assert_eq!(log, [(None, true), (Some("the deploy smells"), true)]);
     assert_eq!(row(&world, task).await.reason, None);
+    let why: Why = world.get("/api/v1/tasks/DEMO-001/why").await.parse();
+    assert_eq!(why.behind, []);
+    let then: Why = world.get(&format!("/api/v1/tasks/DEMO-001/why?at={}", frozen_at + 1000)).await.parse();
+    assert!(then.behind[0].what.ends_with("the deploy smells"), "what held it then: {:?}", then.behind);
 }
 
 #[tokio::test]
@@ -126,6 +137,9 @@ async fn d7_1_a_need_is_written_read_and_taken_away() {
     assert_eq!(told.task.standing.sentence, "it waits: it needs DEMO-001, which is not done");
     assert_eq!(told.task.standing.commands[0], "gatewright task undepend DEMO-002 --on DEMO-001");
     assert_eq!(world.get(place).await.parse::<Dependencies>(), told);
+    let why: Why = world.get("/api/v1/tasks/DEMO-002/why").await.parse();
+    assert_eq!(why.behind.len(), 1);
+    assert!(why.behind[0].what.ends_with("operator said that it needs DEMO-001, which was not done"), "{why:?}");
     let entries = world.store.entries(second).unwrap();
     let operator = Actor::Token("operator".to_owned());
     let told = |entry: &Entry| matches!(entry, Entry::DependencyAdded { actor, .. } if *actor == operator);

@@ -16,11 +16,13 @@ fn i4_1_stop_all_ends_every_task_its_processes_its_clone_and_its_branch() {
     }
     let unasked = place.gatewright(&["stop", "--all"]);
     assert_eq!(unasked.status.code(), Some(2), "{}", said(&unasked));
-    let stopped = place.gatewright(&["stop", "--all", "--yes", "--note", "the house is closed"]);
+    let stopped = place.gatewright(&["stop", "--all", "--yes", "--wait", "--note", "the house is closed"]);
     assert!(stopped.status.success(), "{}", said(&stopped));
+    assert_eq!(said(&stopped).matches("it has ended").count(), 2, "{}", said(&stopped));
     for key in &keys {
-        let activity = |shown: &serde_json::Value| shown["task"]["position"]["activity"]["activity"].clone();
-        let shown = place.until(key, "settled", |shown| activity(shown) == "settled");
+        // By now, not soon.
+        let shown = place.json(&["task", "show", key]);
+        assert_eq!(shown["task"]["position"]["activity"]["activity"], "settled", "{shown}");
         assert_eq!(shown["phase"], "cancelled");
         let run = &shown["runs"].as_array().unwrap()[0];
         assert_eq!(run["outcome"], "cancelled", "{run}");

@@ -36,7 +36,7 @@ pub(super) fn reason_under(scene: &Scene, task: TaskId, limits: &ClaimLimits) ->
         |job: &&JobRow| job.task == task && job.state == "queued" && job.class == domain::effect::JobClass::Drive;
     let found = jobs.iter().filter(drives).collect::<Vec<_>>();
     assert_eq!(found.len(), 1, "a task that waits has one job that drives it");
-    let own = scene.store.jobs_of(task, limits, scene.now()).expect("its queue is read");
+    let own = scene.store.jobs_of(&[task], limits, scene.now()).expect("its queue is read");
     assert_eq!(own.iter().filter(drives).collect::<Vec<_>>(), found, "asked alone it waits for the same");
     found[0].reason.clone()
 }

@@ -3,6 +3,7 @@
 use domain::ids::{PluginId, ProjectName, TaskId, WorkItemId};
 use domain::task::Task;
 use domain::time::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use super::{EntryRow, EvaluationRow, StoreError};
 
@@ -74,10 +75,23 @@ pub struct AnswerRow {
     pub at: Timestamp,
 }
 
+/// What waits and what is performed at this moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Load {
+    /// Jobs that wait.
+    pub queued: u64,
+    /// Jobs that somebody has.
+    pub claimed: u64,
+    /// Places of runs that are taken; a cancelled run has its own until its tree is gone.
+    pub placed: u64,
+}
+
 /// What pages read.
 pub trait Overview {
     /// How many live tasks stand how.
     fn standings(&self) -> Result<Standings, StoreError>;
+    /// How many jobs wait and are performed at this moment.
+    fn load(&self) -> Result<Load, StoreError>;
     /// Live tasks, those first that stand so the longest by their numbers.
     fn live_tasks(&self, which: Live, limit: u32) -> Result<Vec<Task>, StoreError>;
     /// Tasks of a project that have not ended, newest first.
