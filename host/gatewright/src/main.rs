@@ -10,6 +10,7 @@ mod config;
 mod demo;
 mod doctor;
 mod door;
+mod edits;
 mod embedded;
 mod ending;
 mod health;

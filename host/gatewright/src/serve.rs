@@ -26,6 +26,7 @@ use gateway::{
 use crate::cli::Serve;
 use crate::clock::{SystemClock, hex, random_bytes};
 use crate::door::Door;
+use crate::edits::Edits;
 use crate::ending::{Ending, Signals};
 use crate::logging;
 use crate::output::{Output, say};
@@ -41,17 +42,14 @@ pub(crate) fn run(dir: &Path, options: &Serve, out: &Output) -> anyhow::Result<(
     if !dir.join("gatewright.toml").is_file() {
         bail!("{} has no gatewright.toml: run `gatewright init` in a git repository first", dir.display());
     }
+    let edits = Arc::new(Edits::since_now(dir));
     let loaded = load(dir)?;
     logging::start(&loaded.host.watching);
     let host = Arc::new(Host::open(dir, &loaded, probe(options)?)?);
     trail::note(&*host.access, dir, &loaded, host.clock.now())?;
     let token = operator_token(dir)?;
     let must_confine = loaded.host.sandbox.mode == SandboxMode::Bubblewrap;
-    let bounds = Bounds {
-        runs: loaded.host.limits.clone(),
-        free_bytes: loaded.host.free_space_mib.saturating_mul(1 << 20),
-        dir: dir.to_owned(),
-    };
+    let bounds = bounds(dir, &loaded.host);
     let ending = Arc::new(Ending::new(if options.drain_on_stop { Manner::Drain } else { loaded.host.shutdown }));
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let listener = runtime
@@ -71,8 +69,8 @@ pub(crate) fn run(dir: &Path, options: &Serve, out: &Output) -> anyhow::Result<(
         bounds.clone(),
         Box::new(move || failing.fail()),
     )?;
-    let reloading = (host.clone(), dir.to_owned());
-    let watch = Watch::start(dir, move || reload(&reloading.0, &reloading.1))?;
+    let (reloading, noted, place) = (host.clone(), edits.clone(), dir.to_owned());
+    let watch = Watch::start(dir, move || noted.look(&place, &reload(&reloading, &place)))?;
     write_private(&dir.join(ADDRESS_FILE), &address)?;
     let state = GatewayState {
         store: host.store.clone(),
@@ -80,6 +78,7 @@ pub(crate) fn run(dir: &Path, options: &Serve, out: &Output) -> anyhow::Result<(
             host: host.clone(),
             dir: dir.to_owned(),
             ending: ending.clone(),
+            edits,
             bounds,
             must_confine,
         }),
@@ -109,6 +108,11 @@ pub(crate) fn run(dir: &Path, options: &Serve, out: &Output) -> anyhow::Result<(
         }
         None => Ok(()),
     }
+}
+
+fn bounds(dir: &Path, config: &HostConfig) -> Bounds {
+    let free_bytes = config.free_space_mib.saturating_mul(1 << 20);
+    Bounds { runs: config.limits.clone(), free_bytes, dir: dir.to_owned() }
 }
 
 /// What is in front of the listener, in the gateway's words.
@@ -183,21 +187,16 @@ fn follow_signals(
     Ok(())
 }
 
-/// A sound edit is taken up; an unsound one keeps what was good, and says so.
-fn reload(host: &Host, dir: &Path) {
-    let taken_up = load(dir).and_then(|loaded| {
-        host.take_up(dir, &loaded)?;
-        Ok(trail::note(&*host.access, dir, &loaded, host.clock.now())?)
-    });
-    match taken_up {
-        Ok(()) => {
-            tracing::info!("the files were read again");
-            // Without a reader there is nobody to tell.
-            let _ = writeln!(anstream::stdout(), "reloaded").and_then(|()| anstream::stdout().flush());
-            host.signal.notify();
-        }
-        Err(error) => tracing::error!("the files are not taken up, the last good ones stay: {error:#}"),
-    }
+/// A sound edit is taken up; an unsound one keeps what was good.
+fn reload(host: &Host, dir: &Path) -> anyhow::Result<()> {
+    let loaded = load(dir)?;
+    host.take_up(dir, &loaded)?;
+    trail::note(&*host.access, dir, &loaded, host.clock.now())?;
+    tracing::info!("the files were read again");
+    // Without a reader there is nobody to tell.
+    let _ = writeln!(anstream::stdout(), "reloaded").and_then(|()| anstream::stdout().flush());
+    host.signal.notify();
+    Ok(())
 }
 
 /// Where this machine itself reaches the listener.
@@ -237,6 +236,7 @@ struct LivingDesk {
     host: Arc<Host>,
     dir: PathBuf,
     ending: Arc<Ending>,
+    edits: Arc<Edits>,
     bounds: Bounds,
     must_confine: bool,
 }
@@ -311,6 +311,7 @@ impl Desk for LivingDesk {
             reasons
                 .push(format!("less than {floor} bytes are free on the disk: nothing is launched, the rest goes on"));
         }
+        reasons.extend(self.edits.waiting());
         let failed = self.host.has_failed();
         if failed {
             reasons.push("the store failed; the host is ending".to_owned());

@@ -8,6 +8,8 @@ use std::time::Duration;
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use rustix::fs::inotify::{self, CreateFlags, Reader, WatchFlags};
 
+use crate::edits::HOST_FILE;
+
 /// An editor writes in several steps: what follows within this time is one edit.
 const SETTLE: Duration = Duration::from_millis(150);
 
@@ -22,6 +24,8 @@ impl Watch {
     pub(crate) fn start(dir: &Path, changed: impl Fn() + Send + 'static) -> anyhow::Result<Self> {
         let inotify = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?;
         let flags = WatchFlags::CLOSE_WRITE | WatchFlags::MOVED_TO | WatchFlags::MOVED_FROM | WatchFlags::DELETE;
+        // Of the folder itself only the host's file: the database lies there too.
+        let folder = inotify::add_watch(&inotify, dir, flags)?;
         inotify::add_watch(&inotify, dir.join("projects"), flags)?;
         inotify::add_watch(&inotify, dir.join("prompts"), flags)?;
         // Whoever rotates a secret writes its file.
@@ -32,7 +36,10 @@ impl Watch {
         let stopped = stop.try_clone()?;
         let thread = std::thread::Builder::new().name("config-watch".into()).spawn(move || {
             while wait(&inotify, &stopped, None) {
-                while drain(&inotify) && wait(&inotify, &stopped, Some(SETTLE)) {}
+                if !drain(&inotify, folder) {
+                    continue;
+                }
+                while wait(&inotify, &stopped, Some(SETTLE)) && drain(&inotify, folder) {}
                 changed();
             }
         })?;
@@ -64,13 +71,14 @@ fn wait(inotify: &rustix::fd::OwnedFd, stop: &rustix::fd::OwnedFd, longest: Opti
     }
 }
 
-/// True: there was something.
-fn drain(inotify: &rustix::fd::OwnedFd) -> bool {
+/// True: there was something that matters.
+fn drain(inotify: &rustix::fd::OwnedFd, folder: i32) -> bool {
     let mut buffer = [MaybeUninit::uninit(); 4096];
     let mut reader = Reader::new(inotify, &mut buffer);
     let mut any = false;
-    while reader.next().is_ok() {
-        any = true;
+    while let Ok(event) = reader.next() {
+        let name = event.file_name().map(std::ffi::CStr::to_bytes);
+        any |= event.wd() != folder || name == Some(HOST_FILE.as_bytes());
     }
     any
 }

@@ -182,3 +182,34 @@ fn i4_1_a_stopped_task_ends_though_another_hand_moved_its_branch() {
     assert!(stopped.status.success(), "{}", said(&stopped));
     place.until_phase(&key, "cancelled");
 }
+
+/// Each waits for a moment.
+const LOOKS: u32 = 200;
+
+/// Whoever edits a file while the host lives is told on the board, not in a log, that it has not taken hold.
+#[test]
+fn an_edit_that_does_not_take_hold_is_told_until_it_does() {
+    let place = Place::new(DEVELOPER, REVIEWER);
+    place.init();
+    let host = place.serve();
+    let until = |what: &str, holds: &dyn Fn(&str) -> bool| {
+        for _ in 0..LOOKS {
+            if holds(&host.get("/readyz").1) {
+                return;
+            }
+            place.pause();
+        }
+        panic!("{what}: {}\n{}", host.get("/readyz").1, place.log());
+    };
+    edit(&place, |text| text.replace("serial = ", "seriell = "));
+    until("an unsound edit", &|told| told.contains("is not taken up"));
+    assert_eq!(host.get("/readyz").0, 200, "it goes on with the last good ones");
+    edit(&place, |text| text.replace("seriell = ", "serial = "));
+    until("a sound one", &|told| !told.contains("is not taken up"));
+    let file = place.state().join("gatewright.toml");
+    let before = fs::read_to_string(&file).unwrap();
+    fs::write(&file, format!("{before}\n# later\n")).unwrap();
+    until("the host's own file", &|told| told.contains("gatewright.toml was edited") && told.contains("next start"));
+    fs::write(&file, before).unwrap();
+    until("back again", &|told| !told.contains("was edited"));
+}
