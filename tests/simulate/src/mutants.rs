@@ -13,7 +13,8 @@ use crate::report::say;
 
 /// Seeds within which each must be found.
 pub const SEEDS: u64 = 1_000;
-/// Seeds that the code without any patch must pass before.
+/// Seeds that the code without any patch must pass before. Afterwards it must pass as many as the patch that was found last
+/// needed: then what was found is each patch's own work.
 const SOUND: u64 = 40;
 
 /// The packages that are copied: the simulator, and what it runs.
@@ -100,9 +101,21 @@ impl Copy {
         if output.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&output.stderr).into_owned()) }
     }
 
+    /// The program that was built last.
+    fn built(&self) -> PathBuf {
+        self.target.join("release/simulate")
+    }
+
+    /// Keeps the program that was built last, for later.
+    fn keep(&self) -> io::Result<PathBuf> {
+        let kept = self.target.join("simulate-without-a-patch");
+        fs::copy(self.built(), &kept)?;
+        Ok(kept)
+    }
+
     /// The seed that failed, if one did, and what it found.
-    fn play(&self, seeds: u64) -> Result<Option<(u64, String)>, String> {
-        let mut simulate = Command::new(self.target.join("release/simulate"));
+    fn play(simulate: &Path, seeds: u64) -> Result<Option<(u64, String)>, String> {
+        let mut simulate = Command::new(simulate);
         simulate.args(["--seeds", &seeds.to_string(), "--from", "1", "--brief"]);
         let output = simulate.output().map_err(|error| error.to_string())?;
         let text = String::from_utf8_lossy(&output.stdout);
@@ -176,20 +189,32 @@ fn look_for_all(seeds: u64, names: &[String]) -> Result<Vec<String>, String> {
     let patches = patches().map_err(|error| error.to_string())?;
     let copy = Copy::make().map_err(|error| error.to_string())?;
     copy.build()?;
-    if let Some((seed, wrong)) = copy.play(SOUND)? {
-        return Err(format!("the code without any patch fails already, by seed {seed}: {wrong}"));
-    }
-    let mut missed = Vec::new();
+    let sound = copy.keep().map_err(|error| error.to_string())?;
+    passes(&sound, SOUND)?;
+    let (mut missed, mut latest) = (Vec::new(), SOUND);
     for (name, _) in patches.into_iter().filter(|(name, _)| names.is_empty() || names.contains(name)) {
         copy.restore().map_err(|error| error.to_string())?;
         let patch = Path::new("tests/simulate/mutants").join(format!("{name}.patch"));
         git_apply(&copy.tree, &[patch.as_os_str()]).map_err(|why| format!("{name} does not apply: {why}"))?;
         copy.build().map_err(|why| format!("{name} does not build: {why}"))?;
-        match copy.play(seeds)? {
-            Some((seed, wrong)) => say(&format!("{name}: found after {seed} seeds: {wrong}")),
+        match Copy::play(&copy.built(), seeds)? {
+            Some((seed, wrong)) => {
+                latest = latest.max(seed);
+                say(&format!("{name}: found after {seed} seeds: {wrong}"));
+            }
             None => missed.push(name),
         }
     }
     copy.restore().map_err(|error| error.to_string())?;
+    passes(&sound, latest)?;
+    say(&format!("without any patch: nothing after {latest} seeds"));
     Ok(missed)
+}
+
+/// The code without any patch.
+fn passes(sound: &Path, seeds: u64) -> Result<(), String> {
+    match Copy::play(sound, seeds)? {
+        None => Ok(()),
+        Some((seed, wrong)) => Err(format!("the code without any patch fails already, by seed {seed}: {wrong}")),
+    }
 }
