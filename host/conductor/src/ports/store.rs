@@ -26,7 +26,7 @@ mod overview;
 mod rows;
 mod wait;
 
-pub use self::counts::{Counts, DeliveryCount, JobCounts, PollRow, TaskCount};
+pub use self::counts::{Counts, DeliveryCount, JobCounts, PollRow, QueueCount, TaskCount};
 pub use self::overview::{AnswerRow, Contact, Extent, Live, Overview, Standings};
 pub use self::rows::{
     BoardActivity, BoardComment, BoardItem, Conversation, EntryRow, EvaluationRow, EventRow, Expansion, FreezeRow,
@@ -209,6 +209,8 @@ pub struct Delivery {
     pub project: ProjectName,
     /// The work item, as far as it is known: expansion is serial per item.
     pub work_item: Option<WorkItemId>,
+    /// When it came.
+    pub received_at: Timestamp,
     /// The body as it came.
     pub body: Vec<u8>,
     /// The row of the tracker's log that it tells of.
