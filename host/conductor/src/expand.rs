@@ -11,7 +11,7 @@ use crate::Conductor;
 use crate::aftermath::said;
 use crate::ports::plugins::{Asking, InboundCall};
 use crate::ports::store::{BoardItem, Delivery, Expansion, NewEvaluation, NewTask, NewWould, StoreError};
-use crate::ports::tally::{Expanded, Fact};
+use crate::ports::tally::{Expanded, Fact, Told};
 use crate::ports::tracker::{LogRow as Row, RowKind, TrackerError};
 use crate::project::ProjectSettings;
 use crate::view::task_view;
@@ -67,7 +67,7 @@ impl From<TrackerError> for NotYet {
 
 impl Conductor {
     pub(crate) fn expand(&self, delivery: &Delivery) -> Result<(), StoreError> {
-        let said = |outcome| self.report(Fact::Expanded { source: &delivery.source, outcome });
+        let said = |outcome| self.report(Fact::Expanded { source: &delivery.source, outcome, told: None });
         let expansion = match self.meaning(delivery)? {
             Ok(expansion) => expansion,
             Err(NotYet::Earlier) => return Ok(()),
@@ -104,8 +104,11 @@ impl Conductor {
             Expansion::Parked { .. } => Expanded::Parked,
             Expansion::Later { .. } => Expanded::Later,
         };
-        self.outside.store.expand(delivery.id, &[expansion], self.now())?;
-        said(outcome);
+        let at = self.now();
+        let applied = self.outside.store.expand(delivery.id, &[expansion], at)?;
+        tracing::debug!(source = delivery.source, outcome = outcome.word(), "a delivery was expanded");
+        let told = Told { delivery: delivery.id, received_at: delivery.received_at, at, applied: &applied };
+        self.report(Fact::Expanded { source: &delivery.source, outcome, told: Some(told) });
         Ok(())
     }
 

@@ -13,6 +13,7 @@ use webhooks::{Looks, decode, meaning};
 
 use crate::ports::inbox::{Hint, Taken};
 use crate::ports::store::StoreError;
+use crate::ports::tally::{Expanded, Fact};
 use crate::{Conductor, Tick, Work};
 
 /// Hints that are read at a time.
@@ -105,7 +106,11 @@ impl Conductor {
             Err(_) => self.take_each(taken)?,
         }
         // After the commit: a host that dies here looks when it begins again.
-        for (hint, (_, looks)) in hints.iter().zip(read) {
+        for (hint, (taken, looks)) in hints.iter().zip(read) {
+            let outcome = outcome_of(&taken, looks);
+            let (source, delivery) = (hint.source.as_str(), hint.id.0);
+            tracing::debug!(delivery, source, outcome = outcome.word(), "a delivery was read");
+            self.report(Fact::Expanded { source, outcome, told: None });
             self.ask_for_looks(&hint.project, looks);
         }
         Ok(())
@@ -124,6 +129,16 @@ impl Conductor {
             }
         }
         Ok(())
+    }
+}
+
+fn outcome_of(taken: &Taken, looks: Looks) -> Expanded {
+    if taken.parked {
+        Expanded::Parked
+    } else if taken.facts.is_empty() && !looks.forge && !looks.tracker {
+        Expanded::Nothing
+    } else {
+        Expanded::Told
     }
 }
 

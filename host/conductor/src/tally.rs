@@ -49,13 +49,13 @@ impl Conductor {
     pub(crate) fn report_run(&self, claim: &Claim, run: &RunRow) {
         let result = run.result.map_or("unknown", RunResult::as_str);
         tracing::info!(role = run.role.as_str(), result, exit_code = run.exit_code, "a run ended");
-        let (task, driver, effect) = (&claim.task, claim.driver.as_ref(), Some(&claim.job.effect));
-        self.report(Fact::RunEnded { task, run, driver, effect });
+        let (task, driver, job) = (&claim.task, claim.driver.as_ref(), Some(&claim.job));
+        self.report(Fact::RunEnded { task, run, driver, job });
     }
 
     /// A run ended whose job was cancelled.
     pub(crate) fn report_cancelled(&self, task: &Task, run: &RunRow, driver: Option<&DriverName>) {
-        self.report(Fact::RunEnded { task, run, driver, effect: None });
+        self.report(Fact::RunEnded { task, run, driver, job: None });
     }
 }
 

@@ -170,6 +170,23 @@ pub enum RunOutcome {
     },
 }
 
+impl Answer {
+    /// As spans and labels of metrics spell it.
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::Pass { .. } => "pass",
+            Self::Fail { .. } => "fail",
+            Self::Infra { .. } => "infra",
+            Self::Wait { .. } => "wait",
+            Self::Hold { .. } => "hold",
+            Self::NotApplicable { .. } => "not-applicable",
+            Self::Stuck { .. } => "stuck",
+            Self::BaseMoved { .. } => "base-moved",
+            Self::HeadMoved { .. } => "head-moved",
+        }
+    }
+}
+
 /// How a run ended, in the words of OpenTelemetry's conventions for CI/CD: a failure is the work's, an error is the system's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -11,7 +11,9 @@ pub(crate) use collect::page;
 
 use conductor::ports::store::Applied;
 use conductor::ports::tally::{Fact, Tally};
-use domain::event::RunResult;
+use domain::effect::Claim;
+use domain::event::{Answer, Event, FailureClass, RunOutcome, RunResult};
+use domain::task::{Activity, Task};
 use domain::time::Timestamp;
 use prometheus::core::Collector;
 use prometheus::{Histogram, HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry, TextEncoder};
@@ -36,6 +38,8 @@ pub struct Meters {
     run_seconds: HistogramVec,
     evaluations: HistogramVec,
     jobs: IntCounterVec,
+    steps: IntCounterVec,
+    retries: IntCounterVec,
     expanded: IntCounterVec,
     webhooks: IntCounterVec,
     requests: IntCounterVec,
@@ -76,6 +80,16 @@ impl Meters {
                 "gatewright_jobs_completed_total",
                 "Jobs that were closed, by whether their task stepped.",
                 &["effect", "outcome"],
+            )?,
+            steps: counter(
+                "gatewright_steps_answered_total",
+                "Answers of the steps between two stages, by step and answer.",
+                &["step", "answer"],
+            )?,
+            retries: counter(
+                "gatewright_retries_total",
+                "Jobs that did not bring what they were for, by why and by what follows.",
+                &["effect", "cause", "outcome"],
             )?,
             expanded: counter(
                 "gatewright_deliveries_expanded_total",
@@ -123,9 +137,36 @@ impl Meters {
         self.store.claimed(micros, outcome);
     }
 
+    /// A job moved its task: what it answered, and whether that is tried again.
+    fn stepped(&self, claim: &Claim, event: &Event, task: &Task) {
+        if let Event::StepAnswered { step, answer, .. } = event {
+            self.steps.with_label_values(&[step.as_str(), answer.word()]).inc();
+        }
+        if let Some(cause) = cause_of(event) {
+            let outcome = if matches!(task.position.activity, Activity::Held { .. }) { "held" } else { "again" };
+            self.retries.with_label_values(&[claim.job.effect.name(), cause, outcome]).inc();
+        }
+    }
+
     pub(crate) fn answered(&self, method: &str, route: &str, status: u16, seconds: f64) {
         self.requests.with_label_values(&[method, route, &status.to_string()]).inc();
         self.request_seconds.with_label_values(&[method, route]).observe(seconds);
+    }
+}
+
+/// Why it is tried again, or given up; none: there is no reason to.
+const fn cause_of(event: &Event) -> Option<&'static str> {
+    match event {
+        Event::RunEnded { outcome: RunOutcome::Undelivered { class: FailureClass::Transient, .. }, .. } => {
+            Some("transient")
+        }
+        Event::RunEnded { outcome: RunOutcome::Undelivered { class: FailureClass::Permanent, .. }, .. } => {
+            Some("undelivered")
+        }
+        Event::RunEnded { outcome: RunOutcome::Trespassed { .. }, .. } => Some("trespassed"),
+        Event::StepAnswered { answer: Answer::Infra { .. }, .. } => Some("infra"),
+        Event::StepAnswered { answer: Answer::Fail { .. }, .. } => Some("fail"),
+        _ => None,
     }
 }
 
@@ -142,12 +183,15 @@ impl Tally for Meters {
     fn note(&self, fact: Fact<'_>) {
         match fact {
             Fact::Began { .. } => {}
-            Fact::Completed { claim, applied, .. } => {
+            Fact::Completed { claim, event, applied, .. } => {
                 let outcome = match applied {
                     Applied::Stepped { .. } => "stepped",
                     Applied::Rejected(_) => "rejected",
                 };
                 self.jobs.with_label_values(&[claim.job.effect.name(), outcome]).inc();
+                if let Applied::Stepped { task, .. } = applied {
+                    self.stepped(claim, event, task);
+                }
             }
             Fact::RunEnded { task, run, driver, .. } => {
                 let driver = driver.map_or(NONE, |driver| driver.as_str());
@@ -163,7 +207,7 @@ impl Tally for Meters {
                 let labels = [evaluation.plugin.as_str(), evaluation.answer.as_str()];
                 self.evaluations.with_label_values(&labels).observe(seconds(evaluation.micros));
             }
-            Fact::Expanded { source, outcome } => {
+            Fact::Expanded { source, outcome, .. } => {
                 self.expanded.with_label_values(&[source, outcome.word()]).inc();
             }
         }

@@ -1,7 +1,7 @@
 //! What is counted of the rows. Each query is answered by an index that holds all that it asks for, so that a scrape of a large
 //! database reads no bodies.
 
-use conductor::ports::store::{Counts, DeliveryCount, JobCounts, PollRow, RunRow, StoreError, TaskCount};
+use conductor::ports::store::{Counts, DeliveryCount, JobCounts, PollRow, QueueCount, RunRow, StoreError, TaskCount};
 use domain::time::Timestamp;
 use rusqlite::{Connection, params};
 
@@ -18,6 +18,10 @@ impl Counts for SqliteStore {
 
     fn count_jobs(&self, now: Timestamp) -> Told<JobCounts> {
         self.read(|sql| jobs(sql, now))
+    }
+
+    fn count_queue(&self, now: Timestamp) -> Told<Vec<QueueCount>> {
+        self.read(|sql| queue(sql, now))
     }
 
     fn count_deliveries(&self) -> Told<Vec<DeliveryCount>> {
@@ -77,6 +81,23 @@ fn jobs(sql: &Connection, now: Timestamp) -> Result<JobCounts> {
     counts.done = all.saturating_sub(counts.queued + counts.claimed + counts.cancelled);
     counts.winding = count("SELECT COUNT(*) FROM job WHERE (state = 'claimed' OR winding = 1) AND state <> 'claimed'")?;
     Ok(counts)
+}
+
+/// Of each job that waits one look at the head of its task's row.
+fn queue(sql: &Connection, now: Timestamp) -> Result<Vec<QueueCount>> {
+    let query = "SELECT t.stage AS stage, j.effect AS effect, COUNT(*) AS queued,
+            MIN(j.available_at) FILTER (WHERE j.available_at > 0 AND j.available_at <= ?1) AS due_since
+        FROM job j JOIN task t ON t.id = j.task WHERE j.id IN (SELECT id FROM job WHERE state = 'queued')
+        GROUP BY t.stage, j.effect";
+    all(sql, query, params![time(now)], |row| {
+        let due: Option<i64> = row.get("due_since")?;
+        Ok(QueueCount {
+            stage: get_name(row, "task", "stage")?,
+            effect: row.get("effect")?,
+            queued: get_u64(row, "queued")?,
+            due_since: due.map(|at| Timestamp(at.unsigned_abs())),
+        })
+    })
 }
 
 fn deliveries(sql: &Connection) -> Result<Vec<DeliveryCount>> {

@@ -10,7 +10,7 @@ use rusqlite::{Connection, Row, params};
 
 use crate::failure::{Failure, Result, not_found};
 use crate::late;
-use crate::row::{all, execute, get_name, get_u64, int, number, one, time};
+use crate::row::{all, execute, get_name, get_time, get_u64, int, number, one, time};
 use crate::tasks;
 use crate::transact::{self, Origin};
 use crate::wakes;
@@ -111,6 +111,7 @@ fn read(row: &Row<'_>) -> Result<Delivery> {
         source: row.get("source")?,
         project: get_name(row, "delivery", "project")?,
         work_item: work_item.map(|id| id.parse()).transpose().map_err(unreadable)?,
+        received_at: get_time(row, "received_at")?,
         body: row.get("body")?,
         row: row.get("log_row")?,
         polled: row.get("polled")?,

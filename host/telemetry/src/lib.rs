@@ -1,14 +1,16 @@
 //! Traces: what the store recorded, as spans in the words of OpenTelemetry's conventions for CI/CD, sent to a collector by OTLP over
 //! HTTP.
 //!
-//! A task is a run of its project's pipeline: one trace, whose root span is sent when the task ends. Each run of an agent or command,
-//! and each answer of a step without a run, is a span below it, sent when it is over. Ids are made from what never changes, so the
-//! parts of a task that several lives of the host sent are one trace. All is drawn from [`conductor::ports::tally`].
+//! A task is a run of its project's pipeline: one trace, whose root span is sent when the task ends. Each delivery that told the task
+//! something, each run of an agent or command, each answer of a step without a run and each effect outside is a span below it, sent
+//! when it is over, and linked to the one that brought it about: from the delivery to the effect. Ids are made from what never changes,
+//! so the parts of a task that several lives of the host sent are one trace. All is drawn from [`conductor::ports::tally`].
 //!
 //! A collector that is slow, hangs or is gone costs the host nothing: spans wait in a line of [`LINE`], what does not fit is dropped,
 //! and only a thread of its own ever waits for the network.
 //!
-//! **Not promised**: a host that dies takes what it had not sent along, and nobody sends it again.
+//! **Not promised**: a host that dies takes what it had not sent along, and nobody sends it again. The next one does not know what
+//! brought about the jobs that it finds, so their spans have no links.
 
 mod spans;
 mod watched;
@@ -118,14 +120,20 @@ impl Tally for Traces {
         let mut pen = self.pen.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         match fact {
             Fact::Began { claim, at } => pen.began(claim, at),
-            Fact::RunEnded { task, run, driver, effect } => self.send(pen.run(task, run, driver, effect)),
+            Fact::RunEnded { task, run, driver, job } => self.send(pen.run(task, run, driver, job)),
             Fact::Completed { claim, event, applied, run, at } => {
                 // A run of the step has a span of its own.
                 let step = pen.step(claim, event, at).filter(|_| run.is_none());
+                pen.brought_about(claim, applied, step.as_ref(), run);
                 self.send(step);
                 self.send(pen.task(claim, applied, at));
             }
-            Fact::Evaluated { .. } | Fact::Expanded { .. } => {}
+            Fact::Expanded { source, told: Some(told), .. } => {
+                for applied in told.applied {
+                    self.send(pen.delivery(source, &told, applied));
+                }
+            }
+            Fact::Evaluated { .. } | Fact::Expanded { told: None, .. } => {}
         }
     }
 }

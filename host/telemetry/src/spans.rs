@@ -5,14 +5,15 @@ use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use conductor::ports::store::{Applied, RunRow};
+use conductor::ports::tally::Told;
 use domain::document::Role;
-use domain::effect::{Claim, Effect};
+use domain::effect::{Claim, Effect, Job};
 use domain::event::{Answer, Event, RunResult};
-use domain::ids::{Digest, DriverName, JobId};
+use domain::ids::{Digest, DriverName, JobId, RunId, TaskId, Version};
 use domain::pipeline::Action;
 use domain::task::{Task, Terminality};
 use domain::time::Timestamp;
-use opentelemetry::trace::{SpanContext, SpanId, SpanKind, Status, TraceFlags, TraceId, TraceState};
+use opentelemetry::trace::{Link, SpanContext, SpanId, SpanKind, Status, TraceFlags, TraceId, TraceState};
 use opentelemetry::{InstrumentationScope, KeyValue};
 use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanLinks};
 
@@ -20,12 +21,16 @@ use crate::Sender;
 
 /// Jobs whose beginning is kept in mind; a host performs a handful at a time, and those that never end are forgotten.
 const BEGUN: usize = 1024;
+/// Moves of tasks of which is kept in mind what brought them about; those of the oldest tasks are forgotten first.
+const CAUSES: usize = 4096;
 
 /// Draws spans.
 pub(crate) struct Pen {
     pages: String,
     scope: InstrumentationScope,
     began: BTreeMap<JobId, Timestamp>,
+    /// By which span a task came to a version: what it wanted there was brought about by that one.
+    causes: BTreeMap<(TaskId, Version), SpanId>,
 }
 
 /// A span in the making.
@@ -39,12 +44,14 @@ struct Sketch {
     /// What went wrong, in the conventions' word.
     wrong: Option<&'static str>,
     is_root: bool,
+    /// At which version of its task it was wanted; none: by nothing that is a span.
+    wanted_at: Option<Version>,
 }
 
 impl Pen {
     pub(crate) fn new(sender: &Sender) -> Self {
         let scope = InstrumentationScope::builder("gatewright").with_version(sender.version.clone()).build();
-        Self { pages: sender.pages.clone(), scope, began: BTreeMap::new() }
+        Self { pages: sender.pages.clone(), scope, began: BTreeMap::new(), causes: BTreeMap::new() }
     }
 
     /// A job is taken in hand.
@@ -61,10 +68,10 @@ impl Pen {
         task: &Task,
         run: &RunRow,
         driver: Option<&DriverName>,
-        effect: Option<&Effect>,
+        job: Option<&Job>,
     ) -> Option<SpanData> {
         let result = run.result?;
-        let (name, kind) = match effect {
+        let (name, kind) = match job.map(|job| &job.effect) {
             Some(Effect::Act { step, action }) => (step.to_string(), kind_of_action(*action)),
             _ => (run.role.as_str().to_owned(), kind_of_role(run.role)),
         };
@@ -91,7 +98,7 @@ impl Pen {
         Some(self.draw(
             task,
             Sketch {
-                id: format!("run {}", run.id),
+                id: run_name(run.id),
                 name,
                 kind: SpanKind::Internal,
                 start: run.started_at,
@@ -99,26 +106,80 @@ impl Pen {
                 attributes,
                 wrong: wrong(result),
                 is_root: false,
+                wanted_at: job.map(|job| job.version),
             },
         ))
     }
 
-    /// A step that answered; one that waits has not.
+    /// What a delivery told a task, from its arrival on.
+    pub(crate) fn delivery(&mut self, source: &str, told: &Told<'_>, applied: &Applied) -> Option<SpanData> {
+        let Applied::Stepped { version, task } = applied else { return None };
+        let mut attributes = self.of_task(task);
+        attributes.extend([
+            KeyValue::new("gatewright.delivery", told.delivery.to_string()),
+            KeyValue::new("gatewright.source", source.to_owned()),
+        ]);
+        let span = self.draw(
+            task,
+            Sketch {
+                id: format!("delivery {}", told.delivery),
+                name: format!("delivery {source}"),
+                kind: SpanKind::Consumer,
+                start: told.received_at,
+                end: told.at,
+                attributes,
+                wrong: None,
+                is_root: false,
+                wanted_at: None,
+            },
+        );
+        self.keep_cause(task.id, *version, span.span_context.span_id());
+        Some(span)
+    }
+
+    /// What the task wants from here on was brought about by this job: by its run, or else by its step.
+    pub(crate) fn brought_about(
+        &mut self,
+        claim: &Claim,
+        applied: &Applied,
+        step: Option<&SpanData>,
+        run: Option<&RunRow>,
+    ) {
+        let Applied::Stepped { version, .. } = applied else { return };
+        let of_run = run.map(|run| span_id(trace_of(&claim.task), &run_name(run.id)));
+        if let Some(cause) = of_run.or_else(|| step.map(|span| span.span_context.span_id())) {
+            self.keep_cause(claim.task.id, *version, cause);
+        }
+    }
+
+    fn keep_cause(&mut self, task: TaskId, version: Version, cause: SpanId) {
+        while self.causes.len() >= CAUSES {
+            self.causes.pop_first();
+        }
+        self.causes.insert((task, version), cause);
+    }
+
+    /// A step that answered, or an effect outside that was performed; a step that waits has not answered.
     pub(crate) fn step(&mut self, claim: &Claim, event: &Event, at: Timestamp) -> Option<SpanData> {
         let start = self.began.remove(&claim.job.id).unwrap_or(at);
-        let Event::StepAnswered { step, answer, .. } = event else { return None };
-        let (word, result) = result_of(answer)?;
+        let (name, answered) = match event {
+            Event::StepAnswered { step, answer, .. } => (step.to_string(), Some((answer.word(), result_of(answer)?))),
+            Event::AftermathEnded { .. } | Event::CleanedUp { .. } => (claim.job.effect.name().to_owned(), None),
+            _ => return None,
+        };
         let task = &claim.task;
         let mut attributes = self.of_task(task);
         attributes.extend([
-            KeyValue::new("cicd.pipeline.task.name", step.to_string()),
+            KeyValue::new("cicd.pipeline.task.name", name.clone()),
             KeyValue::new("cicd.pipeline.task.run.id", claim.job.id.to_string()),
-            KeyValue::new("cicd.pipeline.task.run.result", result),
             KeyValue::new("gatewright.stage", task.position.stage.to_string()),
             KeyValue::new("gatewright.visit", i64::from(task.position.visit)),
             KeyValue::new("gatewright.attempt", i64::from(claim.job.attempt)),
-            KeyValue::new("gatewright.answer", word),
         ]);
+        if let Some((word, result)) = answered {
+            attributes.push(KeyValue::new("cicd.pipeline.task.run.result", result));
+            attributes.push(KeyValue::new("gatewright.answer", word));
+        }
         if let Effect::Judge { plugin, .. } = &claim.job.effect {
             attributes.push(KeyValue::new("gatewright.plugin", plugin.to_string()));
         }
@@ -126,13 +187,14 @@ impl Pen {
             task,
             Sketch {
                 id: format!("step {} {}", claim.job.id, claim.job.attempt),
-                name: step.to_string(),
+                name,
                 kind: SpanKind::Internal,
                 start,
                 end: at,
                 attributes,
-                wrong: Some(result).filter(|result| ["failure", "error"].contains(result)),
+                wrong: answered.map(|(_, result)| result).filter(|result| ["failure", "error"].contains(result)),
                 is_root: false,
+                wanted_at: Some(claim.job.version),
             },
         ))
     }
@@ -164,6 +226,7 @@ impl Pen {
                 attributes,
                 wrong: None,
                 is_root: true,
+                wanted_at: None,
             },
         ))
     }
@@ -182,8 +245,10 @@ impl Pen {
 
     fn draw(&self, task: &Task, sketch: Sketch) -> SpanData {
         let trace = trace_of(task);
-        let context =
-            |id: &str| SpanContext::new(trace, span_id(trace, id), TraceFlags::SAMPLED, false, TraceState::default());
+        let context = |id: &str| context_of(trace, span_id(trace, id));
+        let mut links = SpanLinks::default();
+        let cause = sketch.wanted_at.and_then(|version| self.causes.get(&(task.id, version)).copied());
+        links.links.extend(cause.map(|cause| Link::with_context(context_of(trace, cause))));
         let mut attributes = sketch.attributes;
         let status = match sketch.wrong {
             Some(word) => {
@@ -203,7 +268,7 @@ impl Pen {
             attributes,
             dropped_attributes_count: 0,
             events: SpanEvents::default(),
-            links: SpanLinks::default(),
+            links,
             status,
             instrumentation_scope: self.scope.clone(),
         }
@@ -214,6 +279,14 @@ impl Pen {
 fn trace_of(task: &Task) -> TraceId {
     let name = format!("{} {} {} {}", task.project, task.work_item, task.id, task.created_at.0);
     TraceId::from_hex(&Digest::of(name.as_bytes()).as_str()[..32]).unwrap_or(TraceId::INVALID)
+}
+
+fn context_of(trace: TraceId, span: SpanId) -> SpanContext {
+    SpanContext::new(trace, span, TraceFlags::SAMPLED, false, TraceState::default())
+}
+
+fn run_name(run: RunId) -> String {
+    format!("run {run}")
 }
 
 fn span_id(trace: TraceId, name: &str) -> SpanId {
@@ -249,18 +322,15 @@ const fn kind_of_action(action: Action) -> Option<&'static str> {
     }
 }
 
-/// Our word and the conventions'; none: it has not answered yet.
-const fn result_of(answer: &Answer) -> Option<(&'static str, &'static str)> {
+/// In the conventions' word; none: it has not answered yet.
+const fn result_of(answer: &Answer) -> Option<&'static str> {
     match answer {
-        Answer::Pass { .. } => Some(("pass", "success")),
-        Answer::NotApplicable { .. } => Some(("not-applicable", "skip")),
-        Answer::Fail { .. } => Some(("fail", "failure")),
-        Answer::Infra { .. } => Some(("infra", "error")),
+        Answer::Pass { .. } => Some("success"),
+        Answer::NotApplicable { .. } => Some("skip"),
+        Answer::Fail { .. } | Answer::Hold { .. } => Some("failure"),
+        Answer::Infra { .. } | Answer::Stuck { .. } => Some("error"),
         Answer::Wait { .. } => None,
-        Answer::Hold { .. } => Some(("hold", "failure")),
-        Answer::Stuck { .. } => Some(("stuck", "error")),
         // What it was asked about is not there any more; it is asked again.
-        Answer::BaseMoved { .. } => Some(("base-moved", "cancellation")),
-        Answer::HeadMoved { .. } => Some(("head-moved", "cancellation")),
+        Answer::BaseMoved { .. } | Answer::HeadMoved { .. } => Some("cancellation"),
     }
 }

@@ -9,11 +9,11 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 use conductor::ports::store::{Applied, ClaimLimits, Incarnation, NewTask, RunRow, Store};
-use conductor::ports::tally::{Fact, Tally as _};
+use conductor::ports::tally::{Expanded, Fact, Tally as _, Told};
 use domain::cost::Spent;
-use domain::effect::Claim;
+use domain::effect::{Claim, Effect, Job};
 use domain::event::{Answer, Event, Intent, RunResult, StepFacts};
-use domain::ids::{Actor, DriverName, StepName, WorkItemId};
+use domain::ids::{Actor, DeliveryId, DriverName, JobId, RunId, StepName, Version, WorkItemId};
 use domain::task::{Task, Track};
 use domain::time::Timestamp;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
@@ -153,8 +153,7 @@ fn a_task_is_a_trace_and_its_runs_and_steps_are_spans_in_the_conventions_words()
     let driver = DriverName::new("claude").unwrap();
     let run = ended(&claim, RunResult::Error);
     traces.note(Fact::Began { claim: &claim, at: NOW });
-    let effect = Some(&claim.job.effect);
-    traces.note(Fact::RunEnded { task: &claim.task, run: &run, driver: Some(&driver), effect });
+    traces.note(Fact::RunEnded { task: &claim.task, run: &run, driver: Some(&driver), job: Some(&claim.job) });
     let answer = Answer::Fail { findings: domain::ids::Digest::of(b"x"), count: 1, title: "a secret title".to_owned() };
     let step = StepName::new("checks-green").unwrap();
     let event = Event::StepAnswered { epoch: claim.job.epoch, step, answer, facts: StepFacts::default(), woken: false };
@@ -198,12 +197,53 @@ fn two_lives_of_the_host_draw_one_trace() {
     for _ in 0..2 {
         let (address, requests) = collector();
         let traces = Traces::start_every(&sender(&address), Duration::from_millis(20)).unwrap();
-        traces.note(Fact::RunEnded { task: &claim.task, run: &run, driver: None, effect: None });
+        traces.note(Fact::RunEnded { task: &claim.task, run: &run, driver: None, job: None });
         let span = spans(&requests, 1).remove(0);
         traces.stop();
         ids.push((span.trace_id, span.span_id));
     }
     assert_eq!(ids[0], ids[1]);
+}
+
+/// From the delivery over the run to the effect: each span leads back to what brought it about, in the trace of the task.
+#[test]
+fn what_a_delivery_brought_about_leads_back_to_it() {
+    let (address, requests) = collector();
+    let traces = Traces::start_every(&sender(&address), Duration::from_millis(20)).unwrap();
+    let (_dir, _store, claim) = scene();
+    let moved = |version| [Applied::Stepped { version: Version(version), task: Box::new(claim.task.clone()) }];
+    let applied = moved(7);
+    let told = Told { delivery: DeliveryId(41), received_at: NOW, at: Timestamp(NOW.0 + 40), applied: &applied };
+    traces.note(Fact::Expanded { source: "board", outcome: Expanded::Told, told: Some(told) });
+    let wanted = |id, version, effect| {
+        let job = Job { id: JobId(id), version: Version(version), effect, ..claim.job.clone() };
+        Claim { job, ..claim.clone() }
+    };
+    let launch = wanted(50, 7, claim.job.effect.clone());
+    let run = RunRow { id: RunId(50), ..ended(&launch, RunResult::Success) };
+    traces.note(Fact::RunEnded { task: &launch.task, run: &run, driver: None, job: Some(&launch.job) });
+    let event = Event::AftermathEnded { note: "a secret note".to_owned() };
+    let applied = moved(8);
+    let completed = |claim, applied, run| {
+        traces.note(Fact::Completed { claim, event: &event, applied, run, at: Timestamp(NOW.0 + 90_000) });
+    };
+    completed(&launch, &applied[0], Some(&run));
+    completed(&wanted(51, 8, Effect::SetStatus { phase: "a secret phase".to_owned() }), &moved(9)[0], None);
+    let spans = spans(&requests, 3);
+    traces.stop();
+
+    let named = |name: &str| spans.iter().find(|span| span.name == name).unwrap_or_else(|| panic!("no {name}"));
+    let (delivery, run, effect) = (named("delivery board"), named("developer"), named("set-status"));
+    let cause = |span: &Span| span.links.iter().map(|link| link.span_id.clone()).collect::<Vec<_>>();
+    assert_eq!(cause(run), std::slice::from_ref(&delivery.span_id));
+    assert_eq!(cause(effect), std::slice::from_ref(&run.span_id));
+    assert!(delivery.links.is_empty() && spans.iter().all(|span| span.trace_id == delivery.trace_id));
+    assert_eq!(
+        (delivery.kind(), attributes(&delivery.attributes)["gatewright.delivery"].as_str()),
+        (SpanKind::Consumer, "41")
+    );
+    assert_eq!(delivery.end_time_unix_nano - delivery.start_time_unix_nano, 40_000_000);
+    assert!(!format!("{spans:?}").contains("secret"));
 }
 
 /// It takes connections and never answers. All that is noted is noted at once, far more than the line holds, and the host ends.
@@ -229,7 +269,7 @@ fn stops_nobody(address: &str) {
     let traces = Traces::start_every(&sender(address), Duration::from_millis(1)).unwrap();
     let began = Instant::now();
     for _ in 0..20_000 {
-        traces.note(Fact::RunEnded { task: &claim.task, run: &run, driver: None, effect: None });
+        traces.note(Fact::RunEnded { task: &claim.task, run: &run, driver: None, job: None });
     }
     // One answer that was waited for would take five seconds, and there would be a hundred.
     let noted = began.elapsed();

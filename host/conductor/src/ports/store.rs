@@ -26,11 +26,11 @@ mod overview;
 mod rows;
 mod wait;
 
-pub use self::counts::{Counts, DeliveryCount, JobCounts, PollRow, TaskCount};
+pub use self::counts::{Counts, DeliveryCount, JobCounts, PollRow, QueueCount, TaskCount};
 pub use self::overview::{AnswerRow, Contact, Extent, Live, Load, Overview, Standings};
 pub use self::rows::{
-    BoardActivity, BoardComment, BoardItem, Conversation, EntryRow, EvaluationRow, EventRow, Expansion, FreezeRow,
-    JobRow, NewEvaluation, NewWould, RunRow, Spending, Terms, WouldRow,
+    BoardActivity, BoardComment, BoardItem, Conversation, Delivery, EntryRow, EvaluationRow, EventRow, Expansion,
+    FreezeRow, JobRow, NewEvaluation, NewWould, RunRow, Spending, Terms, ToldRow, WouldRow,
 };
 pub use self::wait::{Predecessor, Prerequisite, Unmet, WaitReason};
 
@@ -196,40 +196,6 @@ impl ClaimLimits {
     pub fn of_driver(&self, driver: &DriverName) -> u32 {
         self.drivers.get(driver).copied().unwrap_or(self.each.driver)
     }
-}
-
-/// A delivery that waits to be expanded.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Delivery {
-    /// Its id.
-    pub id: DeliveryId,
-    /// `board`, `plane`, `gitea`.
-    pub source: String,
-    /// Whose.
-    pub project: ProjectName,
-    /// The work item, as far as it is known: expansion is serial per item.
-    pub work_item: Option<WorkItemId>,
-    /// The body as it came.
-    pub body: Vec<u8>,
-    /// The row of the tracker's log that it tells of.
-    pub row: Option<String>,
-    /// Nobody told of it: the host found it in the log.
-    pub polled: bool,
-    /// Failed expansions so far.
-    pub attempts: u32,
-}
-
-/// A row of a tracker's log, as the delivery that should have told of it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ToldRow {
-    /// The tracker's own id of it.
-    pub key: String,
-    /// Its place among the rows of its item.
-    pub order: u64,
-    /// Which item.
-    pub work_item: WorkItemId,
-    /// What the delivery says.
-    pub body: Vec<u8>,
 }
 
 /// The store.

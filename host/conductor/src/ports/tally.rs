@@ -1,9 +1,9 @@
 //! The tally's port: told of what happened once the store has it, to count it or to draw it. It answers nothing, and nothing waits
 //! for it: whoever stands behind it must neither block nor fail.
 
-use domain::effect::{Claim, Effect};
+use domain::effect::{Claim, Job};
 use domain::event::Event;
-use domain::ids::DriverName;
+use domain::ids::{DeliveryId, DriverName};
 use domain::task::Task;
 use domain::time::Timestamp;
 
@@ -41,7 +41,7 @@ pub enum Fact<'a> {
         /// The agent driver; none: a command.
         driver: Option<&'a DriverName>,
         /// What it was launched for; none: its job was cancelled, and nobody looks any more.
-        effect: Option<&'a Effect>,
+        job: Option<&'a Job>,
     },
     /// A plugin was asked.
     Evaluated {
@@ -54,7 +54,22 @@ pub enum Fact<'a> {
         source: &'a str,
         /// What came of it.
         outcome: Expanded,
+        /// What it told; none: no task.
+        told: Option<Told<'a>>,
     },
+}
+
+/// A delivery that was told to tasks.
+#[derive(Clone, Copy, Debug)]
+pub struct Told<'a> {
+    /// Which.
+    pub delivery: DeliveryId,
+    /// When it came.
+    pub received_at: Timestamp,
+    /// When tasks were told.
+    pub at: Timestamp,
+    /// What that did to each.
+    pub applied: &'a [Applied],
 }
 
 /// What came of a delivery.

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use conductor::ports::store::{ClaimLimits, StoreError};
+use conductor::ports::store::{ClaimLimits, QueueCount, StoreError};
 use domain::budget::{Cap, DAY_MS};
 use domain::cost::Spent;
 use prometheus::{CounterVec, GaugeVec, Opts, Registry, TextEncoder};
@@ -201,6 +201,18 @@ fn jobs(state: &GatewayState, page: &Page) -> Result<(), Failed> {
     )?;
     let oldest = counts.due_since.map_or(0.0, |at| now.since(at).0 as f64 / 1e3);
     page.one("gatewright_job_oldest_due_seconds", "How long the oldest job that is due has waited.", oldest)?;
+    let queue = state.store.count_queue(now)?;
+    let names = ["stage", "effect"];
+    let of = |row: &QueueCount| labels(&[row.stage.as_str(), &row.effect]);
+    let depths = queue.iter().map(|row| (of(row), row.queued as f64));
+    page.gauge("gatewright_queue_jobs", "Jobs that wait, by their task's stage and by what they do.", &names, depths)?;
+    let ages = queue.iter().map(|row| (of(row), row.due_since.map_or(0.0, |at| now.since(at).0 as f64 / 1e3)));
+    page.gauge(
+        "gatewright_queue_oldest_due_seconds",
+        "How long the oldest of them has waited that is due.",
+        &names,
+        ages,
+    )?;
     let waiting = waiting(state, &limits)?;
     let waiting = waiting.into_iter().map(|(reason, count)| (labels(&[reason]), count));
     let help = "Jobs that wait, by the first thing that holds them; none: they are claimed next.";

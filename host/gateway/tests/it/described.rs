@@ -19,6 +19,19 @@ use crate::world::{NOW, SECRET, World, python_tool};
 
 /// Of what is not a page nor a form, these are for browsers.
 const FOR_BROWSERS: [&str; 3] = ["/login", "/language/{code}", "/static/{file}"];
+/// Beside all below `/api/`, these are for programs.
+const FOR_PROGRAMS: [&str; 6] = ["/healthz", "/readyz", "/health", "/metrics", "/queue", "/status"];
+
+/// What is left out is left out by where it lies: no path of the API is a page's or a form's, whatever it is said to need.
+#[test]
+fn no_path_of_the_api_is_left_out_as_a_page() {
+    for (path, methods) in gateway::needs() {
+        let for_browsers = methods.iter().all(|(_, need)| matches!(need, Need::Page | Need::Form(_)));
+        let left_out = for_browsers || FOR_BROWSERS.contains(&path);
+        let of_programs = path.starts_with("/api/") || FOR_PROGRAMS.contains(&path);
+        assert_eq!(left_out, !of_programs, "{path}");
+    }
+}
 
 /// Whoever adds a route for programs describes it: what it takes and answers, in `gateway/src/openapi/operations.rs`.
 #[tokio::test]

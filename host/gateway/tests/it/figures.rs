@@ -9,8 +9,9 @@ use axum::http::{StatusCode, header};
 use conductor::ports::store::{Applied, ClaimLimits, Completion, Incarnation, NewEvaluation, RunRow};
 use conductor::ports::tally::{Expanded, Fact, Tally};
 use domain::effect::Claim;
-use domain::event::{Event, Intent, RunResult};
-use domain::ids::{Actor, Digest, DriverName, PluginId, RunId, TaskId};
+use domain::event::{Answer, Event, Intent, RunResult, StepFacts};
+use domain::ids::{Actor, Digest, DriverName, PluginId, RunId, StepName, TaskId};
+use domain::verdict::InfraCause;
 use gateway::api::{Block, OldMetrics, Queue, Status};
 
 use crate::world::{NOW, World, python_tool};
@@ -127,9 +128,14 @@ pub(crate) async fn note_all(world: &World) {
     let meters = &world.meters;
     meters.note(Fact::Began { claim: &claim, at: NOW });
     meters.note(Fact::Completed { claim: &claim, event: &event, applied: &applied, run: None, at: NOW });
-    meters.note(Fact::RunEnded { task: &task, run: &done, driver: Some(&driver), effect: None });
+    let message = "a hostile word".to_owned();
+    let answer = Answer::Infra { cause: InfraCause::Time, message, retry_after: None };
+    let (epoch, step) = (claim.job.epoch, StepName::new("checks-green").unwrap());
+    let answered = Event::StepAnswered { epoch, step, answer, facts: StepFacts::default(), woken: false };
+    meters.note(Fact::Completed { claim: &claim, event: &answered, applied: &applied, run: None, at: NOW });
+    meters.note(Fact::RunEnded { task: &task, run: &done, driver: Some(&driver), job: None });
     meters.note(Fact::Evaluated { evaluation: &evaluation });
-    meters.note(Fact::Expanded { source: "board", outcome: Expanded::Told });
+    meters.note(Fact::Expanded { source: "board", outcome: Expanded::Told, told: None });
     meters.committed(800, 3);
     meters.claimed(300, "claimed");
     meters.received("gitea", "accepted");
@@ -211,16 +217,24 @@ async fn metrics_parse_are_explained_and_follow_the_rules_of_names() {
 async fn no_label_of_a_metric_names_a_ticket_a_task_or_a_run() {
     let world = World::new();
     note_all(&world).await;
+    let hostile = "hostile\"} 1\ngatewright_ready 7 \u{202e}";
+    world.task("DEMO-004", hostile);
+    let card = serde_json::json!({"title": hostile, "labels": [hostile], "description": hostile}).to_string();
+    world.post("/api/v1/projects/demo/items", &card).await;
+    world.post("/api/v1/tasks/DEMO-004/approve", &serde_json::json!({"note": hostile}).to_string()).await;
+    world.get("/api/v1/tasks/hostile").await;
     let known = [
         "project", "stage", "activity", "state", "reason", "driver", "role", "result", "plugin", "answer", "effect",
-        "outcome", "source", "method", "route", "status", "lease", "section", "kind", "scope", "version", "le",
+        "outcome", "source", "method", "route", "status", "lease", "section", "kind", "scope", "version", "le", "step",
+        "cause",
     ];
     let families = scraped(&world).await;
     let samples = families.values().flat_map(|family| &family.samples);
     let names: BTreeSet<&str> = samples.clone().flat_map(|sample| sample.labels.keys().map(String::as_str)).collect();
     assert!(names.iter().all(|name| known.contains(name)), "{names:?}");
     for sample in samples {
-        assert!(!sample.labels.values().any(|value| value.contains("DEMO-0")), "{sample:?}");
+        let is_strange = |value: &&String| value.contains("DEMO-0") || value.contains("hostile");
+        assert_eq!(sample.labels.values().find(is_strange), None, "{sample:?}");
     }
 }
 
@@ -233,6 +247,13 @@ async fn metrics_say_what_the_rows_say() {
     let at = |stage, activity| [("project", "demo"), ("stage", stage), ("activity", activity)];
     assert_eq!(figure(&figures, "gatewright_tasks", &at("created", "awaiting-person")), 1);
     assert_eq!(figure(&figures, "gatewright_tasks", &at("development", "running")), 2);
+    let of_queue = [("stage", "created"), ("effect", "set-status")];
+    assert!(figure(&figures, "gatewright_queue_jobs", &of_queue) > 0);
+    assert_eq!(figure(&figures, "gatewright_queue_oldest_due_seconds", &of_queue), 0);
+    let answered = [("step", "checks-green"), ("answer", "infra")];
+    assert_eq!(figure(&figures, "gatewright_steps_answered_total", &answered), 1);
+    let retried = [("effect", "launch-agent"), ("cause", "infra"), ("outcome", "again")];
+    assert_eq!(figure(&figures, "gatewright_retries_total", &retried), 1);
     assert_eq!(figure(&figures, "gatewright_runs_living", &[("role", "developer")]), 1);
     assert_eq!(figure(&figures, "gatewright_disk_free_bytes", &[]), 40 << 30);
     assert_eq!(figure(&figures, "gatewright_cost_cap_usd", &[("project", "demo"), ("scope", "day")]), 5);

@@ -42,6 +42,8 @@ fn each_line_of_the_log_is_json_and_says_what_it_is_about() {
         span["run"].clone()
     };
     assert_eq!(of_run("a run began"), of_run("a run ended"));
+    let expanded = lines.iter().find(|line| line["message"] == "a delivery was expanded");
+    assert!(expanded.is_some_and(|line| line["span"]["delivery"].is_u64() && line["source"] == "board"), "{log}");
 }
 
 /// Paths of requests as they arrive.
@@ -80,12 +82,13 @@ fn a_host_sends_what_its_runs_did_to_the_collector_that_its_file_names() {
     configure(&place, &format!("[telemetry]\notlp = \"{address}\""));
     let _host = place.serve();
     let key = place.ticket("Greet once more");
-    let (path, body) = requests.recv_timeout(Duration::from_secs(90)).unwrap();
-    assert_eq!(path, "post /v1/traces http/1.1");
     // The texts of a protobuf message stand in it as they are.
-    let text = String::from_utf8_lossy(&body).into_owned();
-    for word in ["cicd.pipeline.task.run.result", "success", "developer", key.as_str()] {
-        assert!(text.contains(word), "no {word} in {text}");
+    let words = ["delivery board", "set-status", "developer", "cicd.pipeline.task.run.result", "success", key.as_str()];
+    let mut text = String::new();
+    while !words.iter().all(|word| text.contains(word)) {
+        let (path, body) = requests.recv_timeout(Duration::from_secs(90)).unwrap_or_else(|_| panic!("only {text}"));
+        assert_eq!(path, "post /v1/traces http/1.1");
+        text.push_str(&String::from_utf8_lossy(&body));
     }
 }
 

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde_json::Value;
@@ -21,6 +22,8 @@ use crate::fixture::{DEVELOPER, Place, REVIEWER, said};
 const SECRET: &[u8] = b"the secret of the tests";
 /// As the checker sends them.
 const BURST: u32 = 10_000;
+/// Nothing here takes as long unless it hangs.
+const LONGEST: Duration = Duration::from_secs(90);
 
 fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../webhooks/tests/fixtures").join(name)
@@ -200,4 +203,33 @@ fn ten_thousand_at_once_are_taken_and_each_has_its_effect_once() {
     drop(stream);
     host.kill();
     assert_eq!(kept(&place).len() as u32, BURST, "none is lost, and none is there twice");
+}
+
+/// Each line at its most talkative, with what was read by its number, and without the secret by which it was known.
+#[test]
+fn the_log_tells_a_delivery_by_its_number_and_never_the_secret() {
+    let place = place("secret-files = [\"secrets/gitea\"]\n");
+    let file = place.state().join("gatewright.toml");
+    let text = fs::read_to_string(&file).unwrap();
+    fs::write(&file, format!("{text}\n[log]\nformat = \"json\"\nlevel = \"trace\"\n")).unwrap();
+    let host = place.serve();
+    let mut stream = TcpStream::connect(door(&place)).unwrap();
+    assert_eq!(push(&mut stream, 1), Some(202));
+    let read = || {
+        let log = place.log();
+        let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()).collect::<Vec<_>>();
+        lines.into_iter().find(|line| line["message"] == "a delivery was read")
+    };
+    let began = Instant::now();
+    let line = loop {
+        if let Some(line) = read() {
+            break line;
+        }
+        assert!(began.elapsed() < LONGEST, "{}", place.log());
+        place.pause();
+    };
+    assert!(line["delivery"].is_u64() && line["source"] == "gitea", "{line}");
+    host.kill();
+    let log = place.log();
+    assert!(!log.contains(std::str::from_utf8(SECRET).unwrap()), "{log}");
 }

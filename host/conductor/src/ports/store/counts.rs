@@ -42,6 +42,19 @@ pub struct JobCounts {
     pub due_since: Option<Timestamp>,
 }
 
+/// Jobs that wait and do the same, of tasks that stand in the same stage.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QueueCount {
+    /// Where their tasks stand.
+    pub stage: StageName,
+    /// `launch-agent`, `judge`, …
+    pub effect: String,
+    /// How many.
+    pub queued: u64,
+    /// Since when the one waits that could have gone on for longest; none: nothing is due.
+    pub due_since: Option<Timestamp>,
+}
+
 /// Deliveries of one source that nobody is through with.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeliveryCount {
@@ -70,6 +83,8 @@ pub trait Counts {
     fn count_tasks(&self) -> Result<Vec<TaskCount>, StoreError>;
     /// How many jobs stand how.
     fn count_jobs(&self, now: Timestamp) -> Result<JobCounts, StoreError>;
+    /// Jobs that wait, by the stage of their task and by what they do.
+    fn count_queue(&self, now: Timestamp) -> Result<Vec<QueueCount>, StoreError>;
     /// Deliveries that nobody is through with, by source.
     fn count_deliveries(&self) -> Result<Vec<DeliveryCount>, StoreError>;
     /// Needs that are not met: of how many tasks how many.

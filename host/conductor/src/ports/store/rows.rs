@@ -5,7 +5,8 @@ use domain::document::Role;
 use domain::effect::JobClass;
 use domain::event::{Event, RunResult, Spent};
 use domain::ids::{
-    Actor, CommitId, Digest, EvaluationId, JobId, PluginId, ProjectName, RunId, StageName, TaskId, Version, WorkItemId,
+    Actor, CommitId, DeliveryId, Digest, EvaluationId, JobId, PluginId, ProjectName, RunId, StageName, TaskId, Version,
+    WorkItemId,
 };
 use domain::time::{Milliseconds, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -340,4 +341,40 @@ pub enum Expansion {
         /// Why.
         why: String,
     },
+}
+
+/// A delivery that waits to be expanded.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Delivery {
+    /// Its id.
+    pub id: DeliveryId,
+    /// `board`, `plane`, `gitea`.
+    pub source: String,
+    /// Whose.
+    pub project: ProjectName,
+    /// The work item, as far as it is known: expansion is serial per item.
+    pub work_item: Option<WorkItemId>,
+    /// When it came.
+    pub received_at: Timestamp,
+    /// The body as it came.
+    pub body: Vec<u8>,
+    /// The row of the tracker's log that it tells of.
+    pub row: Option<String>,
+    /// Nobody told of it: the host found it in the log.
+    pub polled: bool,
+    /// Failed expansions so far.
+    pub attempts: u32,
+}
+
+/// A row of a tracker's log, as the delivery that should have told of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ToldRow {
+    /// The tracker's own id of it.
+    pub key: String,
+    /// Its place among the rows of its item.
+    pub order: u64,
+    /// Which item.
+    pub work_item: WorkItemId,
+    /// What the delivery says.
+    pub body: Vec<u8>,
 }
