@@ -118,6 +118,10 @@ impl Sight for EmbeddedForge {
 }
 
 impl Forge for EmbeddedForge {
+    fn upkeep(&self) -> Result<(), ForgeError> {
+        self.tidy()
+    }
+
     fn base_head(&self, branch: &BranchName) -> Result<CommitId, ForgeError> {
         refs::head(self, branch)?.ok_or_else(|| ForgeError::NotFound(format!("branch `{branch}`")))
     }

@@ -13,6 +13,7 @@ pub mod breaker;
 pub mod brief;
 mod budget;
 mod cleanup;
+mod collect;
 pub mod conflict;
 mod converse;
 pub mod dialect;

@@ -13,6 +13,7 @@ use domain::time::{Milliseconds, Timestamp};
 use crate::breaker::Passage;
 use crate::budget::Meter;
 use crate::cleanup::UNREADABLE_PAUSE;
+use crate::collect::Collecting;
 use crate::hints::Asked;
 use crate::observe::LOOK_INTERVAL;
 use crate::ports::clock::Clock;
@@ -76,6 +77,7 @@ pub struct Conductor {
     state: Mutex<State>,
     /// What living runs have used so far. Locked after `state`, where both are.
     meters: Mutex<BTreeMap<JobId, Meter>>,
+    pub(crate) collecting: Mutex<Collecting>,
     /// Who is told of what happened.
     pub(crate) tally: OnceLock<Arc<dyn Tally>>,
 }
@@ -177,6 +179,7 @@ impl Conductor {
             intervals: RwLock::default(),
             state: Mutex::default(),
             meters: Mutex::default(),
+            collecting: Mutex::default(),
             tally: OnceLock::new(),
         }
     }

@@ -27,6 +27,11 @@ const MEMORY_MIB: u64 = 512;
 /// How often the outside may be looked at: not more often than the scheduler looks, nor so seldom that a lost STOP is one for long.
 const INTERVAL: std::ops::RangeInclusive<u64> = 5_000..=3_600_000;
 
+/// Unless the file says otherwise: a month of logs to look back at.
+const KEEP_RUNS: Milliseconds = Milliseconds::from_seconds(30 * 24 * 3600);
+/// Ten years are for ever.
+const KEPT: std::ops::RangeInclusive<u64> = 1_000..=3650 * 24 * 3_600_000;
+
 /// The host's file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostConfig {
@@ -44,6 +49,8 @@ pub struct HostConfig {
     pub free_space_mib: u64,
     /// How often the outside is looked at for what it did not tell.
     pub reconcile: Intervals,
+    /// How long the folder of a run is kept after its end, once its task has ended too; none: for ever.
+    pub keep_runs: Option<Milliseconds>,
     /// What workers are kept in.
     pub sandbox: SandboxPolicy,
     /// What no plugin may exceed.
@@ -91,6 +98,7 @@ pub(crate) fn read(file: &Section<'_>, paths: &Paths) -> HostConfig {
         shutdown: limits::shutdown(file),
         free_space_mib: FREE_SPACE_MIB,
         reconcile: Intervals::default(),
+        keep_runs: Some(KEEP_RUNS),
         sandbox: SandboxPolicy { mode: SandboxMode::Auto, readable: Vec::new() },
         plugins: PluginPolicy { ceiling: Ceiling::AtMost(Vec::new()), limits: Limits::default() },
         watching: watching::read(file),
@@ -108,6 +116,12 @@ pub(crate) fn read(file: &Section<'_>, paths: &Paths) -> HostConfig {
         let Intervals { forges, trackers } = config.reconcile;
         config.reconcile.forges = reconcile.duration("forges", INTERVAL, forges);
         config.reconcile.trackers = reconcile.duration("trackers", INTERVAL, trackers);
+    }
+    if let Some(node) = file.section("keep", &keys::KEEP).as_ref().and_then(|keep| keep.get("runs")) {
+        config.keep_runs = match node.literal() {
+            Some("never") => None,
+            _ => Some(node.duration(&KEPT).unwrap_or(KEEP_RUNS)),
+        };
     }
     if let Some(sandbox) = file.section("sandbox", &keys::SANDBOX) {
         let modes = [("auto", SandboxMode::Auto), ("bubblewrap", SandboxMode::Bubblewrap), ("none", SandboxMode::None)];

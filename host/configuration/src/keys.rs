@@ -17,6 +17,7 @@ pub(crate) const HOST: Shape = Shape {
         "limits",
         "drivers",
         "reconcile",
+        "keep",
         "shutdown",
         "sandbox",
         "plugins",
@@ -34,6 +35,7 @@ pub(crate) const LIMITS: Shape = Shape {
 pub(crate) const DRIVER: Shape = Shape { name: "[drivers.NAME]", keys: &["runs"] };
 pub(crate) const SHUTDOWN: Shape = Shape { name: "[shutdown]", keys: &["mode"] };
 pub(crate) const RECONCILE: Shape = Shape { name: "[reconcile]", keys: &["trackers", "forges"] };
+pub(crate) const KEEP: Shape = Shape { name: "[keep]", keys: &["runs"] };
 pub(crate) const LOG: Shape = Shape { name: "[log]", keys: &["format", "level"] };
 pub(crate) const TELEMETRY: Shape = Shape { name: "[telemetry]", keys: &["otlp"] };
 pub(crate) const SANDBOX: Shape = Shape { name: "[sandbox]", keys: &["mode", "readable"] };

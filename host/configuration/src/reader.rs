@@ -270,6 +270,11 @@ impl<'f> Node<'f> {
         amount
     }
 
+    /// A text as it is written, where it is one.
+    pub(crate) fn literal(&self) -> Option<&str> {
+        self.value.as_str()
+    }
+
     /// Bounds are in milliseconds.
     pub(crate) fn duration(&self, bounds: &RangeInclusive<u64>) -> Option<Milliseconds> {
         let Some(text) = self.value.as_str() else {

@@ -6,6 +6,7 @@ mod check;
 mod cli;
 mod client;
 mod clock;
+mod collector;
 mod config;
 mod demo;
 mod doctor;

@@ -25,6 +25,7 @@ use gateway::{
 
 use crate::cli::Serve;
 use crate::clock::{SystemClock, hex, random_bytes};
+use crate::collector::Collector;
 use crate::door::Door;
 use crate::edits::Edits;
 use crate::ending::{Ending, Signals};
@@ -69,6 +70,8 @@ pub(crate) fn run(dir: &Path, options: &Serve, out: &Output) -> anyhow::Result<(
         bounds.clone(),
         Box::new(move || failing.fail()),
     )?;
+    host.conductor.keep_runs(loaded.host.keep_runs);
+    let collector = Collector::start(host.conductor.clone())?;
     let (reloading, noted, place) = (host.clone(), edits.clone(), dir.to_owned());
     let watch = Watch::start(dir, move || noted.look(&place, &reload(&reloading, &place)))?;
     write_private(&dir.join(ADDRESS_FILE), &address)?;
@@ -92,7 +95,7 @@ pub(crate) fn run(dir: &Path, options: &Serve, out: &Output) -> anyhow::Result<(
     greet(out, dir, (&address, door.as_ref()), &host, &loaded.host);
     follow_signals(&runtime, &host, &ending, dir)?;
     let served = runtime.block_on(gateway::serve(listener, state, end(host.clone(), ending)));
-    drop(watch);
+    drop((watch, collector));
     let closed = door.map_or(Ok(()), |door| door.end(&runtime));
     let failed = scheduler.stop();
     if let Some(traces) = traces {

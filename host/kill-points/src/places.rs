@@ -43,7 +43,7 @@ places! {
         "shim-started-the-command" "shim-gave-its-word" "shim-ends-its-run" "shim-strikes-its-tree" "shim-sees-the-tree-empty" "shim-wrote-its-record";
     seldom commits:
         "apply_seen" "create_task" "end_session" "expand_later" "hold_cycles" "open_session" "put_document"
-        "put_over_budget" "put_token" "put_would" "receive" "record" "revoke_token" "session_seen" "take_hints"
+        "put_over_budget" "put_token" "put_would" "receive" "record" "revoke_token" "run_collected" "session_seen" "take_hints"
         "token_used" "wake";
     seldom jobs: "timer";
     seldom others: "shim-cuts-its-log";

@@ -29,6 +29,7 @@ mod delivery;
 mod failure;
 mod hints;
 mod jobs;
+mod keep;
 mod late;
 mod leases;
 mod lock;

@@ -332,6 +332,10 @@ pub trait Forge: Sight {
     /// Where this mark's own writes brought the branch from `from`; none: it made none. After a crash, a head that is found here
     /// is no other hand's.
     fn moved_by(&self, mark: &Mark, branch: &BranchName, from: &CommitId) -> Result<Option<CommitId>, ForgeError>;
+    /// Upkeep, now and then: nothing that anybody needs is touched.
+    fn upkeep(&self) -> Result<(), ForgeError> {
+        Ok(())
+    }
     /// Of an observed project: takes in what others have in their own repository, where that is another one. It is only read.
     fn refresh(&self) -> Result<(), ForgeError> {
         Ok(())

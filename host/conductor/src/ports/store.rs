@@ -22,11 +22,13 @@ use super::inbox::{DeliveryFilter, DeliveryRow, Hint, Taken, WholeDelivery};
 use crate::slots::{DriverRow, Places};
 
 mod counts;
+mod keeping;
 mod overview;
 mod rows;
 mod wait;
 
 pub use self::counts::{Counts, DeliveryCount, JobCounts, PollRow, QueueCount, TaskCount};
+pub use self::keeping::Keeping;
 pub use self::overview::{AnswerRow, Contact, Extent, Live, Load, Overview, Standings};
 pub use self::rows::{
     BoardActivity, BoardComment, BoardItem, Conversation, Delivery, EntryRow, EvaluationRow, EventRow, Expansion,
@@ -199,7 +201,7 @@ impl ClaimLimits {
 }
 
 /// The store.
-pub trait Store: Overview + Counts + Send + Sync {
+pub trait Store: Overview + Counts + Keeping + Send + Sync {
     /// Writes a project; a changed pipeline sends `PipelineChanged` to each live task.
     fn put_project(&self, project: &Project, now: Timestamp) -> Result<(), StoreError>;
     /// All projects.

@@ -131,6 +131,8 @@ pub(crate) struct Records {
     pub(crate) usage: Mutex<BTreeMap<RunId, Usage>>,
     /// It cannot be told to end.
     pub(crate) is_deaf: AtomicBool,
+    /// Runs whose folders cannot be removed.
+    pub(crate) stuck: Mutex<Vec<RunId>>,
     /// What was launched, in order.
     pub(crate) launches: Mutex<Vec<Launch>>,
 }
@@ -182,7 +184,13 @@ impl Runs for Records {
     fn report(&self, _: RunId) -> Option<String> {
         None
     }
-    fn remove(&self, _: RunId) {}
+    fn remove(&self, run: RunId) {
+        let mut runs = self.runs.lock().unwrap();
+        assert!(!matches!(runs.get(&run), Some(RunState::Live { .. })), "the folder of a run that lives");
+        if !self.stuck.lock().unwrap().contains(&run) {
+            runs.remove(&run);
+        }
+    }
 }
 
 impl Records {

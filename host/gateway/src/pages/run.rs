@@ -20,7 +20,7 @@ use crate::desk::with_live_usage;
 use crate::find;
 use crate::log::{self, Found, Part};
 use crate::problem::Problem;
-use crate::show::{Age, bytes, cost, line, plain, span_in};
+use crate::show::{Age, Moment, bytes, cost, line, plain, span_in};
 use crate::tongue::{Tongue, say};
 
 /// Characters of what is looked for.
@@ -70,6 +70,8 @@ pub(crate) struct Run {
     end: u64,
     found: Option<String>,
     has_log: bool,
+    /// When the log was removed.
+    collected: Option<Moment>,
 }
 
 /// A line of the log.
@@ -134,6 +136,7 @@ pub(crate) fn read(state: &GatewayState, t: Tongue, run: &str, which: &Which) ->
         end: part.end,
         found: found.as_ref().map(|found| found_words(t, found)),
         has_log: file.is_some(),
+        collected: state.store.when_collected(id)?.map(Moment::of),
         lines,
         q,
     })
@@ -206,7 +209,13 @@ pub(crate) async fn raw(Shared(app): Shared<App>, Segments(run): Segments<String
     let run: RunId = find::parse(&run)?;
     let file = app.ask(move |state| {
         let id = state.store.run(run)?.id;
-        state.desk.run_log(id).ok_or_else(|| Problem::not_found(format!("run {id} has no log any more, or not yet")))
+        match (state.desk.run_log(id), state.store.when_collected(id)?) {
+            (Some(file), _) => Ok(file),
+            (None, Some(at)) => {
+                Err(Problem::not_found(format!("the log of run {id} was removed {}", Moment::of(at).text)))
+            }
+            (None, None) => Err(Problem::not_found(format!("run {id} has no log yet"))),
+        }
     });
     let mut file = file.await?;
     let permit = std::sync::Arc::clone(&app.downloads)

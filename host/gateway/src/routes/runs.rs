@@ -14,6 +14,7 @@ use crate::desk::with_live_usage;
 use crate::find;
 use crate::problem::Problem;
 use crate::routes::Answer;
+use crate::show::Moment;
 
 /// The end of a log in bytes where nobody asked for another number: about 500 lines.
 const TAIL: u64 = 64 * 1024;
@@ -44,6 +45,9 @@ pub(crate) async fn log(
     }
     let log = app.ask(move |state| {
         let run = state.store.run(run)?.id;
+        if let Some(at) = state.store.when_collected(run)? {
+            return Err(Problem::not_found(format!("the log of run {run} was removed {}", Moment::of(at).text)));
+        }
         Ok(state.desk.run_log_tail(run, bytes))
     });
     Ok(([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], log.await?).into_response())

@@ -107,3 +107,29 @@ fn a_host_begins_right_after_another_was_killed() {
         assert_eq!(next.get("/healthz").0, 200);
     }
 }
+
+/// What is old goes by itself: the log is gone, and says when; what the run was and cost stays.
+#[test]
+fn the_folder_of_an_old_run_goes_and_its_row_stays() {
+    let place = Place::new(DEVELOPER, REVIEWER);
+    place.init();
+    let host = place.serve();
+    let key = place.ticket("Greet once more");
+    let shown = place.until_phase(&key, "in-review");
+    let run = shown["runs"].as_array().unwrap().iter().find(|run| run["role"] == "developer").unwrap()["id"].clone();
+    let folder = place.state().join("runs").join(run.to_string());
+    assert!(folder.join("log").is_file(), "{}", folder.display());
+    place.gatewright(&["stop", "--all", "--yes", "--wait"]);
+    host.kill();
+    let file = place.state().join("gatewright.toml");
+    let text = fs::read_to_string(&file).unwrap();
+    fs::write(&file, format!("{text}\n[keep]\nruns = \"1s\"\n")).unwrap();
+    let host = place.serve();
+    let log = format!("/api/v1/runs/{run}/log");
+    let gone = |_: &serde_json::Value| host.get(&log).0 == 404;
+    place.until(&key, "without its old runs", gone);
+    assert!(host.get(&log).1.contains("was removed"), "{}", host.get(&log).1);
+    assert!(!folder.exists() && host.get(&format!("/r/{run}")).1.contains("The log was removed"));
+    let row: serde_json::Value = serde_json::from_str(&host.get(&format!("/api/v1/runs/{run}")).1).unwrap();
+    assert!(row["ended_at"].is_u64() && row["outcome"].is_string(), "{row}");
+}
