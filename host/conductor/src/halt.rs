@@ -51,14 +51,22 @@ pub(crate) fn pause(retry_after: Option<Milliseconds>) -> Milliseconds {
 }
 
 impl Conductor {
-    /// Nothing is begun for a task that a person paused while it waited; what had begun goes on.
-    pub(crate) fn is_withheld_by_a_pause(&self, claim: &Claim) -> Result<bool, StoreError> {
+    /// Nothing is begun for a task that somebody paused, stopped or held while it waited; what had begun goes on.
+    pub(crate) fn is_withheld_by_a_wish(&self, claim: &Claim) -> Result<bool, StoreError> {
         let begins = matches!(claim.job.effect, Effect::Launch { .. } | Effect::Act { .. });
-        if !begins || claim.job.attempted_before || !self.fresh(claim)?.paused {
+        if !begins || claim.job.attempted_before {
             return Ok(false);
         }
-        let (epoch, reason) = (claim.job.epoch, "a person paused it before it began".to_owned());
-        self.complete(claim, Event::Withheld { epoch, by: Withholder::Pause, reason }, None, None)?;
+        let task = self.fresh(claim)?;
+        let (by, reason) = if task.stop_requested || task.put_off.is_some() {
+            (Withholder::Wish, "it was stopped or held before it began")
+        } else if task.paused {
+            (Withholder::Pause, "a person paused it before it began")
+        } else {
+            return Ok(false);
+        };
+        let (epoch, reason) = (claim.job.epoch, reason.to_owned());
+        self.complete(claim, Event::Withheld { epoch, by, reason }, None, None)?;
         Ok(true)
     }
 

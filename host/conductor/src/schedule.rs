@@ -129,6 +129,8 @@ pub(crate) struct State {
     reconciling: BTreeSet<ProjectName>,
     /// When the trackers are polled next.
     next_poll: Timestamp,
+    /// What time it was when work was looked for last; none: it was not yet.
+    last_look: Option<Timestamp>,
     /// Hints are being read: one piece at a time, so that they are taken in their order.
     pub(crate) reading: bool,
     /// Looks that hints asked for.
@@ -261,6 +263,7 @@ impl Conductor {
     }
 
     fn find_work(&self, tick: &mut Tick, limits: &ClaimLimits, capacity: usize) -> Result<(), StoreError> {
+        self.mind_the_clock()?;
         for (job, token) in self.outside.store.cancelled_claims(&self.me)? {
             let mut state = self.state();
             if !state.busy.contains(&job) && state.cancelling.insert(job, token).is_none() {
@@ -423,7 +426,7 @@ impl Conductor {
             Work::Perform(claim) | Work::Finish(claim) => {
                 let drives = claim.job.effect.class() == JobClass::Drive && claim.job.effect != Effect::CleanUp;
                 if drives {
-                    let event = Event::Panicked { message: message.to_owned() };
+                    let event = Event::Panicked { message: message.to_owned(), unanswered: true };
                     return self.outside.store.apply(claim.task.id, &event, now).map(|_| ());
                 }
                 let why = format!("performing it panicked: {message}");
@@ -468,7 +471,7 @@ impl Conductor {
             Mode::Act => {}
             mode => return self.perform_observed(claim, mode),
         }
-        if self.is_withheld_by_a_pause(claim)? {
+        if self.is_withheld_by_a_wish(claim)? {
             return Ok(());
         }
         match &claim.job.effect {

@@ -10,7 +10,7 @@ use crate::ids::{
     Actor, BranchName, CommitId, Digest, Epoch, EvaluationId, FenceToken, LeaseName, RunId, StageName, StepName,
     TaskId, WorkItemId,
 };
-use crate::task::{Activity, Asked, Task, Track};
+use crate::task::{Activity, Asked, HoldKind, PutOff, Task, Track};
 use crate::time::Timestamp;
 
 /// What moved a branch.
@@ -238,6 +238,13 @@ pub enum Entry {
         /// What they make of the track.
         track: Track,
     },
+    /// A hold waits for the irreversible step under way to end.
+    HoldDeferred {
+        /// What kind of hold.
+        kind: HoldKind,
+        /// For people.
+        reason: String,
+    },
     /// The pipeline is another one now.
     PipelineChanged {
         /// Its digest.
@@ -261,6 +268,9 @@ pub(crate) fn fold(task: &mut Task, entry: &Entry) {
         Entry::ActivityEntered { activity, at } => {
             task.position.activity = activity.clone();
             task.activity_entered_at = *at;
+            if matches!(activity, Activity::Held { .. } | Activity::Stopping | Activity::Settled { .. }) {
+                task.put_off = None;
+            }
             task.epoch = Epoch(task.epoch.0 + 1);
         }
         Entry::BranchCut { branch, base } => {
@@ -293,6 +303,7 @@ pub(crate) fn fold(task: &mut Task, entry: &Entry) {
         Entry::StepPassed { step } => task.passed.push(step.clone()),
         Entry::PassDropped { step } => task.passed.retain(|passed| passed != step),
         Entry::StopDeferred => task.stop_requested = true,
+        Entry::HoldDeferred { kind, reason } => task.put_off = Some(PutOff { kind: *kind, reason: reason.clone() }),
         Entry::PauseSet { on } => task.paused = *on,
         Entry::DependencyAdded { needs, .. } => drop(task.needs.insert(*needs)),
         Entry::DependencyRemoved { needs, .. } => drop(task.needs.remove(needs)),

@@ -241,6 +241,8 @@ pub enum Withholder {
     Budget,
     /// A person who paused the task before it began.
     Pause,
+    /// A stop or a hold that waits for what has not begun yet.
+    Wish,
 }
 
 /// What the host saw at the board or the forge (reference rules B1 to B22).
@@ -434,6 +436,9 @@ pub enum Event {
     Panicked {
         /// What the panic said.
         message: String,
+        /// It broke what would have answered the activity: no other answer comes.
+        #[serde(default)]
+        unanswered: bool,
     },
 }
 

@@ -257,6 +257,9 @@ pub struct Task {
     pub passed: Vec<StepName>,
     /// A stop that waits for an irreversible step to end.
     pub stop_requested: bool,
+    /// A hold that waits for it likewise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub put_off: Option<PutOff>,
     /// A pause that takes hold before the next step or run.
     pub paused: bool,
     /// Tasks that must be done before this one goes on.
@@ -278,6 +281,15 @@ pub struct Task {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
 const fn is_none_yet(count: &u32) -> bool {
     *count == 0
+}
+
+/// A hold that waits for an irreversible step to end: what is under way is not cut short.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PutOff {
+    /// What kind of hold.
+    pub kind: HoldKind,
+    /// For people.
+    pub reason: String,
 }
 
 /// How often a step was asked.

@@ -74,6 +74,7 @@ pub fn begin(pipeline: &Pipeline, seed: Seed, now: Timestamp) -> (Task, Step) {
         requested: BTreeSet::new(),
         passed: Vec::new(),
         stop_requested: false,
+        put_off: None,
         paused: false,
         needs: BTreeSet::new(),
         spent: Spent::default(),

@@ -199,10 +199,10 @@ pub(crate) fn observe(plan: &mut Plan<'_>, observation: &Observation) -> Result<
     plan.note(Entry::Observed { observation: observation.clone() });
     match observation {
         Observation::GoneFromBoard { by } => {
-            plan.hold(HoldKind::GoneFromBoard, &format!("gone from the board by {by}"));
+            plan.hold_from_outside(HoldKind::GoneFromBoard, &format!("gone from the board by {by}"));
         }
         Observation::RefusedAtForge { by } => {
-            plan.hold(HoldKind::RefusedAtForge, &format!("refused by {by} at the forge"));
+            plan.hold_from_outside(HoldKind::RefusedAtForge, &format!("refused by {by} at the forge"));
         }
         Observation::ForeignPush { head } => foreign_head(plan, head),
         Observation::Landed { commit, by } => settle_followed(plan, commit, by),
@@ -214,7 +214,7 @@ pub(crate) fn observe(plan: &mut Plan<'_>, observation: &Observation) -> Result<
             plan.note(Entry::ForeignMergeSeen { commit: commit.clone() });
             let reason = format!("merged by {by}, untested, as {commit}");
             plan.freeze(&reason);
-            plan.hold(HoldKind::MergedUntested, &reason);
+            plan.hold_from_outside(HoldKind::MergedUntested, &reason);
         }
         Observation::WatchDegraded => plan.freeze("the deployed revision turned bad during its watch"),
         Observation::Labels { labels } => read_labels(plan, labels),
@@ -271,7 +271,8 @@ fn is_known(plan: &Plan<'_>, observation: &Observation) -> bool {
     let task = &plan.task;
     match observation {
         Observation::GoneFromBoard { .. } | Observation::RefusedAtForge { .. } => {
-            plan.hold_kind().is_some_and(|kind| {
+            let put_off = task.put_off.as_ref().map(|put_off| put_off.kind);
+            plan.hold_kind().or(put_off).is_some_and(|kind| {
                 matches!(kind, HoldKind::GoneFromBoard | HoldKind::RefusedAtForge) || keeps_leases(kind)
             })
         }

@@ -348,6 +348,16 @@ impl<'a> Plan<'a> {
         self.hold_with(kind, reason, notice);
     }
 
+    /// Because of something that is no answer of the step under way. What cannot be taken back is not cut short by it: half of a
+    /// deploy is worse than a whole one that nobody wants any more.
+    pub(crate) fn hold_from_outside(&mut self, kind: HoldKind, reason: &str) {
+        if self.in_critical_window() {
+            self.note(Entry::HoldDeferred { kind, reason: cut(reason) });
+        } else {
+            self.hold(kind, reason);
+        }
+    }
+
     fn hold_with(&mut self, kind: HoldKind, reason: &str, notice: Notice) {
         let text = self.hold_silently(kind, reason);
         self.tell(notice, &text);
@@ -360,8 +370,7 @@ impl<'a> Plan<'a> {
     pub(crate) fn hold_silently(&mut self, kind: HoldKind, reason: &str) -> String {
         let reason = cut(reason);
         let step = self.task.position.activity.step().cloned();
-        let in_flight = matches!(kind, HoldKind::GoneFromBoard | HoldKind::RefusedAtForge) && self.in_critical_window();
-        if keeps_leases(kind) || in_flight {
+        if keeps_leases(kind) {
             self.leave_lines();
         } else {
             self.release_leases_unless_deployed();

@@ -106,7 +106,8 @@ fn words(outcome: &RunOutcome) -> String {
 /// What never began: a guard or a budget kept a run from it, or a person had paused the task before.
 pub(crate) fn withheld(plan: &mut Plan<'_>, activity: &Activity, by: Withholder, reason: &str) -> Result<(), Rejected> {
     match (by, activity) {
-        (Withholder::Pause, _) => {
+        // A stop or a hold that waits takes hold as the step is left.
+        (Withholder::Pause | Withholder::Wish, _) => {
             // Who let it on meanwhile is obeyed too.
             if !plan.hold_if_paused(activity.step()) {
                 plan.ask_again(activity.step());

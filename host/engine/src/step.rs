@@ -4,7 +4,7 @@ use domain::effect::{Change, Wanted};
 use domain::entry::Entry;
 use domain::event::{Event, RunOutcome};
 use domain::pipeline::Pipeline;
-use domain::task::{Activity, HoldKind, Task};
+use domain::task::{Activity, HoldKind, PutOff, Task};
 use domain::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -57,7 +57,19 @@ pub fn step(pipeline: &Pipeline, task: &Task, event: &Event, now: Timestamp) -> 
     let mut plan = Plan::new(pipeline, task, now);
     decide(&mut plan, event)?;
     stop_if_it_waited(&mut plan, task);
+    hold_if_it_was_put_off(&mut plan, task);
     Ok(plan.finish())
+}
+
+/// A hold that was put off takes hold as a stop does: as soon as the irreversible step is left, unless only the proof is.
+fn hold_if_it_was_put_off(plan: &mut Plan<'_>, before: &Task) {
+    let left = matches!(before.position.activity, Activity::Acting { .. }) && plan.task.epoch != before.epoch;
+    if left
+        && !plan.only_the_proof_is_left()
+        && let Some(PutOff { kind, reason }) = plan.task.put_off.clone()
+    {
+        plan.hold(kind, &reason);
+    }
 }
 
 /// A stop that was put off takes hold as soon as the irreversible step is left, whatever ended it. Where the commit landed
@@ -84,17 +96,23 @@ fn decide(plan: &mut Plan<'_>, event: &Event) -> Result<(), Rejected> {
         }
         (Activity::Stopping, Event::CleanedUp { .. }) => plan.settle_cancelled(),
         // The stop stands: whatever panicked, the clean-up may have been its victim.
-        (Activity::Stopping, Event::Panicked { message }) => {
+        (Activity::Stopping, Event::Panicked { message, .. }) => {
             plan.note(Entry::Panicked { message: cut(message) });
             plan.clean_up_again();
         }
         (Activity::Stopping, Event::Intent { .. }) => return Err(Rejected::Duplicate),
         (Activity::Stopping, _) => return Err(Rejected::Late),
         (_, Event::CleanedUp { .. }) => return Err(illegal("nothing is being cleaned up")),
-        (Activity::Held { .. }, Event::Panicked { message }) => plan.note(Entry::Panicked { message: cut(message) }),
-        (_, Event::Panicked { message }) => {
+        (Activity::Held { .. }, Event::Panicked { message, .. }) => {
+            plan.note(Entry::Panicked { message: cut(message) })
+        }
+        (_, Event::Panicked { message, unanswered }) => {
             plan.note(Entry::Panicked { message: cut(message) });
-            plan.hold(HoldKind::Panicked, message);
+            if *unanswered {
+                plan.hold(HoldKind::Panicked, message);
+            } else {
+                plan.hold_from_outside(HoldKind::Panicked, message);
+            }
         }
         (_, Event::Intent { intent, actor, note }) => return intents::decide(plan, *intent, actor, note),
         (_, Event::Observed { observation }) => return intents::observe(plan, observation),

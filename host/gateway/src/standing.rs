@@ -6,7 +6,7 @@ use conductor::ports::store::{JobRow, Project, StoreError, Unmet, WaitReason};
 use domain::effect::JobClass;
 use domain::ids::{ProjectName, TaskId};
 use domain::pipeline::{Consent, Pipeline, StageKind};
-use domain::task::{Activity, Hold, HoldKind, Task, Terminality};
+use domain::task::{Activity, Hold, HoldKind, PutOff, Task, Terminality};
 use domain::time::Timestamp;
 
 use crate::api::{Standing, State, TaskView};
@@ -144,6 +144,13 @@ impl Scene {
         }
         if task.stop_requested && task.end().is_none() {
             sentence.push_str(self.tongue.of("; it stops once that has answered", "; после ответа остановится"));
+        } else if let Some(PutOff { reason, .. }) = &task.put_off {
+            let tongue = self.tongue;
+            sentence.push_str(&say!(
+                tongue,
+                "; it is held once that has answered: {reason}",
+                "; после ответа будет удержана: {reason}"
+            ));
         } else if task.paused && task.end().is_none() {
             sentence.push_str(match task.position.activity {
                 Activity::Held { .. } | Activity::Stopping => "",

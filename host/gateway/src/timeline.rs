@@ -144,6 +144,13 @@ fn of_people(t: Tongue, entry: &Entry) -> Option<String> {
         Entry::StopDeferred => {
             t.of("stops once the step under way has answered", "остановится, когда идущий шаг ответит").to_owned()
         }
+        Entry::HoldDeferred { reason, .. } => {
+            say!(
+                t,
+                "is held once the step under way has answered: {reason}",
+                "будет удержана, когда идущий шаг ответит: {reason}"
+            )
+        }
         Entry::LabelsRead { labels, .. } => {
             let labels = labels.join(", ");
             say!(t, "labels: {labels}", "метки: {labels}")

@@ -42,7 +42,7 @@ places! {
         "shim-begins" "shim-took-the-lock" "shim-read-its-spec" "shim-opened-the-log" "shim-says-that-it-lives"
         "shim-started-the-command" "shim-gave-its-word" "shim-ends-its-run" "shim-strikes-its-tree" "shim-sees-the-tree-empty" "shim-wrote-its-record";
     seldom commits:
-        "apply_seen" "create_task" "end_session" "expand_later" "hold_cycles" "open_session" "put_document"
+        "apply_seen" "clock_went_back" "create_task" "end_session" "expand_later" "hold_cycles" "open_session" "put_document"
         "put_over_budget" "put_token" "put_would" "receive" "record" "revoke_token" "run_collected" "session_seen" "take_hints"
         "token_used" "wake";
     seldom jobs: "timer";

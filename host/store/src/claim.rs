@@ -256,7 +256,7 @@ fn with_lease(tx: &Tx<'_>, job: &Job, now: Timestamp) -> Result<(Task, Option<Fe
 fn refuse_lease(tx: &Tx<'_>, task: &Task, name: &LeaseName, now: Timestamp) -> Result<()> {
     leases::release(tx.sql, task, name)?;
     let message = format!("the lease `{name}` was granted to a step that does not take it");
-    transact::apply(tx, task.id, &Event::Panicked { message }, Origin::default(), now)?;
+    transact::apply(tx, task.id, &Event::Panicked { message, unanswered: true }, Origin::default(), now)?;
     let statement =
         "UPDATE job SET state = 'cancelled', closed_at = ?3 WHERE task = ?1 AND lease = ?2 AND state = 'queued'";
     execute(tx.sql, statement, params![int(task.id.0), name.as_str(), time(now)])?;

@@ -21,6 +21,7 @@ mod access;
 mod blobs;
 mod board;
 mod claim;
+mod clock;
 mod complete;
 pub mod conformance;
 mod copy;

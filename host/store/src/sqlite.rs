@@ -19,7 +19,7 @@ use domain::ids::{
 };
 use domain::plugin::Check;
 use domain::task::Task;
-use domain::time::Timestamp;
+use domain::time::{Milliseconds, Timestamp};
 use domain::verdict::WakeKind;
 use rusqlite::Connection;
 
@@ -32,7 +32,8 @@ use crate::readers::Readers;
 use crate::transact::{self, Origin};
 use crate::writer::{News, Stopwatch, Tx, Writer, micros};
 use crate::{
-    board, claim, complete, delivery, hints, jobs, leases, ownership, queue, records, slots, spending, tasks, wakes,
+    board, claim, clock, complete, delivery, hints, jobs, leases, ownership, queue, records, slots, spending, tasks,
+    wakes,
 };
 
 type Result<T> = std::result::Result<T, StoreError>;
@@ -238,6 +239,14 @@ impl Store for SqliteStore {
 
     fn next_available(&self, now: Timestamp) -> Result<Option<Timestamp>> {
         self.read(|sql| queue::next_available(sql, now))
+    }
+
+    fn last_seen(&self) -> Result<Option<Timestamp>> {
+        self.read(clock::last_seen)
+    }
+
+    fn clock_went_back(&self, by: Milliseconds) -> Result<u32> {
+        self.write(move |tx| clock::went_back(tx, by))
     }
 
     fn drivers(&self) -> Result<Vec<DriverRow>> {

@@ -49,7 +49,8 @@ pub(crate) fn apply(tx: &Tx<'_>, id: TaskId, event: &Event, origin: Origin, now:
     match decide(tx, &pipeline, &task, event, now) {
         Decision::Broken(message) => {
             put_event(tx, id, event, Outcome::Panicked(&message), origin, now)?;
-            let panicked = Event::Panicked { message };
+            let unanswered = event.epoch() == Some(task.epoch);
+            let panicked = Event::Panicked { message, unanswered };
             let held = match decide(tx, &pipeline, &task, &panicked, now) {
                 Decision::Broken(again) => {
                     return Err(refused(format!("nothing can be decided about task {id}: {again}")));

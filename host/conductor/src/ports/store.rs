@@ -13,7 +13,7 @@ use domain::ids::{
 use domain::pipeline::Pipeline;
 use domain::plugin::Check;
 use domain::task::{Task, Track};
-use domain::time::Timestamp;
+use domain::time::{Milliseconds, Timestamp};
 use domain::verdict::WakeKind;
 use engine::Rejected;
 use serde::{Deserialize, Serialize};
@@ -265,6 +265,10 @@ pub trait Store: Overview + Counts + Keeping + Send + Sync {
     fn claimed_jobs(&self, task: TaskId) -> Result<Vec<JobId>, StoreError>;
     /// When the next job becomes available that is not yet; none: time alone brings no job.
     fn next_available(&self, now: Timestamp) -> Result<Option<Timestamp>, StoreError>;
+    /// When the newest event or delivery came; none: there is none, or the clock was set back since.
+    fn last_seen(&self) -> Result<Option<Timestamp>, StoreError>;
+    /// The clock was set back by so much: what was to come about at a time comes about as much sooner. Of how many jobs.
+    fn clock_went_back(&self, by: Milliseconds) -> Result<u32, StoreError>;
     /// Drivers whose breaker heard something, or that have runs now.
     fn drivers(&self) -> Result<Vec<DriverRow>, StoreError>;
     /// Jobs for people: the live ones, and the newest of the others.

@@ -10,7 +10,10 @@ use domain::time::{Milliseconds, Timestamp};
 use super::{Conductor, Intervals, RIGHT, State, Tick, Work};
 use crate::budget::{Meter, WEIGH_INTERVAL};
 use crate::observe::LOOK_INTERVAL;
+use crate::ports::store::StoreError;
 
+/// A clock is told as set back from here on: less is what clocks do anyway, and what it delays is delayed by no more.
+const SET_BACK: Milliseconds = Milliseconds::from_seconds(2);
 /// From one prolonging of a run's right to the next.
 const RIGHT_INTERVAL: Milliseconds = Milliseconds::from_seconds(3600);
 
@@ -87,14 +90,34 @@ impl Conductor {
         }
     }
 
+    /// A clock that was set back, while this host lived or while none did, must not make anything wait for as long: nothing would
+    /// be claimed that was wanted shortly before.
+    pub(super) fn mind_the_clock(&self) -> Result<(), StoreError> {
+        let (now, before) = (self.now(), self.state().last_look);
+        let before = match before {
+            Some(before) => Some(before),
+            None => self.outside.store.last_seen()?,
+        };
+        if let Some(before) = before.filter(|before| now.plus(SET_BACK) < *before) {
+            let by = before.since(now);
+            let jobs = self.outside.store.clock_went_back(by)?;
+            tracing::warn!(
+                milliseconds = by.0,
+                jobs,
+                "the clock was set back: what waits for a time waits no longer for it"
+            );
+        }
+        self.state().last_look = Some(now);
+        Ok(())
+    }
+
     /// No door of ours lets tasks need each other; where the rows say so all the same, none of them would ever go on.
     /// A look that fails holds nobody else up: the next one comes.
     pub(super) fn look_for_cycles(&self) {
         let now = self.now();
-        if self.state().next_cycle_look > now {
+        if !is_due(&mut self.state().next_cycle_look, LOOK_INTERVAL, now) {
             return;
         }
-        self.state().next_cycle_look = now.plus(LOOK_INTERVAL);
         match self.outside.store.hold_cycles(now) {
             Ok(0) => {}
             Ok(held) => tracing::error!(held, "tasks need each other: they are held"),

@@ -396,6 +396,11 @@ impl World {
         self.clock.0.fetch_add(seconds * 1000, Ordering::SeqCst);
     }
 
+    /// Somebody sets the clock back.
+    pub(crate) fn set_back(&self, seconds: u64) {
+        self.clock.0.fetch_sub(seconds * 1000, Ordering::SeqCst);
+    }
+
     /// Whoever watches a run says that it is over.
     pub(crate) fn tell_end(&self, run: RunId) {
         self.ended.lock().unwrap().push(run);

@@ -383,10 +383,10 @@ fn rule_b15_a_push_to_a_held_task_whose_stage_is_gone_changes_nothing_of_its_hol
 fn deciding_that_panicked_holds_the_task_and_keeps_what_it_fenced() {
     let mut world = World::new(quick());
     world.walk_to("testing acting retest");
-    world.tell(&Event::Panicked { message: "index out of bounds".to_owned() }).unwrap();
+    world.tell(&Event::Panicked { message: "index out of bounds".to_owned(), unanswered: false }).unwrap();
     assert_eq!(world.hold_kind(), Some(HoldKind::Panicked));
     assert_eq!(world.task.leases.len(), 1);
-    world.tell(&Event::Panicked { message: "again".to_owned() }).unwrap();
+    world.tell(&Event::Panicked { message: "again".to_owned(), unanswered: false }).unwrap();
     assert_eq!(world.notices(Notice::Held), 1);
 }
 

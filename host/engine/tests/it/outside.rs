@@ -1,7 +1,7 @@
 //! What people and servers do behind our back, as far as the engine decides it. The names carry the rules' numbers.
 
 use domain::effect::{Effect, Notice};
-use domain::event::{Answer, Event, Intent, Observation, StepFacts};
+use domain::event::{Answer, Event, Intent, Observation, StepFacts, Withholder};
 use domain::task::HoldKind;
 use engine::Rejected;
 
@@ -245,7 +245,64 @@ fn rule_b15_what_is_refused_while_it_cannot_be_taken_back_stays_fenced() {
     world.walk_to("deploy acting deploy");
     world.go_on();
     seen(&mut world, refused());
-    assert_eq!((world.hold_kind(), world.task.leases.len()), (Some(HoldKind::RefusedAtForge), 1));
+    assert_eq!((world.stands().as_str(), world.task.leases.len()), ("deploy acting deploy", 1));
+    assert!(world.tell(&Event::Observed { observation: gone() }).is_err(), "one reason is enough");
+    world.go_on();
+    assert_eq!((world.hold_kind(), &world.task.deployed), (Some(HoldKind::RefusedAtForge), &world.task.head));
+    assert_eq!(world.task.leases.len(), 1, "what was deployed is not in main yet");
+}
+
+/// Whatever is seen meanwhile, and whatever breaks beside it: half a deploy is worse than a whole one.
+#[test]
+fn rule_b8_a_deploy_that_is_under_way_is_not_cut_short_by_what_happens_beside_it() {
+    let merged = Observation::MergedElsewhere { by: "bob".to_owned(), commit: commit(77), tested: false };
+    let beside = |observation| Event::Observed { observation };
+    let panicked = |unanswered| Event::Panicked { message: "index out of bounds".to_owned(), unanswered };
+    let cases = [
+        (beside(gone()), HoldKind::GoneFromBoard),
+        (beside(refused()), HoldKind::RefusedAtForge),
+        (beside(merged), HoldKind::MergedUntested),
+        (panicked(false), HoldKind::Panicked),
+    ];
+    for (event, kind) in cases {
+        let mut world = World::new(full());
+        world.walk_to("deploy acting deploy");
+        world.go_on();
+        let epoch = world.task.epoch;
+        world.tell(&event).unwrap();
+        assert_eq!((world.stands().as_str(), world.task.epoch), ("deploy acting deploy", epoch), "{event:?}");
+        // The suite that judges it later, the host that dies meanwhile: the answer is what counts.
+        world.fail("exit 3");
+        assert_eq!(world.hold_kind(), Some(kind), "{event:?}");
+        assert_eq!(world.task.put_off, None);
+    }
+    let mut world = World::new(full());
+    world.walk_to("deploy acting deploy");
+    world.go_on();
+    world.tell(&panicked(true)).unwrap();
+    assert_eq!(world.hold_kind(), Some(HoldKind::Panicked), "its own answer broke: there is no other");
+}
+
+/// One that has not begun is not begun any more.
+#[test]
+fn rule_b8_a_deploy_that_waits_for_its_place_is_not_begun_for_what_is_gone() {
+    let withheld = |world: &World| Event::Withheld {
+        epoch: world.task.epoch,
+        by: Withholder::Wish,
+        reason: "it was stopped or held before it began".to_owned(),
+    };
+    let mut world = World::new(full());
+    world.walk_to("deploy acting deploy");
+    world.go_on();
+    seen(&mut world, gone());
+    world.tell(&withheld(&world)).unwrap();
+    assert_eq!((world.hold_kind(), &world.task.deployed), (Some(HoldKind::GoneFromBoard), &None));
+    let mut world = World::new(full());
+    world.walk_to("deploy acting deploy");
+    world.go_on();
+    world.intent(Intent::Stop, "enough").unwrap();
+    world.tell(&withheld(&world)).unwrap();
+    assert_eq!(world.stands(), "deploy stopping");
 }
 
 #[test]

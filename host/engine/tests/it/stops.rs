@@ -28,7 +28,7 @@ fn a_panic_during_the_clean_up_does_not_end_the_stop() {
     let mut world = World::new(quick());
     world.intent(Intent::Stop, "enough").unwrap();
     let stopped_in = world.task.epoch;
-    world.tell(&Event::Panicked { message: "a bug".to_owned() }).unwrap();
+    world.tell(&Event::Panicked { message: "a bug".to_owned(), unanswered: false }).unwrap();
     assert_eq!(world.stands(), "development stopping");
     assert!(world.task.epoch > stopped_in, "what went before it is late");
     let (_, again) = world.jobs.first().expect("the clean-up is wanted again");
@@ -89,11 +89,17 @@ fn i4_3_a_stop_while_the_merge_lands_ends_as_done() {
 
 #[test]
 fn i4_5_a_stop_that_waits_takes_hold_whatever_ends_the_step() {
-    for event in [gone(), Event::Panicked { message: "index out of bounds".to_owned() }] {
+    let panicked = |unanswered| Event::Panicked { message: "index out of bounds".to_owned(), unanswered };
+    for event in [gone(), panicked(false)] {
         let mut world = stopped_while_deploying();
         world.tell(&event).unwrap();
+        assert_eq!(world.stands(), "deploy acting deploy", "{event:?}: it ends the step as little as the stop does");
+        world.go_on();
         assert_eq!(world.stands(), "deploy stopping", "{event:?}");
     }
+    let mut world = stopped_while_deploying();
+    world.tell(&panicked(true)).unwrap();
+    assert_eq!(world.stands(), "deploy stopping");
     let mut world = stopped_while_deploying();
     world.fail("exit 3");
     assert_eq!(world.stands(), "deploy stopping");
@@ -154,7 +160,7 @@ fn b9_1_nothing_moves_a_cancelled_task() {
             facts: StepFacts { merged: Some(commit(9)), ..StepFacts::default() },
             woken: false,
         },
-        Event::Panicked { message: "late".to_owned() },
+        Event::Panicked { message: "late".to_owned(), unanswered: false },
         gone(),
         Event::PipelineChanged { digest: world.pipeline.digest().clone(), changed: Vec::new() },
     ];

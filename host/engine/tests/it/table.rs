@@ -166,7 +166,10 @@ fn events(task: &Task, pipeline: &Pipeline) -> Vec<(String, Event)> {
         ]
         .map(|(name, need)| (name.to_owned(), need_event(need, 3))),
     );
-    events.push(("panicked".to_owned(), Event::Panicked { message: "index out of bounds".to_owned() }));
+    events.push((
+        "panicked".to_owned(),
+        Event::Panicked { message: "index out of bounds".to_owned(), unanswered: false },
+    ));
     events
 }
 

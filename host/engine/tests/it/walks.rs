@@ -199,7 +199,7 @@ fn event(world: &mut World, what: &Move) -> Option<Event> {
         Move::Wakes(kind) => Event::Woken { kind: *kind },
         Move::Late(late) => late_event(*late, Epoch(epoch.0 - 1)),
         Move::Leased => Event::LeaseGranted { name: lease("merge"), token: FenceToken(1_000_000) },
-        Move::Panics => Event::Panicked { message: "index out of bounds".to_owned() },
+        Move::Panics => Event::Panicked { message: "index out of bounds".to_owned(), unanswered: false },
         Move::Withheld => {
             let all = [Withholder::Guard, Withholder::Budget, Withholder::Pause];
             let by = all[(world.task.version.0 % 3) as usize];

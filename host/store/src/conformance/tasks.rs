@@ -86,7 +86,9 @@ pub fn a_task_walks_to_the_end_and_stays_there(site: &dyn Site) {
     assert_eq!(end, Some(Terminality::Done));
     scene.no_drive_job();
     let done = scene.task(id);
-    for event in [intent(Intent::Stop), Event::Panicked { message: "late".to_owned() }, delivered(&gate, 'f')] {
+    for event in
+        [intent(Intent::Stop), Event::Panicked { message: "late".to_owned(), unanswered: false }, delivered(&gate, 'f')]
+    {
         scene.store.apply(id, &event, scene.now()).expect("answered");
         assert_eq!(scene.task(id).position, done.position);
     }

@@ -63,7 +63,7 @@ fn others() -> Vec<Event> {
         Event::DependencyRemoved { needs, on: on.clone(), actor },
         Event::PrerequisiteCancelled { needs, on },
         Event::DependencyCycle { cycle: Vec::new(), alerts: true },
-        Event::Panicked { message: text() },
+        Event::Panicked { message: text(), unanswered: false },
     ]
 }
 
