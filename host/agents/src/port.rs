@@ -102,15 +102,14 @@ impl ShimRuns {
         })
     }
 
-    /// A lost run's leavings are ended before anybody hears of it.
-    fn reaped(&self, run: RunId, state: crate::RunState) -> RunState {
+    /// A lost run's leavings are ended before anybody hears of it. As long as they will not end, nobody does: another run must not
+    /// meet them in its clone, nor a stop count as done.
+    fn reaped(&self, run: RunId, state: crate::RunState) -> Result<RunState, LaunchError> {
         let told = convert(state);
-        if told == RunState::Lost
-            && let Err(error) = self.runner.reap_orphans(run.0)
-        {
-            tracing::error!(%run, %error, "a lost run left something behind");
+        if told == RunState::Lost {
+            self.runner.reap_orphans(run.0).map_err(infra)?;
         }
-        told
+        Ok(told)
     }
 
     /// What a run has said so far. While it lives its count is kept; of one that is over, the last word is read too.
@@ -271,14 +270,14 @@ impl Runs for ShimRuns {
 
     fn inspect(&self, run: RunId) -> Result<RunState, LaunchError> {
         let state = self.runner.settled(run.0).map_err(infra)?;
-        Ok(self.reaped(run, state))
+        self.reaped(run, state)
     }
 
     fn launch(&self, launch: &Launch) -> Result<RunState, LaunchError> {
         let spec = self.spec(launch)?;
         self.make_home(launch)?;
         let launched = self.runner.launch(launch.run.0, &spec).map_err(refused)?;
-        Ok(self.reaped(launch.run, launched.state))
+        self.reaped(launch.run, launched.state)
     }
 
     fn cancel(&self, run: RunId) -> Result<(), LaunchError> {

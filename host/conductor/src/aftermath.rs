@@ -113,7 +113,7 @@ impl Conductor {
         }
     }
 
-    fn try_again(&self, claim: &Claim, why: &str, at_least: Milliseconds) -> Result<(), StoreError> {
+    pub(crate) fn try_again(&self, claim: &Claim, why: &str, at_least: Milliseconds) -> Result<(), StoreError> {
         // While a guard put it off, nothing was tried.
         let kept = self.outside.store.evaluations_of(claim.job.id)?;
         let put_off = kept.iter().filter(|row| row.evaluation.answer == DELAY).count() as u32;

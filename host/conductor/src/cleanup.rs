@@ -123,7 +123,10 @@ impl Conductor {
         let note = match self.remove_all(&claim.task) {
             Ok(()) => "the clone and the branch were removed".to_owned(),
             Err(CleanUpError::Store(error)) => return Err(error),
-            Err(CleanUpError::Forge(error)) => format!("the clone or the branch could not be removed: {error}"),
+            Err(CleanUpError::Forge(error)) => {
+                let why = format!("the clone or the branch could not be removed: {error}");
+                return self.try_again(claim, &why, Milliseconds(0));
+            }
         };
         self.complete(claim, Event::AftermathEnded { note }, None, None).map(|_| ())
     }

@@ -187,6 +187,7 @@ impl Conductor {
         self.outside.store.put_run(row)?;
         self.report_run(claim, row);
         self.forget_places();
+        self.outside.store.unattempted(claim.job.id, claim.token)?;
         let at = self.now().plus(PREFLIGHT_INTERVAL);
         self.outside.store.give_back(claim.job.id, claim.token, at, &missing.to_string())
     }

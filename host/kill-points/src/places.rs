@@ -44,7 +44,7 @@ places! {
     seldom commits:
         "apply_seen" "clock_went_back" "create_task" "end_session" "expand_later" "hold_cycles" "open_session" "put_document"
         "put_over_budget" "put_token" "put_would" "receive" "record" "revoke_token" "run_collected" "session_seen" "take_hints"
-        "token_used" "wake";
+        "token_used" "unattempted" "wake";
     seldom jobs: "timer";
     seldom others: "shim-cuts-its-log";
 }

@@ -67,6 +67,13 @@ pub(crate) fn attempted(tx: &Tx<'_>, job: JobId, token: FenceToken) -> Result<()
     Ok(())
 }
 
+/// The attempt began nothing after all.
+pub(crate) fn unattempted(tx: &Tx<'_>, job: JobId, token: FenceToken) -> Result<()> {
+    jobs::held(tx.sql, job, token)?;
+    execute(tx.sql, "UPDATE job SET attempted = 0 WHERE id = ?1", params![int(job.0)])?;
+    Ok(())
+}
+
 const REQUEUE: &str = "state = 'queued', owner = NULL, owner_uuid = NULL, host = NULL, pid = NULL, started_at = NULL,
     claimed_at = NULL";
 

@@ -45,15 +45,20 @@ pub(crate) fn insert(sql: &Connection, task: &Task, ordinal: usize, wanted: &Wan
     Ok(())
 }
 
-/// The task left its activity. What is claimed keeps its owner until its run has ended. What a dead owner began, and nobody took
-/// up yet (only then is something available since ever), may have a run that lives: it is nobody's, under a token that nobody
-/// has, until somebody ended that.
+/// Of a queued job: it may have a run that lives, or that nobody has counted. A dead owner began it and nobody took it up yet (only
+/// then is it available since ever), or its run began and its end waits to be taken over.
+const BEGUN: &str = "(attempted = 1
+    AND (available_at = 0 OR EXISTS (SELECT 1 FROM run r WHERE r.id = job.id AND r.ended_at IS NULL)))";
+
+/// The task left its activity. What is claimed keeps its owner until its run has ended. What was begun, and is nobody's now, is
+/// under a token that nobody has, until somebody ended its run and counted what that cost.
 pub(crate) fn cancel_drive(sql: &Connection, task: TaskId, now: Timestamp) -> Result<()> {
-    let statement = "UPDATE job SET state = 'cancelled',
-            winding = (state = 'claimed' OR (attempted = 1 AND available_at = 0)),
-            token = token + (state = 'queued' AND attempted = 1 AND available_at = 0), closed_at = ?2
-        WHERE task = ?1 AND class = 'drive' AND state IN ('queued', 'claimed')";
-    execute(sql, statement, params![int(task.0), time(now)])?;
+    let statement = format!(
+        "UPDATE job SET state = 'cancelled', winding = (state = 'claimed' OR {BEGUN}),
+            token = token + (state = 'queued' AND {BEGUN}), closed_at = ?2
+        WHERE task = ?1 AND class = 'drive' AND state IN ('queued', 'claimed')"
+    );
+    execute(sql, &statement, params![int(task.0), time(now)])?;
     Ok(())
 }
 

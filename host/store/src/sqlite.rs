@@ -204,6 +204,10 @@ impl Store for SqliteStore {
         self.write(move |tx| complete::attempted(tx, job, token))
     }
 
+    fn unattempted(&self, job: JobId, token: FenceToken) -> Result<()> {
+        self.write(move |tx| complete::unattempted(tx, job, token))
+    }
+
     fn held(&self, job: JobId, token: FenceToken) -> Result<()> {
         self.read(|sql| jobs::held(sql, job, token).map(drop))
     }

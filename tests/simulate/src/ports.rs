@@ -24,7 +24,7 @@ use crate::cards::{self, Post, Writing};
 use crate::fate::Point;
 use crate::judges::shown_as;
 use crate::outlet::{Outlet, Silence};
-use crate::shims::clone_of;
+use crate::shims::{SHIP, clone_of};
 use crate::weather::Trouble;
 use crate::world::{World, look};
 
@@ -324,7 +324,15 @@ impl Runs for WorldRuns {
 
     fn cancel(&self, run: RunId) -> Result<(), LaunchError> {
         let what = format!("run {run} is told to end");
-        self.0.act_here(&what, move |world| world.shims.cancel(run, world.now, &mut world.luck)).map_err(machine)
+        let cancel = move |world: &mut World| {
+            // Half a deploy is what nobody can take back.
+            if let Some((_, shim)) = world.shims.live().find(|(id, shim)| *id == run && shim.program == SHIP) {
+                let task = shim.clone.task;
+                world.wrongs.push(format!("the deploy of task {task} was told to end half-way (run {run})"));
+            }
+            world.shims.cancel(run, world.now, &mut world.luck);
+        };
+        self.0.act_here(&what, cancel).map_err(machine)
     }
 
     fn end_over_budget(&self, run: RunId) -> Result<(), LaunchError> {

@@ -242,6 +242,8 @@ pub trait Store: Overview + Counts + Keeping + Send + Sync {
     fn claim(&self, owner: &Incarnation, limits: &ClaimLimits, now: Timestamp) -> Result<Option<Claim>, StoreError>;
     /// Records that the job is on the point of acting outside.
     fn attempted(&self, job: JobId, token: FenceToken, now: Timestamp) -> Result<(), StoreError>;
+    /// What was on the point of beginning did not begin, and nothing was done outside: the job stands as if nobody had tried.
+    fn unattempted(&self, job: JobId, token: FenceToken) -> Result<(), StoreError>;
     /// `Stale` unless this token still owns the job: asked before an effect that no other fence guards.
     fn held(&self, job: JobId, token: FenceToken) -> Result<(), StoreError>;
     /// Closes the job and steps its task, in one transaction, with the evaluation that judged. `wakes` is what the claim

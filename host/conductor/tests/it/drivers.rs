@@ -230,6 +230,8 @@ pub(crate) struct OneCommit {
     pub(crate) others: Mutex<Others>,
     /// What the host did here.
     pub(crate) deeds: Mutex<Vec<&'static str>>,
+    /// Clones stay.
+    pub(crate) cannot_remove: AtomicBool,
     /// What it says as long as it does not serve.
     pub(crate) closed: Mutex<Option<ForgeError>>,
 }
@@ -381,6 +383,9 @@ impl Forge for OneCommit {
         Ok(())
     }
     fn remove_clones(&self, _: TaskId) -> Result<(), ForgeError> {
+        if self.cannot_remove.load(Ordering::SeqCst) {
+            return Err(ForgeError::Infra("502 Bad Gateway".to_owned()));
+        }
         self.did("remove clones");
         Ok(())
     }

@@ -1,5 +1,7 @@
 //! The two ends, and what comes after them (catalogue B9, H3, I4).
 
+use std::sync::atomic::Ordering;
+
 use conductor::ports::store::Project;
 use conductor::project::{CommandSpec, HookName};
 use domain::document::Role;
@@ -196,4 +198,22 @@ fn what_nobody_tested_is_not_deployed() {
     world.store.apply(world.task().id, &insists, world.now()).unwrap();
     world.go();
     assert!(world.hold().starts_with("NotProven: ") && world.runs.live().is_empty(), "{}", world.hold());
+}
+
+/// A forge that fails once is not the end of it: what a done task left goes at the next try.
+#[test]
+fn what_a_done_task_left_is_removed_at_another_try() {
+    let world = World::new();
+    world.started();
+    world.end_runs();
+    world.go();
+    world.forge.cannot_remove.store(true, Ordering::SeqCst);
+    world.approve();
+    world.pass(1);
+    assert_eq!(world.task().end(), Some(Terminality::Done));
+    let tidied = || world.notes().iter().any(|note| note.contains("were removed"));
+    assert!(!tidied());
+    world.forge.cannot_remove.store(false, Ordering::SeqCst);
+    world.pass(3600);
+    assert!(tidied(), "{:?}", world.notes());
 }

@@ -106,6 +106,19 @@ fn a_task_that_was_paused_in_the_line_is_not_launched() {
     assert_eq!((world.stands(), world.runs.live().len()), ("running", 1));
 }
 
+/// A launch that found no program has begun nothing, so a pause keeps it back when the program is there again.
+#[test]
+fn a_task_that_was_paused_while_its_program_was_gone_is_not_launched() {
+    let world = World::new();
+    world.runs.vanishing.lock().unwrap().push("agent".to_owned());
+    world.started();
+    world.store.apply(world.task().id, &paused(), world.now()).unwrap();
+    world.runs.vanishing.lock().unwrap().clear();
+    world.pass(600);
+    assert_eq!((world.stands(), world.hold().as_str()), ("held", "Paused: paused"));
+    assert!(world.runs.live().is_empty());
+}
+
 fn paused() -> Event {
     Event::Intent { intent: Intent::Pause, actor: person("ada"), note: String::new() }
 }

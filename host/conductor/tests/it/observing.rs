@@ -2,6 +2,8 @@
 
 use conductor::ports::runs::Ending;
 use conductor::ports::store::WouldRow;
+use conductor::project::{Pointers, UsageReader, Worker};
+use domain::cost::Usage;
 use domain::document::Role;
 use domain::entry::Entry;
 use domain::event::{Event, Intent, Observation};
@@ -221,6 +223,29 @@ fn a_task_that_began_before_is_put_off_and_goes_on_when_its_project_acts_again()
     assert_eq!(world.stands(), "awaiting-person");
     assert_eq!(world.task().head, Some(CommitId::new("c".repeat(40)).unwrap()), "its own run's work");
     assert_eq!(world.runs.launches.lock().unwrap().len(), 1, "nothing was launched a second time");
+}
+
+/// Its run is over, and nobody has counted it yet: whoever stops the task meanwhile does not make it cost nothing.
+#[test]
+fn what_a_run_cost_counts_though_its_task_is_stopped_before_its_end_is_taken_over() {
+    let world = World::new();
+    world.edit(|settings| {
+        if let Some(Worker::Agent(agent)) = settings.workers.get_mut(&Role::Developer) {
+            agent.usage = UsageReader::Json(Pointers { cost_usd: Some("/cost".to_owned()), ..Pointers::default() });
+        }
+    });
+    world.started();
+    let run = world.runs.live()[0];
+    let used = Usage { cost_microusd: Some(2_000_000), ..Usage::default() };
+    world.runs.usage.lock().unwrap().insert(run, used);
+    world.edit(|settings| settings.observe = true);
+    world.end_run(run, Ending::Exited(0), "");
+    world.stop(world.task().id);
+    world.edit(|settings| settings.observe = false);
+    world.pass(600);
+    assert_eq!(world.task().end(), Some(Terminality::Cancelled));
+    assert_eq!(world.task().spent.cost_microusd, 2_000_000);
+    assert!(world.store.run(run).unwrap().ended_at.is_some());
 }
 
 #[test]

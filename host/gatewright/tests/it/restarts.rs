@@ -73,19 +73,52 @@ fn c1_2_kills_at_any_moment_lose_nothing_and_double_nothing() {
     assert_eq!(texts.len(), all, "a comment stands twice: {comments}");
 }
 
+/// A process and all below it, each with its start: a pid alone comes again.
+fn tree_of(root: u64) -> Vec<(u64, u64)> {
+    let mut tree: Vec<(u64, u64)> = born_at(root).map(|born| (root, born)).into_iter().collect();
+    let mut at = 0;
+    while let Some((above, _)) = tree.get(at).copied() {
+        for entry in fs::read_dir("/proc").unwrap().flatten() {
+            let Ok(pid) = entry.file_name().to_string_lossy().parse::<u64>() else { continue };
+            if stat(pid, 1) == Some(above)
+                && let Some(born) = born_at(pid)
+            {
+                tree.push((pid, born));
+            }
+        }
+        at += 1;
+    }
+    tree
+}
+
+fn born_at(pid: u64) -> Option<u64> {
+    stat(pid, 19)
+}
+
+/// A number of `/proc/PID/stat`, counted from the state behind the name.
+fn stat(pid: u64, field: usize) -> Option<u64> {
+    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    text.rsplit_once(") ")?.1.split(' ').nth(field)?.parse().ok()
+}
+
 #[test]
 fn i4_1_a_stop_ends_the_tree_the_jobs_the_clone_and_the_branch() {
     let place = Place::new("#!/bin/sh\ntouch \"$NOTES/started\"\nwhile :; do sleep 1; done\n", REVIEWER);
     place.init();
     let host = place.serve();
     let key = place.ticket("Greet once more");
-    place.until(&key, "at work", |_| place.notes().join("started").exists());
+    let shown = place
+        .until(&key, "at work", |shown| shown["runs"][0]["pid"].is_u64() && place.notes().join("started").exists());
+    let clone = place.state().join("clones/repository").join(shown["task"]["id"].to_string());
+    let tree = tree_of(shown["runs"][0]["pid"].as_u64().unwrap());
+    assert!(clone.is_dir() && tree.len() >= 3, "the shim, its sandbox and the agent: {tree:?}");
     let stopped = place.gatewright(&["task", "stop", &key]);
     assert!(stopped.status.success(), "{}", said(&stopped));
     let shown = place.until(&key, "settled", |shown| shown["task"]["position"]["activity"]["activity"] == "settled");
     assert_eq!(shown["phase"], "cancelled");
-    let id = shown["task"]["id"].as_u64().unwrap();
-    assert!(!place.state().join("clones").join(id.to_string()).exists());
+    let left: Vec<_> = tree.into_iter().filter(|(pid, born)| born_at(*pid) == Some(*born)).collect();
+    assert_eq!(left, [], "processes of the stopped task");
+    assert!(!clone.exists());
     assert_eq!(place.forge_git(&["branch", "--list", "feature/*"]), "");
     let (_, queue) = host.get("/api/v1/queue");
     let queue: serde_json::Value = serde_json::from_str(&queue).unwrap();
