@@ -33,7 +33,7 @@ impl Conductor {
                 return Ok(());
             }
             Ok(RunState::Ended(record)) => {
-                let spent = self.close_run(run, Some(&record))?;
+                let spent = self.close_run(run, token, Some(&record))?;
                 self.outside.store.close_cancelled(job, token, spent, self.now())?;
             }
             Err(error) => {
@@ -43,7 +43,7 @@ impl Conductor {
                 return Ok(());
             }
             Ok(RunState::Lost) => {
-                let spent = self.close_run(run, None)?;
+                let spent = self.close_run(run, token, None)?;
                 self.outside.store.close_cancelled(job, token, spent, self.now())?;
             }
             Ok(RunState::Absent | RunState::Prepared) => {
@@ -55,7 +55,12 @@ impl Conductor {
     }
 
     /// The run's row says how it ended, and what it cost is read as of any other run.
-    fn close_run(&self, run: RunId, record: Option<&ExitRecord>) -> Result<Option<Spent>, StoreError> {
+    fn close_run(
+        &self,
+        run: RunId,
+        token: FenceToken,
+        record: Option<&ExitRecord>,
+    ) -> Result<Option<Spent>, StoreError> {
         let mut row = match self.outside.store.run(run) {
             Ok(row) => row,
             Err(StoreError::NotFound { .. }) => return Ok(None),
@@ -72,7 +77,7 @@ impl Conductor {
         row.ended_at.get_or_insert(self.now());
         row.outcome = Some("cancelled".to_owned());
         row.result = Some(RunResult::Cancellation);
-        self.outside.store.put_run(&row)?;
+        self.outside.store.put_run(&row, token)?;
         let settings = self.settings(&task.project);
         let worker = settings.as_ref().and_then(|settings| settings.workers.get(&row.role));
         self.report_cancelled(&task, &row, worker.filter(|_| row.brief.is_some()).and_then(Worker::driver));

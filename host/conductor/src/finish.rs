@@ -24,6 +24,8 @@ use crate::{Conductor, Work, failure};
 
 /// How much of a log stands in a finding or a report, in bytes.
 const EXCERPT: u64 = 6_000;
+/// And of one of its lines, in characters: a line of a megabyte floods whoever reads it.
+const EXCERPT_LINE: usize = 300;
 /// How much of a log is searched for what the network refused, in bytes.
 const REFUSALS: u64 = 256 * 1024;
 /// How many refusals are told.
@@ -77,7 +79,7 @@ impl Conductor {
         row.ended_at = Some(self.now());
         row.outcome = Some(format!("not started: {cause}"));
         row.result = Some(RunResult::Error);
-        self.outside.store.put_run(row)?;
+        self.outside.store.put_run(row, claim.token)?;
         self.report_run(claim, row);
         match &claim.job.effect {
             Effect::Act { step, .. } => self.answer_infra(claim, step, cause),
@@ -355,6 +357,7 @@ impl Conductor {
             .filter(|line| !line.starts_with("{\""))
             .rev()
             .take(5)
+            .map(|line| shortened(line, EXCERPT_LINE))
             .collect::<Vec<_>>()
             .into_iter()
             .rev()
@@ -365,6 +368,14 @@ impl Conductor {
             None => cause.to_owned(),
         };
         if last.trim().is_empty() { cause } else { format!("{cause}; the end of its log:\n{last}") }
+    }
+}
+
+/// The line, or its beginning and a mark.
+fn shortened(line: &str, longest: usize) -> String {
+    match line.char_indices().nth(longest) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None => line.to_owned(),
     }
 }
 

@@ -2,6 +2,8 @@
 
 use domain::effect::{Claim, Effect};
 use domain::event::{Event, Withholder};
+use domain::pipeline::Action;
+use domain::task::Task;
 use domain::time::Milliseconds;
 
 use crate::Conductor;
@@ -58,7 +60,14 @@ impl Conductor {
             return Ok(false);
         }
         let task = self.fresh(claim)?;
-        let (by, reason) = if task.stop_requested || task.put_off.is_some() {
+        self.withhold(claim, &task)
+    }
+
+    /// Whoever performs the job does nothing at this moment, so what waits for its end need not. A proof of what has landed ends
+    /// nothing, and is what a stop waits for.
+    pub(crate) fn withhold(&self, claim: &Claim, task: &Task) -> Result<bool, StoreError> {
+        let is_irreversible = matches!(claim.job.effect, Effect::Act { action: Action::Deploy | Action::Merge, .. });
+        let (by, reason) = if is_irreversible && (task.stop_requested || task.put_off.is_some()) {
             (Withholder::Wish, "it was stopped or held before it began")
         } else if task.paused {
             (Withholder::Pause, "a person paused it before it began")

@@ -51,7 +51,7 @@ impl Conductor {
         let mut row = self.outside.store.run(run_of(claim.job.id))?;
         if row.pid.is_none() {
             row.pid = Some(pid);
-            self.outside.store.put_run(&row)?;
+            self.outside.store.put_run(&row, claim.token)?;
         }
         tracing::info!(run = %row.id, pid, "adopted a run that is under way");
         self.keep_live(claim);
@@ -163,11 +163,11 @@ impl Conductor {
             steps: 0,
             doing: None,
         };
-        self.outside.store.put_run(&row)?;
+        self.outside.store.put_run(&row, claim.token)?;
         match self.outside.runs.launch(launch) {
             Ok(RunState::Live { pid }) => {
                 row.pid = Some(pid);
-                self.outside.store.put_run(&row)?;
+                self.outside.store.put_run(&row, claim.token)?;
                 tracing::info!(role = role.as_str(), pid, attempt, "a run began");
                 self.keep_live(claim);
                 Ok(())
@@ -184,7 +184,7 @@ impl Conductor {
         row.ended_at = Some(self.now());
         row.outcome = Some(format!("not started: {missing}"));
         row.result = Some(RunResult::Error);
-        self.outside.store.put_run(row)?;
+        self.outside.store.put_run(row, claim.token)?;
         self.report_run(claim, row);
         self.forget_places();
         self.outside.store.unattempted(claim.job.id, claim.token)?;
@@ -214,6 +214,10 @@ impl Conductor {
         let by = self.outside.tracker.gone_by(&claim.task.project, &claim.task.work_item);
         let event = Event::Observed { observation: Observation::GoneFromBoard { by } };
         self.outside.store.apply(claim.task.id, &event, self.now())?;
+        let after = self.fresh(claim)?;
+        if after.epoch == claim.job.epoch {
+            self.withhold(claim, &after)?;
+        }
         Ok(true)
     }
 
@@ -234,7 +238,7 @@ impl Conductor {
         self.outside.store.apply(task.id, &Event::Observed { observation }, self.now())?;
         let after = self.fresh(claim)?;
         // A developer's run goes on from a foreign push; any other activity has been left.
-        if after.epoch == claim.job.epoch { Ok(after) } else { Err(Halt::Told) }
+        if after.epoch != claim.job.epoch || self.withhold(claim, &after)? { Err(Halt::Told) } else { Ok(after) }
     }
 
     fn is_own_move(

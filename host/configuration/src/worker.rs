@@ -211,22 +211,29 @@ fn agent(
     let driver = argv.as_ref().and_then(|argv: &Vec<String>| limits::driver(section, argv.first()?));
     let transient = limits::transient(section);
     let usage = section.get("usage").and_then(|node| node.table("usage", &keys::USAGE)).map(|table| usage(&table));
+    // All is read before anything is found wanting: whoever made three mistakes is told of three.
+    let budget = section.duration("timeout", BUDGET, budget_of(role));
+    let grace = section.duration("grace", GRACES, GRACE);
+    let pass_environment = environment(section);
+    let (readable, writable) = (paths.readable(section), paths.writable(section, repository));
+    let network = network::read(section, listener);
+    let limits = worker_limits::read(section);
     let mut spec = AgentSpec {
         argv: argv?,
         prompt: prompt?,
-        budget: section.duration("timeout", BUDGET, budget_of(role)),
-        grace: section.duration("grace", GRACES, GRACE),
+        budget,
+        grace,
         usage: usage.unwrap_or_default(),
         model,
         effort,
         cap,
-        pass_environment: environment(section),
-        readable: paths.readable(section),
-        writable: paths.writable(section, repository),
-        network: network::read(section, listener),
+        pass_environment,
+        readable,
+        writable,
+        network,
         driver: driver?,
         transient,
-        limits: worker_limits::read(section),
+        limits,
         dialect: Dialect::Command,
     };
     if let Some(known) = known {
@@ -265,7 +272,7 @@ fn command(
         }
     }
     let spec = CommandSpec {
-        argv: argv?.into_iter().map(|token| token.value).collect(),
+        argv: argv.iter().flatten().map(|token| token.value.clone()).collect(),
         budget: section.duration("timeout", BUDGET, budget),
         grace: section.duration("grace", GRACES, GRACE),
         pass_environment: environment(section),
@@ -275,7 +282,7 @@ fn command(
         limits: worker_limits::read(section),
         sandboxed,
     };
-    Some(spec)
+    argv.map(|_| spec)
 }
 
 /// Program and arguments. No shell reads them, and the mistakes that come from thinking of one are told.

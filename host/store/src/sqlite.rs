@@ -265,9 +265,12 @@ impl Store for SqliteStore {
         self.read(|sql| queue::jobs_of(sql, tasks, limits, now))
     }
 
-    fn put_run(&self, run: &RunRow) -> Result<()> {
+    fn put_run(&self, run: &RunRow, token: FenceToken) -> Result<()> {
         let run = run.clone();
-        self.write(move |tx| records::put_run(tx, &run))
+        self.write(move |tx| {
+            jobs::held(tx.sql, JobId(run.id.0), token)?;
+            records::put_run(tx, &run)
+        })
     }
 
     fn put_over_budget(&self, job: JobId, token: FenceToken, why: &str) -> Result<()> {

@@ -285,7 +285,7 @@ fn launched(store: &SqliteStore) -> Claim {
     loop {
         let claim = store.claim(&owner(), &RUNS, NOW).unwrap().unwrap();
         if claim.job.effect.name() == "launch-agent" {
-            store.put_run(&run_row(&claim)).unwrap();
+            store.put_run(&run_row(&claim), claim.token).unwrap();
             store.attempted(claim.job.id, claim.token, NOW).unwrap();
             return claim;
         }

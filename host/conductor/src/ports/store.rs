@@ -279,7 +279,7 @@ pub trait Store: Overview + Counts + Keeping + Send + Sync {
     fn jobs_of(&self, tasks: &[TaskId], limits: &ClaimLimits, now: Timestamp) -> Result<Vec<JobRow>, StoreError>;
 
     /// A run begins; written before the launch, again with the pid after it. Model and effort that stand are never lost.
-    fn put_run(&self, run: &RunRow) -> Result<(), StoreError>;
+    fn put_run(&self, run: &RunRow, token: FenceToken) -> Result<(), StoreError>;
     /// Writes down for which budget a living run is ended. One that has ended stays as it is.
     fn put_over_budget(&self, job: JobId, token: FenceToken, why: &str) -> Result<(), StoreError>;
     /// What ended runs of a project cost on a day (counted from the epoch, UTC) and ever.

@@ -15,7 +15,7 @@ use domain::time::Milliseconds;
 use serde_json::json;
 
 use crate::drivers::base;
-use crate::world::{World, person, plugin, project};
+use crate::world::{UNHEARD, World, item, person, plugin, project};
 
 fn told_of_all() -> World {
     World::with(|settings| settings.notifiers = vec![(plugin("chat"), json!({}))])
@@ -164,9 +164,8 @@ fn deployed_untested() -> Pipeline {
     Pipeline::new(PipelineDraft { name: "bold".to_owned(), stages }).unwrap()
 }
 
-/// Whatever a pipeline says: what nobody tested is not deployed, and the hook is not even launched.
-#[test]
-fn what_nobody_tested_is_not_deployed() {
+/// A world whose pipeline deploys what was developed.
+fn shipping() -> World {
     let ship = CommandSpec {
         argv: vec!["ship".to_owned()],
         budget: Milliseconds::from_seconds(600),
@@ -189,6 +188,13 @@ fn what_nobody_tested_is_not_deployed() {
     };
     world.store.put_project(&row, world.now()).unwrap();
     world.started();
+    world
+}
+
+/// Whatever a pipeline says: what nobody tested is not deployed, and the hook is not even launched.
+#[test]
+fn what_nobody_tested_is_not_deployed() {
+    let world = shipping();
     world.end_runs();
     world.go();
     assert!(world.hold().starts_with("NotProven: ") && world.hold().contains("was not tested"), "{}", world.hold());
@@ -198,6 +204,17 @@ fn what_nobody_tested_is_not_deployed() {
     world.store.apply(world.task().id, &insists, world.now()).unwrap();
     world.go();
     assert!(world.hold().starts_with("NotProven: ") && world.runs.live().is_empty(), "{}", world.hold());
+}
+
+/// The look before the deploy is the first that sees it: nothing is under way, so the hold does not wait for an answer.
+#[test]
+fn rule_b8_a_card_that_is_gone_is_not_deployed() {
+    let world = shipping();
+    world.store.remove_item(&project(), &item(), &person(UNHEARD), world.now()).unwrap();
+    world.end_runs();
+    world.go();
+    assert!(world.hold().starts_with("GoneFromBoard: "), "{}", world.hold());
+    assert!(world.runs.live().is_empty() && world.task().put_off.is_none());
 }
 
 /// A forge that fails once is not the end of it: what a done task left goes at the next try.

@@ -131,6 +131,11 @@ fn what_is_wrong_with_a_role_is_told() {
             ("a placeholder with a slip", "\"{brief}\"]\ntimeout", "\"{breif}\", \"{{plain}}\"]\ntimeout"),
             ("a prompt that is not there", "timeout = \"60m\"", "prompt = \"prompts/develoer.md\""),
             ("a prompt outside", "timeout = \"60m\"", "prompt = \"../developer.md\""),
+            (
+                "three mistakes of one role",
+                "timeout = \"60m\"",
+                "timeout = \"60 lightyears\"\nprompt = \"prompts/none.md\"\nlimits = { memory = \"much\" }",
+            ),
             ("a time without a unit", "\"60m\"", "\"60\""),
             ("a time that is a number", "\"60m\"", "3600"),
             ("a time that is too long", "\"60m\"", "\"25h\""),

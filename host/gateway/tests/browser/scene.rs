@@ -255,7 +255,7 @@ impl Scene {
         }
         let started_at = self.at(4);
         let mut row = run_row(claim, &task.position.stage, role, attempt, task.position.visit, started_at);
-        self.store.put_run(&row).expect("the run is written");
+        self.store.put_run(&row, claim.token).expect("the run is written");
         if open {
             self.living.push(row.id);
             return;

@@ -63,7 +63,7 @@ async fn living(world: &World) -> RunRow {
     world.post("/api/v1/tasks/DEMO-001/approve", "").await;
     let claim = launch(world, task);
     let run = RunRow { ended_at: None, result: None, outcome: None, ..ended(RunId(claim.job.id.0), task) };
-    world.store.put_run(&run).unwrap();
+    world.store.put_run(&run, claim.token).unwrap();
     run
 }
 

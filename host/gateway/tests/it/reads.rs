@@ -13,7 +13,7 @@ use domain::cost::{Spent, Usage};
 use domain::document::{Document, DocumentKind, NewDocument, Role};
 use domain::effect::run_of;
 use domain::event::{Event, FailureClass, RunOutcome};
-use domain::ids::{Digest, DriverName, Epoch, PluginId, ProjectName, RunId, StageName, TaskId};
+use domain::ids::{Digest, DriverName, Epoch, FenceToken, PluginId, ProjectName, RunId, StageName, TaskId};
 use domain::plugin::{Check, CheckState};
 use domain::time::Milliseconds;
 use domain::verdict::Verdict;
@@ -44,11 +44,10 @@ fn judged(world: &World, task: TaskId) -> u64 {
 }
 
 /// The run of the task's launch: the two share one number.
-async fn run(world: &World, task: TaskId) -> RunId {
+async fn run(world: &World, task: TaskId) -> (RunId, FenceToken) {
     world.post(&format!("/api/v1/tasks/{task}/approve"), "").await;
-    let jobs: Listing<JobRow> = world.get("/api/v1/queue").await.parse();
-    let launch = jobs.items.iter().find(|job| job.effect == "launch-agent").unwrap();
-    let id = RunId(launch.id.0);
+    let claim = world.claimed_launch();
+    let id = RunId(claim.job.id.0);
     let row = RunRow {
         id,
         task,
@@ -78,15 +77,15 @@ async fn run(world: &World, task: TaskId) -> RunId {
         steps: 0,
         doing: None,
     };
-    world.store.put_run(&row).unwrap();
-    id
+    world.store.put_run(&row, claim.token).unwrap();
+    (id, claim.token)
 }
 
 #[tokio::test]
 async fn runs_and_the_ends_of_their_logs() {
     let world = World::new();
     let task = world.task("DEMO-001", "a");
-    let id = run(&world, task).await;
+    let (id, token) = run(&world, task).await;
     let runs: Listing<RunRow> = world.get("/api/v1/tasks/DEMO-001/runs").await.parse();
     assert_eq!(runs.items[0].id, id);
     assert_eq!(world.get(&format!("/api/v1/runs/{id}")).await.parse::<RunRow>().command, "agent");
@@ -102,14 +101,14 @@ async fn runs_and_the_ends_of_their_logs() {
 async fn a_living_run_shows_what_it_has_used_so_far() {
     let world = World::new();
     let task = world.task("DEMO-001", "a");
-    let id = run(&world, task).await;
+    let (id, token) = run(&world, task).await;
     let row: RunRow = world.get(&format!("/api/v1/runs/{id}")).await.parse();
     assert_eq!((row.usage.cache_read_tokens, row.spent.map(|spent| spent.cost_microusd)), (Some(40), Some(1_500_000)));
     let rows: Listing<RunRow> = world.get("/api/v1/tasks/DEMO-001/runs").await.parse();
     assert_eq!(rows.items[0].usage, row.usage);
     assert!(world.get("/t/DEMO-001").await.text().contains("$1.50, 42 tokens"));
     let ended = RunRow { ended_at: Some(NOW), model: Some("opus<b>".to_owned()), ..world.store.run(id).unwrap() };
-    world.store.put_run(&ended).unwrap();
+    world.store.put_run(&ended, token).unwrap();
     let row: RunRow = world.get(&format!("/api/v1/runs/{id}")).await.parse();
     assert_eq!((row.usage, row.spent), (Usage::default(), None), "what ended has what was recorded");
     assert!(!world.get("/t/DEMO-001").await.text().contains("opus<b>"));

@@ -1,7 +1,7 @@
 //! The page of a run and its log, whatever an agent wrote there.
 
 use axum::http::{StatusCode, header};
-use conductor::ports::store::{Incarnation, RunRow};
+use conductor::ports::store::RunRow;
 use domain::cost::Usage;
 use domain::ids::RunId;
 
@@ -11,20 +11,7 @@ use crate::world::{NOW, World};
 async fn under_way(world: &World) -> RunId {
     let task = world.task("DEMO-001", "Say hello");
     world.post("/api/v1/tasks/DEMO-001/approve", "").await;
-    let owner = Incarnation {
-        host: "here".to_owned(),
-        boot_id: "boot".to_owned(),
-        pid: 7,
-        start_time: 1,
-        uuid: "a".repeat(32),
-    };
-    let limits = conductor::ports::store::ClaimLimits::of(2);
-    let claim = loop {
-        let claim = world.store.claim(&owner, &limits, NOW).unwrap().expect("a job to launch");
-        if claim.job.effect.name() == "launch-agent" {
-            break claim;
-        }
-    };
+    let claim = world.claimed_launch();
     let row = RunRow {
         id: RunId(claim.job.id.0),
         task,
@@ -54,7 +41,7 @@ async fn under_way(world: &World) -> RunId {
         steps: 0,
         doing: None,
     };
-    world.store.put_run(&row).unwrap();
+    world.store.put_run(&row, claim.token).unwrap();
     row.id
 }
 

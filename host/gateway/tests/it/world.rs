@@ -15,10 +15,11 @@ use axum::{Router, body};
 use conductor::Intervals;
 use conductor::ports::access::Access;
 use conductor::ports::inbox::{Inbox, NewDelivery};
-use conductor::ports::store::{ClaimLimits, NewTask, Project, Store};
+use conductor::ports::store::{ClaimLimits, Incarnation, NewTask, Project, Store};
 use domain::budget::{Budgets, Cap};
 use domain::cost::{Spent, Usage};
 use domain::document::Role;
+use domain::effect::Claim;
 use domain::ids::{Actor, BranchName, ProjectName, RunId, StageName, StepName, TaskId, WorkItemId};
 use domain::pipeline::{Consent, Edge, EdgeStep, OnPatience, Pipeline, PipelineDraft, Stage, StageKind, StepKind};
 use domain::task::{Terminality, Track};
@@ -244,6 +245,18 @@ impl World {
 
     pub(crate) async fn post(&self, path: &str, body: &str) -> Reply {
         self.write(Method::POST, path, body).await
+    }
+
+    /// The launch that is wanted, claimed by a host of this machine; what else comes first is claimed too.
+    pub(crate) fn claimed_launch(&self) -> Claim {
+        let uuid = "a".repeat(32);
+        let owner = Incarnation { host: "here".to_owned(), boot_id: "boot".to_owned(), pid: 7, start_time: 1, uuid };
+        loop {
+            let claim = self.store.claim(&owner, &ClaimLimits::of(2), NOW).unwrap().expect("a job to launch");
+            if claim.job.effect.name() == "launch-agent" {
+                return claim;
+            }
+        }
     }
 
     /// A task that waits at the first edge for a person.

@@ -218,9 +218,15 @@ pub fn runs_are_kept_with_what_is_known_later(site: &dyn Site) {
     let task = scene.begin_task(1);
     let claim = scene.drive_to("launch-agent");
     let mut run = run_row(&scene, &claim, task);
-    scene.store.put_run(&run).expect("kept");
+    scene.store.put_run(&run, claim.token).expect("kept");
     run.pid = Some(4711);
-    scene.store.put_run(&run).expect("kept");
+    scene.store.put_run(&run, claim.token).expect("kept");
+    assert_eq!(scene.store.run(run.id).expect("read"), run);
+    // Who lost the job writes nothing over what the next one knows.
+    let stale = RunRow { pid: Some(666), ..run.clone() };
+    for token in [FenceToken(claim.token.0 - 1), FenceToken(claim.token.0 + 1)] {
+        assert!(matches!(scene.store.put_run(&stale, token), Err(StoreError::Stale { .. })));
+    }
     assert_eq!(scene.store.run(run.id).expect("read"), run);
     // The job shows the pid while it is claimed, and must not once it is queued again.
     scene.store.reap(&|_| false, scene.now()).expect("reaped");
@@ -274,14 +280,14 @@ pub fn only_who_has_the_job_ends_its_run_for_a_budget(site: &dyn Site) {
     let task = scene.begin_task(1);
     let claim = scene.drive_to("launch-agent");
     let row = RunRow { model: None, ..run_row(&scene, &claim, task) };
-    scene.store.put_run(&row).expect("kept");
+    scene.store.put_run(&row, claim.token).expect("kept");
     let stale = FenceToken(claim.token.0 + 1);
     let put = |token| scene.store.put_over_budget(claim.job.id, token, "all is spent");
     assert!(matches!(put(stale), Err(StoreError::Stale { .. })));
     put(claim.token).expect("written");
     scene.store.put_over_budget(claim.job.id, claim.token, "again").expect("known");
     assert_eq!(scene.store.run(row.id).expect("read").over_budget.as_deref(), Some("all is spent"));
-    scene.store.put_run(&row).expect("kept");
+    scene.store.put_run(&row, claim.token).expect("kept");
     assert!(scene.store.run(row.id).expect("read").over_budget.is_some(), "it is not forgotten");
     scene.store.apply(task, &intent(Intent::Stop), scene.now()).expect("stopped");
     assert!(matches!(put(claim.token), Err(StoreError::Stale { .. })), "it is being ended already");
