@@ -1,4 +1,4 @@
-//! A clock that is set back makes nothing wait for as long as it went back (catalogue C4).
+//! A clock that is set back makes nothing wait for as long as it went back.
 
 use conductor::Work;
 use conductor::ports::forge::ForgeError;
@@ -30,14 +30,14 @@ fn begins_after_its_90_seconds(world: &World) {
 }
 
 #[test]
-fn c4_a_clock_that_goes_back_under_a_living_host_makes_nothing_wait_longer() {
+fn a_clock_that_goes_back_under_a_living_host_makes_nothing_wait_longer() {
     let world = waiting();
     world.set_back(HOUR);
     begins_after_its_90_seconds(&world);
 }
 
 #[test]
-fn c4_nor_one_that_goes_back_while_no_host_lives() {
+fn nor_does_one_that_goes_back_while_no_host_lives() {
     let mut world = waiting();
     world.set_back(HOUR);
     world.restart();
@@ -51,7 +51,7 @@ fn c4_nor_one_that_goes_back_while_no_host_lives() {
 
 /// What a host claimed and did not begin is the next one's at once, whatever the clock says.
 #[test]
-fn c4_the_job_of_a_dead_owner_runs_again_though_the_clock_went_back() {
+fn the_job_of_a_dead_owner_runs_again_though_the_clock_went_back() {
     let mut world = World::new();
     world.started();
     let _ = world.another();
