@@ -2,8 +2,12 @@
 
 use axum::body::Body;
 use axum::http::{Method, StatusCode, header};
+use conductor::ports::store::NewEvaluation;
+use domain::ids::{PluginId, StepName};
+use domain::pipeline::{EdgeStep, Pipeline, PipelineDraft, StepKind};
+use gateway::{Backups, LastRestore};
 
-use crate::world::{World, name, request};
+use crate::world::{NOW, World, name, project, request};
 
 const HOSTILE: &str =
     "</title><script>alert(1)</script><img src=x onerror=alert(2)> \u{202E}drowssap\u{200B} \" onload=\"x";
@@ -143,6 +147,26 @@ async fn trouble_is_said_on_the_board() {
         system.text().contains("the disk is &#60;nearly&#62; full") && system.text().contains("sandbox: by nobody")
     );
     assert!(system.text().contains("a run sees what &#60;you&#62; see"), "{}", system.text());
+}
+
+#[tokio::test]
+async fn the_system_says_when_it_was_last_saved_and_seen_to_restore() {
+    let world = World::new();
+    let page = world.get("/system").await;
+    for part in
+        ["last backup:", "3 tasks, 7 B", "/kept/&#60;one&#62;", "banner failed", "gatewright restore --verify /kept/"]
+    {
+        assert!(page.text().contains(part), "{part}: {}", page.text());
+    }
+    let proof = LastRestore { at: NOW, backup_at: NOW, tasks: 1 };
+    world.desk.backups.lock().unwrap().verified = Some(proof);
+    let page = world.get("/system").await;
+    assert!(page.text().contains("last verified restore:") && page.text().contains(", 1 task</p>"), "{}", page.text());
+    assert!(!page.text().contains("banner failed"));
+    *world.desk.backups.lock().unwrap() = Backups::default();
+    let page = world.get("/system").await;
+    assert!(page.text().contains("banner failed") && page.text().contains("gatewright backup --to FOLDER"));
+    assert!(!page.text().contains("last backup:"));
 }
 
 #[tokio::test]
