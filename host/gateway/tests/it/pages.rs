@@ -247,6 +247,47 @@ async fn the_queue_says_who_waits_for_what() {
 }
 
 #[tokio::test]
+async fn a_repository_counts_the_answers_of_its_gates_and_of_nothing_else() {
+    let world = World::new();
+    let mut demo = project("demo", "DEMO");
+    let mut stages = demo.pipeline.stages().to_vec();
+    let edge = stages[0].edge.as_mut().unwrap();
+    let plugin = PluginId::new("checks-green").unwrap();
+    let gate = EdgeStep {
+        name: StepName::new("checks").unwrap(),
+        kind: StepKind::Gate { plugin: plugin.clone() },
+        ..edge.steps[0].clone()
+    };
+    edge.steps.push(gate);
+    demo.pipeline = Pipeline::new(PipelineDraft { name: "small".to_owned(), stages }).unwrap();
+    world.store.put_project(&demo, NOW).unwrap();
+    let task = world.task("DEMO-001", "Say hello");
+    let blob = world.store.put_blob(b"{}").unwrap();
+    for (step, answer) in [("checks", "pass"), ("checks", "infra"), ("inbound", "ok"), ("guard", "allow")] {
+        let evaluation = NewEvaluation {
+            job: None,
+            task: Some(task),
+            step: step.to_owned(),
+            plugin: plugin.clone(),
+            digest: None,
+            answer: answer.to_owned(),
+            summary: String::new(),
+            verdict: blob.clone(),
+            transcript: blob.clone(),
+            head: None,
+            base: None,
+            micros: 1500,
+            at: NOW,
+        };
+        world.store.put_evaluation(&evaluation).unwrap();
+    }
+    let page = world.get("/repositories").await;
+    let row = "<tr><td>checks</td><td>1 / 2 (50 %)</td><td>1</td></tr>";
+    assert!(page.text().contains(row), "{}", page.text());
+    assert!(!page.text().contains("<td>inbound</td>") && !page.text().contains("<td>guard</td>"));
+}
+
+#[tokio::test]
 async fn pages_speak_the_readers_language_and_keep_the_choice() {
     let world = World::new();
     world.task("DEMO-001", "Say hello");
