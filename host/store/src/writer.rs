@@ -183,6 +183,7 @@ impl Drop for Writer {
 pub(crate) enum Trouble {
     Full(String),
     Fatal(String),
+    Busy(String),
     Other(String),
 }
 
@@ -191,6 +192,7 @@ impl Trouble {
         match of_sql(error) {
             StoreError::Full(text) => Self::Full(text),
             StoreError::Fatal(text) => Self::Fatal(text),
+            StoreError::Busy(text) => Self::Busy(text),
             other => Self::Other(other.to_string()),
         }
     }
@@ -199,7 +201,8 @@ impl Trouble {
         match self {
             Self::Full(text) => StoreError::Full(text.clone()),
             Self::Fatal(text) => StoreError::Fatal(text.clone()),
-            Self::Other(text) => StoreError::Refused(text.clone()),
+            Self::Busy(text) => StoreError::Busy(text.clone()),
+            Self::Other(text) => StoreError::Broken(text.clone()),
         }
     }
 }
@@ -233,7 +236,10 @@ where
 
     fn run(&mut self, tx: &Tx<'_>) -> std::result::Result<bool, Trouble> {
         let outcome = catch_unwind(AssertUnwindSafe(|| (self.work)(tx)))
-            .unwrap_or_else(|panic| Err(crate::failure::refused(format!("the store panicked: {}", words(&*panic)))))
+            .unwrap_or_else(|panic| {
+                let why = format!("the store panicked: {}", words(&*panic));
+                Err(StoreError::Broken(why).into())
+            })
             .map_err(StoreError::from);
         match outcome {
             Err(StoreError::Full(text)) => Err(Trouble::Full(text)),
@@ -248,7 +254,7 @@ where
 
     fn answer(self: Box<Self>) {
         let Self { outcome, reply, .. } = *self;
-        reply(outcome.unwrap_or_else(|| Err(StoreError::Refused("the request was not run".to_owned()))));
+        reply(outcome.unwrap_or_else(|| Err(StoreError::Broken("the request was not run".to_owned()))));
     }
 
     fn fail(self: Box<Self>, trouble: &Trouble) {
