@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use conductor::ports::access::{Access, AuditFilter, AuditRow, Deed, NewToken, Record, SessionRow, TokenRow};
 use conductor::ports::store::StoreError;
 use domain::event::Event;
-use domain::ids::{Actor, SessionId, TaskId, TokenName};
+use domain::ids::{Actor, SessionId, TaskId, TokenName, Version};
 use domain::task::Task;
 use domain::time::Timestamp;
 use rusqlite::types::Value;
@@ -206,7 +206,8 @@ pub(crate) fn of_event(
         project: Some(task.project.clone()),
         task: Some(task.id),
         subject: Some(task.work_item.to_string()),
-        before: Some(stand(task)),
+        // Before its first step there was no task, whatever the engine began it from.
+        before: (task.version > Version(0)).then(|| stand(task)),
         after: after.map(stand),
         why: [Some(said), why].into_iter().flatten().filter(|text| !text.is_empty()).collect::<Vec<_>>().join(" · "),
         ..Record::done(by.clone(), what)

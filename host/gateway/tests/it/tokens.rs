@@ -289,6 +289,9 @@ async fn everything_that_anybody_wants_leaves_a_line_with_who_it_was() {
         ("operator", "revoke-token", "done"),
     ];
     assert_eq!(told, expected);
+    let started = lines.iter().find(|row| row.what == "start").unwrap();
+    assert_eq!(started.before, None, "there was no task");
+    assert_eq!(started.after.as_deref(), Some("created, awaiting-person"));
     let approved = lines.iter().find(|row| row.what == "approve").unwrap();
     assert_eq!(serde_json::to_value(&approved.actor).unwrap()["kind"], "session");
     assert_eq!(approved.before.as_deref(), Some("created, awaiting-person"));
