@@ -2,7 +2,8 @@
 
 use axum::body::Body;
 use axum::http::{Method, StatusCode, header};
-use conductor::ports::store::NewEvaluation;
+use conductor::ports::store::{ClaimLimits, Incarnation, NewEvaluation};
+use domain::event::Event;
 use domain::ids::{PluginId, StepName};
 use domain::pipeline::{EdgeStep, Pipeline, PipelineDraft, StepKind};
 use gateway::{Backups, LastRestore};
@@ -244,6 +245,30 @@ async fn the_queue_says_who_waits_for_what() {
     {
         assert!(text.contains(part), "{part}: {text}");
     }
+}
+
+#[tokio::test]
+async fn a_number_and_its_noun_agree() {
+    let world = World::new();
+    let task = world.task("DEMO-001", "Say hello");
+    world.post("/api/v1/tasks/DEMO-001/approve", "").await;
+    assert!(world.get("/q").await.text().contains(" wait, 0 are performed now; places for runs: 0/2."));
+    let owner = Incarnation {
+        host: "here".to_owned(),
+        boot_id: "boot".to_owned(),
+        pid: 7,
+        start_time: 1,
+        uuid: "a".repeat(32),
+    };
+    world.store.claim(&owner, &ClaimLimits::of(2), NOW).unwrap().expect("a job");
+    let page = world.get("/q").await;
+    assert!(page.text().contains(", 1 is performed now; places"), "{}", page.text());
+    let panicked = Event::Panicked { message: "out of ink".to_owned(), unanswered: false };
+    world.store.apply(task, &panicked, NOW).unwrap();
+    let page = world.get("/").await;
+    assert!(page.text().contains("<strong>1 ticket</strong>: deciding about it broke"), "{}", page.text());
+    let russian = request(Method::GET, "/").header("accept-language", "ru").body(Body::empty()).unwrap();
+    assert!(world.send(russian).await.text().contains("<strong>1 задача</strong>: решение о ней сломалось"));
 }
 
 #[tokio::test]
