@@ -104,7 +104,7 @@ fn decide(plan: &mut Plan<'_>, event: &Event) -> Result<(), Rejected> {
         (Activity::Stopping, _) => return Err(Rejected::Late),
         (_, Event::CleanedUp { .. }) => return Err(illegal("nothing is being cleaned up")),
         (Activity::Held { .. }, Event::Panicked { message, .. }) => {
-            plan.note(Entry::Panicked { message: cut(message) })
+            plan.note(Entry::Panicked { message: cut(message) });
         }
         (_, Event::Panicked { message, unanswered }) => {
             plan.note(Entry::Panicked { message: cut(message) });
