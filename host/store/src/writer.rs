@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use conductor::ports::asker::{asked_from, asker};
 use conductor::ports::store::StoreError;
 use kill_points::{ARMED, pass};
 use rusqlite::Connection;
@@ -134,8 +135,13 @@ impl Writer {
     {
         let (reply, answer) = sync_channel(1);
         // A caller that is gone needs no answer.
-        self.send(Box::new(Typed { work, outcome: None, reply: move |outcome| drop(reply.send(outcome)) }))
-            .map_err(|_| gone())?;
+        self.send(Box::new(Typed {
+            work,
+            asker: asker(),
+            outcome: None,
+            reply: move |outcome| drop(reply.send(outcome)),
+        }))
+        .map_err(|_| gone())?;
         Ok(answer)
     }
 
@@ -145,7 +151,7 @@ impl Writer {
         T: Send + 'static,
         F: FnMut(&Tx<'_>) -> Result<T> + Send + 'static,
     {
-        let request = Box::new(Typed { work, outcome: None, reply: tell });
+        let request = Box::new(Typed { work, asker: asker(), outcome: None, reply: tell });
         if let Err(request) = self.send(request) {
             request.fail(&Trouble::Fatal("the writer is gone".to_owned()));
         }
@@ -219,6 +225,8 @@ pub(crate) trait Request: Send {
 
 struct Typed<T, F, R> {
     work: F,
+    /// From where it was asked: the thread that writes works for many.
+    asker: Option<String>,
     outcome: Option<Outcome<T>>,
     /// Takes the outcome to whoever asked.
     reply: R,
@@ -235,7 +243,7 @@ where
     }
 
     fn run(&mut self, tx: &Tx<'_>) -> std::result::Result<bool, Trouble> {
-        let outcome = catch_unwind(AssertUnwindSafe(|| (self.work)(tx)))
+        let outcome = catch_unwind(AssertUnwindSafe(|| asked_from(self.asker.clone(), || (self.work)(tx))))
             .unwrap_or_else(|panic| {
                 let why = format!("the store panicked: {}", words(&*panic));
                 Err(StoreError::Broken(why).into())

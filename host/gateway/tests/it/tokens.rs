@@ -299,6 +299,10 @@ async fn everything_that_anybody_wants_leaves_a_line_with_who_it_was() {
     assert_eq!((approved.why.as_str(), approved.subject.as_deref()), ("fine", Some("DEMO-001")));
     let opened = lines.iter().find(|row| row.what == "log-in").unwrap();
     assert_eq!(opened.peer.as_deref(), Some("127.0.0.1"));
+    for row in lines.iter().filter(|row| row.who != "ada") {
+        assert_eq!(row.peer.as_deref(), Some("127.0.0.1"), "{row:?}");
+    }
+    assert_eq!(started.peer, None, "nobody asked for it at the listener");
 
     assert_eq!(audit(&world, "?who=operator").await.items.len(), 2);
     assert_eq!(audit(&world, "?what=approve&task=DEMO-001").await.items, std::slice::from_ref(approved));
