@@ -1,6 +1,7 @@
 //! The ports: what the conductor needs from the outside. Each driver lives in a crate of its own and knows one heavy thing.
 
 pub mod access;
+pub mod asker;
 pub mod clock;
 pub mod forge;
 pub mod inbox;

@@ -371,7 +371,13 @@ impl Conductor {
         let result = catch_unwind(AssertUnwindSafe(|| self.perform_one(&work)));
         self.no_longer_busy(&work);
         match result {
-            Ok(Err(error @ (StoreError::Full(_) | StoreError::Refused(_) | StoreError::NotFound { .. }))) => {
+            Ok(Err(
+                error @ (StoreError::Full(_)
+                | StoreError::Busy(_)
+                | StoreError::Broken(_)
+                | StoreError::Refused(_)
+                | StoreError::NotFound { .. }),
+            )) => {
                 self.later(work, STORE_PAUSE);
                 Err(error)
             }

@@ -177,7 +177,9 @@ impl<'a> Slots<'a> {
             return Some(Refusal::Program(why));
         }
         let full = |taken: Option<&u32>, most: u32, of: String| {
-            (taken.copied().unwrap_or(0) >= most).then(|| Refusal::Slot(format!("{most} runs of {of} are under way")))
+            let runs = if most == 1 { "1 run".to_owned() } else { format!("{most} runs") };
+            let are = if most == 1 { "is" } else { "are" };
+            (taken.copied().unwrap_or(0) >= most).then(|| Refusal::Slot(format!("{runs} of {of} {are} under way")))
         };
         let most = place.runs.unwrap_or(u32::MAX).min(self.limits.each.project);
         let driver = sitter.and_then(|sitter| sitter.driver.as_ref());
@@ -285,10 +287,7 @@ mod tests {
         assert_eq!(told(&three, vec![], "web", tester), "");
         assert_eq!(told(&[("web", None); 3], vec![], "web", tester), "Slot: 3 runs of the project `web` are under way");
         let one_codex = [("web", Some("codex"))];
-        assert_eq!(
-            told(&one_codex, vec![], "shop", reviewer),
-            "Slot: 1 runs of the agent driver `codex` are under way"
-        );
+        assert_eq!(told(&one_codex, vec![], "shop", reviewer), "Slot: 1 run of the agent driver `codex` is under way");
         assert_eq!(told(&one_codex, vec![], "shop", developer), "");
         assert_eq!(told(&[], vec![], "nowhere", developer), "");
     }

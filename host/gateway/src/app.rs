@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use conductor::ports::access::{Access, Deed, Record};
+use conductor::ports::asker::asked_from;
 use conductor::ports::store::{Store, StoreError};
 use domain::ids::{Actor, Digest, TokenName};
 use domain::time::{Milliseconds, Timestamp};
@@ -13,7 +14,7 @@ use tokio::sync::{Mutex, Semaphore, watch};
 use tokio::time::Instant;
 
 use crate::desk::Desk;
-use crate::door::Peer;
+use crate::door::{PEER, Peer};
 use crate::front::{Front, Reach};
 use crate::keyring::{Keyring, Used};
 use crate::metrics::Meters;
@@ -221,9 +222,10 @@ impl App {
     {
         let permit = Arc::clone(&self.calls).acquire_owned().await.map_err(|_| Problem::closing())?;
         let state = self.state.clone();
+        let asker = PEER.try_with(|peer| peer.0.to_string()).ok();
         let answer = tokio::task::spawn_blocking(move || {
             let _permit = permit;
-            question(&state)
+            asked_from(asker, || question(&state))
         });
         answer.await.unwrap_or_else(|panic| Err(Problem::broken(&panic)))
     }

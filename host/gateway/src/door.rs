@@ -38,7 +38,7 @@ pub(crate) async fn pass(State(app): State<App>, mut request: Request, next: Nex
         Ok((visitor, peer)) => {
             request.extensions_mut().insert(visitor);
             request.extensions_mut().insert(peer);
-            next.run(request).await
+            PEER.scope(peer, next.run(request)).await
         }
         Err(problem) => problem.into_response(),
     };
@@ -60,6 +60,11 @@ fn check(app: &App, request: &Request) -> Result<(Visitor, Peer), Problem> {
     let peer = Peer(app.front.peer(socket.0, request.headers()));
     let may_look = app.front.is_at_home(socket.0, request.headers());
     Ok((who(app, request, peer, may_look)?, peer))
+}
+
+tokio::task_local! {
+    /// Whose request this task answers: what it writes is recorded with it.
+    pub(crate) static PEER: Peer;
 }
 
 /// The other end of the connection.

@@ -127,15 +127,18 @@ pub(crate) fn intake_router(intake: Arc<Intake>) -> Router {
 }
 
 async fn take(intake: Arc<Intake>, source: Source, request: Request) -> Response {
-    let (outcome, response) = match receive(&intake, source, request).await {
-        Ok((outcome, answer)) => (outcome, answer),
+    let (misfits, outcome, response) = match receive(&intake, source, request).await {
+        Ok((outcome, answer)) => (false, outcome, answer),
         Err(refusal) => {
             refusal.tell(source);
-            (refusal.word(), refusal.into_response())
+            (matches!(refusal, Refusal::Signature(_)), refusal.word(), refusal.into_response())
         }
     };
     if let Some(meters) = &intake.meters {
         meters.received(source.as_str(), outcome);
+        if misfits {
+            meters.misfits.note(source.as_str(), (intake.clock)());
+        }
     }
     response
 }

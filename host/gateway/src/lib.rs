@@ -23,6 +23,7 @@ mod intake;
 mod keyring;
 mod log;
 mod metrics;
+mod misfits;
 mod openapi;
 mod pages;
 mod problem;

@@ -19,6 +19,8 @@ use prometheus::core::Collector;
 use prometheus::{Histogram, HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry, TextEncoder};
 use store_meters::StoreMeters;
 
+use crate::misfits::Misfits;
+
 /// From half a millisecond, a lone commit on a good disk, to half a minute, in which a person gives up.
 const QUICK: [f64; 12] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0];
 /// Runs take minutes; the longest budget of a preset is two hours.
@@ -42,6 +44,8 @@ pub struct Meters {
     retries: IntCounterVec,
     expanded: IntCounterVec,
     webhooks: IntCounterVec,
+    /// For the pages: a counter does not say when it grew last.
+    pub(crate) misfits: Misfits,
     requests: IntCounterVec,
     request_seconds: HistogramVec,
 }
@@ -112,6 +116,7 @@ impl Meters {
                 &QUICK,
                 &["method", "route"],
             )?,
+            misfits: Misfits::default(),
             registry,
             since,
         })

@@ -148,7 +148,11 @@ impl From<StoreError> for Problem {
                 "disk-full",
                 "the disk is full and nothing was written; free some space and ask again",
             ),
-            StoreError::Fatal(_) => Self::broken(&error),
+            StoreError::Busy(_) => {
+                tracing::warn!(cause = %error, "a request found the database held");
+                Self::busy("another program holds the database, and nothing was written; ask again in a moment")
+            }
+            StoreError::Fatal(_) | StoreError::Broken(_) => Self::broken(&error),
         }
     }
 }

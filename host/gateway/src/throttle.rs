@@ -45,12 +45,6 @@ struct Wrong {
 }
 
 impl Throttle {
-    /// How long this peer must wait, whatever it brings.
-    pub(crate) fn wait(&self, peer: IpAddr, now: Timestamp) -> Option<Milliseconds> {
-        let wrong = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        wrong.peers.get(&network(peer)).and_then(|full_at| OF_ONE.wait(*full_at, now.0))
-    }
-
     /// Counts a wrong token. The answer: how long to wait, where even saying that it is wrong would be too much.
     pub(crate) fn wrong(&self, peer: IpAddr, now: Timestamp) -> Option<Milliseconds> {
         let mut wrong = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -96,16 +90,15 @@ mod tests {
         let throttle = Throttle::default();
         let start = 1_000_000;
         for n in 0..5 {
-            assert_eq!(throttle.wait(peer(1), Timestamp(start + n)), None);
             assert_eq!(throttle.wrong(peer(1), Timestamp(start + n)), None);
         }
-        let wait = throttle.wait(peer(1), Timestamp(start + 5)).unwrap();
-        assert_eq!(wait, Milliseconds(29_995));
-        assert_eq!(throttle.wrong(peer(1), Timestamp(start + 5)), Some(wait), "what is refused is not counted");
-        assert_eq!(throttle.wait(peer(2), Timestamp(start + 5)), None, "another peer is not held up");
-        assert_eq!(throttle.wait(peer(1), Timestamp(start + 30_000)), None);
+        for _ in 0..2 {
+            let wait = throttle.wrong(peer(1), Timestamp(start + 5));
+            assert_eq!(wait, Some(Milliseconds(29_995)), "what is refused is not counted");
+        }
+        assert_eq!(throttle.wrong(peer(2), Timestamp(start + 5)), None, "another peer is not held up");
         assert_eq!(throttle.wrong(peer(1), Timestamp(start + 30_000)), None);
-        assert!(throttle.wait(peer(1), Timestamp(start + 30_001)).is_some());
+        assert!(throttle.wrong(peer(1), Timestamp(start + 30_001)).is_some());
     }
 
     #[test]

@@ -15,7 +15,7 @@ use std::path::Path;
 use configuration::Loaded;
 use serde::Serialize;
 
-use crate::output::Output;
+use crate::output::{Output, counted};
 
 /// How a thing stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -111,7 +111,9 @@ fn text(findings: &[Finding]) -> String {
             lines.push(format!("{:24}{cure}", "→ "));
         }
     }
-    let count = |level| findings.iter().filter(|finding| finding.level == level).count();
-    lines.push(format!("{} errors, {} warnings, {} ok", count(Level::Error), count(Level::Warning), count(Level::Ok)));
+    let count = |level| findings.iter().filter(|finding| finding.level == level).count() as u64;
+    let errors = counted(count(Level::Error), "error", "errors");
+    let warnings = counted(count(Level::Warning), "warning", "warnings");
+    lines.push(format!("{errors}, {warnings}, {} ok", count(Level::Ok)));
     lines.join("\n")
 }

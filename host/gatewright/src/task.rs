@@ -17,7 +17,7 @@ use gateway::api::{
 use crate::cli::{Decision, Needs, StopAll, Task};
 use crate::client::{Client, ClientError};
 use crate::clock::SystemClock;
-use crate::output::{Output, ago, say};
+use crate::output::{Output, ago, counted, say};
 use crate::when::{moment, moment_of};
 
 /// Runs the command.
@@ -318,7 +318,8 @@ fn show(client: &Client, out: &Output, key: &str) -> anyhow::Result<()> {
             ));
         }
         for (role, sum) in &task.by_role {
-            text.push_str(&format!("  {role} cost: {} in {} runs\n", sum.spent.words(), sum.runs));
+            let runs = counted(u64::from(sum.runs), "run", "runs");
+            text.push_str(&format!("  {role} cost: {} in {runs}\n", sum.spent.words()));
         }
         for row in &entries.items {
             if let Some(said) = told(&row.entry) {

@@ -3,9 +3,10 @@
 use std::fmt::Write as _;
 
 use conductor::ports::access::{Access, AuditFilter, AuditRow, Deed, NewToken, Record, SessionRow, TokenRow};
+use conductor::ports::asker::asker;
 use conductor::ports::store::StoreError;
 use domain::event::Event;
-use domain::ids::{Actor, SessionId, TaskId, TokenName};
+use domain::ids::{Actor, SessionId, TaskId, TokenName, Version};
 use domain::task::Task;
 use domain::time::Timestamp;
 use rusqlite::types::Value;
@@ -160,13 +161,16 @@ pub(crate) fn append(sql: &Connection, record: &Record, now: Timestamp) -> Resul
         (at, actor, who, what, outcome, peer, project, task, subject, before, after, why)
         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
     let project = record.project.as_ref().map(domain::ids::ProjectName::as_str);
+    // What the host or a tracker does in the same transaction came from no address.
+    let by_asker = matches!(record.actor, Actor::Token(_) | Actor::Session { .. });
+    let peer = record.peer.clone().or_else(|| asker().filter(|_| by_asker));
     let row = params![
         time(now),
         to_json(&record.actor)?,
         record.actor.to_string(),
         record.what.as_str(),
         record.outcome,
-        record.peer,
+        peer,
         project,
         record.task.map(|task| int(task.0)),
         record.subject,
@@ -206,7 +210,8 @@ pub(crate) fn of_event(
         project: Some(task.project.clone()),
         task: Some(task.id),
         subject: Some(task.work_item.to_string()),
-        before: Some(stand(task)),
+        // Before its first step there was no task, whatever the engine began it from.
+        before: (task.version > Version(0)).then(|| stand(task)),
         after: after.map(stand),
         why: [Some(said), why].into_iter().flatten().filter(|text| !text.is_empty()).collect::<Vec<_>>().join(" · "),
         ..Record::done(by.clone(), what)

@@ -38,7 +38,7 @@ impl From<Failure> for StoreError {
         match failure {
             Failure::Told(error) => error,
             Failure::Sql(error) => of_sql(&error),
-            Failure::Row { what, why } => Self::Refused(format!("a row of `{what}` does not read: {why}")),
+            Failure::Row { what, why } => Self::Broken(format!("a row of `{what}` does not read: {why}")),
         }
     }
 }
@@ -65,10 +65,16 @@ pub(crate) fn of_sql(error: &rusqlite::Error) -> StoreError {
             | ErrorCode::OutOfMemory
             | ErrorCode::FileLockingProtocolFailed,
         ) => StoreError::Fatal(text),
-        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
-            StoreError::Refused(format!("another program holds the database: {text}"))
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => StoreError::Busy(text),
+        Some(ErrorCode::ConstraintViolation) if by_trigger(error) => {
+            StoreError::Refused(format!("the database refuses: {text}"))
         }
-        Some(ErrorCode::ConstraintViolation) => StoreError::Refused(format!("the database refuses: {text}")),
-        _ => StoreError::Refused(text),
+        Some(ErrorCode::ConstraintViolation) => StoreError::Broken(format!("the database refuses: {text}")),
+        _ => StoreError::Broken(text),
     }
+}
+
+/// Our own triggers say in a sentence of ours what must not be; all else that breaks is the database's word.
+fn by_trigger(error: &rusqlite::Error) -> bool {
+    error.sqlite_error().is_some_and(|error| error.extended_code == rusqlite::ffi::SQLITE_CONSTRAINT_TRIGGER)
 }

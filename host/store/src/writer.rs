@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use conductor::ports::asker::{asked_from, asker};
 use conductor::ports::store::StoreError;
 use kill_points::{ARMED, pass};
 use rusqlite::Connection;
@@ -134,8 +135,13 @@ impl Writer {
     {
         let (reply, answer) = sync_channel(1);
         // A caller that is gone needs no answer.
-        self.send(Box::new(Typed { work, outcome: None, reply: move |outcome| drop(reply.send(outcome)) }))
-            .map_err(|_| gone())?;
+        self.send(Box::new(Typed {
+            work,
+            asker: asker(),
+            outcome: None,
+            reply: move |outcome| drop(reply.send(outcome)),
+        }))
+        .map_err(|_| gone())?;
         Ok(answer)
     }
 
@@ -145,7 +151,7 @@ impl Writer {
         T: Send + 'static,
         F: FnMut(&Tx<'_>) -> Result<T> + Send + 'static,
     {
-        let request = Box::new(Typed { work, outcome: None, reply: tell });
+        let request = Box::new(Typed { work, asker: asker(), outcome: None, reply: tell });
         if let Err(request) = self.send(request) {
             request.fail(&Trouble::Fatal("the writer is gone".to_owned()));
         }
@@ -183,6 +189,7 @@ impl Drop for Writer {
 pub(crate) enum Trouble {
     Full(String),
     Fatal(String),
+    Busy(String),
     Other(String),
 }
 
@@ -191,6 +198,7 @@ impl Trouble {
         match of_sql(error) {
             StoreError::Full(text) => Self::Full(text),
             StoreError::Fatal(text) => Self::Fatal(text),
+            StoreError::Busy(text) => Self::Busy(text),
             other => Self::Other(other.to_string()),
         }
     }
@@ -199,7 +207,8 @@ impl Trouble {
         match self {
             Self::Full(text) => StoreError::Full(text.clone()),
             Self::Fatal(text) => StoreError::Fatal(text.clone()),
-            Self::Other(text) => StoreError::Refused(text.clone()),
+            Self::Busy(text) => StoreError::Busy(text.clone()),
+            Self::Other(text) => StoreError::Broken(text.clone()),
         }
     }
 }
@@ -216,6 +225,8 @@ pub(crate) trait Request: Send {
 
 struct Typed<T, F, R> {
     work: F,
+    /// From where it was asked: the thread that writes works for many.
+    asker: Option<String>,
     outcome: Option<Outcome<T>>,
     /// Takes the outcome to whoever asked.
     reply: R,
@@ -232,8 +243,11 @@ where
     }
 
     fn run(&mut self, tx: &Tx<'_>) -> std::result::Result<bool, Trouble> {
-        let outcome = catch_unwind(AssertUnwindSafe(|| (self.work)(tx)))
-            .unwrap_or_else(|panic| Err(crate::failure::refused(format!("the store panicked: {}", words(&*panic)))))
+        let outcome = catch_unwind(AssertUnwindSafe(|| asked_from(self.asker.clone(), || (self.work)(tx))))
+            .unwrap_or_else(|panic| {
+                let why = format!("the store panicked: {}", words(&*panic));
+                Err(StoreError::Broken(why).into())
+            })
             .map_err(StoreError::from);
         match outcome {
             Err(StoreError::Full(text)) => Err(Trouble::Full(text)),
@@ -248,7 +262,7 @@ where
 
     fn answer(self: Box<Self>) {
         let Self { outcome, reply, .. } = *self;
-        reply(outcome.unwrap_or_else(|| Err(StoreError::Refused("the request was not run".to_owned()))));
+        reply(outcome.unwrap_or_else(|| Err(StoreError::Broken("the request was not run".to_owned()))));
     }
 
     fn fail(self: Box<Self>, trouble: &Trouble) {

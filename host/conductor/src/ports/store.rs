@@ -59,6 +59,12 @@ pub enum StoreError {
     /// The database failed in a way that leaves its state open: the process must end.
     #[error("the database failed: {0}")]
     Fatal(String),
+    /// Somebody else holds the database; nothing was written, and it may be asked again.
+    #[error("another program holds the database: {0}")]
+    Busy(String),
+    /// The database said no for a reason of its own, or a row does not read; nothing was written. Its words are for the log.
+    #[error("{0}")]
+    Broken(String),
     /// What was asked for is not possible as things stand.
     #[error("{0}")]
     Refused(String),

@@ -49,7 +49,7 @@ fn c2_1_a_job_whose_program_is_missing_takes_no_place() {
     let waiting = world.waiting();
     assert_eq!(waiting.len(), 1);
     assert_eq!(waiting[0].reason.clone(), Some(WaitReason::Slot));
-    assert_eq!(waiting[0].note.as_deref(), Some("1 runs of the project `shop` are under way"));
+    assert_eq!(waiting[0].note.as_deref(), Some("1 run of the project `shop` is under way"));
     let run = only_run(&world);
     world.end_run(run, Ending::Exited(0), "");
     assert_ne!(only_run(&world), run);

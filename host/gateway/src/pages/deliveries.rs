@@ -11,6 +11,7 @@ use super::frame::{Frame, encoded};
 use crate::api::State;
 use crate::app::GatewayState;
 use crate::find;
+use crate::misfits::Misfit;
 use crate::problem::Problem;
 use crate::routes::deliveries::{SOURCES, STATES, Which, view};
 use crate::show::{Age, Moment, bytes, line, plain};
@@ -34,6 +35,7 @@ pub(crate) struct DeliveriesPage {
 pub(crate) struct Deliveries {
     rows: Vec<Row>,
     senders: Vec<Sender>,
+    refused: Vec<RefusedOnes>,
     sources: Vec<Choice>,
     states: Vec<Choice>,
     projects: Vec<Choice>,
@@ -52,6 +54,13 @@ struct Sender {
     name: String,
     last: Option<Age>,
     is_silent: bool,
+}
+
+/// Deliveries of a source that were refused for their signature since the host started.
+struct RefusedOnes {
+    source: &'static str,
+    count: String,
+    last: Age,
 }
 
 /// A delivery.
@@ -82,6 +91,7 @@ pub(crate) fn read(state: &GatewayState, t: Tongue, which: &Which) -> Result<Del
     Ok(Deliveries {
         rows: found.iter().map(|delivery| row(t, delivery, &keys)).collect(),
         senders: senders(state, t)?,
+        refused: refused(state, t),
         sources: choices(SOURCES.map(str::to_owned), filter.source.as_deref()),
         states: choices(STATES.map(str::to_owned), filter.state.as_deref()),
         projects: choices(projects.iter().map(|project| project.name.to_string()), chosen.as_deref()),
@@ -121,6 +131,15 @@ fn senders(state: &GatewayState, t: Tongue) -> Result<Vec<Sender>, Problem> {
         }
     };
     Ok(contacts.iter().map(sender).collect())
+}
+
+fn refused(state: &GatewayState, t: Tongue) -> Vec<RefusedOnes> {
+    let one = |misfit: Misfit| RefusedOnes {
+        source: misfit.source,
+        count: t.count(misfit.count, ["delivery", "deliveries"], ["доставка", "доставки", "доставок"]),
+        last: Age::of(t, misfit.last, state.now()),
+    };
+    state.meters.misfits.all().into_iter().map(one).collect()
 }
 
 fn row(t: Tongue, delivery: &DeliveryRow, keys: &HashMap<TaskId, WorkItemId>) -> Row {

@@ -17,6 +17,7 @@ use crate::deed::word;
 use crate::find;
 use crate::problem::Problem;
 use crate::routes::{intents, items, one_line};
+use crate::tongue::Tongue;
 use crate::visitor::{Form, Operator};
 
 /// Tickets that one press stops or pauses at most; the next press takes the others.
@@ -188,8 +189,8 @@ fn each(state: &GatewayState, actor: &Actor, intent: Intent, form: &Counted) -> 
     let live = standings.live();
     if live != form.count {
         return Err(Problem::conflict(format!(
-            "changed since you looked: the button named {} live tickets, and there are {live} now; look again",
-            form.count
+            "changed since you looked: the button named {}, and there are {live} now; look again",
+            live_tickets(form.count)
         )));
     }
     let all = match intent {
@@ -197,7 +198,7 @@ fn each(state: &GatewayState, actor: &Actor, intent: Intent, form: &Counted) -> 
         _ => None,
     };
     if let Some(what) = all {
-        let (note, count) = (form.note.trim().to_owned(), Some(format!("{live} live tickets")));
+        let (note, count) = (form.note.trim().to_owned(), Some(live_tickets(live)));
         state.access.record(&Record { why: note, subject: count, ..Record::done(actor.clone(), what) }, state.now())?;
     }
     let mut tasks = state.store.live_tasks(Live::Moving, AT_ONCE)?;
@@ -208,6 +209,11 @@ fn each(state: &GatewayState, actor: &Actor, intent: Intent, form: &Counted) -> 
         let (Applied::Stepped { .. } | Applied::Rejected(_)) = state.store.apply(task.id, &event, state.now())?;
     }
     Ok(())
+}
+
+/// As the records say it, whatever the reader's language.
+fn live_tickets(number: u64) -> String {
+    Tongue::English.count(number, ["live ticket", "live tickets"], [""; 3])
 }
 
 /// Back to the page, which says what was done.

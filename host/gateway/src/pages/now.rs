@@ -54,6 +54,8 @@ struct Cause {
     is_work: bool,
     text: String,
     count: usize,
+    /// That with its noun.
+    counted: String,
     keys: Vec<String>,
 }
 
@@ -159,6 +161,7 @@ fn broken(scene: &Scene, waiting: &[Task]) -> Vec<Cause> {
         is_work,
         text: line(&quoted(&text), LONGEST_SENTENCE),
         count: tasks.len(),
+        counted: scene.tongue.count(tasks.len() as u64, ["ticket", "tickets"], ["задача", "задачи", "задач"]),
         keys: tasks.iter().take(NAMED).map(|task| task.work_item.to_string()).collect(),
     };
     let mut causes: Vec<Cause> = causes.into_iter().map(cause).collect();

@@ -10,6 +10,7 @@ use domain::task::Task;
 use super::row::LONGEST_SENTENCE;
 use crate::api::State;
 use crate::app::GatewayState;
+use crate::misfits::Misfit;
 use crate::problem::Problem;
 use crate::show::{Age, line};
 use crate::tongue::{Tongue, say};
@@ -113,15 +114,38 @@ pub(crate) fn neighbours(state: &GatewayState, t: Tongue) -> Result<Vec<Neighbou
         let name = say!(t, "agent {driver}", "агент {driver}");
         neighbours.push(Neighbour { name, state: is, word, since: since.map(|at| Age::of(t, at, now)) });
     }
-    for contact in state.store.contacts()? {
+    neighbours.extend(senders(state, t)?);
+    Ok(neighbours)
+}
+
+/// Trackers and forges; of one whose deliveries are refused, that is said until one is taken again.
+fn senders(state: &GatewayState, t: Tongue) -> Result<Vec<Neighbour>, Problem> {
+    let (now, misfits, contacts) = (state.now(), state.meters.misfits.all(), state.store.contacts()?);
+    let refused = |name: &str, misfit: &Misfit| Neighbour {
+        name: line(name, 100),
+        state: State::Held,
+        word: t.of("refused for its signature", "отклонён из-за подписи").to_owned(),
+        since: Some(Age::of(t, misfit.last, now)),
+    };
+    let mut senders = Vec::new();
+    for contact in &contacts {
         let (source, project) = (&contact.source, &contact.project);
+        let name = say!(t, "{source} of {project}", "{source} проекта {project}");
+        let misfit = misfits.iter().find(|misfit| misfit.source == source);
+        if let Some(misfit) = misfit.filter(|misfit| contact.delivered.is_none_or(|at| at <= misfit.last)) {
+            senders.push(refused(&name, misfit));
+            continue;
+        }
         let newest = contact.delivered.max(contact.polled);
-        neighbours.push(Neighbour {
-            name: line(&say!(t, "{source} of {project}", "{source} проекта {project}"), 100),
+        senders.push(Neighbour {
+            name: line(&name, 100),
             state: if newest.is_some() { State::Done } else { State::Skipped },
             word: t.of("last heard of", "последняя весть").to_owned(),
             since: newest.map(|at| Age::of(t, at, now)),
         });
     }
-    Ok(neighbours)
+    // Of whom nothing was ever taken, no project has heard.
+    let unheard = misfits.iter().filter(|misfit| contacts.iter().all(|contact| contact.source != misfit.source));
+    senders.extend(unheard.map(|misfit| refused(misfit.source, misfit)));
+    Ok(senders)
 }

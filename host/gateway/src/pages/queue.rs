@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use askama::Template;
-use conductor::ports::store::{JobRow, Load, WaitReason};
+use conductor::ports::store::{JobRow, WaitReason};
 use domain::ids::TaskId;
 use domain::time::Timestamp;
 
@@ -31,7 +31,11 @@ pub(crate) struct QueuePage {
 
 /// All that the page says.
 pub(crate) struct Queue {
-    load: Load,
+    /// How many wait, and how many are performed.
+    wait: String,
+    performed: String,
+    /// Of the places for runs.
+    placed: u64,
     limit: u32,
     groups: Vec<Group>,
     leases: Vec<Lease>,
@@ -95,7 +99,13 @@ pub(crate) fn read(state: &GatewayState, t: Tongue) -> Result<Queue, Problem> {
         token: token.0,
     };
     Ok(Queue {
-        load,
+        wait: t.count(load.queued, ["waits", "wait"], ["ждёт", "ждут", "ждут"]),
+        performed: t.count(
+            load.claimed,
+            ["is performed now", "are performed now"],
+            ["выполняется", "выполняются", "выполняется"],
+        ),
+        placed: load.placed,
         limit: limits.runs,
         groups: groups(t, &jobs, &key, now),
         leases: leases.into_iter().map(lease).collect(),
@@ -200,7 +210,10 @@ fn driver(t: Tongue, row: DriverView) -> Driver {
     };
     let runs = row.runs;
     let runs = match row.limit {
-        Some(limit) => say!(t, "{runs} of {limit} runs", "запусков: {runs} из {limit}"),
+        Some(limit) => {
+            let most = t.count(u64::from(limit), ["run", "runs"], ["запуска", "запусков", "запусков"]);
+            say!(t, "{runs} of {most}", "{runs} из {most}")
+        }
         None => t.count(u64::from(runs), ["run", "runs"], ["запуск", "запуска", "запусков"]),
     };
     Driver { name: row.driver.to_string(), state, word, runs, until: row.until.map(Moment::of) }

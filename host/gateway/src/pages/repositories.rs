@@ -1,9 +1,10 @@
 //! Each repository: what is live in it, what it cost, how long its tickets take, and how its gates answer.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use askama::Template;
 use conductor::ports::store::Project;
+use domain::pipeline::{EdgeStep, StepKind};
 use domain::task::Terminality;
 use domain::time::Milliseconds;
 
@@ -78,8 +79,16 @@ fn pace(state: &GatewayState, t: Tongue, project: &Project) -> Result<String, Pr
 }
 
 fn gates(state: &GatewayState, project: &Project) -> Result<Vec<Gate>, Problem> {
+    let edges = project.pipeline.stages().iter().filter_map(|stage| stage.edge.as_ref());
+    let is_gate = |step: &&EdgeStep| matches!(step.kind, StepKind::Gate { .. });
+    let named: BTreeSet<&str> =
+        edges.flat_map(|edge| &edge.steps).filter(is_gate).map(|step| step.name.as_str()).collect();
     let mut steps: BTreeMap<String, (u64, u64, u64)> = BTreeMap::new();
     for row in state.store.evaluations_in(&project.name, JUDGED)? {
+        // Guards, notifiers and mappers are asked too, and their answers pass nothing and fail nothing.
+        if !named.contains(row.evaluation.step.as_str()) {
+            continue;
+        }
         let (asked, passed, broke) = steps.entry(line(&row.evaluation.step, 100)).or_default();
         *asked += 1;
         match row.evaluation.answer.as_str() {

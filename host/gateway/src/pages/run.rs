@@ -6,6 +6,7 @@ use axum::extract::State as Shared;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use conductor::ports::store::RunRow;
+use domain::event::RunResult;
 use domain::ids::RunId;
 use serde::Deserialize;
 use std::io::Read as _;
@@ -158,19 +159,42 @@ fn found_words(t: Tongue, found: &Found) -> String {
 
 /// How it stands, and in which words.
 pub(super) fn ended(t: Tongue, row: &RunRow) -> (State, String) {
-    let state = match (row.ended_at, row.exit_code) {
-        (None, _) => State::Working,
-        (Some(_), Some(0)) => State::Done,
+    // The code of its process says nothing of what it delivered, nor of who ended it: only rows that know no more are told by it.
+    let state = match (row.ended_at, row.result, row.exit_code) {
+        (None, ..) => State::Working,
+        (Some(_), Some(result), _) => stands(result),
+        (Some(_), None, Some(0)) => State::Done,
         _ if row.over_budget.is_some() => State::Held,
         _ => State::Failed,
     };
-    let words = match (&row.outcome, row.ended_at, row.exit_code) {
+    let words = match (&row.outcome, row.ended_at, row.result, row.exit_code) {
         (Some(outcome), ..) => line(outcome, 300),
-        (None, None, _) => t.of("under way", "идёт").to_owned(),
-        (None, Some(_), Some(code)) => say!(t, "exit {code}", "код {code}"),
-        (None, Some(_), None) => t.of("ended by a signal", "прерван сигналом").to_owned(),
+        (None, None, ..) => t.of("under way", "идёт").to_owned(),
+        (None, Some(_), Some(result), _) => result_words(t, result).to_owned(),
+        (None, Some(_), None, Some(code)) => say!(t, "exit {code}", "код {code}"),
+        (None, Some(_), None, None) => t.of("ended by a signal", "прерван сигналом").to_owned(),
     };
     (state, words)
+}
+
+/// A failure is the work's, an error is the system's: as a task that the system failed is held, and not failed.
+const fn stands(result: RunResult) -> State {
+    match result {
+        RunResult::Success => State::Done,
+        RunResult::Failure | RunResult::Timeout => State::Failed,
+        RunResult::Error => State::Held,
+        RunResult::Cancellation => State::Stopped,
+    }
+}
+
+const fn result_words(t: Tongue, result: RunResult) -> &'static str {
+    match result {
+        RunResult::Success => t.of("it delivered", "результат сдан"),
+        RunResult::Failure => t.of("the work is bad", "работа не годится"),
+        RunResult::Error => t.of("the system failed it", "подвела система"),
+        RunResult::Timeout => t.of("its time was up", "время вышло"),
+        RunResult::Cancellation => t.of("a person or a budget ended it", "прерван человеком или бюджетом"),
+    }
 }
 
 fn facts(t: Tongue, row: &RunRow) -> Vec<(&'static str, String)> {

@@ -1,16 +1,18 @@
-//! What this host can rely on: how it feels, by what its runs are held, how large its state is.
+//! What this host can rely on: how it feels, by what its runs are held, how large its state is, and when it was last saved.
 
 use askama::Template;
 
 use super::frame::Frame;
 use crate::api::{HeldBy, Holding, State};
 use crate::app::GatewayState;
+use crate::desk::Backups;
 use crate::problem::Problem;
-use crate::show::{bytes, line};
+use crate::show::{Age, bytes, line};
 use crate::tongue::Tongue;
 
 /// What helps against a sandbox that does not work is a long sentence.
 const LONGEST_HOW: usize = 1000;
+const LONGEST_PATH: usize = 300;
 
 #[derive(Template)]
 #[template(path = "system.html")]
@@ -25,6 +27,21 @@ pub(crate) struct System {
     reasons: Vec<String>,
     facts: Vec<(&'static str, String)>,
     holdings: Vec<Held>,
+    backup: Option<Backup>,
+    restore: Option<Restore>,
+}
+
+/// The newest backup.
+struct Backup {
+    since: Age,
+    path: String,
+    what: String,
+}
+
+/// The newest proof that one restores.
+struct Restore {
+    since: Age,
+    what: String,
 }
 
 /// One thing that runs are held by.
@@ -38,6 +55,8 @@ struct Held {
 pub(crate) fn read(state: &GatewayState, t: Tongue) -> Result<System, Problem> {
     let health = state.desk.health();
     let extent = state.store.extent()?;
+    let (now, Backups { last, verified }) = (state.now(), state.desk.backups());
+    let tasks = |number| t.count(number, ["task", "tasks"], ["задача", "задачи", "задач"]);
     let facts = vec![
         (t.of("version", "версия"), env!("CARGO_PKG_VERSION").to_owned()),
         (t.of("schema of the database", "схема базы"), extent.schema.to_string()),
@@ -51,6 +70,12 @@ pub(crate) fn read(state: &GatewayState, t: Tongue) -> Result<System, Problem> {
         reasons: health.reasons.iter().map(|reason| line(reason, LONGEST_HOW)).collect(),
         facts,
         holdings: state.desk.holdings().into_iter().map(|holding| held(t, holding)).collect(),
+        backup: last.map(|last| Backup {
+            since: Age::of(t, last.at, now),
+            path: line(&last.path, LONGEST_PATH),
+            what: format!("{}, {}", tasks(last.tasks), bytes(last.bytes)),
+        }),
+        restore: verified.map(|verified| Restore { since: Age::of(t, verified.at, now), what: tasks(verified.tasks) }),
     })
 }
 

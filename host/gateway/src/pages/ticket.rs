@@ -91,7 +91,7 @@ struct Paper {
     name: String,
     by: String,
     at: Moment,
-    size: u64,
+    size: String,
 }
 
 pub(crate) fn read(state: &GatewayState, t: Tongue, item: &str) -> Result<Ticket, Problem> {

@@ -59,7 +59,7 @@ async fn stopping_all_counts_again_first() {
     world.task("DEMO-002", "Came after the page was loaded");
     let refused = press(&world, &browser, "/stop-all", &[("count", "1")]).await;
     assert_eq!(refused.status, StatusCode::CONFLICT);
-    assert!(refused.text().contains("the button named 1 live tickets, and there are 2 now"), "{}", refused.text());
+    assert!(refused.text().contains("the button named 1 live ticket, and there are 2 now"), "{}", refused.text());
     assert_eq!(world.store.standings().unwrap().live(), 2);
     assert_eq!(press(&world, &browser, "/pause-all", &[("count", "2")]).await.status, StatusCode::SEE_OTHER);
     assert!(world.store.tasks(true, 9).unwrap().iter().all(domain::task::Task::is_paused));

@@ -15,7 +15,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use webhooks::{Secret, Source};
 
-use crate::world::{NOW, name, project};
+use crate::world::{NOW, World, name, project};
 
 const OLD: &[u8] = b"the secret until today";
 const NEW: &[u8] = b"the secret from now on";
@@ -79,17 +79,21 @@ fn request(path: &str, headers: &[(&str, &str)], body: &[u8]) -> Vec<u8> {
     [text.as_bytes(), b"\r\n", body].concat()
 }
 
+/// The status and the body of an answer to these bytes.
+async fn send(port: u16, bytes: &[u8]) -> (u16, String) {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+    // Whoever is refused early may hang up before all was sent.
+    let _ = stream.write_all(bytes).await;
+    let mut answer = Vec::new();
+    let _ = tokio::time::timeout(Duration::from_mins(1), stream.read_to_end(&mut answer)).await.unwrap();
+    let answer = String::from_utf8_lossy(&answer).into_owned();
+    let status = answer.split(' ').nth(1).unwrap_or_default().parse().unwrap_or(0);
+    (status, answer.split("\r\n\r\n").nth(1).unwrap_or_default().to_owned())
+}
+
 impl Listening {
-    /// The status and the body of an answer to these bytes.
     async fn send(&self, bytes: &[u8]) -> (u16, String) {
-        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).await.unwrap();
-        // Whoever is refused early may hang up before all was sent.
-        let _ = stream.write_all(bytes).await;
-        let mut answer = Vec::new();
-        let _ = tokio::time::timeout(Duration::from_mins(1), stream.read_to_end(&mut answer)).await.unwrap();
-        let answer = String::from_utf8_lossy(&answer).into_owned();
-        let status = answer.split(' ').nth(1).unwrap_or_default().parse().unwrap_or(0);
-        (status, answer.split("\r\n\r\n").nth(1).unwrap_or_default().to_owned())
+        send(self.port, bytes).await
     }
 
     async fn gitea(&self, id: &str, secret: &[u8], body: &str) -> (u16, String) {
@@ -135,6 +139,31 @@ async fn a2_2_what_comes_twice_is_kept_once_and_looked_after_again() {
     assert_eq!(host.gitea("same", NEW, PUSH).await, (200, r#"{"status":"duplicate"}"#.to_owned()));
     assert_eq!(host.kept(), [("demo".to_owned(), Some(true), 1)]);
     assert_eq!(*host.looks.lock().unwrap(), [(name("demo"), Source::Gitea)]);
+}
+
+#[tokio::test]
+async fn who_signs_with_another_secret_is_seen_on_the_pages() {
+    let world = World::new();
+    let look = Arc::new(|_: &ProjectName, _| {});
+    let intake = Arc::new(Intake::new(world.inbox.clone(), look, Arc::new(|| NOW)).counted_by(world.meters.clone()));
+    intake.put_hooks(Hooks::new(vec![hook("demo", Source::Gitea, "acme/app", &[NEW])]));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(gateway::serve_intake(listener, intake, std::future::pending()));
+    let told = async |secret: &[u8]| {
+        let signature = sign(secret, PUSH.as_bytes());
+        let headers = [("x-gitea-signature", signature.as_str()), ("x-gitea-event-type", "push")];
+        send(port, &request("/webhook/gitea", &headers, PUSH.as_bytes())).await.0
+    };
+    assert!(!world.get("/deliveries").await.text().contains("banner failed"));
+    assert_eq!((told(OLD).await, told(OLD).await), (401, 401));
+    world.pass(Duration::from_mins(5));
+    let page = world.get("/deliveries").await;
+    for part in ["gitea: 2 deliveries since the host started, for the signature", ">5 min<", "[webhooks.gitea]"] {
+        assert!(page.text().contains(part), "{part}: {}", page.text());
+    }
+    let first = world.get("/").await;
+    assert!(first.text().contains("refused for its signature</span> gitea"), "{}", first.text());
 }
 
 #[tokio::test]

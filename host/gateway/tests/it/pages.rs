@@ -2,8 +2,13 @@
 
 use axum::body::Body;
 use axum::http::{Method, StatusCode, header};
+use conductor::ports::store::{ClaimLimits, Incarnation, NewEvaluation};
+use domain::event::Event;
+use domain::ids::{PluginId, StepName};
+use domain::pipeline::{EdgeStep, Pipeline, PipelineDraft, StepKind};
+use gateway::{Backups, LastRestore};
 
-use crate::world::{World, name, request};
+use crate::world::{NOW, World, name, project, request};
 
 const HOSTILE: &str =
     "</title><script>alert(1)</script><img src=x onerror=alert(2)> \u{202E}drowssap\u{200B} \" onload=\"x";
@@ -146,6 +151,26 @@ async fn trouble_is_said_on_the_board() {
 }
 
 #[tokio::test]
+async fn the_system_says_when_it_was_last_saved_and_seen_to_restore() {
+    let world = World::new();
+    let page = world.get("/system").await;
+    for part in
+        ["last backup:", "3 tasks, 7 B", "/kept/&#60;one&#62;", "banner failed", "gatewright restore --verify /kept/"]
+    {
+        assert!(page.text().contains(part), "{part}: {}", page.text());
+    }
+    let proof = LastRestore { at: NOW, backup_at: NOW, tasks: 1 };
+    world.desk.backups.lock().unwrap().verified = Some(proof);
+    let page = world.get("/system").await;
+    assert!(page.text().contains("last verified restore:") && page.text().contains(", 1 task</p>"), "{}", page.text());
+    assert!(!page.text().contains("banner failed"));
+    *world.desk.backups.lock().unwrap() = Backups::default();
+    let page = world.get("/system").await;
+    assert!(page.text().contains("banner failed") && page.text().contains("gatewright backup --to FOLDER"));
+    assert!(!page.text().contains("last backup:"));
+}
+
+#[tokio::test]
 async fn a_ticket_tells_what_happened() {
     let world = World::new();
     world.task("DEMO-001", "Say hello");
@@ -220,6 +245,71 @@ async fn the_queue_says_who_waits_for_what() {
     {
         assert!(text.contains(part), "{part}: {text}");
     }
+}
+
+#[tokio::test]
+async fn a_number_and_its_noun_agree() {
+    let world = World::new();
+    let task = world.task("DEMO-001", "Say hello");
+    world.post("/api/v1/tasks/DEMO-001/approve", "").await;
+    assert!(world.get("/q").await.text().contains(" wait, 0 are performed now; places for runs: 0/2."));
+    let owner = Incarnation {
+        host: "here".to_owned(),
+        boot_id: "boot".to_owned(),
+        pid: 7,
+        start_time: 1,
+        uuid: "a".repeat(32),
+    };
+    world.store.claim(&owner, &ClaimLimits::of(2), NOW).unwrap().expect("a job");
+    let page = world.get("/q").await;
+    assert!(page.text().contains(", 1 is performed now; places"), "{}", page.text());
+    let panicked = Event::Panicked { message: "out of ink".to_owned(), unanswered: false };
+    world.store.apply(task, &panicked, NOW).unwrap();
+    let page = world.get("/").await;
+    assert!(page.text().contains("<strong>1 ticket</strong>: deciding about it broke"), "{}", page.text());
+    let russian = request(Method::GET, "/").header("accept-language", "ru").body(Body::empty()).unwrap();
+    assert!(world.send(russian).await.text().contains("<strong>1 задача</strong>: решение о ней сломалось"));
+}
+
+#[tokio::test]
+async fn a_repository_counts_the_answers_of_its_gates_and_of_nothing_else() {
+    let world = World::new();
+    let mut demo = project("demo", "DEMO");
+    let mut stages = demo.pipeline.stages().to_vec();
+    let edge = stages[0].edge.as_mut().unwrap();
+    let plugin = PluginId::new("checks-green").unwrap();
+    let gate = EdgeStep {
+        name: StepName::new("checks").unwrap(),
+        kind: StepKind::Gate { plugin: plugin.clone() },
+        ..edge.steps[0].clone()
+    };
+    edge.steps.push(gate);
+    demo.pipeline = Pipeline::new(PipelineDraft { name: "small".to_owned(), stages }).unwrap();
+    world.store.put_project(&demo, NOW).unwrap();
+    let task = world.task("DEMO-001", "Say hello");
+    let blob = world.store.put_blob(b"{}").unwrap();
+    for (step, answer) in [("checks", "pass"), ("checks", "infra"), ("inbound", "ok"), ("guard", "allow")] {
+        let evaluation = NewEvaluation {
+            job: None,
+            task: Some(task),
+            step: step.to_owned(),
+            plugin: plugin.clone(),
+            digest: None,
+            answer: answer.to_owned(),
+            summary: String::new(),
+            verdict: blob.clone(),
+            transcript: blob.clone(),
+            head: None,
+            base: None,
+            micros: 1500,
+            at: NOW,
+        };
+        world.store.put_evaluation(&evaluation).unwrap();
+    }
+    let page = world.get("/repositories").await;
+    let row = "<tr><td>checks</td><td>1 / 2 (50 %)</td><td>1</td></tr>";
+    assert!(page.text().contains(row), "{}", page.text());
+    assert!(!page.text().contains("<td>inbound</td>") && !page.text().contains("<td>guard</td>"));
 }
 
 #[tokio::test]

@@ -1,6 +1,8 @@
 //! What the command line reads: runs, logs, documents, evaluations, blobs, checks, the queue, the probes.
 
 use std::collections::BTreeMap;
+use std::io::{BufRead as _, BufReader};
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use axum::http::{StatusCode, header};
@@ -19,7 +21,8 @@ use domain::time::Milliseconds;
 use domain::verdict::Verdict;
 use gateway::api::{EvaluationView, Health, HeldBy, LeaseView, Listing, LiveQueue, Queue, System, TaskView};
 
-use crate::world::{NOW, World};
+use crate::figures::by_another_hand;
+use crate::world::{NOW, World, python_tool};
 
 fn judged(world: &World, task: TaskId) -> u64 {
     let verdict = Verdict::Pass { note: "good".to_owned(), warnings: Vec::new(), figures: Vec::new() };
@@ -317,4 +320,41 @@ async fn a_task_far_back_in_a_long_line_says_that_it_waits() {
         let text = world.get(&path).await.text().to_owned();
         assert!(text.contains("it waits"), "{path}: {text}");
     }
+}
+
+/// What the database says of its own tables is for the log and for nobody who asks.
+#[tokio::test]
+async fn a_broken_database_is_no_conflict_and_its_words_stay_inside() {
+    let world = World::new();
+    world.task("DEMO-001", "Say hello");
+    let refused = world.post("/api/v1/tasks/DEMO-001/resume", "").await;
+    assert_eq!(refused.status, StatusCode::CONFLICT, "what we refuse ourselves stays a refusal");
+    by_another_hand(&world, "ALTER TABLE evaluation RENAME TO gone");
+    let page = world.get("/api/v1/evaluations").await;
+    assert_eq!(page.status, StatusCode::INTERNAL_SERVER_ERROR, "{}", page.text());
+    assert!(page.text().contains("urn:gatewright:broken"), "{}", page.text());
+    assert!(!page.text().contains("evaluation") && !page.text().contains("table"), "{}", page.text());
+    by_another_hand(&world, "INSERT INTO breaker (driver, state, body) VALUES ('claude', 'open', 'no JSON')");
+    let page = world.get("/").await;
+    assert_eq!(page.status, StatusCode::INTERNAL_SERVER_ERROR);
+    assert!(!page.text().contains("breaker"), "{}", page.text());
+}
+
+#[tokio::test]
+async fn a_database_that_another_program_holds_is_busy() {
+    let world = World::new();
+    let script = "import sqlite3, sys\nsql = sqlite3.connect(sys.argv[1], isolation_level=None)\n\
+        sql.execute('BEGIN IMMEDIATE')\nprint('held', flush=True)\nsys.stdin.read()";
+    let mut python = Command::new(python_tool("python3"));
+    let python = python.arg("-c").arg(script).arg(world.dir.path().join("gatewright.db"));
+    let mut holder = python.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut held = String::new();
+    BufReader::new(holder.stdout.take().unwrap()).read_line(&mut held).unwrap();
+    let page = world.post("/api/v1/projects/demo/freeze", r#"{"reason":"later"}"#).await;
+    assert_eq!(page.status, StatusCode::SERVICE_UNAVAILABLE, "{}", page.text());
+    assert!(page.detail().contains("ask again") && !page.text().contains("locked"), "{}", page.text());
+    drop(holder.stdin.take());
+    assert!(holder.wait().unwrap().success());
+    let page = world.post("/api/v1/projects/demo/freeze", r#"{"reason":"later"}"#).await;
+    assert!(page.status.is_success(), "{}", page.text());
 }

@@ -3,6 +3,7 @@
 use axum::http::{StatusCode, header};
 use conductor::ports::store::RunRow;
 use domain::cost::Usage;
+use domain::event::RunResult;
 use domain::ids::RunId;
 
 use crate::world::{NOW, World};
@@ -116,4 +117,35 @@ async fn the_whole_log_is_fetched_as_a_file() {
     assert_eq!(raw.headers[header::CONTENT_TYPE], "text/plain; charset=utf-8");
     assert_eq!(raw.headers[header::X_CONTENT_TYPE_OPTIONS], "nosniff");
     assert!(raw.headers[header::CONTENT_DISPOSITION].to_str().unwrap().starts_with("attachment"));
+}
+
+#[tokio::test]
+async fn a_run_stands_as_it_ended_and_not_as_its_process_did() {
+    let world = World::new();
+    let run = under_way(&world).await;
+    let living = world.store.run(run).unwrap();
+    let cases = [
+        (Some(RunResult::Success), Some(0), "Done"),
+        (Some(RunResult::Error), Some(0), "Held"),
+        (Some(RunResult::Failure), Some(0), "Failed"),
+        (Some(RunResult::Timeout), None, "Failed"),
+        (Some(RunResult::Cancellation), None, "Stopped"),
+        (None, Some(0), "Done"),
+        (None, None, "Failed"),
+    ];
+    for (result, exit_code, word) in cases {
+        let row = RunRow { ended_at: Some(NOW), result, exit_code, ..living.clone() };
+        world.store.put_run(&row).unwrap();
+        let page = world.get(&format!("/r/{run}")).await;
+        assert!(page.text().contains(&format!("</span> {word}</span>")), "{result:?}: {}", page.text());
+        let ticket = world.get("/t/DEMO-001").await;
+        let (before, _) = ticket.text().split_once(&format!("href=\"/r/{run}\"")).unwrap();
+        let (_, row) = before.rsplit_once("<li").unwrap();
+        assert!(row.contains(&format!("</span> {word}</span>")), "{result:?}: {row}");
+    }
+    let stopped = RunRow { ended_at: Some(NOW), result: Some(RunResult::Cancellation), ..living };
+    world.store.put_run(&stopped).unwrap();
+    let russian = crate::world::request(axum::http::Method::GET, &format!("/r/{run}")).header("accept-language", "ru");
+    let page = world.send(russian.body(axum::body::Body::empty()).unwrap()).await;
+    assert!(page.text().contains("Остановлено") && page.text().contains("прерван человеком или бюджетом"));
 }

@@ -289,6 +289,9 @@ async fn everything_that_anybody_wants_leaves_a_line_with_who_it_was() {
         ("operator", "revoke-token", "done"),
     ];
     assert_eq!(told, expected);
+    let started = lines.iter().find(|row| row.what == "start").unwrap();
+    assert_eq!(started.before, None, "there was no task");
+    assert_eq!(started.after.as_deref(), Some("created, awaiting-person"));
     let approved = lines.iter().find(|row| row.what == "approve").unwrap();
     assert_eq!(serde_json::to_value(&approved.actor).unwrap()["kind"], "session");
     assert_eq!(approved.before.as_deref(), Some("created, awaiting-person"));
@@ -296,6 +299,10 @@ async fn everything_that_anybody_wants_leaves_a_line_with_who_it_was() {
     assert_eq!((approved.why.as_str(), approved.subject.as_deref()), ("fine", Some("DEMO-001")));
     let opened = lines.iter().find(|row| row.what == "log-in").unwrap();
     assert_eq!(opened.peer.as_deref(), Some("127.0.0.1"));
+    for row in lines.iter().filter(|row| row.who != "ada") {
+        assert_eq!(row.peer.as_deref(), Some("127.0.0.1"), "{row:?}");
+    }
+    assert_eq!(started.peer, None, "nobody asked for it at the listener");
 
     assert_eq!(audit(&world, "?who=operator").await.items.len(), 2);
     assert_eq!(audit(&world, "?what=approve&task=DEMO-001").await.items, std::slice::from_ref(approved));

@@ -46,6 +46,8 @@ pub(crate) struct FakeDesk {
     pub(crate) pids: Mutex<BTreeMap<RunId, u32>>,
     /// What stands in the log of every run.
     pub(crate) log: Mutex<Option<Vec<u8>>>,
+    /// What is remembered of backups.
+    pub(crate) backups: Mutex<Backups>,
 }
 
 impl Desk for FakeDesk {
@@ -87,8 +89,7 @@ impl Desk for FakeDesk {
         vec![Holding { name: "sandbox".to_owned(), held_by: HeldBy::Nobody, how }]
     }
     fn backups(&self) -> Backups {
-        let last = LastBackup { at: NOW, path: "/kept/<one>".to_owned(), bytes: 7, tasks: 3 };
-        Backups { last: Some(last), verified: None }
+        self.backups.lock().unwrap().clone()
     }
     fn limits(&self) -> ClaimLimits {
         self.limits.lock().unwrap().clone()
@@ -167,12 +168,14 @@ impl World {
     fn open(dir: tempfile::TempDir, passed: Arc<AtomicU64>, ok: bool) -> Self {
         let both = Arc::new(SqliteStore::open(StoreConfig::new(dir.path(), "here")).unwrap());
         let (store, access): (Arc<dyn Store>, Arc<dyn Access>) = (both.clone(), both.clone());
+        let last = LastBackup { at: NOW, path: "/kept/<one>".to_owned(), bytes: 7, tasks: 3 };
         let desk = Arc::new(FakeDesk {
             wakes: AtomicU32::new(0),
             ok,
             limits: Mutex::new(ClaimLimits::of(2)),
             pids: Mutex::default(),
             log: Mutex::default(),
+            backups: Mutex::new(Backups { last: Some(last), verified: None }),
         });
         let (close, closing) = watch::channel(false);
         let meters = Arc::new(Meters::new(NOW).unwrap());

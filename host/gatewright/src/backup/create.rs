@@ -17,7 +17,7 @@ use super::manifest::{BLOBS, DATABASE, FORM, KeptRepository, Manifest, REPOSITOR
 use super::record::{self, BackupMade};
 use crate::cli::Backup;
 use crate::clock::SystemClock;
-use crate::output::{Output, size};
+use crate::output::{Output, counted, size};
 use crate::state;
 
 /// Where backups go when nobody says where.
@@ -76,11 +76,11 @@ fn told(manifest: &Manifest) -> String {
     let count = |table: &str| manifest.counts.get(table).copied().unwrap_or_default();
     let secrets = if manifest.secrets { ", with secrets" } else { "" };
     format!(
-        "{} tasks, {} entries, {} blobs, {} repositories{secrets}",
-        count("task"),
-        count("entry"),
-        manifest.blobs,
-        manifest.repositories.len()
+        "{}, {}, {}, {}{secrets}",
+        counted(count("task"), "task", "tasks"),
+        counted(count("entry"), "entry", "entries"),
+        counted(manifest.blobs, "blob", "blobs"),
+        counted(manifest.repositories.len() as u64, "repository", "repositories")
     )
 }
 

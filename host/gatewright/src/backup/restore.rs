@@ -15,7 +15,7 @@ use super::manifest::{BLOBS, DATABASE, KeptRepository, REPOSITORIES};
 use super::record::{self, Verified};
 use super::verify::{Proof, prove};
 use crate::clock::SystemClock;
-use crate::output::{Output, size};
+use crate::output::{Output, counted, size};
 use crate::state;
 
 /// Where the parts of repositories wait until these are made of them.
@@ -137,8 +137,12 @@ fn tell(sound: &Sound, proof: &Proof, made: Option<&Path>, noted: Option<&Path>,
     out.value(&value, || {
         let bytes = manifest.members.iter().map(|member| member.size).sum();
         let mut text = format!(
-            "the backup is whole: {} tasks rebuild as they stood, {} of them live; {} blobs, {} repositories, {} in all\n",
-            proof.tasks, proof.live, manifest.blobs, manifest.repositories.len(), size(bytes)
+            "the backup is whole: {} rebuilt and unchanged, {} live; {}, {}, {} in all\n",
+            counted(proof.tasks, "task", "tasks"),
+            proof.live,
+            counted(manifest.blobs, "blob", "blobs"),
+            counted(manifest.repositories.len() as u64, "repository", "repositories"),
+            size(bytes)
         );
         if proof.schema != manifest.schema {
             text.push_str(&format!("  its schema {} was migrated to {}\n", manifest.schema, proof.schema));

@@ -139,7 +139,7 @@ fn a_backup_that_was_changed_or_cut_is_refused_and_leaves_no_folder() {
     let done = restored(&place, &file, &folder.join("new"));
     assert!(said(&done).contains("is there already"), "{}", said(&done));
     let rehearsed = place.gatewright(&["restore", "--verify", file.to_str().unwrap()]);
-    assert!(rehearsed.status.success() && said(&rehearsed).contains("1 tasks rebuild"), "{}", said(&rehearsed));
+    assert!(rehearsed.status.success() && said(&rehearsed).contains("1 task rebuilt"), "{}", said(&rehearsed));
 }
 
 #[test]

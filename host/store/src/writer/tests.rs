@@ -65,7 +65,7 @@ fn a_refused_or_panicking_request_takes_nobody_with_it() {
     assert_eq!(notes(&store), ["first", "last"]);
     assert!(outcomes[0].is_ok() && outcomes[3].is_ok());
     assert!(matches!(&outcomes[1], Err(StoreError::Refused(why)) if why == "not today"));
-    assert!(matches!(&outcomes[2], Err(StoreError::Refused(why)) if why.contains("out of ink")));
+    assert!(matches!(&outcomes[2], Err(StoreError::Broken(why)) if why.contains("out of ink")));
     assert_eq!(store.sequence(), before + 1, "one commit for all of them");
 }
 

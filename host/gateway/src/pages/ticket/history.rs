@@ -16,7 +16,7 @@ use crate::api::State;
 use crate::app::GatewayState;
 use crate::desk::with_live_usage;
 use crate::problem::Problem;
-use crate::show::{Moment, cost, line, plain, span_in};
+use crate::show::{Moment, bytes, cost, line, plain, span_in};
 use crate::timeline;
 use crate::tongue::{Tongue, say};
 
@@ -220,5 +220,5 @@ fn paper(t: Tongue, row: &Document) -> Paper {
         Some(run) => say!(t, "run {run} in {stage}", "запуск {run} в {stage}"),
         None => say!(t, "the host in {stage}", "хост в {stage}"),
     };
-    Paper { id: row.id.0, name: line(&row.name, 200), by, at: Moment::of(row.written_at), size: row.size }
+    Paper { id: row.id.0, name: line(&row.name, 200), by, at: Moment::of(row.written_at), size: bytes(row.size) }
 }
