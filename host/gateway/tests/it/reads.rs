@@ -88,7 +88,7 @@ async fn run(world: &World, task: TaskId) -> (RunId, FenceToken) {
 async fn runs_and_the_ends_of_their_logs() {
     let world = World::new();
     let task = world.task("DEMO-001", "a");
-    let (id, token) = run(&world, task).await;
+    let (id, _) = run(&world, task).await;
     let runs: Listing<RunRow> = world.get("/api/v1/tasks/DEMO-001/runs").await.parse();
     assert_eq!(runs.items[0].id, id);
     assert_eq!(world.get(&format!("/api/v1/runs/{id}")).await.parse::<RunRow>().command, "agent");

@@ -4,9 +4,12 @@ use axum::http::{StatusCode, header};
 use conductor::ports::store::RunRow;
 use domain::cost::Usage;
 use domain::event::RunResult;
-use domain::ids::RunId;
+use domain::ids::{FenceToken, RunId};
 
 use crate::world::{NOW, World};
+
+/// Nobody claimed the job before.
+const FIRST_CLAIM: FenceToken = FenceToken(1);
 
 /// A task whose developer is under way, and its run.
 async fn under_way(world: &World) -> RunId {
@@ -135,7 +138,7 @@ async fn a_run_stands_as_it_ended_and_not_as_its_process_did() {
     ];
     for (result, exit_code, word) in cases {
         let row = RunRow { ended_at: Some(NOW), result, exit_code, ..living.clone() };
-        world.store.put_run(&row).unwrap();
+        world.store.put_run(&row, FIRST_CLAIM).unwrap();
         let page = world.get(&format!("/r/{run}")).await;
         assert!(page.text().contains(&format!("</span> {word}</span>")), "{result:?}: {}", page.text());
         let ticket = world.get("/t/DEMO-001").await;
@@ -144,7 +147,7 @@ async fn a_run_stands_as_it_ended_and_not_as_its_process_did() {
         assert!(row.contains(&format!("</span> {word}</span>")), "{result:?}: {row}");
     }
     let stopped = RunRow { ended_at: Some(NOW), result: Some(RunResult::Cancellation), ..living };
-    world.store.put_run(&stopped).unwrap();
+    world.store.put_run(&stopped, FIRST_CLAIM).unwrap();
     let russian = crate::world::request(axum::http::Method::GET, &format!("/r/{run}")).header("accept-language", "ru");
     let page = world.send(russian.body(axum::body::Body::empty()).unwrap()).await;
     assert!(page.text().contains("Остановлено") && page.text().contains("прерван человеком или бюджетом"));
