@@ -83,6 +83,12 @@ fn copy(sql: &Connection, base: u64, id: u64) {
         }
         statement.raw_execute().unwrap();
     };
+    // A task that has ended takes no job to drive it; the real one had its jobs while it was live.
+    run("INSERT INTO job (id, task, version, ordinal, epoch, class, effect, body, lease, slot, priority, state, attempts, attempted,
+            token, available_at, closed_at, why, driver, place)
+        SELECT id + :jobs, :id, version, ordinal, epoch, class, effect, body, lease, slot, priority,
+            CASE state WHEN 'claimed' THEN 'queued' ELSE state END, attempts, 0, token, available_at, closed_at, why, driver, place
+        FROM job WHERE task = :base");
     run("INSERT INTO task (id, project, work_item, stage, visit, activity, epoch, version, branch, head, terminal, body, seed, updated_at)
         SELECT :id, project, :key, stage, visit, activity, epoch, version, branch, head, terminal,
             json_set(body, '$.id', :id, '$.work_item', :key, '$.entries', :each), seed, updated_at FROM task WHERE id = :base");
@@ -90,11 +96,6 @@ fn copy(sql: &Connection, base: u64, id: u64) {
         INSERT INTO entry (task, version, ordinal, at, kind, body)
         SELECT :id, version + 1000 * round, ordinal, at, kind, body FROM rounds, entry WHERE task = :base
         ORDER BY round, version, ordinal LIMIT :each");
-    run("INSERT INTO job (id, task, version, ordinal, epoch, class, effect, body, lease, slot, priority, state, attempts, attempted,
-            token, available_at, closed_at, why, driver, place)
-        SELECT id + :jobs, :id, version, ordinal, epoch, class, effect, body, lease, slot, priority,
-            CASE state WHEN 'claimed' THEN 'queued' ELSE state END, attempts, 0, token, available_at, closed_at, why, driver, place
-        FROM job WHERE task = :base");
     run("INSERT INTO run (id, task, host, started_at, ended_at, body)
         SELECT id + :jobs, :id, host, started_at, ended_at, json_set(body, '$.id', id + :jobs, '$.task', :id) FROM run WHERE task = :base");
     run("INSERT INTO event (task, at, kind, body, outcome, why, version, job)

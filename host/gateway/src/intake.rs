@@ -6,11 +6,9 @@
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
 
-use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Json, Router};
@@ -20,8 +18,7 @@ use domain::ids::ProjectName;
 use domain::time::{Milliseconds, Timestamp};
 use serde_json::json;
 use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, SemaphorePermit, oneshot, watch};
-use tokio_stream::StreamExt as _;
+use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
 use webhooks::{Headers, Source, delivery_id, inspect, key, signed};
 
 use crate::app::Clock;
@@ -30,29 +27,22 @@ use crate::metrics::Meters;
 use crate::serve::{ServeError, answer_until};
 
 mod admission;
+mod body;
 mod refusal;
 
 pub use admission::{Hook, Hooks};
 
 use admission::Admission;
+use body::{Bodies, LARGE};
 use refusal::Refusal;
 
 /// A body's largest size in bytes: a ticket of two megabytes makes a delivery of four.
 pub const LARGEST_DELIVERY: usize = 5 << 20;
-/// From the end of the headers to the end of the body.
-const BODY_TIME: Duration = Duration::from_secs(10);
 /// Connections at one time, of the descriptors that a process has by default; more wait in the kernel's line. Each has one delivery
 /// in the store's line, which has room for twice as many.
 const CONNECTIONS: usize = 512;
-/// KiB of bodies that are on their way in at one time, over all connections.
-const BODIES_KIB: usize = 256 << 10;
-/// Larger bodies are hashed where that keeps nobody else from being answered.
-const LARGE: usize = 64 << 10;
 /// From one look that an unread delivery brings to the next.
 const UNREAD_INTERVAL: Milliseconds = Milliseconds::from_seconds(10);
-
-/// What a body takes of [`BODIES_KIB`].
-type Room<'i> = Option<SemaphorePermit<'i>>;
 
 /// Who looks at a project's tracker or forge.
 pub type Look = Arc<dyn Fn(&ProjectName, Source) + Send + Sync>;
@@ -63,7 +53,7 @@ pub struct Intake {
     look: Look,
     clock: Clock,
     hooks: RwLock<Arc<Hooks>>,
-    bodies: Semaphore,
+    bodies: Bodies,
     unread: AtomicU64,
     meters: Option<Arc<Meters>>,
 }
@@ -71,7 +61,7 @@ pub struct Intake {
 impl Intake {
     /// A listener that takes nothing yet.
     pub fn new(inbox: Arc<dyn Inbox>, look: Look, clock: Clock) -> Self {
-        let (hooks, bodies) = (RwLock::default(), Semaphore::new(BODIES_KIB));
+        let (hooks, bodies) = (RwLock::default(), Bodies::default());
         Self { inbox, look, clock, hooks, bodies, unread: AtomicU64::new(0), meters: None }
     }
 
@@ -79,6 +69,13 @@ impl Intake {
     #[must_use]
     pub fn counted_by(mut self, meters: Arc<Meters>) -> Self {
         self.meters = Some(meters);
+        self
+    }
+
+    /// Bodies that are large get so many bytes of room in all; one body has room in any case.
+    #[must_use]
+    pub fn with_room(mut self, bytes: usize) -> Self {
+        self.bodies = Bodies::of(bytes);
         self
     }
 
@@ -157,24 +154,25 @@ async fn receive(intake: &Arc<Intake>, source: Source, request: Request) -> Resu
     let headers = read_headers(&parts.headers);
     // What is packed or of another kind is refused before its body is waited for.
     signed(source, &headers, b"payload=").map_err(Refusal::Payload)?;
-    // The room that the body takes is given back when it is on the disk.
-    let (body, _room) = match read_body(intake, &parts.headers, body).await {
-        Err(Refusal::Large) => {
+    hooks.may_be_signed(source, &headers, is_here)?;
+    let whole = intake.bodies.read(&parts.headers, body).await.inspect_err(|refusal| {
+        if matches!(refusal, Refusal::Large) {
             intake.look_for_unread(source);
-            return Err(Refusal::Large);
         }
-        read => read?,
-    };
+    })?;
+    let (body, room) = (whole.bytes, whole.room);
     let (at, is_large) = ((intake.clock)(), body.len() > LARGE);
-    let admit = move || admit(&hooks, source, headers, body, is_here, at);
+    // Wherever the body goes, its room goes with it, whether or not somebody still waits for the answer.
+    let admit = move || admit(&hooks, source, headers, body, is_here, at).map(|admitted| (admitted, room));
     let admitted = if is_large {
         tokio::task::spawn_blocking(admit).await.map_err(|panic| Refusal::broken(&panic))?
     } else {
         admit()
     };
-    match admitted? {
+    let (admitted, room) = admitted?;
+    match admitted {
         Admitted::Ignored(why) => Ok(("ignored", answer(StatusCode::OK, &json!({"status": "ignored", "why": why})))),
-        Admitted::Kept(delivery) => keep(intake, *delivery).await,
+        Admitted::Kept(delivery) => keep(intake, *delivery, room).await,
     }
 }
 
@@ -206,11 +204,15 @@ fn admit(
     }
 }
 
-async fn keep(intake: &Intake, delivery: NewDelivery) -> Result<Answered, Refusal> {
+async fn keep(intake: &Intake, delivery: NewDelivery, room: Option<OwnedSemaphorePermit>) -> Result<Answered, Refusal> {
     let (source, projects) = (delivery.source, delivery.projects.clone());
     let (tell, told) = oneshot::channel();
     // A sender that hung up needs no answer; the delivery is kept all the same.
-    intake.inbox.receive(delivery, Box::new(move |outcome| drop(tell.send(outcome))));
+    let told_when_kept = move |outcome| {
+        drop(room);
+        let _ = tell.send(outcome);
+    };
+    intake.inbox.receive(delivery, Box::new(told_when_kept));
     match told.await.unwrap_or_else(|_| Err(StoreError::Fatal("the store is gone".to_owned()))) {
         Ok(Received::New) => Ok(("accepted", answer(StatusCode::ACCEPTED, &json!({"status": "accepted"})))),
         Ok(Received::Repeat) => {
@@ -241,37 +243,4 @@ fn read_headers(headers: &HeaderMap) -> Headers {
     let matters = |name: &str| name.starts_with("content-") || name.starts_with("x-") || name == "user-agent";
     let named = headers.iter().filter(|(name, _)| matters(name.as_str()));
     Headers::new(named.map(|(name, value)| (name.as_str(), String::from_utf8_lossy(value.as_bytes()))))
-}
-
-fn length(value: &axum::http::HeaderValue) -> Option<usize> {
-    value.to_str().ok()?.parse().ok()
-}
-
-async fn read_body<'i>(intake: &'i Intake, headers: &HeaderMap, body: Body) -> Result<(Vec<u8>, Room<'i>), Refusal> {
-    let announced = headers.get(header::CONTENT_LENGTH).and_then(length);
-    if announced.is_some_and(|length| length > LARGEST_DELIVERY) {
-        return Err(Refusal::Large);
-    }
-    let (mut whole, mut room) = (Vec::with_capacity(announced.unwrap_or(0).min(LARGE)), None);
-    let mut chunks = body.into_data_stream();
-    let read = async {
-        while let Some(chunk) = chunks.next().await {
-            let chunk = chunk.map_err(|error| Refusal::Broken(error.to_string()))?;
-            if whole.len() + chunk.len() > LARGEST_DELIVERY {
-                return Err(Refusal::Large);
-            }
-            let more = intake.bodies.acquire_many(chunk.len().div_ceil(1024) as u32).await;
-            let more = more.map_err(|error| Refusal::broken(&error))?;
-            match &mut room {
-                Some(room) => SemaphorePermit::merge(room, more),
-                None => room = Some(more),
-            }
-            whole.extend_from_slice(&chunk);
-        }
-        Ok(())
-    };
-    match tokio::time::timeout(BODY_TIME, read).await {
-        Ok(read) => read.map(|()| (whole, room)),
-        Err(_) => Err(Refusal::Slow(BODY_TIME)),
-    }
 }

@@ -102,8 +102,10 @@ fn queue(sql: &Connection, now: Timestamp) -> Result<Vec<QueueCount>> {
 
 fn deliveries(sql: &Connection) -> Result<Vec<DeliveryCount>> {
     let query = "SELECT source, SUM(pending) AS pending, SUM(parked) AS parked FROM (
-            SELECT source, COUNT(*) AS pending, 0 AS parked FROM delivery WHERE state = 'pending' GROUP BY source
-            UNION ALL SELECT source, 0, COUNT(*) FROM delivery WHERE state = 'parked' GROUP BY source)
+            SELECT source, COUNT(*) AS pending, 0 AS parked FROM delivery
+                WHERE state = 'pending' AND state <> 'expanded' GROUP BY source
+            UNION ALL SELECT source, 0, COUNT(*) FROM delivery
+                WHERE state = 'parked' AND state <> 'expanded' GROUP BY source)
         GROUP BY source ORDER BY source";
     all(sql, query, [], |row| {
         Ok(DeliveryCount {

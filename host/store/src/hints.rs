@@ -7,19 +7,19 @@ use rusqlite::{Connection, Row, params};
 use webhooks::Fact;
 
 use crate::failure::{Failure, Result, not_found};
-use crate::row::{all, execute, from_json, get_name, get_time, get_u64, int, one, time, to_json};
+use crate::row::{all, execute, from_json, get_name, get_time, get_u64, int, one, time};
 use crate::wakes;
 use crate::writer::Tx;
 
 /// Bytes of bodies that are read at once: what waits may be thousands of large ones.
 const BATCH_BYTES: usize = 8 << 20;
 
-pub(crate) fn insert(sql: &Connection, new: &NewDelivery) -> Result<Received> {
+/// `headers`: the delivery's as JSON, made before the one thread that writes has to do with it.
+pub(crate) fn insert(sql: &Connection, new: &NewDelivery, headers: &str) -> Result<Received> {
     let statement =
         "INSERT INTO delivery (source, project, received_at, body, state, hook_key, sent_as, word, verified, headers)
         VALUES (?1, ?2, ?3, ?4, 'pending', ?5, ?6, ?7, ?8, ?9)
         ON CONFLICT (project, hook_key) WHERE hook_key IS NOT NULL DO NOTHING";
-    let headers = to_json(&new.headers)?;
     let mut received = Received::Repeat;
     for (project, verified) in &new.projects {
         let row = params![
@@ -47,7 +47,8 @@ pub(crate) fn insert(sql: &Connection, new: &NewDelivery) -> Result<Received> {
 
 /// The oldest that nobody has read; fewer than asked for where they are large.
 pub(crate) fn pending(sql: &Connection, limit: u32) -> Result<Vec<Hint>> {
-    let query = "SELECT * FROM delivery WHERE state = 'pending' AND hook_key IS NOT NULL ORDER BY id LIMIT ?1";
+    let query = "SELECT * FROM delivery WHERE state = 'pending' AND state <> 'expanded' AND hook_key IS NOT NULL
+        ORDER BY id LIMIT ?1";
     let mut statement = sql.prepare_cached(query)?;
     let mut rows = statement.query(params![limit])?;
     let (mut hints, mut bytes) = (Vec::<Hint>::new(), 0);

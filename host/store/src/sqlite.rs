@@ -29,6 +29,7 @@ use crate::failure::Result as Inner;
 use crate::lock::HostLock;
 use crate::open::Core;
 use crate::readers::Readers;
+use crate::row::to_json;
 use crate::transact::{self, Origin};
 use crate::writer::{News, Stopwatch, Tx, Writer, micros};
 use crate::{
@@ -104,8 +105,10 @@ impl SqliteStore {
 
 impl Inbox for SqliteStore {
     fn receive(&self, delivery: NewDelivery, answer: Answer) {
-        match self.news.check() {
-            Ok(()) => self.writer.write_and_tell(move |tx| hints::insert(tx.sql, &delivery), answer),
+        match self.news.check().and_then(|()| Ok(to_json(&delivery.headers)?)) {
+            Ok(headers) => {
+                self.writer.write_and_tell(move |tx| hints::insert(tx.sql, &delivery, &headers), answer);
+            }
             Err(error) => answer(Err(error)),
         }
     }

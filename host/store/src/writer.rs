@@ -25,7 +25,8 @@ mod tests;
 const LINE: usize = 1024;
 /// How many share one commit: enough to make the fsync cheap, few enough that the first does not wait long for the last.
 const GROUP: usize = 256;
-/// How long a group stays open for the next request, and in all: little beside a commit, and nothing for a lone caller.
+/// How long a group stays open for the next request, and in all: little beside a commit, and nothing for a lone caller. Where the
+/// last commit took less than that, another one costs less than the wait.
 const GAP: Duration = Duration::from_micros(500);
 const LINGER: Duration = Duration::from_millis(2);
 
@@ -295,21 +296,23 @@ pub(crate) struct Committer {
 
 impl Committer {
     fn run(&self, waiting: &Receiver<Box<dyn Request>>) {
-        let mut last = 1;
+        let (mut last, mut took) = (1, Duration::ZERO);
         while let Ok(first) = waiting.recv() {
             let mut group = vec![first];
             group.extend(waiting.try_iter().take(GROUP - 1));
             // Whoever was answered a moment ago is about to ask again: without this pause the first of them would have a
             // commit to himself while the others wait for the next.
             let until = Instant::now() + LINGER;
-            while group.len() < last {
+            while group.len() < last && took > LINGER {
                 let Ok(next) = waiting.recv_timeout(until.saturating_duration_since(Instant::now()).min(GAP)) else {
                     break;
                 };
                 group.push(next);
             }
             last = group.len();
+            let began = Instant::now();
             self.serve(group);
+            took = began.elapsed();
         }
     }
 

@@ -97,6 +97,10 @@ pub(crate) fn not_json(error: &serde_json::Error) -> PayloadError {
 
 /// Where the nesting passes the bound. It counts brackets outside of texts, which in JSON is the same.
 fn too_deep(bytes: &[u8]) -> Option<usize> {
+    // Most have fewer brackets in all, and to count them takes a tenth of the time.
+    if bytes.iter().filter(|byte| matches!(byte, b'[' | b'{')).count() <= DEEPEST {
+        return None;
+    }
     let (mut depth, mut in_text, mut escaped) = (0_usize, false, false);
     for (at, byte) in bytes.iter().enumerate() {
         if in_text {

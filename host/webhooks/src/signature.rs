@@ -13,7 +13,7 @@ pub const SHORTEST_SECRET: usize = 16;
 /// Bytes of the longest one; what is longer is another file.
 pub const LONGEST_SECRET: usize = 1024;
 
-/// Under which names the senders put it, the first that is there counts.
+/// Under which names the senders put it, the first that is there and says something counts.
 const PLANE: [&str; 1] = ["x-plane-signature"];
 const GITEA: [&str; 4] = ["x-gitea-signature", "x-forgejo-signature", "x-gogs-signature", "x-hub-signature-256"];
 
@@ -75,15 +75,15 @@ impl Signature {
             Source::Plane => &PLANE,
             Source::Gitea => &GITEA,
         };
-        let Some(name) = names.iter().find(|name| headers.count(name) > 0) else { return Self::Missing };
+        let said = |name: &&str| headers.get(name).map_or("", |text| text.strip_prefix(prefix(name)).unwrap_or(text));
+        // A name that comes twice says something, whatever its first value is.
+        let Some(name) = names.iter().find(|name| !said(name).is_empty() || headers.count(name) > 1) else {
+            return Self::Missing;
+        };
         if headers.count(name) > 1 {
             return Self::Malformed("it comes more than once");
         }
-        let text = headers.get(name).unwrap_or_default();
-        let text = if *name == "x-hub-signature-256" { text.strip_prefix("sha256=").unwrap_or(text) } else { text };
-        if text.is_empty() {
-            return Self::Missing;
-        }
+        let text = said(name);
         hexadecimal(text).map_or(Self::Malformed("it is not 64 lower-case hexadecimal digits"), Self::Given)
     }
 
@@ -95,6 +95,11 @@ impl Signature {
         hmac.update(signed);
         hmac.verify_slice(given).is_ok()
     }
+}
+
+/// What stands before the digits.
+fn prefix(name: &str) -> &'static str {
+    if name == "x-hub-signature-256" { "sha256=" } else { "" }
 }
 
 fn hexadecimal(text: &str) -> Option<[u8; 32]> {
@@ -156,6 +161,19 @@ mod tests {
         assert!(matches!(given("x-plane-signature", &"é".repeat(32)), Signature::Malformed(_)));
         let twice = Headers::new([("X-Plane-Signature", "ab".repeat(32)), ("x-plane-signature", "cd".repeat(32))]);
         assert!(matches!(Signature::of(Source::Plane, &twice), Signature::Malformed(_)));
+    }
+
+    #[test]
+    fn an_empty_header_hides_no_signature_behind_it() {
+        let hex = "ab".repeat(32);
+        let empty = Headers::new([("X-Gitea-Signature", ""), ("X-Gogs-Signature", " "), ("X-Hub-Signature-256", &hex)]);
+        assert_eq!(Signature::of(Source::Gitea, &empty), Signature::Given([0xab; 32]));
+        let none = Headers::new([("X-Gitea-Signature", ""), ("X-Hub-Signature-256", "sha256=")]);
+        assert_eq!(Signature::of(Source::Gitea, &none), Signature::Missing);
+        let first = Headers::new([("X-Hub-Signature-256", "cd".repeat(32)), ("X-Gitea-Signature", hex)]);
+        assert_eq!(Signature::of(Source::Gitea, &first), Signature::Given([0xab; 32]));
+        let twice = Headers::new([("X-Gitea-Signature", ""), ("X-Gitea-Signature", "ab")]);
+        assert!(matches!(Signature::of(Source::Gitea, &twice), Signature::Malformed(_)));
     }
 
     #[test]

@@ -40,6 +40,14 @@ impl Hooks {
         self.0.iter().filter(|hook| hook.source == source).map(|hook| &hook.project).collect()
     }
 
+    /// Who sends no signature, or none that could fit, is refused before his body is waited for; unless it may come without one.
+    pub(super) fn may_be_signed(&self, source: Source, headers: &Headers, is_here: bool) -> Result<(), Refusal> {
+        let signature = Signature::of(source, headers);
+        let is_open = || is_here && self.0.iter().any(|hook| hook.source == source && hook.unsigned);
+        let may_be = matches!(signature, Signature::Given(_)) || is_open();
+        if may_be { Ok(()) } else { Err(Refusal::Signature(signature)) }
+    }
+
     /// Who signed these bytes. Each secret is tried once, and all of them whatever the first says; nothing of the body is read
     /// before.
     pub(super) fn sender(

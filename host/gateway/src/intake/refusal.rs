@@ -1,7 +1,6 @@
 //! Why a request is no delivery: by name, in a sentence, as `application/problem+json`.
 
 use std::fmt;
-use std::time::Duration;
 
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -9,6 +8,7 @@ use serde_json::json;
 use webhooks::{PayloadError, Signature, Source};
 
 use super::LARGEST_DELIVERY;
+use super::body::{BODY_TIME, PATIENCE};
 
 /// A no.
 #[derive(Debug)]
@@ -20,7 +20,7 @@ pub(super) enum Refusal {
     Signature(Signature),
     Payload(PayloadError),
     Large,
-    Slow(Duration),
+    Slow,
     /// The connection broke in the middle of the body.
     Broken(String),
     Full,
@@ -52,7 +52,7 @@ impl Refusal {
             Self::Payload(PayloadError::Encoding(_) | PayloadError::Type(..)) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Payload(_) | Self::Broken(_) => StatusCode::BAD_REQUEST,
             Self::Large => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::Slow(_) => StatusCode::REQUEST_TIMEOUT,
+            Self::Slow => StatusCode::REQUEST_TIMEOUT,
             Self::Full => StatusCode::INSUFFICIENT_STORAGE,
             Self::Inside => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -71,7 +71,7 @@ impl Refusal {
             Self::Payload(PayloadError::NotJson(_) | PayloadError::NoObject) => "json",
             Self::Payload(PayloadError::Deep(_)) => "deep",
             Self::Large => "too-large",
-            Self::Slow(_) => "slow",
+            Self::Slow => "slow",
             Self::Broken(_) => "body",
             Self::Full => "disk-full",
             Self::Inside => "broken",
@@ -94,7 +94,11 @@ impl Refusal {
             }
             Self::Payload(error) => error.to_string(),
             Self::Large => format!("the body is larger than {LARGEST_DELIVERY} bytes"),
-            Self::Slow(time) => format!("the body did not arrive within {} seconds", time.as_secs()),
+            Self::Slow => format!(
+                "the body did not arrive within {} seconds, or less than 1 KiB of it a second after the first {}",
+                BODY_TIME.as_secs(),
+                PATIENCE.as_secs()
+            ),
             Self::Broken(why) => format!("the body did not arrive: {why}"),
             Self::Full => "the disk is full and nothing was written".to_owned(),
             Self::Inside => "the host could not keep this; its log says why".to_owned(),

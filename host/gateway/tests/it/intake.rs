@@ -37,6 +37,10 @@ fn hook(of: &str, source: Source, about: &str, secrets: &[&[u8]]) -> Hook {
 
 /// `demo` takes `acme/app` by two secrets, `other` takes `acme/other` by a secret of its own, `open` takes `acme/open` unsigned.
 async fn listening() -> Listening {
+    listening_with(|intake| intake).await
+}
+
+async fn listening_with(more: impl FnOnce(Intake) -> Intake) -> Listening {
     let dir = tempfile::tempdir().unwrap();
     let store = Arc::new(SqliteStore::open(StoreConfig::new(dir.path(), "here")).unwrap());
     for (of, prefix) in [("demo", "DEMO"), ("other", "OTHER"), ("open", "OPEN")] {
@@ -46,7 +50,8 @@ async fn listening() -> Listening {
     let seen = looks.clone();
     let look = Arc::new(move |project: &ProjectName, source| seen.lock().unwrap().push((project.clone(), source)));
     let meters = Arc::new(Meters::new(NOW).unwrap());
-    let intake = Arc::new(Intake::new(store.clone(), look, Arc::new(|| NOW)).counted_by(meters.clone()));
+    let intake = Intake::new(store.clone(), look, Arc::new(|| NOW)).counted_by(meters.clone());
+    let intake = Arc::new(more(intake));
     intake.put_hooks(Hooks::new(vec![
         hook("demo", Source::Gitea, "acme/app", &[NEW, OLD]),
         hook("other", Source::Gitea, "acme/other", &[b"a secret of another's"]),
@@ -281,7 +286,10 @@ async fn a_body_that_never_ends_is_not_waited_for() {
         let mut answer = Vec::new();
         slow.read_to_end(&mut answer).await.unwrap();
         let answer = String::from_utf8_lossy(&answer);
-        assert!(answer.starts_with("HTTP/1.1 408") && answer.contains("did not arrive within 10 seconds"), "{answer}");
+        assert!(
+            answer.starts_with("HTTP/1.1 408") && answer.contains("did not arrive within 10 seconds, or less"),
+            "{answer}"
+        );
     }
     let mut silent = TcpStream::connect(("127.0.0.1", host.port)).await.unwrap();
     silent.write_all(b"POST /webh").await.unwrap();
@@ -324,6 +332,60 @@ async fn a_rotated_secret_counts_from_the_next_delivery_on() {
     host.intake.put_hooks(Hooks::new(vec![hook("demo", Source::Gitea, "acme/app", &[OLD])]));
     assert_eq!(host.gitea("1", NEW, PUSH).await.0, 401);
     assert_eq!(host.gitea("2", OLD, PUSH).await.0, 202);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn large_ones_at_once_are_all_taken_in_little_room_and_a_small_one_waits_for_none() {
+    let host = Arc::new(listening_with(|intake| intake.with_room(2 * LARGEST_DELIVERY)).await);
+    let large = |number: usize| {
+        let body = format!(
+            "{{\"repository\": {{\"full_name\": \"acme/app\"}}, \"n\": {number}, \"a\": \"{}\"}}",
+            "a".repeat(LARGEST_DELIVERY - 100)
+        );
+        request("/webhook/gitea", &[("x-gitea-signature", &sign(NEW, body.as_bytes()))], body.as_bytes())
+    };
+    // Two hold all of the room and stop in the middle.
+    let mut holders = Vec::new();
+    for number in 0..2 {
+        let bytes = large(number);
+        let mut stream = TcpStream::connect(("127.0.0.1", host.port)).await.unwrap();
+        stream.write_all(&bytes[..LARGEST_DELIVERY / 2]).await.unwrap();
+        holders.push((stream, bytes));
+    }
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let mut all = tokio::task::JoinSet::new();
+    for number in 2..42 {
+        let (host, bytes) = (host.clone(), large(number));
+        all.spawn(async move { host.send(&bytes).await });
+    }
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert!(all.try_join_next().is_none(), "there is no room");
+    let small = tokio::time::timeout(Duration::from_secs(2), host.gitea("small", NEW, PUSH)).await.unwrap();
+    assert_eq!(small.0, 202);
+    for (mut stream, bytes) in holders {
+        stream.write_all(&bytes[LARGEST_DELIVERY / 2..]).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 202"), "{answer}");
+    }
+    while let Some(answer) = all.join_next().await {
+        assert_eq!(answer.unwrap(), (202, r#"{"status":"accepted"}"#.to_owned()));
+    }
+    assert_eq!(host.kept().len(), 43);
+}
+
+#[tokio::test]
+async fn what_is_not_signed_is_refused_before_its_body_comes() {
+    let host = listening().await;
+    host.intake.put_hooks(Hooks::new(vec![hook("demo", Source::Gitea, "acme/app", &[NEW])]));
+    let head =
+        "POST /webhook/gitea HTTP/1.1\r\nhost: gw\r\ncontent-type: application/json\r\ncontent-length: 1000000\r\n";
+    for signature in ["", "x-gitea-signature: \r\n", "x-gitea-signature: abcd\r\n"] {
+        let bytes = format!("{head}{signature}\r\n");
+        let answer = host.send(bytes.as_bytes());
+        let (status, said) = tokio::time::timeout(Duration::from_secs(2), answer).await.unwrap();
+        assert_eq!(status, 401, "{said}");
+    }
 }
 
 /// Nobody is refused for coming at once with everybody else: the answers only come later.
