@@ -17,6 +17,7 @@ mod collect;
 pub mod conflict;
 mod converse;
 pub mod dialect;
+mod excerpt;
 mod expand;
 pub mod failure;
 mod finish;

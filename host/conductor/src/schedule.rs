@@ -10,7 +10,6 @@ use domain::ids::{DeliveryId, FenceToken, JobId, ProjectName, RunId};
 use domain::task::Task;
 use domain::time::{Milliseconds, Timestamp};
 
-use crate::breaker::Passage;
 use crate::budget::Meter;
 use crate::cleanup::UNREADABLE_PAUSE;
 use crate::collect::Collecting;
@@ -29,7 +28,6 @@ use crate::preflight::Seen;
 use crate::project::ProjectSettings;
 use crate::reconcile::RECONCILE_INTERVAL;
 use crate::shutdown::Left;
-use crate::slots::DriverRow;
 use crate::tally::about_work;
 use crate::would::Mode;
 
@@ -303,16 +301,6 @@ impl Conductor {
         let due = [next, seen.look_again(), self.next_passage()?, put_off, asked, tick.look_again];
         tick.look_again = due.into_iter().flatten().min();
         Ok(())
-    }
-
-    /// When the next breaker lets somebody through that lets nobody through now.
-    fn next_passage(&self) -> Result<Option<Timestamp>, StoreError> {
-        let now = self.now();
-        let until = |row: DriverRow| match row.breaker.passage(now, row.probe_lives) {
-            Passage::Nobody { until } => Some(until),
-            Passage::All | Passage::One => None,
-        };
-        Ok(self.outside.store.drivers()?.into_iter().filter_map(until).min())
     }
 
     /// What is due of the work that is tried again; when the rest is.

@@ -7,6 +7,7 @@
 mod answers;
 mod begin;
 pub mod dependencies;
+mod hold;
 mod intents;
 mod plan;
 mod runs;

@@ -71,7 +71,7 @@ impl<'a> Plan<'a> {
     }
 
     /// Leaving an activity ends its jobs and timers, also those that this very plan wanted for one that it passed through.
-    fn enter_activity(&mut self, activity: Activity) {
+    pub(crate) fn enter_activity(&mut self, activity: Activity) {
         if !self.step.changes.contains(&Change::CancelDriveJobs) {
             self.step.changes.insert(0, Change::CancelDriveJobs);
         }
@@ -80,7 +80,7 @@ impl<'a> Plan<'a> {
     }
 
     /// What is held stays; a place in a line would only keep others from a lease that nobody has.
-    fn leave_lines(&mut self) {
+    pub(crate) fn leave_lines(&mut self) {
         for name in self.task.requested.iter().cloned().collect::<Vec<_>>() {
             self.note(Entry::LeaseReleased { name: name.clone() });
             self.step.changes.push(Change::ReleaseLease { name });
@@ -88,7 +88,7 @@ impl<'a> Plan<'a> {
     }
 
     /// While a person looks at what cannot be taken back, nobody else may act on the repository.
-    fn release_leases_unless_deployed(&mut self) {
+    pub(crate) fn release_leases_unless_deployed(&mut self) {
         if self.runs_unmerged() { self.leave_lines() } else { self.release_leases() }
     }
 
@@ -245,7 +245,7 @@ impl<'a> Plan<'a> {
     }
 
     /// The lease under which an action runs: its own, or the one that the last step before it on the way takes.
-    fn lease_of(&self, step: &EdgeStep) -> Option<LeaseName> {
+    pub(crate) fn lease_of(&self, step: &EdgeStep) -> Option<LeaseName> {
         let mut here = &self.task.position.stage;
         let steps = &self.pipeline.edge(here)?.steps;
         let mut before = &steps[..=steps.iter().position(|candidate| candidate.name == step.name)?];
@@ -319,93 +319,6 @@ impl<'a> Plan<'a> {
         }
         self.release_leases();
         self.enter_stage(&target);
-    }
-
-    pub(crate) fn hold_if_paused(&mut self, step: Option<&StepName>) -> bool {
-        if !self.task.paused {
-            return false;
-        }
-        self.note(Entry::PauseSet { on: false });
-        self.release_leases_unless_deployed();
-        let hold = Hold { kind: HoldKind::Paused, reason: "paused".to_owned(), step: step.cloned() };
-        self.enter_activity(Activity::Held { hold });
-        true
-    }
-
-    pub(crate) fn pause_now(&mut self) {
-        self.note(Entry::PauseSet { on: true });
-        let step = self.task.position.activity.step().cloned();
-        self.hold_if_paused(step.as_ref());
-    }
-
-    pub(crate) fn hold(&mut self, kind: HoldKind, reason: &str) {
-        let notice = match kind {
-            HoldKind::NeedsInput => Notice::Questions,
-            HoldKind::InfraExhausted => Notice::InfraExhausted,
-            HoldKind::Undelivered => Notice::AgentFailed,
-            _ => Notice::Held,
-        };
-        self.hold_with(kind, reason, notice);
-    }
-
-    /// Because of something that is no answer of the step under way. What cannot be taken back is not cut short by it: half of a
-    /// deploy is worse than a whole one that nobody wants any more.
-    pub(crate) fn hold_from_outside(&mut self, kind: HoldKind, reason: &str) {
-        if self.in_critical_window() {
-            self.note(Entry::HoldDeferred { kind, reason: cut(reason) });
-        } else {
-            self.hold(kind, reason);
-        }
-    }
-
-    /// One that was put off.
-    pub(crate) fn hold_after(&mut self, kind: HoldKind, reason: &str, is_answered: bool) {
-        if is_answered {
-            return self.hold(kind, reason);
-        }
-        self.leave_lines();
-        let text = self.held(kind, reason);
-        self.say_held(kind, text, Notice::Held);
-    }
-
-    fn hold_with(&mut self, kind: HoldKind, reason: &str, notice: Notice) {
-        let text = self.hold_silently(kind, reason);
-        self.say_held(kind, text, notice);
-    }
-
-    fn say_held(&mut self, kind: HoldKind, text: String, notice: Notice) {
-        self.tell(notice, &text);
-        if kind != HoldKind::GoneFromBoard {
-            self.comment(text);
-        }
-    }
-
-    /// Holds without a word; what would be said.
-    pub(crate) fn hold_silently(&mut self, kind: HoldKind, reason: &str) -> String {
-        if keeps_leases(kind) {
-            self.leave_lines();
-        } else {
-            self.release_leases_unless_deployed();
-        }
-        self.held(kind, reason)
-    }
-
-    fn held(&mut self, kind: HoldKind, reason: &str) -> String {
-        let reason = cut(reason);
-        let step = self.task.position.activity.step().cloned();
-        let text = format!("{} is held: {reason}", self.task.work_item);
-        self.enter_activity(Activity::Held { hold: Hold { kind, reason, step } });
-        text
-    }
-
-    /// Between the start of an irreversible action and its answer: a stop only takes note, and no lease is passed on. What a step
-    /// does that the pipeline has no more is not known: it may be such a one.
-    pub(crate) fn in_critical_window(&self) -> bool {
-        let Activity::Acting { step } = &self.task.position.activity else { return false };
-        self.pipeline.step(&self.task.position.stage, step).is_none_or(|step| {
-            matches!(step.kind, StepKind::Action { action: Action::Deploy | Action::Merge | Action::ProveMerged })
-                && self.lease_of(step).is_none_or(|lease| self.task.leases.contains_key(&lease))
-        })
     }
 
     pub(crate) fn hold_kind(&self) -> Option<HoldKind> {

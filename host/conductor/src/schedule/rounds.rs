@@ -8,9 +8,11 @@ use domain::ids::{JobId, ProjectName};
 use domain::time::{Milliseconds, Timestamp};
 
 use super::{Conductor, Intervals, RIGHT, State, Tick, Work};
+use crate::breaker::Passage;
 use crate::budget::{Meter, WEIGH_INTERVAL};
 use crate::observe::LOOK_INTERVAL;
 use crate::ports::store::StoreError;
+use crate::slots::DriverRow;
 
 /// A clock is told as set back from here on: less is what clocks do anyway, and what it delays is delayed by no more.
 const SET_BACK: Milliseconds = Milliseconds::from_seconds(2);
@@ -88,6 +90,16 @@ impl Conductor {
             let due = projects.into_iter().filter(|project| state.reconciling.insert(project.clone()));
             tick.work.extend(due.map(Work::Reconcile));
         }
+    }
+
+    /// When the next breaker lets somebody through that lets nobody through now.
+    pub(super) fn next_passage(&self) -> Result<Option<Timestamp>, StoreError> {
+        let now = self.now();
+        let until = |row: DriverRow| match row.breaker.passage(now, row.probe_lives) {
+            Passage::Nobody { until } => Some(until),
+            Passage::All | Passage::One => None,
+        };
+        Ok(self.outside.store.drivers()?.into_iter().filter_map(until).min())
     }
 
     /// A clock that was set back, while this host lived or while none did, must not make anything wait for as long: nothing would

@@ -396,7 +396,6 @@ impl World {
         self.clock.0.fetch_add(seconds * 1000, Ordering::SeqCst);
     }
 
-    /// Somebody sets the clock back.
     pub(crate) fn set_back(&self, seconds: u64) {
         self.clock.0.fetch_sub(seconds * 1000, Ordering::SeqCst);
     }
