@@ -1,3 +1,5 @@
+//! How a body is read: by its room, its rate and its time.
+
 use std::io;
 
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
