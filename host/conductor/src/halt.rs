@@ -63,11 +63,16 @@ impl Conductor {
         self.withhold(claim, &task)
     }
 
-    /// Whoever performs the job does nothing at this moment, so what waits for its end need not. A proof of what has landed ends
-    /// nothing, and is what a stop waits for.
+    /// Whoever performs the job does nothing at this moment, so what waits for its end need not. What only proves that the commit has
+    /// landed ends nothing, and is what a stop itself waits for.
     pub(crate) fn withhold(&self, claim: &Claim, task: &Task) -> Result<bool, StoreError> {
-        let is_irreversible = matches!(claim.job.effect, Effect::Act { action: Action::Deploy | Action::Merge, .. });
-        let (by, reason) = if is_irreversible && (task.stop_requested || task.put_off.is_some()) {
+        let is_in_main = task.merged.is_some() && task.merged == task.validated;
+        let begins = match claim.job.effect {
+            Effect::Act { action: Action::Deploy, .. } => true,
+            Effect::Act { action: Action::Merge, .. } => !is_in_main,
+            _ => false,
+        };
+        let (by, reason) = if begins && (task.stop_requested || task.put_off.is_some()) {
             (Withholder::Wish, "it was stopped or held before it began")
         } else if task.paused {
             (Withholder::Pause, "a person paused it before it began")

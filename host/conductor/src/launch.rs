@@ -215,10 +215,8 @@ impl Conductor {
         let event = Event::Observed { observation: Observation::GoneFromBoard { by } };
         self.outside.store.apply(claim.task.id, &event, self.now())?;
         let after = self.fresh(claim)?;
-        if after.epoch == claim.job.epoch {
-            self.withhold(claim, &after)?;
-        }
-        Ok(true)
+        // What has landed already is proven to have.
+        if after.epoch == claim.job.epoch { self.withhold(claim, &after) } else { Ok(true) }
     }
 
     /// The task with its branch: cut now if there is none (A10), refused if another hand moved or deleted it (B15).
