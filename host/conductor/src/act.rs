@@ -16,7 +16,7 @@ use crate::launch::{Stamp, clone_request, command_launch, mark};
 use crate::ports::forge::{Forge, ForgeError};
 use crate::ports::runs::{Ending, ExitRecord, RunState};
 use crate::ports::store::{NewEvaluation, RunRow, StoreError};
-use crate::project::HookName;
+use crate::project::{HookName, command_line};
 use crate::{Conductor, Work, conflict};
 
 /// The exit code by which a hook says that it could not try: the system's fault, nobody's work (catalogue G9, the third outcome).
@@ -83,7 +83,7 @@ impl Conductor {
             return Ok(false);
         };
         let runs = self.outside.store.runs(task.id, RUNS_LOOKED_AT)?;
-        let command = suite.argv.join(" ");
+        let command = command_line(&suite.argv);
         Ok(runs.iter().any(|run| run.exit_code == Some(0) && run.head_before == task.head && run.command == command))
     }
 

@@ -157,12 +157,13 @@ impl Conductor {
             let is_behind = log.iter().max_by_key(|row| row.order).is_some_and(|newest| newest.to != item.status);
             return Ok(if is_behind { Err(NotYet::Unseen(false_row)) } else { Ok(false_row) });
         }
-        self.intent_of(&row, &item, task, &settings, delivery.polled)
+        self.intent_of(&row, &log, &item, task, &settings, delivery.polled)
     }
 
     fn intent_of(
         &self,
         row: &Row,
+        log: &[Row],
         item: &BoardItem,
         task: Option<Task>,
         settings: &ProjectSettings,
@@ -170,7 +171,7 @@ impl Conductor {
     ) -> Result<Result<Expansion, NotYet>, StoreError> {
         let live = task.filter(|task| task.end().is_none());
         // STOP is matched by the host itself: no plugin stands between a person and the stop.
-        let intent = if row.to.trim().eq_ignore_ascii_case("stop") {
+        let intent = if is_stop(row) {
             Intent::Stop
         } else {
             match self.ask_mapper(row, item, live.as_ref(), settings)? {
@@ -200,6 +201,16 @@ impl Conductor {
                 Some(_) => refused_intent(row, self.intent_key(row), intent, refused),
                 None => nothing(&refused),
             }));
+        }
+        // What a stop took back before it was heard begins nothing. Heard after the end of the task that it found, the stop says no more.
+        let stops = |later: &Row| {
+            later.order > row.order
+                && later.actor != Actor::Host
+                && is_stop(later)
+                && refusal(settings, Intent::Stop, &later.actor).is_none()
+        };
+        if intent == Intent::Start && live.as_ref().is_none_or(Task::is_being_stopped) && log.iter().any(stops) {
+            return Ok(Ok(nothing("it was stopped again before it could begin")));
         }
         // I4.4: whoever starts again what he stopped means a new task, however long the old one takes to end.
         if intent == Intent::Start && live.as_ref().is_some_and(Task::is_being_stopped) {
@@ -334,6 +345,10 @@ impl Conductor {
         let comments = self.outside.store.comments(&item.project, &item.work_item, 50)?;
         Ok(comments.into_iter().find(|comment| comment.actor == *actor).map(|comment| comment.text).unwrap_or_default())
     }
+}
+
+fn is_stop(row: &Row) -> bool {
+    row.to.trim().eq_ignore_ascii_case("stop")
 }
 
 fn nothing(why: &str) -> Expansion {

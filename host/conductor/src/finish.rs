@@ -17,7 +17,7 @@ use crate::ports::forge::{
 };
 use crate::ports::runs::{Ending, ExitRecord, LaunchError, RunState};
 use crate::ports::store::{RunRow, StoreError};
-use crate::project::{HookName, TransientSigns, Worker};
+use crate::project::{HookName, TransientSigns, Worker, command_line};
 use crate::tally::{result_of_hook, result_of_work};
 use crate::would::Mode;
 use crate::{Conductor, Work, failure};
@@ -97,7 +97,7 @@ impl Conductor {
                 let hooks = settings.as_ref().map(|settings| &settings.hooks);
                 let suite = hooks.and_then(|hooks| hooks.get(&HookName::Test));
                 // A stage may run anything; only the project's own suite says that a commit was tested.
-                let is_suite = suite.is_some_and(|suite| suite.argv.join(" ") == row.command);
+                let is_suite = suite.is_some_and(|suite| command_line(&suite.argv) == row.command);
                 self.command_outcome(&task, role, record, &row, is_suite)?
             }
             (_, Some(record)) => self.agent_outcome(claim, &task, role, worker, &ear, &told, record, &mut row)?,

@@ -63,13 +63,14 @@ impl Conductor {
         self.withhold(claim, &task)
     }
 
-    /// Whoever performs the job does nothing at this moment, so what waits for its end need not. What only proves that the commit has
-    /// landed ends nothing, and is what a stop itself waits for.
+    /// Whoever performs the job does nothing at this moment, so what waits for its end need not. A deploy has not begun where there is
+    /// no run of it; a merge that was tried may have landed, and its answer says so. What only proves that the commit has landed ends
+    /// nothing, and is what a stop itself waits for.
     pub(crate) fn withhold(&self, claim: &Claim, task: &Task) -> Result<bool, StoreError> {
         let is_in_main = task.merged.is_some() && task.merged == task.validated;
         let begins = match claim.job.effect {
             Effect::Act { action: Action::Deploy, .. } => true,
-            Effect::Act { action: Action::Merge, .. } => !is_in_main,
+            Effect::Act { action: Action::Merge, .. } => !is_in_main && !claim.job.attempted_before,
             _ => false,
         };
         let (by, reason) = if begins && (task.stop_requested || task.put_off.is_some()) {

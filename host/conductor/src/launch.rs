@@ -20,7 +20,7 @@ use crate::ports::runs::{Confinement, Launch, LaunchError, RunState};
 use crate::ports::store::{Applied, Conversation, RunRow, StoreError, Terms};
 use crate::ports::tracker::TrackerError;
 use crate::preflight::PREFLIGHT_INTERVAL;
-use crate::project::{AgentSpec, CommandSpec, ProjectSettings, Worker};
+use crate::project::{AgentSpec, CommandSpec, ProjectSettings, Worker, command_line};
 use crate::{Conductor, Work};
 
 /// A title's share of a branch name, in characters (catalogue A5).
@@ -141,7 +141,7 @@ impl Conductor {
             stage: task.position.stage.clone(),
             visit: task.position.visit,
             attempt,
-            command: launch.argv.join(" "),
+            command: command_line(&launch.argv),
             pid: None,
             started_at: self.now(),
             ended_at: None,
@@ -215,7 +215,7 @@ impl Conductor {
         let event = Event::Observed { observation: Observation::GoneFromBoard { by } };
         self.outside.store.apply(claim.task.id, &event, self.now())?;
         let after = self.fresh(claim)?;
-        // What has landed already is proven to have.
+        // What has landed, or may have, is looked at all the same.
         if after.epoch == claim.job.epoch { self.withhold(claim, &after) } else { Ok(true) }
     }
 

@@ -159,6 +159,12 @@ pub struct CommandSpec {
     pub sandboxed: bool,
 }
 
+/// A command as one line that a shell takes apart again: two commands that differ never look alike.
+pub fn command_line(argv: &[String]) -> String {
+    // A word with a NUL cannot be run either; it is shown without its quotes.
+    shlex::try_join(argv.iter().map(String::as_str)).unwrap_or_else(|_| argv.join(" "))
+}
+
 /// How an agent says what it cost.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum UsageReader {

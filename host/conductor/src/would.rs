@@ -16,7 +16,7 @@ use crate::launch::wanted_branch;
 use crate::ports::forge::Forge;
 use crate::ports::runs::RunState;
 use crate::ports::store::{NewWould, StoreError};
-use crate::project::{HookName, Worker};
+use crate::project::{HookName, Worker, command_line};
 use crate::{Conductor, Work};
 
 /// With this every reason of an observed task begins.
@@ -125,7 +125,8 @@ impl Conductor {
         let head = task.head.as_ref().map_or_else(|| "its base".to_owned(), ToString::to_string);
         let hook = |name: HookName| {
             let hook = settings.as_ref().and_then(|settings| settings.hooks.get(&name));
-            let command = hook.map_or_else(|| "a command that no file names".to_owned(), |hook| hook.argv.join(" "));
+            let command =
+                hook.map_or_else(|| "a command that no file names".to_owned(), |hook| command_line(&hook.argv));
             format!("`{command}` in a clean checkout of {head}")
         };
         let act = |effect, summary| Would { effect, target: branch.clone(), summary };
@@ -133,8 +134,8 @@ impl Conductor {
             Effect::Launch { role, attempt } => {
                 let worker = settings.as_ref().and_then(|settings| settings.workers.get(role));
                 let command = match worker {
-                    Some(Worker::Agent(agent)) => agent.argv.join(" "),
-                    Some(Worker::Command(command)) => command.argv.join(" "),
+                    Some(Worker::Agent(agent)) => command_line(&agent.argv),
+                    Some(Worker::Command(command)) => command_line(&command.argv),
                     None => "nobody".to_owned(),
                 };
                 let place = if task.branch.is_some() { "on" } else { "on the new branch" };

@@ -171,7 +171,7 @@ pub enum RunOutcome {
 }
 
 impl Answer {
-    /// As spans and labels of metrics spell it.
+    /// As entries, spans and labels of metrics spell it.
     pub const fn word(&self) -> &'static str {
         match self {
             Self::Pass { .. } => "pass",

@@ -22,11 +22,10 @@ pub(crate) fn lease_granted(plan: &mut Plan<'_>, name: &LeaseName, token: FenceT
 }
 
 pub(crate) fn decide(plan: &mut Plan<'_>, step: &StepName, answer: &Answer, facts: &StepFacts, woken: bool) {
-    let (word, said) = words(answer);
     plan.note(Entry::StepAnswered {
         step: step.clone(),
-        answer: word.to_owned(),
-        note: cut(said),
+        answer: answer.word().to_owned(),
+        note: cut(said(answer)),
         evaluation: facts.evaluation,
     });
     take_facts(plan, facts);
@@ -78,17 +77,17 @@ fn tells_of_a_deploy(plan: &Plan<'_>, step: &StepName) -> bool {
     edge.steps[at.saturating_sub(1)..=at].iter().any(deploys)
 }
 
-fn words(answer: &Answer) -> (&'static str, &str) {
+fn said(answer: &Answer) -> &str {
     match answer {
-        Answer::Pass { note } => ("pass", note),
-        Answer::Fail { title, .. } => ("fail", title),
-        Answer::Infra { message, .. } => ("infra", message),
-        Answer::Wait { why, .. } => ("wait", why),
-        Answer::Hold { reason, .. } => ("hold", reason),
-        Answer::NotApplicable { why } => ("not-applicable", why),
-        Answer::Stuck { reason, .. } => ("stuck", reason),
-        Answer::BaseMoved { .. } => ("base-moved", "the base moved"),
-        Answer::HeadMoved { .. } => ("head-moved", "the branch moved by another hand"),
+        Answer::Pass { note: text }
+        | Answer::Fail { title: text, .. }
+        | Answer::Infra { message: text, .. }
+        | Answer::Wait { why: text, .. }
+        | Answer::Hold { reason: text, .. }
+        | Answer::NotApplicable { why: text }
+        | Answer::Stuck { reason: text, .. } => text,
+        Answer::BaseMoved { .. } => "the base moved",
+        Answer::HeadMoved { .. } => "the branch moved by another hand",
     }
 }
 

@@ -46,22 +46,8 @@ impl Plan<'_> {
         }
     }
 
-    /// One that was put off.
-    pub(crate) fn hold_after(&mut self, kind: HoldKind, reason: &str, is_answered: bool) {
-        if is_answered {
-            return self.hold(kind, reason);
-        }
-        self.leave_lines();
-        let text = self.held(kind, reason);
-        self.say_held(kind, text, Notice::Held);
-    }
-
     pub(crate) fn hold_with(&mut self, kind: HoldKind, reason: &str, notice: Notice) {
         let text = self.hold_silently(kind, reason);
-        self.say_held(kind, text, notice);
-    }
-
-    fn say_held(&mut self, kind: HoldKind, text: String, notice: Notice) {
         self.tell(notice, &text);
         if kind != HoldKind::GoneFromBoard {
             self.comment(text);
@@ -75,10 +61,6 @@ impl Plan<'_> {
         } else {
             self.release_leases_unless_deployed();
         }
-        self.held(kind, reason)
-    }
-
-    fn held(&mut self, kind: HoldKind, reason: &str) -> String {
         let reason = cut(reason);
         let step = self.task.position.activity.step().cloned();
         let text = format!("{} is held: {reason}", self.task.work_item);

@@ -57,20 +57,19 @@ pub fn step(pipeline: &Pipeline, task: &Task, event: &Event, now: Timestamp) -> 
     let mut plan = Plan::new(pipeline, task, now);
     decide(&mut plan, event)?;
     stop_if_it_waited(&mut plan, task);
-    hold_if_it_was_put_off(&mut plan, task, event);
+    hold_if_it_was_put_off(&mut plan, task);
     Ok(plan.finish())
 }
 
-/// A hold that was put off takes hold as a stop does: as soon as the irreversible step is left, unless only the proof is.
-/// Where the step did not answer, what it did is not known, and nobody else may do the like meanwhile.
-fn hold_if_it_was_put_off(plan: &mut Plan<'_>, before: &Task, event: &Event) {
+/// A hold that was put off takes hold as a stop does: as soon as the irreversible step is left, unless only the proof is. The step
+/// answered, or nothing of it had begun.
+fn hold_if_it_was_put_off(plan: &mut Plan<'_>, before: &Task) {
     let left = matches!(before.position.activity, Activity::Acting { .. }) && plan.task.epoch != before.epoch;
     if left
         && !plan.only_the_proof_is_left()
         && let Some(PutOff { kind, reason }) = plan.task.put_off.clone()
     {
-        let is_answered = matches!(event, Event::StepAnswered { .. });
-        plan.hold_after(kind, &reason, is_answered);
+        plan.hold(kind, &reason);
     }
 }
 

@@ -79,6 +79,11 @@ impl Intake {
         self
     }
 
+    /// The bytes that large bodies may still bring before one of them waits.
+    pub fn room(&self) -> usize {
+        self.bodies.room()
+    }
+
     /// From now on it takes these.
     pub fn put_hooks(&self, hooks: Hooks) {
         *self.hooks.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(hooks);

@@ -113,8 +113,8 @@ impl Command {
                 many(plan, seeds, manner)
             }
             Self::One { seed, steps, only } => {
-                let outcome =
-                    play(Plan { seed, steps, weather: only.map(Weather::of_bits), aloud: true, observed: None });
+                let plan = Plan { seed, steps, weather: only.map(Weather::of_bits), aloud: true, observed: None };
+                let outcome = play(plan.of(seed));
                 for wrong in &outcome.wrongs {
                     say(&format!("WRONG: {wrong}"));
                 }
@@ -154,7 +154,7 @@ fn many(plan: Plan, seeds: u64, manner: Manner) -> bool {
     let mut failures: BTreeMap<String, (u64, u64)> = BTreeMap::new();
     let mut given_up: BTreeMap<String, u64> = BTreeMap::new();
     for seed in plan.seed..plan.seed + seeds {
-        let outcome = play(Plan { seed, ..plan });
+        let outcome = play(plan.of(seed));
         steps += outcome.steps;
         done += outcome.done.0;
         tasks += outcome.done.1;
@@ -169,8 +169,7 @@ fn many(plan: Plan, seeds: u64, manner: Manner) -> bool {
         if manner.is_brief {
             say(&format!("{FOUND}{seed} {wrong}"));
         } else if known.1 == 1 {
-            let failure =
-                Failure { plan: Plan { seed, ..plan }, weather: outcome.weather, kind, wrongs: outcome.wrongs };
+            let failure = Failure { plan: plan.of(seed), weather: outcome.weather, kind, wrongs: outcome.wrongs };
             shorten(&failure);
         }
         if !manner.goes_on {

@@ -1,7 +1,7 @@
 //! The machine's side: runs under their shims, and a record of its own of what they did.
 //!
-//! A shim outlives its host, not the machine. What a run does it does at its end: an agent commits and writes documents, a hook
-//! deploys. A run that is lost may have done it or not.
+//! A shim outlives its host, not the machine. What an agent does it does at its end: it commits and writes documents. A hook deploys
+//! at some moment before. A run that is lost may have done it or not.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -50,6 +50,8 @@ pub struct Shim {
     /// In true time.
     begun: u64,
     ends_at: u64,
+    /// When a hook does what it is for; None: it did.
+    acts_at: Option<u64>,
     rates: Rates,
     /// What it used, once it is over.
     used: Option<Usage>,
@@ -65,6 +67,12 @@ enum State {
     Live,
     Ended(ExitRecord),
     Lost,
+}
+
+impl Shim {
+    fn is_hook(&self) -> bool {
+        [STAGE, SHIP].contains(&self.program.as_str())
+    }
 }
 
 /// A hook that did what it is for.
@@ -187,6 +195,7 @@ impl Shims {
             started_at: seen.0,
             begun: now,
             ends_at: now + lasts.min(launch.budget.0),
+            acts_at: Some(now + luck.below(lasts.min(launch.budget.0) + 1)),
             rates: if launch.brief.is_some() { Rates::of(luck) } else { Rates::default() },
             used: None,
             ending: if lasts > launch.budget.0 { Ending::TimedOut } else { ending },
@@ -252,13 +261,19 @@ impl Shims {
         }
     }
 
-    /// When the next run ends.
+    /// When the next run ends, or a hook acts.
     pub fn next_end(&self) -> Option<u64> {
-        self.live().map(|(_, shim)| shim.ends_at).min()
+        let acts = self.live().filter(|(_, shim)| shim.is_hook()).filter_map(|(_, shim)| shim.acts_at);
+        self.live().map(|(_, shim)| shim.ends_at).chain(acts).min()
     }
 
     /// Ends what is due. The runs that ended.
     pub fn pass_time(&mut self, now: u64, repository: &mut Repository, luck: &mut Luck, mild: bool) -> Vec<RunId> {
+        let acts = |shim: &Shim| shim.is_hook() && shim.acts_at.is_some_and(|at| at <= now.min(shim.ends_at));
+        let acting: Vec<RunId> = self.live().filter(|(_, shim)| acts(shim)).map(|(run, _)| run).collect();
+        for run in acting {
+            self.act(run, repository);
+        }
         let due: Vec<RunId> = self.live().filter(|(_, shim)| shim.ends_at <= now).map(|(run, _)| run).collect();
         for run in &due {
             if !mild {
@@ -339,17 +354,22 @@ impl Shims {
         }
     }
 
+    /// A hook that is going to succeed does what it is for, once.
+    fn act(&mut self, run: RunId, repository: &Repository) {
+        let Some(shim) = self.runs.get_mut(&run) else { return };
+        if !shim.is_hook() || shim.acts_at.take().is_none() || !matches!(shim.ending, Ending::Exited(0)) {
+            return;
+        }
+        let commit = repository.clones.get(&shim.clone).and_then(|clone| clone.head.clone());
+        let (task, program, told) = (shim.clone.task, shim.program.clone(), shim.commit.clone());
+        self.hooks.push(HookRecord { run, task, program, commit, told });
+    }
+
     fn deeds(&mut self, run: RunId, repository: &mut Repository, luck: &mut Luck, mild: bool) {
         let Some(shim) = self.runs.get(&run) else { return };
         match shim.program.as_str() {
             SUITE => {}
-            STAGE | SHIP => {
-                if matches!(shim.ending, Ending::Exited(0)) {
-                    let commit = repository.clones.get(&shim.clone).and_then(|clone| clone.head.clone());
-                    let (task, program, told) = (shim.clone.task, shim.program.clone(), shim.commit.clone());
-                    self.hooks.push(HookRecord { run, task, program, commit, told });
-                }
-            }
+            STAGE | SHIP => self.act(run, repository),
             _ => work(shim, repository, luck, mild),
         }
     }

@@ -1,7 +1,7 @@
 //! Budgets: what is not launched, what is ended, what counts, and what leads out of the hold.
 
 use conductor::ports::runs::{Ending, Usage};
-use conductor::project::{AgentSpec, Pointers, ProjectSettings, UsageReader, Worker};
+use conductor::project::{AgentSpec, CommandSpec, Pointers, ProjectSettings, UsageReader, Worker};
 use domain::budget::{Budgets, Cap, DAY_MS};
 use domain::cost::Price;
 use domain::document::Role;
@@ -10,6 +10,7 @@ use domain::event::{Event, Intent, Spent};
 use domain::ids::{Actor, RunId};
 use domain::time::Milliseconds;
 
+use crate::limits::command;
 use crate::world::{World, project};
 
 const HOUR: Milliseconds = Milliseconds::from_seconds(3600);
@@ -340,19 +341,7 @@ fn a_plain_command_costs_time_and_no_money() {
     let world = World::with(|settings| {
         settings.price = PRICE;
         settings.budgets = of_task(dollars(1));
-        let agent = agent(settings).clone();
-        let command = conductor::project::CommandSpec {
-            argv: agent.argv,
-            budget: HOUR,
-            grace: agent.grace,
-            pass_environment: Vec::new(),
-            readable: Vec::new(),
-            writable: Vec::new(),
-            network: agent.network,
-            limits: domain::limits::RunLimits::default(),
-            sandboxed: true,
-        };
-        settings.workers.insert(Role::Developer, Worker::Command(command));
+        settings.workers.insert(Role::Developer, Worker::Command(CommandSpec { budget: HOUR, ..command("agent") }));
     });
     world.started();
     ends(&world, live(&world), Ending::Signaled(9), HOUR);

@@ -3,18 +3,17 @@
 use std::sync::atomic::Ordering;
 
 use conductor::ports::store::Project;
-use conductor::project::{CommandSpec, HookName};
+use conductor::project::HookName;
 use domain::document::Role;
 use domain::event::{Event, Intent};
 use domain::ids::{BranchName, LeaseName, StageName, StepName};
-use domain::limits::RunLimits;
-use domain::network::Network;
 use domain::pipeline::{Action, Edge, EdgeStep, OnPatience, Pipeline, PipelineDraft, Stage, StageKind, StepKind};
 use domain::task::Terminality;
 use domain::time::Milliseconds;
 use serde_json::json;
 
 use crate::drivers::base;
+use crate::limits::command;
 use crate::world::{UNHEARD, World, item, person, plugin, project};
 
 fn told_of_all() -> World {
@@ -137,6 +136,31 @@ fn i4_4_a_start_while_the_stop_takes_hold_begins_a_new_task_when_it_has() {
     assert!(world.store.pending_deliveries(10).unwrap().is_empty());
 }
 
+/// The stop that follows the start says nothing to the task that is being stopped already: the start must not outlive it.
+#[test]
+fn i4_4_a_start_that_was_stopped_again_meanwhile_begins_nothing() {
+    for stranger in [false, true] {
+        let mut world = World::with(|settings| drop(settings.deciders.insert(Intent::Stop, vec!["ada".to_owned()])));
+        world.started();
+        let first = world.task();
+        world.move_to("STOP", &person("ada"));
+        world.go();
+        world.move_to("To Analyse", &person("ada"));
+        world.go();
+        world.move_to("STOP", &person(if stranger { "eve" } else { "ada" }));
+        world.go();
+        world.clock_only(3600);
+        world.go();
+        assert_eq!((world.task().id, world.stands()), (first.id, "stopping"));
+        world.restart();
+        world.pass(1);
+        world.pass(10);
+        assert_eq!(world.store.task(first.id).unwrap().end(), Some(Terminality::Cancelled));
+        assert!(world.store.pending_deliveries(10).unwrap().is_empty());
+        assert_eq!(world.task().id != first.id, stranger, "who may not stop takes nothing back");
+    }
+}
+
 /// A pipeline in which what was developed is deployed, and nobody tests it.
 fn deployed_untested() -> Pipeline {
     let stage = |name: &str| StageName::new(name).unwrap();
@@ -166,18 +190,7 @@ fn deployed_untested() -> Pipeline {
 
 /// A world whose pipeline deploys what was developed.
 fn shipping() -> World {
-    let ship = CommandSpec {
-        argv: vec!["ship".to_owned()],
-        budget: Milliseconds::from_seconds(600),
-        grace: Milliseconds::from_seconds(5),
-        pass_environment: Vec::new(),
-        readable: Vec::new(),
-        writable: Vec::new(),
-        network: Network::default(),
-        limits: RunLimits::default(),
-        sandboxed: true,
-    };
-    let world = World::with(|settings| drop(settings.hooks.insert(HookName::Deploy, ship)));
+    let world = World::with(|settings| drop(settings.hooks.insert(HookName::Deploy, command("ship"))));
     let row = Project {
         name: project(),
         prefix: "SHOP".to_owned(),

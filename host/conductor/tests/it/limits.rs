@@ -123,10 +123,10 @@ fn paused() -> Event {
     Event::Intent { intent: Intent::Pause, actor: person("ada"), note: String::new() }
 }
 
-#[test]
-fn a_suite_past_a_limit_has_not_tested_anything() {
-    let suite = CommandSpec {
-        argv: vec!["suite".to_owned()],
+/// A command of the operator's, of one word.
+pub(crate) fn command(program: &str) -> CommandSpec {
+    CommandSpec {
+        argv: vec![program.to_owned()],
         budget: Milliseconds::from_seconds(600),
         grace: Milliseconds::from_seconds(5),
         pass_environment: Vec::new(),
@@ -135,7 +135,12 @@ fn a_suite_past_a_limit_has_not_tested_anything() {
         network: Network::default(),
         limits: RunLimits::default(),
         sandboxed: true,
-    };
+    }
+}
+
+#[test]
+fn a_suite_past_a_limit_has_not_tested_anything() {
+    let suite = command("suite");
     let world = World::with(|settings| {
         settings.hooks.insert(HookName::Test, suite.clone());
         settings.workers.insert(Role::Developer, Worker::Command(suite));

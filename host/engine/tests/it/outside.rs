@@ -297,6 +297,7 @@ fn rule_b8_a_deploy_that_waits_for_its_place_is_not_begun_for_what_is_gone() {
     seen(&mut world, gone());
     world.tell(&withheld(&world)).unwrap();
     assert_eq!((world.hold_kind(), &world.task.deployed), (Some(HoldKind::GoneFromBoard), &None));
+    assert!(world.task.leases.is_empty(), "nothing was begun: the next may land");
     let mut world = World::new(full());
     world.walk_to("deploy acting deploy");
     world.go_on();

@@ -51,6 +51,11 @@ impl Bodies {
         Self(Arc::new(Semaphore::new(bytes.max(LARGEST_DELIVERY).div_ceil(1024))))
     }
 
+    /// Bytes that nobody has.
+    pub(super) fn room(&self) -> usize {
+        self.0.available_permits() * 1024
+    }
+
     /// All of a body. Who only says that he sends much takes no room yet: it is given when more came than a small body has.
     pub(super) async fn read(&self, headers: &HeaderMap, body: Body) -> Result<Whole, Refusal> {
         let announced = headers.get(header::CONTENT_LENGTH).and_then(length);

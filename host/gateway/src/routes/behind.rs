@@ -1,7 +1,5 @@
 //! What stands behind a wait, and since when: who froze the repository, who said that another task is needed, who took the lease.
 
-use std::collections::BTreeMap;
-
 use conductor::ports::store::{EntryRow, Store, StoreError};
 use domain::entry::Entry;
 use domain::ids::TaskId;
@@ -54,17 +52,14 @@ impl Asked<'_> {
     }
 
     fn needs(&self) -> Result<Vec<Behind>, StoreError> {
-        let mut open = BTreeMap::new();
-        for row in self.entries {
-            match &row.entry {
-                Entry::DependencyAdded { needs, on, actor } => drop(open.insert(*needs, (on, actor, row.at))),
-                Entry::DependencyRemoved { needs, .. } => drop(open.remove(needs)),
-                _ => {}
-            }
-        }
         let mut found = Vec::new();
-        for (needs, (on, actor, at)) in open {
-            let stood = match self.stood(needs)?.map(|task| task.end()) {
+        for row in self.entries {
+            let Entry::DependencyAdded { needs, on, actor } = &row.entry else { continue };
+            if !self.task.needs.contains(needs) {
+                continue;
+            }
+            let at = row.at;
+            let stood = match self.stood(*needs)?.map(|task| task.end()) {
                 Some(Some(Terminality::Done)) => continue,
                 Some(Some(Terminality::Cancelled)) => "was stopped",
                 Some(None) | None => "was not done",

@@ -352,16 +352,20 @@ async fn large_ones_at_once_are_all_taken_in_little_room_and_a_small_one_waits_f
         stream.write_all(&bytes[..LARGEST_DELIVERY / 2]).await.unwrap();
         holders.push((stream, bytes));
     }
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    let all_is_taken = async {
+        while host.intake.room() > 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), all_is_taken).await.unwrap();
     let mut all = tokio::task::JoinSet::new();
     for number in 2..42 {
         let (host, bytes) = (host.clone(), large(number));
         all.spawn(async move { host.send(&bytes).await });
     }
-    tokio::time::sleep(Duration::from_millis(500)).await;
-    assert!(all.try_join_next().is_none(), "there is no room");
     let small = tokio::time::timeout(Duration::from_secs(2), host.gitea("small", NEW, PUSH)).await.unwrap();
     assert_eq!(small.0, 202);
+    assert!(all.try_join_next().is_none(), "there is no room");
     for (mut stream, bytes) in holders {
         stream.write_all(&bytes[LARGEST_DELIVERY / 2..]).await.unwrap();
         let mut answer = String::new();

@@ -243,7 +243,9 @@ pub(super) fn starts(sql: &Connection) -> Result<Vec<String>, rusqlite::Error> {
             AND NOT EXISTS (SELECT 1 FROM tracker_item t WHERE t.project = a.project AND t.work_item = a.work_item
                 AND t.gone IS NOT NULL)
             AND IFNULL(d.why, '') NOT LIKE 'the item does not stand there%'
-            AND IFNULL(d.why, '') NOT LIKE 'nobody told of this start%'"
+            AND IFNULL(d.why, '') NOT LIKE 'nobody told of this start%'
+            AND NOT EXISTS (SELECT 1 FROM tracker_activity s WHERE s.project = a.project AND s.work_item = a.work_item
+                AND s.id > a.id AND s.after = 'STOP' AND d.why LIKE 'it was stopped again%')"
     );
     let in_vain = format!(
         "SELECT a.work_item, a.id, 'task ' || i.task || ' was being stopped' FROM {heard}
