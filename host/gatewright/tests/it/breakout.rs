@@ -165,7 +165,7 @@ fn a_hostile_agent_and_a_hostile_suite_read_write_reach_and_outlive_nothing() {
     let over = |role: &str| logs.iter().filter(|log| log.contains(&format!("the attack as {role} is over"))).count();
     // Each developed and tested, and the second retested: what would land had moved.
     assert_eq!(over("developer"), 2, "{logs:#?}");
-    assert!(over("tester") + over("deployer") >= 3, "{logs:#?}");
+    assert!(over("tester") >= 2 && over("deployer") >= 1, "{logs:#?}");
     let breaches: Vec<&str> = logs.iter().flat_map(|log| log.lines()).filter(|line| line.contains("BREACH")).collect();
     assert_eq!(breaches, Vec::<&str>::new());
     assert_eq!(of_forge(), before);
