@@ -45,6 +45,7 @@ fn open(dir: &Path) -> SqliteStore {
 fn plant(dir: &Path, statements: &str) {
     let sql = Connection::open(dir.join("gatewright.db")).unwrap();
     sql.pragma_update(None, "foreign_keys", "OFF").unwrap();
+    sql.pragma_update(None, "ignore_check_constraints", "ON").unwrap();
     sql.execute_batch(statements).unwrap();
 }
 
@@ -123,13 +124,67 @@ fn d7_3_an_edge_to_a_task_that_is_not_there_holds_nothing() {
     assert_eq!(begun(&store), [1]);
 }
 
+/// Only `met = 0` is an unmet need: a word that is none holds nothing.
+#[test]
+fn d7_3_an_edge_whose_word_makes_no_sense_holds_nothing() {
+    for (met, begins) in [("0", vec![2]), ("7", vec![1, 2]), ("-1", vec![1, 2])] {
+        let dir = folder(false, 2);
+        plant(dir.path(), &format!("INSERT INTO dependency (task, needs, met) VALUES (1, 2, {met})"));
+        assert_eq!(begun(&open(dir.path())), begins, "{met}");
+    }
+}
+
+/// Of the needed task its columns are read, and nothing that could be garbage: it is not done, so it holds.
+#[test]
+fn d7_3_a_needed_task_whose_record_cannot_be_read_is_not_done_all_the_same() {
+    let dir = folder(false, 3);
+    plant(dir.path(), "INSERT INTO dependency (task, needs) VALUES (1, 2)");
+    plant(
+        dir.path(),
+        "UPDATE job SET state = 'cancelled', closed_at = 1 WHERE task = 2; UPDATE task SET body = '{', version = version + 1 WHERE id = 2",
+    );
+    let store = open(dir.path());
+    store.task(TaskId(2)).unwrap_err();
+    assert_eq!(begun(&store), [3]);
+    store.undepend(TaskId(1), TaskId(2), &ada(), NOW).unwrap_err();
+}
+
 #[test]
 fn c2_2_a_serial_gate_that_cannot_be_read_lets_claiming_proceed() {
     let dir = folder(true, 2);
     assert_eq!(begun(&open(dir.path())), [1]);
+    // No project, or one of which nobody can say whether it is serial.
+    for broken in ["DELETE FROM project", "UPDATE project SET serial = 7", "UPDATE project SET serial = -1"] {
+        let dir = folder(true, 2);
+        plant(dir.path(), broken);
+        assert_eq!(begun(&open(dir.path())), [1, 2], "{broken}");
+    }
+}
+
+/// The gate reads two columns: what is garbage beside them lets nobody by.
+#[test]
+fn c2_2_a_serial_gate_holds_whatever_else_of_its_rows_cannot_be_read() {
     let dir = folder(true, 2);
-    plant(dir.path(), "DELETE FROM project");
-    assert_eq!(begun(&open(dir.path())), [1, 2]);
+    plant(dir.path(), "UPDATE project SET pipeline = '{', digest = 'none'");
+    assert_eq!(begun(&open(dir.path())), [1]);
+}
+
+/// The gate and the needs are conditions of the statement that claims: there is no reading them that could fail without it.
+#[test]
+fn c2_2_where_a_table_of_the_claim_cannot_be_read_the_claim_fails_as_a_whole() {
+    for table in ["dependency", "project", "paused"] {
+        let dir = folder(true, 2);
+        let store = open(dir.path());
+        plant(dir.path(), &format!("ALTER TABLE {table} RENAME TO gone"));
+        let error = store.claim(&owner(), &RUNS, NOW).unwrap_err();
+        assert!(
+            error.to_string().contains(&format!("no such table: main.{table}"))
+                || error.to_string().contains(&format!("no such table: {table}")),
+            "{error}"
+        );
+        plant(dir.path(), &format!("ALTER TABLE gone RENAME TO {table}"));
+        assert_eq!(begun(&store), [1], "{table}: it goes on once it can be read");
+    }
 }
 
 #[test]

@@ -5,9 +5,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use conductor::ports::store::{ClaimLimits, Completion, Incarnation, NewItem, NewTask, RunRow, Store, StoreError};
+use conductor::ports::store::{ClaimLimits, Completion, Incarnation, NewItem, NewTask, Store, StoreError};
 use domain::document::Role;
-use domain::effect::{Claim, JobClass, run_of};
+use domain::effect::{JobClass, run_of};
 use domain::event::{Event, Intent, RunOutcome, Spent};
 use domain::ids::{Actor, BranchName, CommitId, TaskId, WorkItemId};
 use domain::task::Track;
@@ -246,109 +246,6 @@ fn the_database_itself_refuses_what_must_never_be() {
     let error = sql.execute("UPDATE lease SET holder = 3", []).expect_err("without a new token").to_string();
     assert!(error.contains("new token"), "{error}");
     sql.execute("UPDATE lease SET holder = 3, token = token + 1", []).unwrap();
-}
-
-fn run_row(claim: &Claim) -> RunRow {
-    RunRow {
-        id: run_of(claim.job.id),
-        task: claim.job.task,
-        role: Role::Developer,
-        stage: claim.task.position.stage.clone(),
-        visit: 1,
-        attempt: 1,
-        command: "agent".to_owned(),
-        pid: Some(4711),
-        started_at: NOW,
-        ended_at: None,
-        exit_code: None,
-        timed_out: false,
-        outcome: None,
-        result: None,
-        head_before: None,
-        head_after: None,
-        spent: None,
-        usage: domain::cost::Usage::default(),
-        model: None,
-        effort: None,
-        terms: None,
-        over_budget: None,
-        brief: None,
-        report: None,
-        conversation: None,
-        steps: 0,
-        doing: None,
-    }
-}
-
-/// A job whose claimed run has a pid, as the rows show it.
-fn launched(store: &SqliteStore) -> Claim {
-    loop {
-        let claim = store.claim(&owner(), &RUNS, NOW).unwrap().unwrap();
-        if claim.job.effect.name() == "launch-agent" {
-            store.put_run(&run_row(&claim), claim.token).unwrap();
-            store.attempted(claim.job.id, claim.token, NOW).unwrap();
-            return claim;
-        }
-    }
-}
-
-fn ownership(sql: &Connection, claim: &Claim) -> (String, [bool; 4]) {
-    let query =
-        "SELECT state, owner IS NULL, pid IS NULL, started_at IS NULL, claimed_at IS NULL FROM job WHERE id = ?1";
-    sql.query_row(query, [claim.job.id.0.cast_signed()], |row| {
-        Ok((row.get(0)?, [row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?]))
-    })
-    .unwrap()
-}
-
-#[test]
-fn c5_1_every_way_back_to_queued_clears_owner_pid_and_start() {
-    type Way = fn(&SqliteStore, &Claim);
-    let ways: [(&str, Way); 2] = [
-        ("a dead owner", |store, _| assert!(store.reap(&|_| false, NOW).unwrap() > 0)),
-        ("given back", |store, claim| store.give_back(claim.job.id, claim.token, NOW, "later").unwrap()),
-    ];
-    for (name, way) in ways {
-        let dir = tempfile::tempdir().unwrap();
-        let store = open(dir.path()).unwrap();
-        store.put_project(&small_project(), NOW).unwrap();
-        store.create_task(&new_task(1), NOW).unwrap();
-        let claim = launched(&store);
-        let sql = raw(dir.path());
-        assert_eq!(ownership(&sql, &claim), ("claimed".to_owned(), [false; 4]), "{name}");
-        way(&store, &claim);
-        assert_eq!(ownership(&sql, &claim), ("queued".to_owned(), [true; 4]), "{name}");
-        let again = store.claim(&owner(), &RUNS, NOW).unwrap().unwrap();
-        assert_eq!(again.job.id, claim.job.id);
-        // A claimed job has no pid until its launch writes one.
-        assert_eq!(ownership(&sql, &claim), ("claimed".to_owned(), [false, true, true, false]), "{name}");
-    }
-}
-
-/// Nobody can plant a queued job with an owner or a pid: the database refuses it. Where somebody forced it in all the same, the
-/// claim clears it, and no phantom holds a slot.
-#[test]
-fn c5_2_a_queued_job_with_a_pid_is_refused_and_one_that_was_forced_in_is_claimable() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = open(dir.path()).unwrap();
-    store.put_project(&small_project(), NOW).unwrap();
-    store.create_task(&new_task(1), NOW).unwrap();
-    drop(store);
-    let sql = raw(dir.path());
-    let planted = "UPDATE job SET pid = 1, started_at = 1 WHERE effect = 'launch-agent' AND state = 'queued'";
-    let error = sql.execute(planted, []).unwrap_err().to_string();
-    assert!(error.contains("CHECK"), "{error}");
-    sql.pragma_update(None, "ignore_check_constraints", "ON").unwrap();
-    assert_eq!(sql.execute(planted, []).unwrap(), 1);
-    drop(sql);
-    let store = open(dir.path()).unwrap();
-    let claim = loop {
-        let claim = store.claim(&owner(), &ClaimLimits::of(1), NOW).unwrap().unwrap();
-        if claim.job.effect.name() == "launch-agent" {
-            break claim;
-        }
-    };
-    assert_eq!(ownership(&raw(dir.path()), &claim), ("claimed".to_owned(), [false, true, true, false]));
 }
 
 /// The position of a task is written by one statement of the whole code base.

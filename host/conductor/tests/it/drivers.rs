@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, Sender};
 use std::sync::{Arc, Mutex};
 
 use conductor::board::Board;
@@ -232,6 +233,8 @@ pub(crate) struct OneCommit {
     pub(crate) deeds: Mutex<Vec<&'static str>>,
     /// Clones stay.
     pub(crate) cannot_remove: AtomicBool,
+    /// The next taking over says that it began, and waits for a word.
+    pub(crate) holds_up: Mutex<Option<(Sender<()>, Receiver<()>)>>,
     /// What it says as long as it does not serve.
     pub(crate) closed: Mutex<Option<ForgeError>>,
 }
@@ -391,6 +394,11 @@ impl Forge for OneCommit {
     }
     fn take_over(&self, request: &TakeOver) -> Result<Taken, ForgeError> {
         self.did("take over");
+        let held_up = self.holds_up.lock().unwrap().take();
+        if let Some((began, go_on)) = held_up {
+            began.send(()).unwrap();
+            go_on.recv().unwrap();
+        }
         let work = CommitId::new("c".repeat(40)).unwrap();
         self.branches.lock().unwrap().insert(request.branch.clone(), work.clone());
         Ok(Taken { head: work, changed: Vec::new(), trespasses: Vec::new() })

@@ -10,6 +10,7 @@ mod ends;
 mod guards;
 mod hints;
 mod inbox;
+mod leases;
 mod limits;
 mod notices;
 mod observing;

@@ -1,5 +1,8 @@
 //! Runs as work: how many there are, why one failed, who is refused by a service, what is not there; and how a host ends.
 
+use std::sync::mpsc::channel;
+use std::time::Duration;
+
 use conductor::breaker::{Breaker, COOL_DOWN, FAILURES};
 use conductor::ports::runs::{Ending, LaunchError};
 use conductor::ports::store::{ClaimLimits, WaitReason};
@@ -8,13 +11,14 @@ use conductor::shutdown::{Left, Manner, Phase};
 use conductor::{Tick, Work};
 use domain::entry::Entry;
 use domain::event::Spent;
-use domain::ids::RunId;
+use domain::ids::{JobId, RunId};
 use domain::pipeline::TRANSIENT_RETRIES;
 use domain::time::Milliseconds;
-use domain::verdict::{Finding, Severity, Verdict, WakeSet};
+use domain::verdict::{Finding, Severity, Verdict, WakeKind, WakeSet};
 
 use crate::drivers::missing;
-use crate::world::World;
+use crate::limits::incarnation;
+use crate::world::{World, item, person, project};
 
 const REFUSED: &str = "API Error: 429 Too Many Requests\nRetry-After: 30\n";
 
@@ -239,6 +243,57 @@ fn c7_3_of_the_reaped_and_the_reaper_one_ends_the_run() {
     world.perform(vec![old]);
     assert_eq!((world.task().version, world.entries()), (version, entries.clone()), "who lost does nothing");
     assert_eq!(entries.iter().filter(|entry| matches!(entry, Entry::RunEnded { .. })).count(), 1);
+}
+
+/// What a run left takes ten minutes to be taken over. Meanwhile the host goes on looking, people go on talking, whoever watches runs
+/// tells of the end again, another task goes its way, and another worker looks for something to claim.
+#[test]
+fn d3_1_while_a_run_is_taken_over_for_ten_minutes_nothing_else_moves_its_task() {
+    let world = World::new();
+    world.started();
+    let run = only_run(&world);
+    world.runs.end(run, Ending::Exited(0));
+    let finish = world.finish_later(run);
+    let (began, has_begun) = channel();
+    let (go_on, may_go_on) = channel();
+    *world.forge.holds_up.lock().unwrap() = Some((began, may_go_on));
+    let before = world.task();
+    let taken_over = || world.entries().iter().filter(|entry| matches!(entry, Entry::RunEnded { .. })).count();
+    std::thread::scope(|threads| {
+        // If what follows fails, the thread is let go of, and the test ends.
+        let go_on = go_on;
+        let finishing = threads.spawn(|| world.conductor.perform(finish).unwrap());
+        has_begun.recv_timeout(Duration::from_mins(1)).unwrap();
+        let (run_of_another, other) = world.another();
+        world.go();
+        world.end_run(run_of_another(&world), Ending::Exited(0), "");
+        assert_eq!(world.store.task(other).unwrap().position.activity.name(), "awaiting-person", "the host goes on");
+        for minute in 1..=10 {
+            match minute {
+                2 => world.move_to("Approved", &person("ada")),
+                3 => world.say("Is it done yet?", &person("ada")),
+                4 => world.tell_end(run),
+                5 => drop(world.store.wake(&project(), item().as_str(), WakeKind::Comment, world.now()).unwrap()),
+                _ => {}
+            }
+            world.pass(60);
+            assert_eq!(world.store.reap(&|owner| *owner == incarnation(1), world.now()).unwrap(), 0);
+            let claimed = world.store.claim(&incarnation(2), &world.limits, world.now()).unwrap();
+            assert_eq!(claimed.map(|claim| claim.job.effect), None, "minute {minute}");
+            assert_eq!(world.store.claimed_jobs(before.id).unwrap(), [JobId(run.0)], "minute {minute}");
+            let task = world.task();
+            assert_eq!((task.position, task.epoch), (before.position.clone(), before.epoch), "minute {minute}");
+            assert_eq!((taken_over(), world.runs.live()), (0, Vec::new()), "minute {minute}");
+        }
+        go_on.send(()).unwrap();
+        finishing.join().unwrap();
+    });
+    assert_eq!((taken_over(), world.stands()), (1, "judging"));
+    world.pass(3600);
+    assert_eq!((taken_over(), world.stands()), (1, "awaiting-person"), "what was said too early approved nothing");
+    let deeds = world.forge.deeds.lock().unwrap().clone();
+    assert_eq!(deeds.iter().filter(|deed| **deed == "take over").count(), 2, "each task's run once");
+    assert_eq!((world.task().runs, world.task().run_retries), (1, 0));
 }
 
 #[test]

@@ -1,68 +1,90 @@
 //! One hostile program, once as an agent and once as the project's own suite: it reads, writes, reaches and outlives nothing.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::linux::net::SocketAddrExt as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::net::{SocketAddr, UnixListener};
-use std::process::Command;
-use std::time::{Duration, Instant};
+use std::path::PathBuf;
 
-use crate::fixture::{Place, REVIEWER};
+use crate::fixture::{DEVELOPER, Place, REVIEWER, Serving, processes_with};
 
-/// Says `BREACH` for whatever succeeds. Its paths, names and addresses are filled in.
+/// Says of each attempt whether it was a `BREACH` or was `HELD`, and of what an attempt is made of that it is `ABLE` to it at all.
+/// Its paths, names and addresses are filled in.
 const ATTACK: &str = r#"#!/bin/bash
 exec 2> /dev/null
-breach() { echo "BREACH: $*"; }
+attempt() { if eval "$2"; then echo "BREACH: $1"; else echo "HELD: $1"; fi; }
+able() { eval "$2" && echo "ABLE: $1"; }
+
+able "reads" 'cat greeting.txt > /dev/null'
+able "finds" 'find . -name greeting.txt | grep -q .'
+able "sees itself" 'cat /proc/[0-9]*/environ | tr "\0" "\n" | grep -q "^GATEWRIGHT_ROLE="'
+able "signals itself" 'kill -0 $$'
+able "has git" 'git rev-parse HEAD > /dev/null'
+able "leaves its session" 'setsid true'
 
 # What it may not read.
 for file in operator-token operator-address gatewright.db gatewright.db-wal gatewright.toml projects/repository.toml; do
-  cat "STATE/$file" > /tmp/read && breach "read $file"
+  attempt "read $file" 'cat "STATE/$file" > /dev/null'
 done
-find / -xdev -name operator-token -not -path '/proc/*' | grep -q . && breach "found the token"
-find STATE -path "$PWD" -prune -o -name greeting.txt -print | grep -q . && breach "another clone"
-ls STATE/runs | grep -q . && breach "the runs' folders"
-cat REPOSITORY/greeting.txt > /tmp/read && breach "the user's own work tree"
-cat /proc/[0-9]*/environ | tr '\0' '\n' | grep -q '^CARGO_MANIFEST_DI[R]=' && breach "the host's environment"
-cat /proc/[0-9]*/cmdline | tr '\0' ' ' | grep -q 'gatewrigh[t] .*serve' && breach "the host's process"
-kill -0 HOST_PID && breach "a signal for the host"
+attempt "found the token" 'find / STATE -xdev -name operator-token -not -path "/proc/*" | grep -q .'
+attempt "another task's clone" 'grep -q "UNTOLD_WORDS" OTHER_CLONE/untold.txt'
+attempt "found another task's clone" 'find STATE -path "$PWD" -prune -o -name untold.txt -print | grep -q .'
+attempt "the runs' folders" 'ls STATE/runs | grep -q .'
+attempt "the user's own work tree" 'cat REPOSITORY/greeting.txt > /dev/null'
+attempt "the environment of the host" 'tr "\0" "\n" < /proc/HOST_PID/environ | grep -q "^UNTOLD_VARIABLE=UNTOLD_WORDS"'
+attempt "the environment of anybody" 'cat /proc/[0-9]*/environ | tr "\0" "\n" | grep -q "UNTOLD_WORDS"'
+attempt "the host's process" 'cat /proc/[0-9]*/cmdline | tr "\0" " " | grep -q "gatewrigh[t] .*serve"'
+attempt "a signal for the host" 'kill -0 HOST_PID'
 
 # What it may not reach.
-try() { (exec 3<>"/dev/tcp/$1/$2") && breach "connected to $1:$2"; }
-try LISTEN_ADDRESS LISTEN_PORT
-try 127.0.0.1 22
-try 169.254.169.254 80
-try 192.0.2.1 443
-for to in blocked.example:443 LISTEN_ADDRESS:LISTEN_PORT 169.254.169.254:80 localhost:LISTEN_PORT; do
-  exec 3<>/dev/tcp/127.0.0.1/17080 || { breach "no proxy to refuse $to"; continue; }
-  printf 'CONNECT %s HTTP/1.1\r\n\r\n' "$to" >&3
-  head -n 1 <&3 | grep -q ' 403 ' || breach "the proxy led to $to"
-  exec 3>&-
+attempt "connected to the host" '(exec 3<>/dev/tcp/LISTEN_ADDRESS/LISTEN_PORT)'
+for to in 127.0.0.1/22 169.254.169.254/80 192.0.2.1/443; do
+  attempt "connected to $to" '(exec 3<>/dev/tcp/$to)'
 done
-getent hosts blocked.example | grep -q . && breach "a name was resolved"
-grep -q '@ABSTRACT' /proc/net/unix && breach "an abstract socket of the host"
-[ "$(tail -n +3 /proc/net/dev | cut -d: -f1 | tr -d ' ')" = lo ] || breach "a way out beside the loopback"
+attempt "no proxy to refuse anything" '! (exec 3<>/dev/tcp/127.0.0.1/17080)'
+for to in blocked.example:443 LISTEN_ADDRESS:LISTEN_PORT 169.254.169.254:80 localhost:LISTEN_PORT; do
+  answer=$(exec 3<>/dev/tcp/127.0.0.1/17080 && printf 'CONNECT %s HTTP/1.1\r\n\r\n' "$to" >&3 && head -n 1 <&3)
+  attempt "no refusal by the proxy for $to" '! echo "$answer" | grep -q " 403 "'
+done
+attempt "a name was resolved" 'getent hosts blocked.example | grep -q .'
+attempt "an abstract socket of the host" 'grep -q "@ABSTRACT" /proc/net/unix'
+attempt "a way out beside the loopback" '[ "$(tail -n +3 /proc/net/dev | cut -d: -f1 | tr -d " ")" != lo ]'
 
 # What it may not write.
+attempt "pushed past the host" 'git push -q FORGE "HEAD:refs/heads/pushed-$GATEWRIGHT_ROLE"'
+attempt "moved a ref of the host's repository" 'git -C FORGE update-ref refs/heads/moved HEAD'
 for file in objects/new objects/info/alternates; do
-  echo broken >> "FORGE/$file" && breach "wrote $file of the host's repository"
+  attempt "wrote $file of the host's repository" 'echo broken >> "FORGE/$file"'
 done
 # Beside the objects there is at most memory of the run's own to write to: the host looks at the real ones.
+mkdir -p FORGE/hooks
 for file in config HEAD hooks/pre-receive refs/heads/main; do
   echo broken >> "FORGE/$file"
 done
-rm -rf FORGE/objects/* FORGE/refs; ls FORGE/objects | grep -q . || breach "the host's objects are gone"
-git push -q FORGE HEAD:refs/heads/main && breach "pushed past the host"
-git -C FORGE update-ref refs/heads/main HEAD && breach "moved a ref of the host's repository"
-echo broken >> REPOSITORY/.git/config && breach "wrote the user's own repository"
-echo broken > STATE/projects/repository.toml && breach "wrote the host's files"
+rm -rf FORGE/objects/* FORGE/refs
+attempt "the host's objects are gone" '! ls FORGE/objects | grep -q .'
+attempt "wrote the user's own repository" 'echo broken >> REPOSITORY/.git/config'
+attempt "wrote a hook of the user's own repository" 'echo broken > REPOSITORY/.git/hooks/pre-commit'
+attempt "wrote the host's files" 'echo broken > STATE/projects/repository.toml'
 
 # What may not outlive it.
-(setsid bash -c 'trap "" TERM HUP; exec -a OUTLIVING sleep 1000' > /dev/null &)
-bash -c '(setsid bash -c "(setsid bash -c \"exec -a OUTLIVING sleep 1000\" &)" > /dev/null &)'
+(setsid bash -c 'trap "" TERM HUP; exec -a OUTLIVING-setsid sleep 1000' > /dev/null &)
+bash -c '(setsid bash -c "(setsid bash -c \"exec -a OUTLIVING-forked sleep 1000\" &)" > /dev/null &)'
 
 [ "$GATEWRIGHT_ROLE" = developer ] && echo more > "$GATEWRIGHT_WORK_ITEM.txt"
 echo "the attack as $GATEWRIGHT_ROLE is over"
 exit 0
 "#;
+
+/// What cannot succeed without a sandbox either: who is asked for is not there, or not on every machine.
+const NOWHERE: [&str; 5] = [
+    "connected to 127.0.0.1/22",
+    "connected to 169.254.169.254/80",
+    "connected to 192.0.2.1/443",
+    "a name was resolved",
+    "a way out beside the loopback",
+];
 
 /// Every run's log.
 fn logs(place: &Place) -> Vec<String> {
@@ -70,27 +92,32 @@ fn logs(place: &Place) -> Vec<String> {
     runs.filter_map(|run| fs::read_to_string(run.path().join("log")).ok()).collect()
 }
 
-fn processes_named(name: &str) -> usize {
-    let all = fs::read_dir("/proc").unwrap().filter_map(Result::ok);
-    let carries = |line: Vec<u8>| line.split(|byte| *byte == 0).next() == Some(name.as_bytes());
-    all.filter(|process| fs::read(process.path().join("cmdline")).is_ok_and(carries)).count()
+/// What a log says of this.
+fn told<'a>(log: &'a str, word: &str) -> BTreeSet<&'a str> {
+    log.lines().filter_map(|line| line.split_once(word)).map(|(_, what)| what).collect()
 }
 
-#[test]
-fn a_hostile_agent_and_a_hostile_suite_read_write_reach_and_outlive_nothing() {
-    let place = Place::new("#!/bin/sh\n", REVIEWER);
-    let suite = place.script("agents/suite.sh", "");
-    place.init();
-    let file = place.project_file();
-    let text = fs::read_to_string(&file).unwrap();
-    assert!(text.contains(r#"["sh", "check.sh"]"#), "{text}");
-    fs::write(&file, text.replace(r#"["sh", "check.sh"]"#, &format!("['{}']", suite.display()))).unwrap();
-    let own = format!("gatewright-test-{}", std::process::id());
-    let _listener = UnixListener::bind_addr(&SocketAddr::from_abstract_name(&own).unwrap()).unwrap();
-    let forge = place.forge();
-    let of_forge = move || ["config", "HEAD"].map(|name| fs::read_to_string(forge.join(name)).unwrap());
-    let before = of_forge();
-    let host = place.serve();
+/// The clone of a task that waits for a person, with words in it that nobody else shall read; and the number of their file, which is
+/// the same as long as nobody made it anew.
+fn clone_of_another(place: &Place, words: &str) -> (PathBuf, u64) {
+    let key = place.ticket("Of nobody's business");
+    place.until_phase(&key, "in-review");
+    let mut folders = vec![place.state().join("clones")];
+    let clone = loop {
+        let folder = folders.pop().expect("the task keeps its clone");
+        if folder.join("greeting.txt").exists() {
+            break folder;
+        }
+        let inside = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        folders.extend(inside.filter(|path| path.is_dir() && !path.is_symlink()));
+    };
+    let file = clone.join("untold.txt");
+    fs::write(&file, words).unwrap();
+    (clone, fs::metadata(file).unwrap().ino())
+}
+
+/// The attack with what it needs to know: all that would only be hard to find is told to it.
+fn attack(place: &Place, host: &Serving, other: &str, (abstracted, words): (&str, &str)) -> String {
     let (address, port) = host.address.strip_prefix("http://").unwrap().rsplit_once(':').unwrap();
     let filled = [
         ("STATE", place.state().display().to_string()),
@@ -99,13 +126,33 @@ fn a_hostile_agent_and_a_hostile_suite_read_write_reach_and_outlive_nothing() {
         ("HOST_PID", host.pid().to_string()),
         ("LISTEN_ADDRESS", address.to_owned()),
         ("LISTEN_PORT", port.to_owned()),
-        ("ABSTRACT", own.clone()),
-        ("OUTLIVING", format!("outliving-{own}")),
+        ("ABSTRACT", abstracted.to_owned()),
+        ("OUTLIVING", format!("outliving-{abstracted}")),
+        ("OTHER_CLONE", other.to_owned()),
+        ("UNTOLD_WORDS", words.to_owned()),
     ];
-    let attack = filled.iter().fold(ATTACK.to_owned(), |text, (name, value)| text.replace(name, value));
+    filled.iter().fold(ATTACK.to_owned(), |text, (name, value)| text.replace(name, value))
+}
+
+#[test]
+fn a_hostile_agent_and_a_hostile_suite_read_write_reach_and_outlive_nothing() {
+    let place = Place::new(DEVELOPER, REVIEWER);
+    let suite = place.script("agents/suite.sh", "#!/bin/sh\n");
+    place.init();
+    let file = place.project_file();
+    let text = fs::read_to_string(&file).unwrap();
+    assert!(text.contains(r#"["sh", "check.sh"]"#), "{text}");
+    fs::write(&file, text.replace(r#"["sh", "check.sh"]"#, &format!("['{}']", suite.display()))).unwrap();
+    let own = format!("gatewright-test-{}", std::process::id());
+    let _listener = UnixListener::bind_addr(&SocketAddr::from_abstract_name(&own).unwrap()).unwrap();
+    let words = format!("words-of-{own}");
+    let host = place.start(place.command(&["serve"]).env("UNTOLD_VARIABLE", &words));
+    let (clone, number) = clone_of_another(&place, &words);
+    let attack = attack(&place, &host, clone.to_str().unwrap(), (&own, &words));
+    let of_forge = || ["config", "HEAD"].map(|name| fs::read_to_string(place.forge().join(name)).unwrap());
+    let before = of_forge();
     place.script("agents/developer.sh", &attack);
     place.script("agents/suite.sh", &attack);
-    // The first one's clone is there when the second one looks for it.
     let keys = [place.ticket("Greet once more"), place.ticket("And once more")];
     for key in &keys {
         place.until_phase(key, "in-review");
@@ -118,66 +165,39 @@ fn a_hostile_agent_and_a_hostile_suite_read_write_reach_and_outlive_nothing() {
     let over = |role: &str| logs.iter().filter(|log| log.contains(&format!("the attack as {role} is over"))).count();
     // Each developed and tested, and the second retested: what would land had moved.
     assert_eq!(over("developer"), 2, "{logs:#?}");
-    assert!(over("tester") + over("deployer") >= 3, "{logs:#?}");
+    assert!(over("tester") >= 2 && over("deployer") >= 1, "{logs:#?}");
     let breaches: Vec<&str> = logs.iter().flat_map(|log| log.lines()).filter(|line| line.contains("BREACH")).collect();
     assert_eq!(breaches, Vec::<&str>::new());
     assert_eq!(of_forge(), before);
     assert!(!place.forge().join("hooks/pre-receive").exists());
-    assert_eq!(processes_named(&format!("outliving-{own}")), 0);
+    assert!(place.forge_git(&["for-each-ref", "refs/heads/pushed*", "refs/heads/moved"]).is_empty());
     assert!(place.forge_git(&["fsck", "--no-dangling"]).is_empty());
-    unheld(&place, &attack, &format!("outliving-{own}"));
+    assert!(!place.repository().join(".git/hooks/pre-commit").exists());
+    let outliving = ["setsid", "forked"].map(|way| format!("outliving-{own}-{way}"));
+    for name in &outliving {
+        assert_eq!(processes_with(name), [], "{name}");
+    }
+    assert_eq!(fs::metadata(clone.join("untold.txt")).unwrap().ino(), number, "it was there all the time");
+    counterproof(&place, &logs, &outliving);
+    assert_ne!(of_forge(), before, "it writes there, where it may");
+    assert!(place.forge().join("hooks/pre-receive").exists());
     assert_eq!(host.get("/healthz").0, 200);
 }
 
-/// The same program under no sandbox succeeds with what it tries: a probe that finds nothing anywhere proves nothing.
-fn unheld(place: &Place, attack: &str, outliving: &str) {
-    let script = place.script("agents/unheld.sh", attack);
-    let done = Command::new("bash")
-        .arg(script)
-        .current_dir(place.repository())
-        .env("GATEWRIGHT_ROLE", "nobody")
-        .env("GATEWRIGHT_WORK_ITEM", "NONE-1")
-        .output()
-        .unwrap();
-    // They may still be on their way to their names.
-    let began = Instant::now();
-    while processes_named(outliving) < 2 && began.elapsed() < Duration::from_mins(1) {
-        place.pause();
+/// The same program under no sandbox succeeds with all it tries: a probe that finds nothing anywhere proves nothing. And whoever was
+/// held tried all of it, with the same tools.
+fn counterproof(place: &Place, logs: &[String], outliving: &[String]) {
+    let said = place.unheld("agents/suite.sh", &place.repository());
+    place.live_on(outliving);
+    let held: Vec<&str> = told(&said, "HELD: ").into_iter().filter(|what| !NOWHERE.contains(what)).collect();
+    assert_eq!(held, Vec::<&str>::new(), "these probes find nothing where nothing is held: {said}");
+    let (able, breaches) = (told(&said, "ABLE: "), told(&said, "BREACH: "));
+    assert_eq!((able.len(), breaches.len() >= 28), (6, true), "{said}");
+    let tried: BTreeSet<&str> = breaches.iter().copied().chain(NOWHERE).collect();
+    for log in logs.iter().filter(|log| log.contains("the attack as ")) {
+        assert_eq!(told(log, "HELD: "), tried, "{log}");
+        assert_eq!(told(log, "ABLE: "), able, "{log}");
     }
-    let outlived = processes_named(outliving);
-    let _ = Command::new("pkill").args(["--signal", "KILL", "--full", outliving]).status();
-    let said = String::from_utf8_lossy(&done.stdout);
-    let files = [
-        "operator-token",
-        "operator-address",
-        "gatewright.db",
-        "gatewright.db-wal",
-        "gatewright.toml",
-        "projects/repository.toml",
-    ];
-    let mut wanted: Vec<String> = files.iter().map(|file| format!("read {file}")).collect();
-    wanted.extend(
-        [
-            "the runs' folders",
-            "the user's own work tree",
-            "the host's process",
-            "a signal for the host",
-            "connected to 127.0.0.1:",
-        ]
-        .map(str::to_owned),
-    );
-    wanted.extend(
-        [
-            "an abstract socket of the host",
-            "wrote objects/new of",
-            "wrote the user's own repository",
-            "wrote the host's files",
-        ]
-        .map(str::to_owned),
-    );
-    let missing: Vec<&String> = wanted.iter().filter(|wanted| !said.contains(&format!("BREACH: {wanted}"))).collect();
-    assert!(missing.is_empty(), "these probes find nothing where nothing is held: {missing:#?}\n{said}");
-    assert!(outlived >= 2, "{outlived} outlived it");
 }
 
 #[test]

@@ -217,6 +217,29 @@ impl Place {
         self.until(key, phase, |shown| shown["phase"] == phase)
     }
 
+    /// Runs one of this place's scripts as an agent would be run, but under no sandbox; what it said.
+    pub(crate) fn unheld(&self, script: &str, at: &Path) -> String {
+        let mut command = Command::new(self.path(script));
+        command.current_dir(at).env("GATEWRIGHT_ROLE", "nobody").env("GATEWRIGHT_WORK_ITEM", "NONE-1");
+        command.env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_NOSYSTEM", "1").stdin(Stdio::null());
+        said(&command.output().unwrap())
+    }
+
+    /// Waits until a process has each of these arguments, and ends them: what would have lived on does so under no sandbox.
+    pub(crate) fn live_on(&self, arguments: &[String]) {
+        let began = Instant::now();
+        for argument in arguments {
+            // They may still be on their way to their names.
+            while processes_with(argument).is_empty() {
+                assert!(began.elapsed() < LONGEST, "{argument} does not live on under no sandbox either");
+                self.pause();
+            }
+            for pid in processes_with(argument) {
+                let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+            }
+        }
+    }
+
     /// The briefs that the developer got, in order.
     pub(crate) fn briefs(&self) -> Vec<String> {
         (0..).map_while(|number| fs::read_to_string(self.notes().join(format!("brief-{number}"))).ok()).collect()
@@ -268,6 +291,14 @@ impl Drop for Serving {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Whoever was started with just this as one of its arguments.
+pub(crate) fn processes_with(argument: &str) -> Vec<rustix::process::Pid> {
+    let all = fs::read_dir("/proc").unwrap().filter_map(Result::ok);
+    let has = |line: Vec<u8>| line.split(|byte| *byte == 0).any(|one| one == argument.as_bytes());
+    let found = all.filter(|process| fs::read(process.path().join("cmdline")).is_ok_and(has));
+    found.filter_map(|process| rustix::process::Pid::from_raw(process.file_name().to_str()?.parse().ok()?)).collect()
 }
 
 pub(crate) fn git(at: &Path, arguments: &[&str]) -> String {

@@ -1,8 +1,9 @@
 //! Agents as adversaries: what they read, write, plant and claim achieves nothing.
 
 use std::fs;
+use std::process::Command;
 
-use crate::fixture::{DEVELOPER, Place, REVIEWER};
+use crate::fixture::{DEVELOPER, Place, REVIEWER, processes_with};
 
 #[test]
 fn a_developer_that_approves_itself_gets_a_finding_and_opens_nothing() {
@@ -56,7 +57,7 @@ out="$NOTES/seen"
   echo "--- files"
   ls -la "$STATE" 2>&1
   cat "$STATE/operator-token" "$STATE/gatewright.db" 2>&1
-  find / -xdev -name operator-token 2>/dev/null
+  find / "$STATE" -xdev -name operator-token 2>/dev/null
 } > "$out"
 echo more >> greeting.txt
 "#;
@@ -68,17 +69,28 @@ echo more >> greeting.txt
     let host = place.serve();
     let key = place.ticket("Greet once more");
     place.until_phase(&key, "in-review");
-    let seen = String::from_utf8_lossy(&fs::read(place.notes().join("seen")).unwrap()).into_owned();
-    assert!(seen.contains("GATEWRIGHT_ROLE=developer"), "{seen}");
-    assert!(!seen.contains(&host.token), "the operator's token is seen");
-    assert!(!seen.contains("SQLite format"), "the database is seen");
+    let seen = || String::from_utf8_lossy(&fs::read(place.notes().join("seen")).unwrap()).into_owned();
+    let held = seen();
+    assert!(held.contains("GATEWRIGHT_ROLE=developer"), "{held}");
+    assert_eq!(sights(&held, &host.token), Vec::<&str>::new(), "{held}");
+    // The same eyes see all of it where nothing holds them.
+    place.unheld("agents/developer.sh", &place.repository());
+    let all = ["the token", "the database", "the host's process", "the host's files", "the token's file"];
+    assert_eq!(sights(&seen(), &host.token), all);
+}
+
+/// What of the host's stands in what an agent saw.
+fn sights(seen: &str, token: &str) -> Vec<&'static str> {
     let processes = seen.split("--- proc").nth(1).unwrap().split("--- files").next().unwrap();
-    assert!(!processes.contains("serve"), "the host's process is seen: {processes}");
     let files = seen.split("--- files").nth(1).unwrap();
-    assert!(
-        !files.contains("gatewright.toml") && !files.lines().any(|line| line.ends_with("/operator-token")),
-        "{files}"
-    );
+    let found = [
+        ("the token", seen.contains(token)),
+        ("the database", seen.contains("SQLite format")),
+        ("the host's process", processes.lines().any(|line| line == "serve")),
+        ("the host's files", files.contains("gatewright.toml")),
+        ("the token's file", files.lines().any(|line| line.ends_with("/operator-token"))),
+    ];
+    found.into_iter().filter(|(_, is_seen)| *is_seen).map(|(what, _)| what).collect()
 }
 
 #[test]
@@ -103,6 +115,9 @@ echo more >> greeting.txt
     assert_eq!(shown["task"]["position"]["stage"], "review");
     let heard = fs::read_to_string(place.notes().join("posted")).unwrap();
     assert_eq!(heard, "", "the listener is not even reached");
+    // It is there, and answers whoever reaches it.
+    place.unheld("agents/developer.sh", &place.repository());
+    assert_ne!(fs::read_to_string(place.notes().join("posted")).unwrap(), "");
 }
 
 #[test]
@@ -142,25 +157,39 @@ echo more >> greeting.txt
     place.until_phase(&key, "done");
     assert!(!marker.exists(), "something that the agent planted ran on the host");
     assert!(place.forge_git(&["show", "main:greeting.txt"]).contains("more"));
+    // Who works in such a clone without care runs it.
+    let said = place.unheld("agents/developer.sh", &place.repository());
+    let mut careless = Command::new("git");
+    careless.current_dir(place.repository()).args([
+        "-c",
+        "user.name=U",
+        "-c",
+        "user.email=u@localhost",
+        "commit",
+        "--all",
+    ]);
+    let done = careless.args(["--message", "careless"]).output().unwrap();
+    assert!(marker.exists(), "what was planted runs nowhere: {said} {done:?}");
 }
 
 #[test]
 fn a_daemon_that_a_run_leaves_behind_ends_with_it() {
+    let names = ["plain", "forked"].map(|way| format!("daemon-{way}-{}", std::process::id()));
     let developer = r#"#!/bin/sh
-setsid sh -c 'trap "" TERM; while :; do sleep 1; done' > /dev/null 2>&1 &
-sh -c '(setsid sh -c "trap \"\" TERM HUP; while :; do sleep 1; done" &) &' > /dev/null 2>&1
+setsid sh -c 'trap "" TERM; while :; do sleep 1; done' PLAIN > /dev/null 2>&1 &
+sh -c '(setsid sh -c "trap \"\" TERM HUP; while :; do sleep 1; done" FORKED &) &' > /dev/null 2>&1
 echo more >> greeting.txt
 "#;
-    let place = Place::new(developer, REVIEWER);
+    let place = Place::new(&developer.replace("PLAIN", &names[0]).replace("FORKED", &names[1]), REVIEWER);
     place.init();
     let _host = place.serve();
     let key = place.ticket("Greet once more");
     place.until_phase(&key, "in-review");
-    let clones = place.state().join("clones").display().to_string();
-    for process in fs::read_dir("/proc").unwrap().filter_map(Result::ok) {
-        let cwd = fs::read_link(process.path().join("cwd")).unwrap_or_default();
-        assert!(!cwd.starts_with(&clones), "{} lives on in {}", process.path().display(), cwd.display());
+    for name in &names {
+        assert_eq!(processes_with(name), [], "{name} lives on");
     }
+    place.unheld("agents/developer.sh", &place.repository());
+    place.live_on(&names);
 }
 
 #[test]
