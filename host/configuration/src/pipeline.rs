@@ -219,6 +219,10 @@ impl Sketch {
                 at(self.span_of_step(stage, step.as_str()).or_else(|| name_of(stage)))
                     .help("write \"[lease merge] rebase\" where the task must begin to be the only one")
             }
+            PipelineFlaw::Exposed { stage, step } => {
+                at(self.span_of_step(stage, step.as_str()).or_else(|| name_of(stage)))
+                    .help("put it before \"deploy\", or after \"prove-merged\"")
+            }
         }
     }
 

@@ -12,7 +12,7 @@ use domain::task::Task;
 use domain::time::Timestamp;
 use rusqlite::{Connection, Row, named_params, params};
 
-use crate::failure::Result;
+use crate::failure::{Failure, Result};
 use crate::ownership::{BEHIND, DEPENDENT, FROZEN, IN_EARNEST};
 use crate::row::{execute, int, number, one, time, to_json};
 use crate::transact::{self, Origin};
@@ -95,7 +95,13 @@ const ROOMY: &str =
 /// Claims the next job that may run.
 pub(crate) fn claim(tx: &Tx<'_>, owner: &Incarnation, limits: &ClaimLimits, now: Timestamp) -> Result<Option<Claim>> {
     while let Some((job, slots)) = next(tx.sql, limits, now)? {
-        let (task, lease_token) = with_lease(tx, &job, now)?;
+        let (task, lease_token) = match with_lease(tx, &job, now) {
+            Err(Failure::Row { what, why }) => {
+                unread(tx.sql, int(job.id.0), what, &why)?;
+                continue;
+            }
+            leased => leased?,
+        };
         // Granting a lease stepped the task; where that ended the activity, the job is none any more.
         if lease_token.is_none() || is_queued(tx.sql, &job)? {
             let driver = stamp(tx, &job, &task, slots.as_ref(), now)?;
@@ -126,19 +132,25 @@ fn next<'a>(sql: &Connection, limits: &'a ClaimLimits, now: Timestamp) -> Result
 
 /// The first of a lane that nothing holds back; what is held is set aside on the way.
 fn head(sql: &Connection, lane: &str, now: Timestamp) -> Result<Option<Head<'static>>> {
-    let (mut held, mut found) = (Vec::new(), None);
+    let (mut held, mut broken, mut found) = (Vec::new(), Vec::new(), None);
     let mut statement = sql.prepare_cached(lane)?;
     let mut rows = statement.query(named_params! { ":now": time(now) })?;
     while let Some(row) = rows.next()? {
         if row.get("held")? {
             held.push(row.get("id")?);
-        } else {
-            found = Some(Head { rank: rank(row)?, job: jobs::read(row)?, slots: None });
-            break;
+            continue;
+        }
+        match jobs::read(row) {
+            Err(Failure::Row { what, why }) => broken.push((row.get("id")?, what, why)),
+            job => {
+                found = Some(Head { rank: rank(row)?, job: job?, slots: None });
+                break;
+            }
         }
     }
     drop(rows);
     set_aside(sql, &held)?;
+    broken.into_iter().try_for_each(|(id, what, why)| unread(sql, id, what, &why))?;
     Ok(found)
 }
 
@@ -151,7 +163,7 @@ fn placed<'a>(sql: &Connection, limits: &'a ClaimLimits, now: Timestamp) -> Resu
         return Ok(None);
     }
     let mut passing = slots::Passing::at(sql, limits, now)?;
-    let (mut held, mut found, mut passed) = (Vec::new(), None, 0);
+    let (mut held, mut broken, mut found, mut passed) = (Vec::new(), Vec::new(), None, 0);
     while let Some(row) = next {
         let place = row.get_ref("place")?.as_str_or_null().ok().flatten().unwrap_or_default();
         // What is available since ever, a dead host began: it has its place.
@@ -168,6 +180,7 @@ fn placed<'a>(sql: &Connection, limits: &'a ClaimLimits, now: Timestamp) -> Resu
                     break;
                 }
                 Some(Candidate::Held) => held.push(id),
+                Some(Candidate::Broken(what, why)) => broken.push((id, what, why)),
                 Some(Candidate::Refused) | None => {}
             }
         }
@@ -175,6 +188,7 @@ fn placed<'a>(sql: &Connection, limits: &'a ClaimLimits, now: Timestamp) -> Resu
     }
     drop(rows);
     set_aside(sql, &held)?;
+    broken.into_iter().try_for_each(|(id, what, why)| unread(sql, id, what, &why))?;
     Ok(found.map(|(rank, job)| Head { rank, job, slots: Some(passing.slots) }))
 }
 
@@ -198,9 +212,17 @@ enum Candidate {
     Free(Rank, Box<Job>),
     Held,
     Refused,
+    Broken(&'static str, String),
 }
 
 fn candidate(row: &Row<'_>, slots: &Slots<'_>) -> Result<Candidate> {
+    match judged(row, slots) {
+        Err(Failure::Row { what, why }) => Ok(Candidate::Broken(what, why)),
+        judged => judged,
+    }
+}
+
+fn judged(row: &Row<'_>, slots: &Slots<'_>) -> Result<Candidate> {
     let refused = slots::seat_of(row)?.is_some_and(|(project, seat)| slots.refuses(&project, seat).is_some());
     Ok(match (row.get("held")?, refused) {
         (true, _) => Candidate::Held,
@@ -217,6 +239,18 @@ fn set_aside(sql: &Connection, held: &[i64]) -> Result<()> {
     for id in held {
         execute(sql, "UPDATE job SET aside = 1 WHERE id = ?1", [id])?;
     }
+    Ok(())
+}
+
+/// A record that cannot be read keeps its own task from going on, and nobody else.
+fn unread(sql: &Connection, job: i64, what: &str, why: &str) -> Result<()> {
+    let why = format!("a row of `{what}` does not read: {why}");
+    tracing::error!(
+        job,
+        why,
+        "a job is set aside: what it needs is damaged; `gatewright restore` has it from a backup"
+    );
+    execute(sql, "UPDATE job SET aside = 1, why = ?2 WHERE id = ?1", params![job, why])?;
     Ok(())
 }
 

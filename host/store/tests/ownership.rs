@@ -223,3 +223,20 @@ fn a_pause_whose_row_is_lost_is_noticed() {
     let differences = store.rebuild(TaskId(1)).unwrap();
     assert_eq!(differences, ["paused: the entries make true, the row says false"]);
 }
+
+/// Damage keeps the task from going on that it befell, and nobody else.
+#[test]
+fn c2_2_a_record_that_cannot_be_read_keeps_nobody_else_from_a_claim() {
+    for damage in [
+        "UPDATE task SET body = '{', version = version + 1 WHERE id = 1",
+        "UPDATE job SET body = '{' WHERE task = 1",
+        "UPDATE job SET lease = 'no such/name', slot = 0 WHERE task = 1",
+    ] {
+        let dir = folder(false, 3);
+        plant(dir.path(), damage);
+        assert_eq!(begun(&open(dir.path())), [2, 3], "{damage}");
+        let sql = Connection::open(dir.path().join("gatewright.db")).unwrap();
+        let why = "SELECT COUNT(*) FROM job WHERE task = 1 AND aside = 1 AND why LIKE 'a row of `%` does not read: %'";
+        assert!(sql.query_row(why, [], |row| row.get::<_, u32>(0)).unwrap() > 0, "{damage}");
+    }
+}

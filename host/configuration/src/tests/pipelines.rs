@@ -139,6 +139,7 @@ fn flaws_of_the_whole_point_at_their_line() {
             ("a circle", "to = \"done\"", "to = \"development\""),
             ("a merge without a proof", ", \"prove-merged\"", ""),
             ("a merge without a lease", "[lease] rebase", "rebase"),
+            ("a person over a deploy", "\"merge\",", "\"deploy\", { consent = \"confirm\" }, \"merge\","),
             ("no end", "[[stage]]\nname = \"cancelled\"\nterminal = \"cancelled\"\n", ""),
             ("a stage without a worker", "role = \"tester\"", "role = \"architect\""),
             ("an action without a command", "\"merge\",", "\"retest\", \"staging\", \"merge\","),

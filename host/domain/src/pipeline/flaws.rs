@@ -91,6 +91,17 @@ pub enum PipelineFlaw {
         /// The step.
         step: StepName,
     },
+    /// A person is awaited between a deploy and its merge: who waits for one has no lease.
+    #[error(
+        "the step `{step}` of `{stage}` waits for a person between `deploy` and `merge`: \
+         a task that does has no lease, and another could deploy over it; put it before the deploy or after the merge"
+    )]
+    Exposed {
+        /// Whose edge.
+        stage: StageName,
+        /// The step.
+        step: StepName,
+    },
 }
 
 pub(super) fn flaws(draft: &PipelineDraft) -> Vec<PipelineFlaw> {
@@ -178,7 +189,12 @@ fn way_flaws(draft: &PipelineDraft, by_name: &BTreeMap<&StageName, &Stage>, flaw
     for (stage, edge) in on_the_way.filter_map(|stage| Some((stage, stage.edge.as_ref()?))) {
         back_flaws(stage, edge, by_name, flaws);
     }
-    let mut leased = false;
+    lease_flaws(first, by_name, flaws);
+}
+
+/// What cannot be taken back is fenced from its beginning to its end.
+fn lease_flaws(first: &Stage, by_name: &BTreeMap<&StageName, &Stage>, flaws: &mut Vec<PipelineFlaw>) {
+    let (mut leased, mut deployed, mut awaited) = (false, false, Vec::new());
     let mut next = Some(first);
     while let Some((stage, edge)) = next.and_then(|stage| Some((stage, stage.edge.as_ref()?))) {
         for step in &edge.steps {
@@ -186,6 +202,14 @@ fn way_flaws(draft: &PipelineDraft, by_name: &BTreeMap<&StageName, &Stage>, flaw
             let fenced = matches!(step.kind, StepKind::Action { action: Action::Merge | Action::Deploy });
             if fenced && !leased {
                 flaws.push(PipelineFlaw::Unfenced { stage: stage.name.clone(), step: step.name.clone() });
+            }
+            match step.kind {
+                StepKind::Action { action: Action::Deploy } => deployed = true,
+                StepKind::Action { action: Action::Merge } if deployed => flaws.append(&mut awaited),
+                StepKind::Consent { .. } if deployed => {
+                    awaited.push(PipelineFlaw::Exposed { stage: stage.name.clone(), step: step.name.clone() });
+                }
+                _ => {}
             }
         }
         next = by_name.get(&edge.to).copied();

@@ -179,6 +179,24 @@ fn a_merge_is_fenced_on_its_edge_or_before_it() {
 }
 
 #[test]
+fn nobody_awaits_a_person_over_what_runs_and_is_not_in_main() {
+    let look = || step("look", StepKind::Consent { consent: Consent::Approve, waived_by: Vec::new() });
+    let with = |at: [usize; 2]| {
+        told(move |stages| {
+            let steps = &mut edge(stages, 1).steps;
+            steps.insert(at[0], action(Action::Deploy));
+            steps.insert(at[1], look());
+        })
+    };
+    let flaw = "the step `look` of `testing` waits for a person between `deploy` and `merge`: a task that does has no lease, \
+                and another could deploy over it; put it before the deploy or after the merge";
+    assert_eq!(with([2, 3]), [flaw]);
+    assert_eq!(with([2, 2]), [""; 0], "before the deploy");
+    assert_eq!(with([2, 4]), [""; 0], "after the merge");
+    assert_eq!(with([3, 4]), [""; 0], "what is merged first may be looked at later");
+}
+
+#[test]
 fn all_flaws_are_told_at_once() {
     let flaws = told(|stages| {
         edge(stages, 0).to = name("tesing");
