@@ -40,8 +40,8 @@ pub(super) struct Hold {
 }
 
 impl Person {
-    pub(super) fn new(stops_after: u64, spends: bool) -> Self {
-        Self { stops_after, asides: Asides::new(spends), ..Self::default() }
+    pub(super) fn new(stops_after: u64, asides: Asides) -> Self {
+        Self { stops_after, asides, ..Self::default() }
     }
 
     /// One look at the board. True: all tickets have ended, and nothing is left to do for them.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::aside;
+use super::aside::{self, Asides};
 use super::door;
 use super::host::{Heard, Host, Started, signal, was_killed};
 use super::http::{self, Client, NoAnswer};
@@ -83,8 +83,11 @@ impl<'a> Round<'a> {
         strikes: Vec<Strike>,
         stops_after: u64,
     ) -> std::io::Result<Self> {
-        let is_there = |strike: &Strike| matches!(strike, Strike::At { place, .. } if place.contains(aside::SPENDS));
-        let spends = strikes.is_empty() || strikes.iter().any(is_there);
+        let is_at = |part: &str| {
+            let is_there = |strike: &Strike| matches!(strike, Strike::At { place, .. } if place.contains(part));
+            strikes.is_empty() || strikes.iter().any(is_there)
+        };
+        let asides = Asides::new(is_at(aside::SPENDS), is_at(aside::OBSERVES));
         let mut later = VecDeque::new();
         for strike in strikes {
             match strike {
@@ -92,7 +95,7 @@ impl<'a> Round<'a> {
                 Strike::Later { after, whom } => later.push_back((after, whom)),
             }
         }
-        let (person, now) = (Person::new(stops_after, spends), Instant::now());
+        let (person, now) = (Person::new(stops_after, asides), Instant::now());
         Ok(Self { binary, stage, person, later, struck_at: now, began: now, anew: None, told: Told::default() })
     }
 
