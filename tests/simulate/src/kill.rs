@@ -4,7 +4,9 @@
 //! A [`round`] has a [`stage`] of its own, a [`host`] that dies as the [`plan`] says and is started again, and a [`person`] at its
 //! board. The [`tally`] compares with a first round in which nobody dies.
 
+mod aside;
 mod binary;
+mod door;
 mod errand;
 mod host;
 mod http;

@@ -105,7 +105,7 @@ impl Errands {
             Errand::Stop => {
                 let stands = task["position"]["activity"]["activity"].as_str();
                 if !matches!(stands, Some("stopping" | "settled")) {
-                    client.send("POST", &format!("/api/v1/tasks/{}/stop", task["id"]), &json!({"note": ""}))?;
+                    stop(client, task)?;
                 }
                 return Ok(stands == Some("settled"));
             }
@@ -114,5 +114,14 @@ impl Errands {
             }
         }
         Ok(true)
+    }
+}
+
+/// Stops a task as it was looked at; where it changed since, the next look decides anew.
+pub(super) fn stop(client: &Client, task: &Value) -> Result<(), NoAnswer> {
+    let seen = json!({"note": "", "version": task["version"]});
+    match client.send("POST", &format!("/api/v1/tasks/{}/stop", task["id"]), &seen) {
+        Ok(_) | Err(NoAnswer::No(409, _)) => Ok(()),
+        Err(other) => Err(other),
     }
 }

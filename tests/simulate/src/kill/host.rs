@@ -79,9 +79,16 @@ impl Host {
         }
     }
 
-    /// Waits for a change, its end, or the time.
+    /// Waits for a change, its end, or the time. One look is enough for all changes that were told by then.
     pub(super) fn listen(&mut self, longest: Duration) -> Result<Heard, String> {
-        match self.news.recv_timeout(longest) {
+        let mut heard = self.news.recv_timeout(longest);
+        while let Ok(News::Changed) = heard {
+            match self.news.try_recv() {
+                Ok(news) => heard = Ok(news),
+                Err(_) => break,
+            }
+        }
+        match heard {
             Ok(News::Ended) => self.wait().map(Heard::Ended),
             Ok(News::Changed | News::Listening(_)) | Err(RecvTimeoutError::Timeout) => Ok(Heard::Look),
             Err(RecvTimeoutError::Disconnected) => Err("nobody tells of the host any more".to_owned()),

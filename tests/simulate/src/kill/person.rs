@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
+use super::aside::Asides;
+use super::door::Doors;
 use super::errand::Errands;
 use super::http::{Client, NoAnswer};
 use super::stage::{STOPPED, Stage, WALKED};
@@ -24,6 +26,8 @@ pub(super) struct Person {
     pub(super) walked: Option<String>,
     pub(super) stopped: Option<String>,
     errands: Errands,
+    pub(super) doors: Doors,
+    pub(super) asides: Asides,
 }
 
 /// What a person found held.
@@ -36,8 +40,8 @@ pub(super) struct Hold {
 }
 
 impl Person {
-    pub(super) fn new(stops_after: u64) -> Self {
-        Self { stops_after, ..Self::default() }
+    pub(super) fn new(stops_after: u64, asides: Asides) -> Self {
+        Self { stops_after, asides, ..Self::default() }
     }
 
     /// One look at the board. True: all tickets have ended, and nothing is left to do for them.
@@ -46,17 +50,17 @@ impl Person {
         let stopped = self.stop(client, stage, visits(&walked))?;
         // The other ticket may end while an errand waits for it; not before the errand knows it.
         let are_run = self.errands.look(client, &stopped)?;
-        if !is_settled(&walked) || !is_settled(&stopped) || !are_run {
+        let is_told = self.doors.look(client, stage)?;
+        let are_settled = self.asides.look(client, stage)? && is_settled(&walked) && is_settled(&stopped);
+        if !are_settled || !are_run || !is_told {
             return Ok(false);
         }
-        let queue = client.get("/api/v1/queue")?;
-        let is_live = |job: &Value| matches!(job["state"].as_str(), Some("queued" | "claimed"));
-        Ok(!list(&queue).any(is_live))
+        Ok(!has_jobs(client, |_| true)?)
     }
 
     fn walk(&mut self, client: &Client, stage: &Stage) -> Result<Value, NoAnswer> {
         let title = "Keep slugs within 30 characters";
-        let view = ticket(client, WALKED, title, &mut self.walked)?;
+        let view = ticket(client, WALKED, title, &[], &mut self.walked)?;
         let task = view["task"]["task"].clone();
         let activity = &task["position"]["activity"];
         let status = view["card"]["status"].as_str().unwrap_or_default();
@@ -105,7 +109,7 @@ impl Person {
     }
 
     fn stop(&mut self, client: &Client, stage: &Stage, visits: u64) -> Result<Value, NoAnswer> {
-        let view = ticket(client, STOPPED, "Never finished", &mut self.stopped)?;
+        let view = ticket(client, STOPPED, "Never finished", &[], &mut self.stopped)?;
         let task = view["task"]["task"].clone();
         let key = self.stopped.as_deref().unwrap_or_default();
         let works = stage.effects().lines().any(|line| line.starts_with(&format!("developer {key} ")));
@@ -118,16 +122,23 @@ impl Person {
     }
 }
 
-/// The one ticket of a project with its task: written where there is none, and moved to where work begins.
-fn ticket(client: &Client, project: &str, title: &str, key: &mut Option<String>) -> Result<Value, NoAnswer> {
+/// The ticket of this title with its task: written where there is none, and moved to where work begins.
+pub(super) fn ticket(
+    client: &Client,
+    project: &str,
+    title: &str,
+    labels: &[&str],
+    key: &mut Option<String>,
+) -> Result<Value, NoAnswer> {
     let items = format!("/api/v1/projects/{project}/items");
     if key.is_none() {
         let there = client.get(&items)?;
-        let found = list(&there).next().and_then(|card| card["work_item"].as_str()).map(str::to_owned);
+        let found = list(&there).find(|card| card["title"] == title);
+        let found = found.and_then(|card| card["work_item"].as_str()).map(str::to_owned);
         *key = if found.is_some() {
             found
         } else {
-            let card = json!({"title": title, "description": "It is at most 30 characters long.", "labels": []});
+            let card = json!({"title": title, "description": "It is at most 30 characters long.", "labels": labels});
             client.send("POST", &items, &card)?["work_item"].as_str().map(str::to_owned)
         };
     }
@@ -137,6 +148,13 @@ fn ticket(client: &Client, project: &str, title: &str, key: &mut Option<String>)
         client.send("PUT", &format!("{path}/status"), &json!({"status": "To Analyse"}))?;
     }
     Ok(view)
+}
+
+/// Whether anything is to be done yet for such tasks.
+pub(super) fn has_jobs(client: &Client, of: impl Fn(&Value) -> bool) -> Result<bool, NoAnswer> {
+    let queue = client.get("/api/v1/queue")?;
+    let is_live = |job: &Value| matches!(job["state"].as_str(), Some("queued" | "claimed"));
+    Ok(list(&queue).any(|job| is_live(job) && of(&job["task"])))
 }
 
 pub(super) fn list(answer: &Value) -> impl Iterator<Item = &Value> {

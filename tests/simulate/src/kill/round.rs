@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use super::aside::{self, Asides};
+use super::door;
 use super::host::{Heard, Host, Started, signal, was_killed};
 use super::http::{self, Client, NoAnswer};
 use super::person::{Person, list};
@@ -18,6 +20,10 @@ const LONGEST: Duration = Duration::from_mins(15);
 const HOLDS: usize = 6;
 /// Without news the person looks again after this.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
+/// Where somebody dies who collects what is old.
+const COLLECTION: &str = "commit-of-run_collected";
+/// What is old is collected when a host begins, and then each minute.
+const COLLECTED: Duration = Duration::from_secs(2);
 /// What ends by itself after the host has ended may take so long.
 const LAST_BREATH: Duration = Duration::from_secs(5);
 
@@ -65,6 +71,8 @@ pub(super) struct Round<'a> {
     later: VecDeque<(Duration, Whom)>,
     struck_at: Instant,
     began: Instant,
+    /// When the host was ended and started once more, so that it collects what is old.
+    anew: Option<Instant>,
     told: Told,
 }
 
@@ -75,6 +83,11 @@ impl<'a> Round<'a> {
         strikes: Vec<Strike>,
         stops_after: u64,
     ) -> std::io::Result<Self> {
+        let is_at = |part: &str| {
+            let is_there = |strike: &Strike| matches!(strike, Strike::At { place, .. } if place.contains(part));
+            strikes.is_empty() || strikes.iter().any(is_there)
+        };
+        let asides = Asides::new(is_at(aside::SPENDS), is_at(aside::OBSERVES));
         let mut later = VecDeque::new();
         for strike in strikes {
             match strike {
@@ -82,8 +95,8 @@ impl<'a> Round<'a> {
                 Strike::Later { after, whom } => later.push_back((after, whom)),
             }
         }
-        let (person, now) = (Person::new(stops_after), Instant::now());
-        Ok(Self { binary, stage, person, later, struck_at: now, began: now, told: Told::default() })
+        let (person, now) = (Person::new(stops_after, asides), Instant::now());
+        Ok(Self { binary, stage, person, later, struck_at: now, began: now, anew: None, told: Told::default() })
     }
 
     /// Plays it; `calm` is what a round without a death counted.
@@ -119,6 +132,10 @@ impl<'a> Round<'a> {
             }
             self.see();
             match self.person.look(&client, self.stage) {
+                Ok(true) if self.anew.is_none() && self.stage.is_ordered(COLLECTION) => {
+                    (host, client) = self.start_anew(host)?;
+                }
+                Ok(true) if self.collects() => {}
                 Ok(true) => {
                     let left = self.stage.countermand();
                     self.told.missed.extend(left);
@@ -159,6 +176,21 @@ impl<'a> Round<'a> {
                 Started::Died(status) => self.must_be_struck(status)?,
             }
         }
+    }
+
+    /// Ends the host in order, and starts it again.
+    fn start_anew(&mut self, host: Host) -> Result<(Host, Client), String> {
+        self.anew = Some(Instant::now());
+        let status = host.end()?;
+        if !status.success() {
+            self.must_be_struck(status)?;
+        }
+        self.start()
+    }
+
+    /// Whether it may still come to collect what is old.
+    fn collects(&self) -> bool {
+        self.anew.is_some_and(|anew| anew.elapsed() < COLLECTED) && self.stage.is_ordered(COLLECTION)
     }
 
     /// Strikes whoever's turn it is. True: it was the host.
@@ -220,6 +252,12 @@ pub(super) struct Records {
     pub(super) comments: Vec<Value>,
     pub(super) statuses: Vec<String>,
     pub(super) validated: String,
+    /// What was done to tokens, by the audit.
+    pub(super) deeds: Vec<String>,
+    /// What a forge outside told: the sender's ids.
+    pub(super) deliveries: Vec<String>,
+    /// What would have been done in the project that is only observed.
+    pub(super) woulds: Vec<String>,
     /// Where a task's row is not what its entries make of it.
     pub(super) differences: Vec<String>,
 }
@@ -240,6 +278,17 @@ impl Records {
             let rebuilt = client.get(&format!("/api/v1/tasks/{}/rebuild", task["id"]))?;
             differences.extend(rebuilt["differences"].as_array().into_iter().flatten().map(Value::to_string));
         }
-        Ok(Self { comments, statuses, validated, differences })
+        for item in person.asides.items() {
+            let view = client.get(&item)?;
+            let rebuilt = client.get(&format!("/api/v1/tasks/{}/rebuild", view["task"]["task"]["id"]))?;
+            differences.extend(rebuilt["differences"].as_array().into_iter().flatten().map(Value::to_string));
+        }
+        let words = |answer: &Value, key: &str| {
+            list(answer).map(|row| row[key].as_str().unwrap_or_default().to_owned()).collect::<Vec<_>>()
+        };
+        let deliveries = words(&door::deliveries(client)?, "sent_as");
+        let woulds = words(&aside::woulds(client)?, "key");
+        let deeds = door::deeds(client)?;
+        Ok(Self { comments, statuses, validated, deeds, deliveries, woulds, differences })
     }
 }

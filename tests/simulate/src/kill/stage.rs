@@ -9,6 +9,8 @@ use std::{fs, io};
 
 use kill_points::{HITS, ORDERS, PASSED};
 
+use super::aside::{self, ASIDE, LEAVER};
+
 /// The project whose ticket walks the whole way.
 pub(super) const WALKED: &str = "slugify";
 /// The first word of that project's keys, as the demonstration makes it.
@@ -22,6 +24,12 @@ set -eu
 printf '%s %s run=%s\\n' \"$GATEWRIGHT_ROLE\" \"$GATEWRIGHT_WORK_ITEM\" \"$GATEWRIGHT_RUN\" >> \"$1\"
 while :; do sleep 1; done
 ";
+
+/// The line of a project's file by which nothing is done for it.
+const OBSERVED: &str = "mode = \"observe\"\n";
+/// A forge outside tells the host of the project whose ticket is stopped.
+const TOLD: &str = "\n[webhooks.gitea]\nrepository = \"else/visited\"\nunsigned = \"loopback\"\n";
+const OF_THE_HOST: &str = "\n[keep]\nruns = \"1s\"\n\n[webhooks]\nlisten = \"127.0.0.1:0\"\n";
 
 /// One round's world.
 pub(super) struct Stage {
@@ -51,11 +59,52 @@ impl Stage {
         let file = self.state().join("projects").join(format!("{WALKED}.toml"));
         fs::write(&file, fs::read_to_string(&file)? + "\n[[notifier]]\nplugin = \"log\"\n")?;
         let file = self.state().join("projects").join(format!("{STOPPED}.toml"));
+        self.found(ASIDE, &aside::file(&fs::read_to_string(&file)?))?;
+        fs::copy(self.agent("reviewer"), self.agent(LEAVER))?;
+        fs::write(&file, fs::read_to_string(&file)? + TOLD)?;
+        let of_the_host = self.state().join("gatewright.toml");
+        // Beside the ticket that walks there are those who never come to an end.
+        fs::write(&of_the_host, fs::read_to_string(&of_the_host)?.replace("runs = 2", "runs = 4") + OF_THE_HOST)?;
         fs::write(&file, fs::read_to_string(&file)?.replace("agents/developer.sh", "agents/endless.sh"))?;
         if let Some(cache) = cache {
             copy_all(cache, &self.cache())?;
         }
         Ok(())
+    }
+
+    /// A project more: as the one that is stopped, with a repository and a file of its own.
+    fn found(&self, project: &str, text: &str) -> io::Result<()> {
+        copy_all(&self.root.join(STOPPED), &self.root.join(project))?;
+        copy_all(&self.forge(STOPPED), &self.forge(project))?;
+        fs::write(self.state().join("projects").join(format!("{project}.toml")), text)
+    }
+
+    fn agent(&self, name: &str) -> PathBuf {
+        self.root.join("agents").join(format!("{name}.sh"))
+    }
+
+    /// The program of an agent goes away, as where somebody puts another one in its place.
+    pub(super) fn agent_leaves(&self, name: &str) {
+        // It may be gone already.
+        let _ = fs::remove_file(self.agent(name));
+    }
+
+    /// Nothing more is done for a project; the host reads its file when it changes, or when it begins.
+    pub(super) fn observe_from_now_on(&self, project: &str) {
+        let path = self.state().join("projects").join(format!("{project}.toml"));
+        let text = fs::read_to_string(&path).unwrap_or_default();
+        if text.contains(OBSERVED) {
+            return;
+        }
+        // A file that is half written is not read.
+        let beside = self.root.join("observed.toml");
+        let _ = fs::write(&beside, format!("{OBSERVED}{text}")).and_then(|()| fs::rename(&beside, &path));
+    }
+
+    /// Where trackers and forges are listened to; none: nobody does yet.
+    pub(super) fn webhooks(&self) -> Option<String> {
+        let text = fs::read_to_string(self.state().join("webhooks-address")).ok()?;
+        Some(text.trim().to_owned())
     }
 
     pub(super) fn state(&self) -> PathBuf {
@@ -110,6 +159,11 @@ impl Stage {
         fs::write(self.places().join(ORDERS).join(place), count.to_string())
     }
 
+    /// Whether somebody shall die yet at a place of such a name.
+    pub(super) fn is_ordered(&self, part: &str) -> bool {
+        names(&self.places().join(ORDERS)).iter().any(|place| place.contains(part))
+    }
+
     /// Nobody dies any more. What was not reached.
     pub(super) fn countermand(&self) -> Vec<String> {
         let orders = names(&self.places().join(ORDERS));
@@ -132,6 +186,11 @@ impl Stage {
         let folder = self.places().join(PASSED);
         let size = |place: &String| fs::metadata(folder.join(place)).map_or(0, |found| found.len());
         names(&folder).into_iter().map(|place| (size(&place), place)).map(|(size, place)| (place, size)).collect()
+    }
+
+    /// Whether anybody passed this place.
+    pub(super) fn was_passed(&self, place: &str) -> bool {
+        self.places().join(PASSED).join(place).exists()
     }
 
     /// The shims that hold a run at this moment.
@@ -164,7 +223,7 @@ impl Stage {
                     .map(move |name| format!("the clone {project}/{name}"))
             })
             .collect::<Vec<_>>();
-        for project in [WALKED, STOPPED] {
+        for project in [WALKED, STOPPED, ASIDE] {
             let listed =
                 git(&self.forge(project), &["for-each-ref", "--format=%(refname:short)", "refs/heads/feature"]);
             left.extend(listed.unwrap_or_default().lines().map(|branch| format!("the branch {branch}")));

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use super::aside::ASIDE;
 use super::person::Person;
 use super::round::{Records, Told};
 use super::stage::{STOPPED, Stage, WALKED, WALKED_PREFIX, git};
@@ -21,10 +22,13 @@ pub(super) enum Effect {
     StoppedAgent,
     Comment,
     Notice,
+    Delivery,
+    Token,
+    Would,
 }
 
 impl Effect {
-    pub(super) const ALL: [Self; 10] = [
+    pub(super) const ALL: [Self; 13] = [
         Self::Merge,
         Self::BranchCut,
         Self::TakeOver,
@@ -35,6 +39,9 @@ impl Effect {
         Self::StoppedAgent,
         Self::Comment,
         Self::Notice,
+        Self::Delivery,
+        Self::Token,
+        Self::Would,
     ];
 
     pub(super) const fn name(self) -> &'static str {
@@ -49,6 +56,9 @@ impl Effect {
             Self::StoppedAgent => "agent to be stopped",
             Self::Comment => "comment",
             Self::Notice => "notice",
+            Self::Delivery => "webhook delivery",
+            Self::Token => "token made, revoked",
+            Self::Would => "would be done",
         }
     }
 
@@ -59,6 +69,9 @@ impl Effect {
             Self::Staging | Self::Deploy => "the hook's own log",
             Self::Agent | Self::StoppedAgent => "the agents' own log",
             Self::Comment => "the board's comments (ours), by external id",
+            Self::Delivery => "the inbox (ours), by the sender's id",
+            Self::Token => "the audit (ours), by the token's name",
+            Self::Would => "the list of what an observed project would do (ours), by its job",
             Self::Notice => "the log that the notifier writes to (unkeyed: a crash may repeat one)",
         }
     }
@@ -143,6 +156,14 @@ pub(super) fn count(stage: &Stage, person: &Person, records: &Records) -> Tally 
     for notice in notices(stage) {
         tally.saw(Effect::Notice, &notice);
     }
+    for (effect, keys) in
+        [(Effect::Delivery, &records.deliveries), (Effect::Token, &records.deeds), (Effect::Would, &records.woulds)]
+    {
+        for key in keys {
+            tally.saw(effect, key);
+        }
+    }
+    tally.flaws.extend(person.doors.wrongs.iter().cloned());
     inspect(stage, records, &mut tally.flaws);
     tally
 }
@@ -155,9 +176,16 @@ fn inspect(stage: &Stage, records: &Records, flaws: &mut Vec<String>) {
             flaws.push(format!("main is at {main}, and {what} was {commit}"));
         }
     }
-    let moved = stage.reflog(STOPPED, "main").len();
-    if moved != 1 {
-        flaws.push(format!("main of the stopped ticket's project moved {moved} times, and was made once"));
+    for project in [STOPPED, ASIDE] {
+        let moved = stage.reflog(project, "main").len();
+        if moved != 1 {
+            flaws.push(format!("main of {project} moved {moved} times, and was made once"));
+        }
+    }
+    for name in records.deeds.iter().filter_map(|deed| deed.strip_prefix("make-token ")) {
+        if !records.deeds.contains(&format!("revoke-token {name}")) {
+            flaws.push(format!("the token {name} was made, and nothing says that it was revoked"));
+        }
     }
     let shown = records.statuses.iter().map(String::as_str).collect::<Vec<_>>();
     if shown != ["Done", "Cancelled"] {
@@ -202,6 +230,7 @@ pub(super) fn judge(told: &Told, person: &Person, calm: Option<&Tally>) -> Vec<S
         (Effect::Merge, 1),
         (Effect::BranchCut, 1),
         (Effect::Rebase, 1),
+        (Effect::Delivery, 1),
         (Effect::Staging, 1 + ordered("staging")),
         (Effect::Deploy, 1 + ordered("deploy")),
     ] {
