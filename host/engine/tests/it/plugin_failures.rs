@@ -1,8 +1,11 @@
 //! No failure of a plugin passes a gate: every cause that the sandbox or the host can name only makes the task wait.
 
+use domain::entry::Entry;
 use domain::event::Answer;
+use domain::ids::Digest;
 use domain::task::HoldKind;
-use domain::verdict::{GateHold, InfraCause};
+use domain::time::Timestamp;
+use domain::verdict::{GateHold, InfraCause, WakeSet};
 
 use crate::pipelines::quick;
 use crate::world::World;
@@ -48,14 +51,33 @@ fn what_a_gate_holds_for_is_for_people_only() {
 }
 
 #[test]
-fn a_gate_without_a_say_passes_and_says_so() {
+fn a_gate_without_a_say_passes() {
     let mut world = World::new(quick());
     world.walk_to("review judging review-verdict");
     world.answer(Answer::NotApplicable { why: "only documents changed".to_owned() });
     assert_eq!(world.stands(), "testing running");
-    let said = world
-        .entries
-        .iter()
-        .any(|entry| matches!(entry, domain::entry::Entry::StepAnswered { answer, .. } if answer == "not-applicable"));
-    assert!(said);
+}
+
+/// Whatever a step answers stands in the task's history, in its own words.
+#[test]
+fn each_answer_is_told_with_its_word_and_its_reason() {
+    let text = || "in its words".to_owned();
+    let answers = [
+        (Answer::Pass { note: text() }, "pass"),
+        (Answer::Fail { findings: Digest::of(b"[]"), count: 1, title: text() }, "fail"),
+        (Answer::Infra { cause: InfraCause::Time, message: text(), retry_after: None }, "infra"),
+        (Answer::Wait { until: Timestamp(1 << 40), wake: WakeSet::default(), why: text() }, "wait"),
+        (Answer::Hold { kind: GateHold::Blocked, reason: text() }, "hold"),
+        (Answer::NotApplicable { why: text() }, "not-applicable"),
+        (Answer::Stuck { kind: HoldKind::Blocked, reason: text() }, "stuck"),
+    ];
+    for (given, word) in answers {
+        let mut world = World::new(quick());
+        world.walk_to("review judging review-verdict");
+        let told = world.answer(given).entries.into_iter().find_map(|entry| match entry {
+            Entry::StepAnswered { answer, note, .. } => Some((answer, note)),
+            _ => None,
+        });
+        assert_eq!(told, Some((word.to_owned(), text())));
+    }
 }
