@@ -109,12 +109,14 @@ fn host_defaults(host: &HostConfig) -> Vec<(String, String)> {
         Manner::Leave => "leave",
         Manner::Drain => "drain",
     };
+    // What no file narrows has all the places that there are.
+    let most = |runs: u32| runs.min(host.limits.runs).to_string();
     let pairs = [
         ("listen.operator", quoted(&host.operator.to_string())),
         ("limits.runs", host.limits.runs.to_string()),
-        ("limits.runs-per-project", host.limits.each.project.to_string()),
-        ("limits.runs-per-repository", host.limits.each.repository.to_string()),
-        ("limits.runs-per-driver", host.limits.each.driver.to_string()),
+        ("limits.runs-per-project", most(host.limits.each.project)),
+        ("limits.runs-per-repository", most(host.limits.each.repository)),
+        ("limits.runs-per-driver", most(host.limits.each.driver)),
         ("limits.free-space-mib", host.free_space_mib.to_string()),
         ("shutdown.mode", quoted(ending)),
         ("reconcile.trackers", time(host.reconcile.trackers)),
@@ -129,7 +131,7 @@ fn host_defaults(host: &HostConfig) -> Vec<(String, String)> {
 
 fn project_defaults(file: &ProjectFile, host: &HostConfig) -> Vec<(String, String)> {
     let settings = &file.settings;
-    let runs = settings.runs.unwrap_or(host.limits.each.project);
+    let runs = settings.runs.unwrap_or(host.limits.each.project).min(host.limits.runs);
     let mut pairs = vec![
         ("serial".to_owned(), file.project.serial.to_string()),
         ("limits.runs".to_owned(), runs.to_string()),
