@@ -6,17 +6,20 @@ use domain::plugin::{Failure, Standing};
 use domain::time::Milliseconds;
 
 use crate::Conductor;
-use crate::guard::{DELAY, Guarded, LONGEST_PAUSE};
+use crate::guard::{Guarded, LONGEST_PAUSE};
 use crate::ports::plugins::OutboundCall;
 use crate::ports::store::StoreError;
 use crate::ports::tracker::TrackerError;
 use crate::view::task_view;
 use crate::would::{Mode, Would};
 
-/// Tries of an aftermath effect before it is given up.
+/// Failures of an aftermath effect before it is given up.
 pub(crate) const TRIES: u32 = 8;
 /// The first pause between two of them; it doubles.
 const PAUSE: Milliseconds = Milliseconds::from_seconds(1);
+
+/// Doublings of the pause for a tracker that does not answer: four minutes at most.
+const DOUBLINGS: u32 = 8;
 
 /// The word under which an answer is kept.
 pub(crate) const OK: &str = "ok";
@@ -36,10 +39,10 @@ impl Conductor {
         let tracker = &self.outside.tracker;
         let board = match tracker.statuses(&task.project) {
             Ok(board) => board,
-            Err(error) => return self.aftermath_failed(claim, &error.to_string()),
+            Err(error) => return self.not_taken(claim, &error),
         };
         let Some(settings) = self.settings(&task.project) else {
-            return self.aftermath_failed(claim, "the project is not configured on this host");
+            return self.wait_for_an_answer(claim, "the project is not configured on this host");
         };
         let (plugin, mapper_settings) = &settings.status_mapper;
         let standing = Standing {
@@ -72,7 +75,7 @@ impl Conductor {
         match tracker.set_status(&task.project, &task.work_item, &status.name, self.now()) {
             Ok(()) => self.told(claim, format!("the board shows {}", status.name)),
             Err(TrackerError::Gone) => self.told(claim, "the work item is gone: its status was not written".to_owned()),
-            Err(error) => self.aftermath_failed(claim, &error.to_string()),
+            Err(error) => self.not_taken(claim, &error),
         }
     }
 
@@ -93,17 +96,29 @@ impl Conductor {
         match self.outside.tracker.comment(&task.project, &task.work_item, &key, &text, self.now()) {
             Ok(()) => self.told(claim, format!("commented: {}", first_line(&text))),
             Err(TrackerError::Gone) => self.told(claim, "the work item is gone: no comment was written".to_owned()),
-            Err(error) => self.aftermath_failed(claim, &error.to_string()),
+            Err(error) => self.not_taken(claim, &error),
         }
     }
 
     pub(crate) fn told(&self, claim: &Claim, note: String) -> Result<(), StoreError> {
+        self.forget_failures(claim.job.id);
         self.complete(claim, Event::AftermathEnded { note }, None, None).map(|_| ())
     }
 
-    /// Again later, with doubling pauses; given up with an entry in the end.
-    fn aftermath_failed(&self, claim: &Claim, why: &str) -> Result<(), StoreError> {
-        self.try_again(claim, why, Milliseconds::default())
+    /// A tracker that does not answer is nobody's fault: what it shall show waits as long as it takes. What it refuses it is asked for
+    /// a few times more.
+    fn not_taken(&self, claim: &Claim, error: &TrackerError) -> Result<(), StoreError> {
+        match error {
+            TrackerError::Unavailable(_) => self.wait_for_an_answer(claim, &error.to_string()),
+            TrackerError::Gone | TrackerError::Refused(_) => {
+                self.try_again(claim, &error.to_string(), Milliseconds::default())
+            }
+        }
+    }
+
+    fn wait_for_an_answer(&self, claim: &Claim, why: &str) -> Result<(), StoreError> {
+        let at = self.now().plus(pause(claim.job.attempt.min(DOUBLINGS), Milliseconds::default()));
+        self.outside.store.give_back(claim.job.id, claim.token, at, why)
     }
 
     fn mapper_failed(&self, claim: &Claim, failure: &Failure) -> Result<(), StoreError> {
@@ -113,11 +128,10 @@ impl Conductor {
         }
     }
 
+    /// Again later, with doubling pauses; given up with an entry in the end. What counts is what failed, not what a host that died
+    /// had begun, and not what a guard put off.
     pub(crate) fn try_again(&self, claim: &Claim, why: &str, at_least: Milliseconds) -> Result<(), StoreError> {
-        // While a guard put it off, nothing was tried.
-        let kept = self.outside.store.evaluations_of(claim.job.id)?;
-        let put_off = kept.iter().filter(|row| row.evaluation.answer == DELAY).count() as u32;
-        let tries = claim.job.attempt.saturating_sub(put_off);
+        let tries = self.failed_again(claim.job.id);
         if tries >= TRIES {
             return self.given_up(claim, why);
         }

@@ -5,10 +5,11 @@ use domain::event::{Event, Intent, Observation};
 use domain::ids::Actor;
 use domain::plugin::{BoardStatus, Failure, MapperIntent, StatusChange, StatusGroup};
 use domain::task::{Task, Track};
+use domain::time::Milliseconds;
 use serde::Deserialize;
 
 use crate::Conductor;
-use crate::aftermath::said;
+use crate::aftermath::{pause, said};
 use crate::ports::plugins::{Asking, InboundCall};
 use crate::ports::store::{BoardItem, Delivery, Expansion, NewEvaluation, NewTask, NewWould, StoreError};
 use crate::ports::tally::{Expanded, Fact, Told};
@@ -16,8 +17,8 @@ use crate::ports::tracker::{LogRow as Row, RowKind, TrackerError};
 use crate::project::ProjectSettings;
 use crate::view::task_view;
 
-/// Failed expansions before a delivery is parked.
-const TRIES: u32 = 3;
+/// Failed expansions before a delivery is parked: four minutes of them, where nobody asks for longer pauses.
+const TRIES: u32 = 8;
 
 /// What a delivery hints at. All else that it says is read from the log: there it is the tracker's own word.
 #[derive(Deserialize)]
@@ -43,9 +44,11 @@ enum Meant {
 
 /// Why it is not known yet what a delivery means.
 enum NotYet {
-    /// Something failed, and asking again a few times may help.
-    Failed(String),
-    /// The tracker does not answer: that is nobody's fault who moves a card, and counts as no try.
+    /// Something failed, and asking again a few times may help, no sooner than after this.
+    Failed(String, Milliseconds),
+    /// The mapper failed, and does not want to be asked again before this time is over.
+    Paused(Milliseconds),
+    /// The tracker does not answer, or the project's file is away: that is nobody's fault who moves a card, and counts as no try.
     Unanswered(String),
     /// Rows before this one come first.
     Earlier,
@@ -60,7 +63,7 @@ impl From<TrackerError> for NotYet {
     fn from(error: TrackerError) -> Self {
         match error {
             TrackerError::Unavailable(_) => Self::Unanswered(error.to_string()),
-            TrackerError::Gone | TrackerError::Refused(_) => Self::Failed(error.to_string()),
+            TrackerError::Gone | TrackerError::Refused(_) => Self::Failed(error.to_string(), Milliseconds::default()),
         }
     }
 }
@@ -90,12 +93,20 @@ impl Conductor {
                 return Ok(());
             }
             Err(NotYet::Unseen(meaning)) => meaning,
-            Err(NotYet::Failed(why)) if delivery.attempts + 1 < TRIES => {
+            Err(NotYet::Paused(left)) => {
+                self.put_off_by(delivery.id, left);
+                return Ok(());
+            }
+            Err(NotYet::Failed(why, after)) if delivery.attempts + 1 < TRIES => {
                 tracing::warn!(delivery = %delivery.id, why, "a delivery could not be expanded yet");
+                self.put_off_by(delivery.id, pause(delivery.attempts + 1, after));
                 said(Expanded::Later);
                 return self.outside.store.expand_later(delivery.id, &why);
             }
-            Err(NotYet::Failed(why)) => Expansion::Parked { why },
+            Err(NotYet::Failed(why, _)) => {
+                tracing::error!(delivery = %delivery.id, why, "a delivery is parked: what it asks for is not done, and a person must look");
+                Expansion::Parked { why }
+            }
         };
         self.needs_no_look(delivery.id);
         let outcome = match &expansion {
@@ -125,7 +136,7 @@ impl Conductor {
         };
         let Some(settings) = self.settings(&delivery.project) else {
             let why = format!("the project {} is not configured on this host", delivery.project);
-            return Ok(Err(NotYet::Failed(why)));
+            return Ok(Err(NotYet::Unanswered(why)));
         };
         let log = match self.outside.tracker.log(&delivery.project, work_item) {
             Ok(log) => log,
@@ -157,17 +168,30 @@ impl Conductor {
             let is_behind = log.iter().max_by_key(|row| row.order).is_some_and(|newest| newest.to != item.status);
             return Ok(if is_behind { Err(NotYet::Unseen(false_row)) } else { Ok(false_row) });
         }
-        self.intent_of(&row, &log, &item, task, &settings, delivery.polled)
+        let is_stopped_later = log.iter().any(|later| {
+            later.order > row.order
+                && later.actor != Actor::Host
+                && is_stop(later)
+                && refusal(&settings, Intent::Stop, &later.actor).is_none()
+        });
+        if let Some(left) = self.pause_left(delivery.id) {
+            // A stop waits for no plugin: what came before it moves nothing any more.
+            return Ok(if is_stopped_later {
+                Ok(nothing("it was stopped before this could be read"))
+            } else {
+                Err(NotYet::Paused(left))
+            });
+        }
+        self.intent_of(&row, &item, task, &settings, (delivery.polled, is_stopped_later))
     }
 
     fn intent_of(
         &self,
         row: &Row,
-        log: &[Row],
         item: &BoardItem,
         task: Option<Task>,
         settings: &ProjectSettings,
-        polled: bool,
+        (polled, is_stopped_later): (bool, bool),
     ) -> Result<Result<Expansion, NotYet>, StoreError> {
         let live = task.filter(|task| task.end().is_none());
         // STOP is matched by the host itself: no plugin stands between a person and the stop.
@@ -203,13 +227,7 @@ impl Conductor {
             }));
         }
         // What a stop took back before it was heard begins nothing. Heard after the end of the task that it found, the stop says no more.
-        let stops = |later: &Row| {
-            later.order > row.order
-                && later.actor != Actor::Host
-                && is_stop(later)
-                && refusal(settings, Intent::Stop, &later.actor).is_none()
-        };
-        if intent == Intent::Start && live.as_ref().is_none_or(Task::is_being_stopped) && log.iter().any(stops) {
+        if intent == Intent::Start && live.as_ref().is_none_or(Task::is_being_stopped) && is_stopped_later {
             return Ok(Ok(nothing("it was stopped again before it could begin")));
         }
         // I4.4: whoever starts again what he stopped means a new task, however long the old one takes to end.
@@ -336,7 +354,10 @@ impl Conductor {
                 MapperIntent::Estimate => Meant::Intent(Intent::Estimate),
             }),
             Err(Failure::GiveUp { message }) => Ok(Meant::GivenUp(format!("the status-mapper gave up: {message}"))),
-            Err(failure) => Err(NotYet::Failed(format!("the status-mapper failed: {}", said(&failure)))),
+            Err(failure @ Failure::Retry { after, .. }) => {
+                let why = format!("the status-mapper failed: {}", said(&failure));
+                Err(NotYet::Failed(why, after.unwrap_or_default()))
+            }
         })
     }
 

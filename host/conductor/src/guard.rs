@@ -220,7 +220,7 @@ fn hold_or_drop(claim: &Claim, why: String) -> One {
 /// The word under which a guard's own failure is kept.
 const FAILURE: &str = "failure";
 /// The word under which its delays are kept.
-pub(crate) const DELAY: &str = "delay";
+const DELAY: &str = "delay";
 
 fn decide(answer: &Result<GuardDecision, Failure>) -> (&'static str, &str) {
     match answer {

@@ -30,6 +30,7 @@ use crate::reconcile::RECONCILE_INTERVAL;
 use crate::shutdown::Left;
 use crate::tally::about_work;
 use crate::would::Mode;
+use deliveries::{LONGEST_PUT_OFF, Unheard};
 
 mod deliveries;
 mod rounds;
@@ -38,6 +39,10 @@ mod rounds;
 const STORE_PAUSE: Milliseconds = Milliseconds::from_seconds(2);
 /// While the tracker does not answer, a delivery is looked at again after this.
 const UNANSWERED_PAUSE: Milliseconds = Milliseconds::from_seconds(5);
+/// Deliveries that are looked at, beside those that are put off: many of one tracker must not stand before another's.
+const DELIVERIES: usize = 32;
+/// What is put off counts up to here.
+const PUT_OFF: usize = 4096;
 /// No pause before work is tried again is longer: what seems further away was put off before the clock was set back.
 const LONGEST_AGAIN: Milliseconds = UNREADABLE_PAUSE;
 /// After performing an aftermath effect panicked, it is tried again no sooner than this; the pause doubles.
@@ -119,10 +124,10 @@ pub(crate) struct State {
     weighing: BTreeSet<JobId>,
     /// When the living runs are weighed next.
     next_weighing: Timestamp,
-    /// Deliveries that wait for their tracker, and until when.
-    put_off: BTreeMap<DeliveryId, Timestamp>,
-    /// Deliveries whose row the log does not show yet, and how often it was looked for.
-    unseen: BTreeMap<DeliveryId, u32>,
+    /// Deliveries that cannot be expanded now.
+    unheard: Unheard,
+    /// Effects that something refused or failed, and how often: what a host does not live to see counts for nothing.
+    failures: BTreeMap<JobId, u32>,
     /// Projects whose tracker is being polled.
     reconciling: BTreeSet<ProjectName>,
     /// When the trackers are polled next.
@@ -270,14 +275,15 @@ impl Conductor {
         }
         self.find_hints(tick)?;
         let now = self.now();
-        for delivery in self.outside.store.pending_deliveries(32)? {
+        let most = DELIVERIES + self.state().unheard.put_off.len().min(PUT_OFF);
+        for delivery in self.outside.store.pending_deliveries(most as u32)? {
             let mut state = self.state();
             // Nor does a clock that went back silence it for long.
-            if state.put_off.get(&delivery.id).is_some_and(|at| *at > now && *at <= now.plus(UNANSWERED_PAUSE)) {
+            if state.unheard.put_off.get(&delivery.id).is_some_and(|at| *at > now && *at <= now.plus(LONGEST_PUT_OFF)) {
                 continue;
             }
             if state.expanding.insert(delivery.id) {
-                state.put_off.remove(&delivery.id);
+                state.unheard.put_off.remove(&delivery.id);
                 tick.work.push(Work::Expand(Box::new(delivery)));
             }
         }
@@ -296,7 +302,7 @@ impl Conductor {
         let next = self.outside.store.next_available(self.now())?;
         let (put_off, asked) = {
             let state = self.state();
-            (state.put_off.values().copied().min(), state.asked.next())
+            (state.unheard.put_off.values().copied().min(), state.asked.next())
         };
         let due = [next, seen.look_again(), self.next_passage()?, put_off, asked, tick.look_again];
         tick.look_again = due.into_iter().flatten().min();

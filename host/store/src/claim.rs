@@ -166,14 +166,17 @@ fn placed<'a>(sql: &Connection, limits: &'a ClaimLimits, now: Timestamp) -> Resu
     let (mut held, mut broken, mut found, mut passed) = (Vec::new(), Vec::new(), None, 0);
     while let Some(row) = next {
         let place = row.get_ref("place")?.as_str_or_null().ok().flatten().unwrap_or_default();
+        let id: i64 = row.get("id")?;
         // What is available since ever, a dead host began: it has its place.
-        if row.get::<_, i64>("available_at")? > 0 && !passing.admits(place)? {
+        let admitted = if row.get::<_, i64>("available_at")? > 0 { passing.admits(place) } else { Ok(true) };
+        if let Err(Failure::Row { what, why }) = admitted {
+            broken.push((id, what, why));
+        } else if !admitted? {
             passed += 1;
             if passed == PASSED && !is_any_open(sql, &passing, now)? {
                 break;
             }
         } else {
-            let id: i64 = row.get("id")?;
             match one(sql, &ONE, [id], |row| candidate(row, &passing.slots))? {
                 Some(Candidate::Free(rank, job)) => {
                     found = Some((rank, *job));
@@ -200,7 +203,8 @@ fn is_any_open(sql: &Connection, passing: &slots::Passing<'_>, now: Timestamp) -
         let mut rows = statement.query([&place])?;
         let Some(row) = rows.next()? else { return Ok(false) };
         let next = row.get_ref(0)?.as_str().unwrap_or_default();
-        if row.get::<_, i64>(1)? <= time(now) && passing.decides(next)? {
+        // One that does not read is found and set aside by whoever looks on.
+        if row.get::<_, i64>(1)? <= time(now) && passing.decides(next).unwrap_or(true) {
             return Ok(true);
         }
         next.clone_into(&mut place);

@@ -23,8 +23,24 @@ const TAKEN: &str = "SELECT t.project AS project, o.driver AS driver FROM job o 
     UNION ALL SELECT t.project, o.driver FROM job o JOIN task t ON t.id = o.task
         WHERE o.state = 'queued' AND o.priority = 0 AND o.available_at = 0 AND o.slot = 1 AND o.attempted = 1";
 
+/// A name that does not read takes a place among all, and of nobody's.
 fn taken(sql: &Connection) -> Result<Vec<Taken>> {
-    all(sql, TAKEN, [], |row| Ok(Taken { project: get_name(row, "task", "project")?, driver: driver_of(row)? }))
+    let read = |row: &Row<'_>| {
+        let Some(project) = read_or_none(get_name(row, "task", "project"))? else { return Ok(None) };
+        Ok(Some(Taken { project, driver: read_or_none(driver_of(row))?.flatten() }))
+    };
+    Ok(all(sql, TAKEN, [], read)?.into_iter().flatten().collect())
+}
+
+/// What is damaged counts as not there: it must not keep everybody from a claim.
+fn read_or_none<T>(read: Result<T>) -> Result<Option<T>> {
+    match read {
+        Err(Failure::Row { what, why }) => {
+            tracing::error!(what, why, "a row does not read, and is passed over");
+            Ok(None)
+        }
+        read => read.map(Some),
+    }
 }
 
 pub(crate) fn driver_of(row: &Row<'_>) -> Result<Option<DriverName>> {
@@ -47,11 +63,12 @@ fn rows(sql: &Connection, taken: &[Taken]) -> Result<Vec<DriverRow>> {
         *runs.entry(driver).or_default() += 1;
     }
     let kept = all(sql, "SELECT driver, body FROM breaker", [], |row| {
-        let driver: DriverName = get_name(row, "breaker", "driver")?;
-        Ok((driver, get_json::<Breaker>(row, "breaker", "body")?))
+        let Some(driver) = read_or_none(get_name::<DriverName>(row, "breaker", "driver"))? else { return Ok(None) };
+        let breaker = read_or_none(get_json::<Breaker>(row, "breaker", "body"))?.unwrap_or_default();
+        Ok(Some((driver, breaker)))
     })?;
     let mut found = Vec::new();
-    for (driver, breaker) in kept {
+    for (driver, breaker) in kept.into_iter().flatten() {
         let probe_lives = match &breaker {
             Breaker::HalfOpen { probe, .. } => lives(sql, *probe)?,
             Breaker::Closed { .. } | Breaker::Open { .. } => false,
@@ -191,8 +208,9 @@ pub(crate) fn heard(sql: &Connection, job: JobId, outcome: &RunOutcome, now: Tim
 
 fn breaker(sql: &Connection, driver: &DriverName) -> Result<Breaker> {
     let query = "SELECT body FROM breaker WHERE driver = ?1";
-    let kept = one(sql, query, params![driver.as_str()], |row| from_json("breaker", &row.get::<_, String>("body")?))?;
-    Ok(kept.unwrap_or_default())
+    let read = |row: &Row<'_>| read_or_none(from_json("breaker", &row.get::<_, String>("body")?));
+    let kept = one(sql, query, params![driver.as_str()], read)?;
+    Ok(kept.flatten().unwrap_or_default())
 }
 
 fn write(sql: &Connection, driver: &DriverName, breaker: &Breaker) -> Result<()> {

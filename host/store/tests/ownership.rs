@@ -231,6 +231,7 @@ fn c2_2_a_record_that_cannot_be_read_keeps_nobody_else_from_a_claim() {
         "UPDATE task SET body = '{', version = version + 1 WHERE id = 1",
         "UPDATE job SET body = '{' WHERE task = 1",
         "UPDATE job SET lease = 'no such/name', slot = 0 WHERE task = 1",
+        "UPDATE job SET place = 'broken' WHERE task = 1",
     ] {
         let dir = folder(false, 3);
         plant(dir.path(), damage);
@@ -239,4 +240,22 @@ fn c2_2_a_record_that_cannot_be_read_keeps_nobody_else_from_a_claim() {
         let why = "SELECT COUNT(*) FROM job WHERE task = 1 AND aside = 1 AND why LIKE 'a row of `%` does not read: %'";
         assert!(sql.query_row(why, [], |row| row.get::<_, u32>(0)).unwrap() > 0, "{damage}");
     }
+}
+
+/// Nor does damage beside the jobs: to the memory of a breaker, to what says whose run holds a place, to a delivery.
+#[test]
+fn c2_2_damage_beside_the_jobs_keeps_nobody_from_a_claim() {
+    let dir = folder(false, 3);
+    let store = open(dir.path());
+    let first = store.claim(&owner(), &RUNS, NOW).unwrap().unwrap();
+    let beside = format!(
+        "INSERT INTO breaker (driver, state, body) VALUES ('claude', 'open', '{{'), ('no/such', 'open', '{{}}');
+        UPDATE job SET driver = 'no/such' WHERE id = {};
+        INSERT INTO delivery (source, project, work_item, received_at, body, state, row_order, polled)
+            VALUES ('board', 'no such', 'SHOP-1', 1, x'7b7d', 'pending', 1, 0), ('board', 'shop', 'SHOP-1', 1, x'7b7d', 'pending', 2, 0)",
+        first.job.id
+    );
+    plant(dir.path(), &beside);
+    assert_eq!(begun(&store).len() + usize::from(first.job.effect.class() == JobClass::Drive), 3);
+    assert_eq!(store.pending_deliveries(10).unwrap().len(), 1, "the other is heard");
 }

@@ -7,6 +7,7 @@ use domain::entry::Entry;
 use domain::event::Intent;
 use domain::ids::Actor;
 use domain::plugin::{Failure, GuardDecision, MapperIntent};
+use domain::task::Terminality;
 use domain::time::Milliseconds;
 
 use crate::drivers::retry;
@@ -48,20 +49,45 @@ fn a_delivery_that_cannot_be_read_yet_is_read_later() {
     let world = World::new();
     world.plugins.inbound.lock().unwrap().push_back(Err(retry("trapped", None)));
     world.started();
+    assert!(world.store.task_of(&project(), &item()).unwrap().is_none());
+    world.pass(2);
+    world.go();
     assert_eq!(world.stands(), "running");
 }
 
 #[test]
-fn a_delivery_that_fails_three_times_is_parked_and_the_next_one_goes_on() {
+fn a_delivery_that_fails_eight_times_is_parked_and_the_next_one_goes_on() {
     let world = World::new();
-    world.plugins.inbound.lock().unwrap().extend((0..3).map(|_| Err(retry("trapped", None))));
+    world.plugins.inbound.lock().unwrap().extend((0..8).map(|_| Err(retry("trapped", None))));
     world.started();
+    let mut seconds = 0;
+    while !world.store.pending_deliveries(10).unwrap().is_empty() {
+        world.pass(1);
+        seconds += 1;
+    }
+    assert_eq!((seconds, world.plugins.inbound.lock().unwrap().len()), (2 + 4 + 8 + 16 + 32 + 64 + 128, 0));
     assert!(world.store.task_of(&project(), &item()).unwrap().is_none());
-    assert!(world.store.pending_deliveries(10).unwrap().is_empty());
     world.move_to("Backlog", &person("ada"));
     world.move_to("To Analyse", &person("ada"));
     world.go();
     assert_eq!(world.stands(), "running");
+}
+
+/// Whatever the mapper cannot read now, and however long it wants to be left alone.
+#[test]
+fn a_stop_waits_for_no_mapper() {
+    let world = asked();
+    let inbound = || world.plugins.inbound.lock().unwrap();
+    inbound().push_back(Err(retry("overload", Some(Milliseconds::from_seconds(3600)))));
+    world.move_to("Approved", &person("ada"));
+    world.go();
+    assert_eq!((world.stands(), inbound().len()), ("awaiting-person", 0));
+    inbound().push_back(Err(retry("not before its time", None)));
+    world.move_to("STOP", &person("ada"));
+    world.pass(30);
+    world.pass(1);
+    assert_eq!((world.stands(), world.task().end(), inbound().len()), ("settled", Some(Terminality::Cancelled), 1));
+    assert!(world.store.pending_deliveries(10).unwrap().is_empty());
 }
 
 #[test]
@@ -251,4 +277,23 @@ fn rule_b8_a_card_in_an_end_that_is_no_intent_is_gone() {
     world.move_to("Cancelled", &person("ada"));
     world.go();
     assert_eq!(world.hold(), "GoneFromBoard: gone from the board by ada");
+}
+
+/// What it shall show waits for the tracker, however long it is away and however many hosts die meanwhile.
+#[test]
+fn a_tracker_that_is_away_for_hours_is_told_all_in_the_end() {
+    let mut world = World::new();
+    world.started();
+    world.tracker.is_down.store(true, Ordering::SeqCst);
+    world.end_runs();
+    for _ in 0..24 {
+        world.pass(600);
+        world.restart();
+    }
+    assert_eq!((world.stands(), world.status().as_str()), ("awaiting-person", "Development"));
+    world.tracker.is_down.store(false, Ordering::SeqCst);
+    world.pass(600);
+    assert_eq!(world.status(), "In Review");
+    assert!(world.comments().last().unwrap().contains("waits for you"), "{:?}", world.comments());
+    assert!(!world.notes().iter().any(|note| note.contains("given up")), "{:?}", world.notes());
 }

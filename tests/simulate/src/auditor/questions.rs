@@ -4,7 +4,7 @@ use domain::ids::{FenceToken, JobId, RunId, TaskId};
 use rusqlite::params;
 
 use super::accounts::{cards, notices, starts};
-use super::rules::{comments, left_behind, untold};
+use super::rules::{comments, given_up, left_behind, untold};
 use super::{Auditor, number};
 use crate::world::{Shared, look};
 
@@ -48,6 +48,7 @@ impl Auditor {
         let settled = reader.and_then(|(sql, _)| {
             let world = look(world);
             let mut found = comments(&sql, &world)?;
+            found.extend(given_up(&sql)?);
             found.extend(notices(&sql, &world)?);
             found.extend(cards(&sql, &self.shadows)?);
             found.extend(starts(&sql)?);
