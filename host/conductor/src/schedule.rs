@@ -105,6 +105,8 @@ pub(crate) struct State {
     busy: BTreeSet<JobId>,
     /// Claims whose work failed for want of the store (a full disk) or of a look at their run, and when they are tried again.
     again: Vec<(Timestamp, Work)>,
+    /// How often what a stopped task left could not be removed, by its clean-up's job.
+    pub(crate) cleaning: BTreeMap<JobId, u32>,
     /// Deliveries under way.
     expanding: BTreeSet<DeliveryId>,
     /// Projects whose forge is being looked at.
@@ -424,8 +426,10 @@ impl Conductor {
                     return self.outside.store.apply(claim.task.id, &event, now).map(|_| ());
                 }
                 let why = format!("performing it panicked: {message}");
-                let put_off = now.plus(Milliseconds(PANIC_PAUSE.0 << claim.job.attempt.min(8)));
-                let ended = if claim.job.effect != Effect::CleanUp && claim.job.attempt >= PANICS {
+                let cleans = claim.job.effect == Effect::CleanUp;
+                let doubled = || Milliseconds(PANIC_PAUSE.0 << claim.job.attempt.min(8));
+                let put_off = now.plus(if cleans { self.clean_up_pause(claim.job.id) } else { doubled() });
+                let ended = if !cleans && claim.job.attempt >= PANICS {
                     let note = format!("{} was given up: {why}", claim.job.effect.name());
                     self.complete(&claim, Event::AftermathEnded { note }, None, None).map(|_| ())
                 } else {

@@ -4,6 +4,7 @@
 
 mod breaking;
 mod budgets;
+mod cleaning;
 mod clocks;
 mod collecting;
 mod drivers;
