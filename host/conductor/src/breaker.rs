@@ -3,12 +3,13 @@
 //! in the transaction that tells it.
 
 use domain::event::{FailureClass, RunOutcome};
-use domain::ids::JobId;
+use domain::ids::{JobId, TaskId};
 use domain::time::{Milliseconds, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// Transient failures in a row that open it (C4 is silent). Each is a run of its own that was refused at its end, after the
-/// agent's own retries: five are no accident of one of them.
+/// agent's own retries: five are no accident of one of them. Where one task alone was refused, it stays closed: that may be
+/// the doing of its own agent, and its budget and its pauses hold it back.
 pub const FAILURES: u32 = 5;
 /// Failures in a row count together only within this span (C4 is silent): five in a day are five accidents.
 pub const WINDOW: Milliseconds = Milliseconds::from_seconds(30 * 60);
@@ -128,26 +129,57 @@ impl Breaker {
         }
     }
 
-    /// A run ended.
-    #[must_use]
-    pub fn after_hearing(&self, heard: Heard, now: Timestamp) -> Self {
-        match (self, heard) {
-            (_, Heard::Nothing) => self.clone(),
-            (_, Heard::Served) => Self::default(),
-            // Runs that were under way when it opened: nothing new.
-            (Self::Open { .. }, Heard::Refused) => self.clone(),
-            (Self::HalfOpen { trips, .. }, Heard::Refused) => Self::opened(now, trips.saturating_add(1)),
-            (Self::Closed { failures, since }, Heard::Refused) => {
-                let goes_on = *failures > 0 && now >= *since && now.since(*since) <= WINDOW;
-                let (failures, since) = if goes_on { (failures + 1, *since) } else { (1, now) };
-                if failures >= FAILURES { Self::opened(now, 0) } else { Self::Closed { failures, since } }
-            }
-        }
-    }
-
     fn opened(now: Timestamp, trips: u32) -> Self {
         let span = COOL_DOWN.0.saturating_mul(1 << trips.min(20)).min(LONGEST_COOL_DOWN.0);
         Self::Open { since: now, until: now.plus(Milliseconds(span)), trips }
+    }
+}
+
+/// A breaker and whose refusals it heard, as the store keeps it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Kept {
+    /// How it stands.
+    #[serde(flatten)]
+    pub breaker: Breaker,
+    /// Whose run was refused last, where none was served since: the next probe is of another task, where one waits. None also
+    /// where an earlier version wrote this.
+    #[serde(default)]
+    pub last: Option<TaskId>,
+    /// Of the failures in a row some are of other tasks.
+    #[serde(default)]
+    pub several: bool,
+}
+
+impl Kept {
+    /// A run was let through.
+    #[must_use]
+    pub fn after_passing(&self, job: JobId, now: Timestamp) -> Self {
+        Self { breaker: self.breaker.after_passing(job, now), ..self.clone() }
+    }
+
+    /// A run of this task ended.
+    #[must_use]
+    pub fn after_hearing(&self, heard: Heard, task: TaskId, now: Timestamp) -> Self {
+        match (&self.breaker, heard) {
+            (_, Heard::Nothing) => self.clone(),
+            (_, Heard::Served) => Self::default(),
+            // Runs that were under way when it opened: nothing new.
+            (Breaker::Open { .. }, Heard::Refused) => self.clone(),
+            (Breaker::HalfOpen { trips, .. }, Heard::Refused) => {
+                let breaker = Breaker::opened(now, trips.saturating_add(1));
+                Self { breaker, last: Some(task), several: self.several }
+            }
+            (Breaker::Closed { failures, since }, Heard::Refused) => {
+                let goes_on = *failures > 0 && now >= *since && now.since(*since) <= WINDOW;
+                let several = goes_on && (self.several || self.last.is_some_and(|last| last != task));
+                let (failures, since) = if goes_on { (failures.saturating_add(1), *since) } else { (1, now) };
+                // The last that is missing must be another task's.
+                let failures = if several { failures } else { failures.min(FAILURES - 1) };
+                let breaker =
+                    if failures >= FAILURES { Breaker::opened(now, 0) } else { Breaker::Closed { failures, since } };
+                Self { breaker, last: Some(task), several }
+            }
+        }
     }
 }
 
@@ -193,9 +225,47 @@ mod tests {
             (half_open(0), Nothing, later(1), half_open(0)),
             (half_open(3), Served, later(1), Breaker::default()),
         ];
-        for (before, heard, at, expected) in table {
-            assert_eq!(before.after_hearing(heard, at), expected, "{before:?} hears {heard:?}");
+        for (breaker, heard, at, expected) in table {
+            let before = Kept { breaker, last: Some(TaskId(1)), several: false };
+            assert_eq!(before.after_hearing(heard, TaskId(2), at).breaker, expected, "{before:?} hears {heard:?}");
         }
+    }
+
+    #[test]
+    fn c4_2_what_one_task_alone_is_refused_opens_nothing() {
+        let hears = |tasks: &[u64]| {
+            let kept = Kept::default();
+            tasks.iter().fold(kept, |kept, task| kept.after_hearing(Heard::Refused, TaskId(*task), NOW))
+        };
+        assert_eq!(hears(&[1; 40]), Kept { breaker: closed(FAILURES - 1), last: Some(TaskId(1)), several: false });
+        assert_eq!(hears(&[1, 1, 1, 2]), Kept { breaker: closed(4), last: Some(TaskId(2)), several: true });
+        for tasks in [[1, 1, 1, 1, 2], [1, 2, 2, 2, 2], [1, 2, 1, 2, 1], [1, 2, 3, 4, 5]] {
+            let last = Some(TaskId(tasks[4]));
+            assert_eq!(hears(&tasks), Kept { breaker: open(0), last, several: true }, "{tasks:?}");
+        }
+        // Another task's refusal of yesterday is none of this row.
+        let two = Kept { breaker: closed(3), last: Some(TaskId(2)), several: true };
+        let later = two.after_hearing(Heard::Refused, TaskId(1), later(31));
+        assert!(!later.several, "{later:?}");
+    }
+
+    /// What an earlier version wrote names no task: it reads, and another task has to be refused before it opens.
+    #[test]
+    fn c4_2_what_an_earlier_version_wrote_reads() {
+        let read = |text: &str| serde_json::from_str::<Kept>(text).unwrap();
+        let before = read(r#"{"state":"closed","failures":4,"since":1000000}"#);
+        assert_eq!(before, Kept { breaker: closed(4), last: None, several: false });
+        let first = before.after_hearing(Heard::Refused, TaskId(1), NOW);
+        assert_eq!(first, Kept { breaker: closed(4), last: Some(TaskId(1)), several: false });
+        assert_eq!(first.after_hearing(Heard::Refused, TaskId(2), NOW).breaker, open(0));
+        let half = read(r#"{"state":"half-open","since":1000000,"probe":7,"trips":3}"#);
+        assert_eq!(half, Kept { breaker: half_open(3), last: None, several: false });
+        for kept in [before, first, half] {
+            assert_eq!(read(&serde_json::to_string(&kept).unwrap()), kept);
+        }
+        // And the other way round: who knows only how it stands reads what is written now.
+        let text = serde_json::to_string(&Kept { breaker: open(2), last: Some(TaskId(9)), several: true }).unwrap();
+        assert_eq!(serde_json::from_str::<Breaker>(&text).unwrap(), open(2));
     }
 
     #[test]
@@ -233,22 +303,24 @@ mod tests {
             (seed >> 33) % bound
         };
         for _ in 0..200 {
-            let (mut breaker, mut now) = (Breaker::default(), NOW);
+            let (mut kept, mut now) = (Kept::default(), NOW);
             for job in 0..100 {
                 now = now.plus(Milliseconds(luck(600_000)));
-                breaker = match luck(4) {
-                    0 => breaker.after_hearing(Heard::Nothing, now),
-                    1 if luck(4) == 0 => breaker.after_hearing(Heard::Served, now),
-                    2 if breaker.passage(now, true) != Passage::All => breaker.after_passing(JobId(job), now),
-                    _ => breaker.after_hearing(Heard::Refused, now),
+                let task = TaskId(luck(3));
+                kept = match luck(4) {
+                    0 => kept.after_hearing(Heard::Nothing, task, now),
+                    1 if luck(4) == 0 => kept.after_hearing(Heard::Served, task, now),
+                    2 if kept.breaker.passage(now, true) != Passage::All => kept.after_passing(JobId(job), now),
+                    _ => kept.after_hearing(Heard::Refused, task, now),
                 };
+                let breaker = &kept.breaker;
                 if let Passage::Nobody { until } = breaker.passage(now, true) {
                     assert!(until.since(now) <= LONGEST_COOL_DOWN, "{breaker:?}");
                     assert_eq!(breaker.passage(until, true), Passage::One);
                 }
-                assert_eq!(breaker.after_hearing(Heard::Served, now), Breaker::default());
+                assert_eq!(kept.after_hearing(Heard::Served, task, now), Kept::default());
                 if let Breaker::Closed { failures, .. } = breaker {
-                    assert!(failures < FAILURES);
+                    assert!(*failures < FAILURES);
                 }
             }
         }

@@ -2,10 +2,11 @@
 
 use domain::effect::{Claim, run_of};
 use domain::event::{Event, RunResult, Spent};
-use domain::ids::{FenceToken, JobId, RunId};
+use domain::ids::{FenceToken, JobId, ProjectName, RunId};
 use domain::task::Task;
 use domain::time::Milliseconds;
 
+use crate::aftermath::pause;
 use crate::converse::Ear;
 use crate::finish::fill;
 use crate::ports::forge::ForgeError;
@@ -16,6 +17,10 @@ use crate::{Conductor, Work};
 
 /// How long a clean-up waits for the task's runs before it looks again.
 const LOOK_AGAIN: Milliseconds = Milliseconds(500);
+/// The first pause before what a stopped task left is removed at another try; it doubles.
+const FIRST_PAUSE: Milliseconds = Milliseconds::from_seconds(2);
+/// No such pause is longer: a person waits for the end of the stop.
+const LONGEST_PAUSE: Milliseconds = Milliseconds::from_seconds(30);
 /// How long a run that cannot be looked at is left alone before the next try.
 pub(crate) const UNREADABLE_PAUSE: Milliseconds = Milliseconds::from_seconds(10);
 
@@ -84,7 +89,7 @@ impl Conductor {
         Ok(row.spent)
     }
 
-    /// True: jobs of the task are claimed still, and the clean-up was given back.
+    /// True: a run of the task may live still, or another piece of work is in its clone, and the clean-up was given back.
     pub(crate) fn waits_for_its_runs(&self, claim: &Claim) -> Result<bool, StoreError> {
         let others =
             self.outside.store.claimed_jobs(claim.task.id)?.into_iter().filter(|job| *job != claim.job.id).count();
@@ -95,7 +100,7 @@ impl Conductor {
         Ok(others > 0)
     }
 
-    /// After a stop: only when no job of the task is claimed any more is its tree empty; then clone and branch go.
+    /// After a stop: only when nobody drives the task any more and no run of it winds up is its tree empty; then clone and branch go.
     pub(crate) fn clean_up(&self, claim: &Claim) -> Result<(), StoreError> {
         if self.waits_for_its_runs(claim)? {
             return Ok(());
@@ -103,17 +108,29 @@ impl Conductor {
         let task = self.fresh(claim)?;
         if let Err(error) = self.remove_all(&task) {
             tracing::warn!(%error, task = %task.id, "the clone or branch of a stopped task is still there");
-            let at = self.now().plus(Milliseconds::from_seconds(2 << claim.job.attempt.min(8)));
+            let at = self.now().plus(self.clean_up_pause(claim.job.id));
             return self.outside.store.give_back(claim.job.id, claim.token, at, &error.to_string());
         }
+        self.state().cleaning.remove(&claim.job.id);
         self.complete(claim, Event::CleanedUp { epoch: claim.job.epoch }, None, None).map(|_| ())
+    }
+
+    /// Before the next try of a clean-up that failed. Claims do not count, for it is claimed each time that it waits for its runs.
+    pub(crate) fn clean_up_pause(&self, job: JobId) -> Milliseconds {
+        let mut state = self.state();
+        let failures = state.cleaning.entry(job).or_default();
+        let pause = Milliseconds(FIRST_PAUSE.0 << (*failures).min(8)).min(LONGEST_PAUSE);
+        *failures = failures.saturating_add(1);
+        pause
     }
 
     /// Removes clones and branch of a task that ended. Work that another hand pushed to the branch is nobody's to throw away: then
     /// the branch stays, and the task's timeline says so.
     fn remove_all(&self, task: &Task) -> Result<(), CleanUpError> {
         self.forget_conversations(task)?;
-        let Some(forge) = self.forge(&task.project) else { return Ok(()) };
+        let Some(forge) = self.forge(&task.project) else {
+            return Err(CleanUpError::Unconfigured(task.project.clone()));
+        };
         forge.remove_clones(task.id)?;
         let (Some(branch), Some(head)) = (&task.branch, &task.head) else { return Ok(()) };
         if let Some(kept) = forge.discard_branch(task.id, branch, head)? {
@@ -132,6 +149,11 @@ impl Conductor {
                 let why = format!("the clone or the branch could not be removed: {error}");
                 return self.try_again(claim, &why, Milliseconds(0));
             }
+            // Nothing was tried, and no number of tries brings the file back.
+            Err(error @ CleanUpError::Unconfigured(_)) => {
+                let at = self.now().plus(pause(claim.job.attempt, Milliseconds(0)));
+                return self.outside.store.give_back(claim.job.id, claim.token, at, &error.to_string());
+            }
         };
         self.complete(claim, Event::AftermathEnded { note }, None, None).map(|_| ())
     }
@@ -143,4 +165,10 @@ enum CleanUpError {
     Store(#[from] StoreError),
     #[error(transparent)]
     Forge(#[from] ForgeError),
+    /// Where its clones and its branch are is not known.
+    #[error(
+        "the project `{0}` is not configured on this host, so the task's clone and branch are still there: put its file \
+        `projects/{0}.toml` back, and they are removed"
+    )]
+    Unconfigured(ProjectName),
 }

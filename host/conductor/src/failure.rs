@@ -65,14 +65,13 @@ pub fn classify(ending: &Ending, log: &[u8], own: &TransientSigns) -> Failure {
     PERMANENT
 }
 
-/// How long to wait before a run is tried again that failed transiently, after so many transient failures before it: as long as
-/// the service says, else somewhere below a bound that doubles. The whole span is drawn by `luck` (full jitter), for those that
-/// one service refused at one moment shall not all come again at one moment.
+/// How long to wait before a run is tried again that failed transiently, after so many transient failures before it: somewhere
+/// below a bound that doubles, and as long as the service says where that is longer. The whole span is drawn by `luck` (full
+/// jitter), for those that one service refused at one moment shall not all come again at one moment. What is told never makes it
+/// shorter: the words are those of the agent's log, and a wait of 0 would launch it again and again at once.
 pub fn pause(before: u32, told: Option<Milliseconds>, luck: u64) -> Milliseconds {
-    if let Some(told) = told {
-        return told.min(LONGEST_WAIT);
-    }
-    Milliseconds(luck % (bound(before).0 + 1))
+    let drawn = Milliseconds(luck % (bound(before).0 + 1));
+    drawn.max(told.unwrap_or_default().min(LONGEST_WAIT))
 }
 
 /// The longest pause after so many transient failures.
@@ -175,7 +174,10 @@ mod tests {
         for before in 0..40 {
             for luck in [0, 1, 14_999, 15_000, 15_001, u64::MAX / 3, u64::MAX] {
                 assert!(pause(before, None, luck) <= bound(before));
-                assert_eq!(pause(before, Some(Milliseconds(30_000)), luck), Milliseconds(30_000));
+                for told in [0, 30_000, LONGEST_WAIT.0] {
+                    let drawn = pause(before, None, luck);
+                    assert_eq!(pause(before, Some(Milliseconds(told)), luck), drawn.max(Milliseconds(told)));
+                }
             }
             assert_eq!(
                 (pause(before, None, 0), pause(before, None, bound(before).0)),

@@ -39,10 +39,6 @@ mod rounds;
 const STORE_PAUSE: Milliseconds = Milliseconds::from_seconds(2);
 /// While the tracker does not answer, a delivery is looked at again after this.
 const UNANSWERED_PAUSE: Milliseconds = Milliseconds::from_seconds(5);
-/// Deliveries that are looked at, beside those that are put off: many of one tracker must not stand before another's.
-const DELIVERIES: usize = 32;
-/// What is put off counts up to here.
-const PUT_OFF: usize = 4096;
 /// No pause before work is tried again is longer: what seems further away was put off before the clock was set back.
 const LONGEST_AGAIN: Milliseconds = UNREADABLE_PAUSE;
 /// After performing an aftermath effect panicked, it is tried again no sooner than this; the pause doubles.
@@ -110,6 +106,8 @@ pub(crate) struct State {
     busy: BTreeSet<JobId>,
     /// Claims whose work failed for want of the store (a full disk) or of a look at their run, and when they are tried again.
     again: Vec<(Timestamp, Work)>,
+    /// How often what a stopped task left could not be removed, by its clean-up's job.
+    pub(crate) cleaning: BTreeMap<JobId, u32>,
     /// Deliveries under way.
     expanding: BTreeSet<DeliveryId>,
     /// Projects whose forge is being looked at.
@@ -275,8 +273,7 @@ impl Conductor {
         }
         self.find_hints(tick)?;
         let now = self.now();
-        let most = DELIVERIES + self.state().unheard.put_off.len().min(PUT_OFF);
-        for delivery in self.outside.store.pending_deliveries(most as u32)? {
+        for delivery in self.outside.store.pending_deliveries(self.deliveries_at_once())? {
             let mut state = self.state();
             // Nor does a clock that went back silence it for long.
             if state.unheard.put_off.get(&delivery.id).is_some_and(|at| *at > now && *at <= now.plus(LONGEST_PUT_OFF)) {
@@ -430,8 +427,10 @@ impl Conductor {
                     return self.outside.store.apply(claim.task.id, &event, now).map(|_| ());
                 }
                 let why = format!("performing it panicked: {message}");
-                let put_off = now.plus(Milliseconds(PANIC_PAUSE.0 << claim.job.attempt.min(8)));
-                let ended = if claim.job.effect != Effect::CleanUp && claim.job.attempt >= PANICS {
+                let cleans = claim.job.effect == Effect::CleanUp;
+                let doubled = || Milliseconds(PANIC_PAUSE.0 << claim.job.attempt.min(8));
+                let put_off = now.plus(if cleans { self.clean_up_pause(claim.job.id) } else { doubled() });
+                let ended = if !cleans && claim.job.attempt >= PANICS {
                     let note = format!("{} was given up: {why}", claim.job.effect.name());
                     self.complete(&claim, Event::AftermathEnded { note }, None, None).map(|_| ())
                 } else {

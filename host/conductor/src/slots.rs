@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use domain::document::Role;
 use domain::effect::Effect;
-use domain::ids::{DriverName, ProjectName};
+use domain::ids::{DriverName, ProjectName, TaskId};
 use domain::pipeline::Action;
 use domain::time::Timestamp;
 
@@ -81,6 +81,34 @@ pub struct Taken {
     pub driver: Option<DriverName>,
 }
 
+/// Whose job asks for a place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Asker {
+    /// Of which project.
+    pub project: ProjectName,
+    /// Of which task.
+    pub task: TaskId,
+}
+
+/// Who asks for a place: the job of a task, or nobody in particular of a project.
+#[derive(Clone, Copy, Debug)]
+pub struct Who<'a> {
+    project: &'a ProjectName,
+    task: Option<TaskId>,
+}
+
+impl<'a> From<&'a ProjectName> for Who<'a> {
+    fn from(project: &'a ProjectName) -> Self {
+        Self { project, task: None }
+    }
+}
+
+impl<'a> From<&'a Asker> for Who<'a> {
+    fn from(asker: &'a Asker) -> Self {
+        Self { project: &asker.project, task: Some(asker.task) }
+    }
+}
+
 /// A driver as the store knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DriverRow {
@@ -131,6 +159,8 @@ pub struct Slots<'a> {
     repositories: BTreeMap<String, u32>,
     runs: BTreeMap<DriverName, u32>,
     drivers: BTreeMap<DriverName, DriverRow>,
+    /// The tasks that do not probe now, for another one waits.
+    behind: BTreeMap<DriverName, TaskId>,
     now: Timestamp,
 }
 
@@ -144,6 +174,7 @@ impl<'a> Slots<'a> {
             repositories: BTreeMap::new(),
             runs: BTreeMap::new(),
             drivers: drivers.into_iter().map(|row| (row.driver.clone(), row)).collect(),
+            behind: BTreeMap::new(),
             now,
         };
         for one in taken {
@@ -168,9 +199,36 @@ impl<'a> Slots<'a> {
         self.drivers.get(driver).is_some_and(|row| row.breaker.passage(self.now, row.probe_lives) == Passage::One)
     }
 
+    /// The drivers whose next run would be a probe.
+    pub fn probing(&self) -> Vec<DriverName> {
+        self.drivers.keys().filter(|driver| self.probes(driver)).cloned().collect()
+    }
+
+    /// Where a run of this driver may begin now.
+    pub fn open_to(&self, driver: &DriverName) -> Vec<(ProjectName, Seat)> {
+        let seats = self.places.iter().flat_map(|(project, place)| {
+            place
+                .seats
+                .iter()
+                .filter(|(_, sitter)| sitter.driver.as_ref() == Some(driver))
+                .map(move |(seat, _)| (project, *seat))
+        });
+        seats
+            .filter(|(project, seat)| self.refuses(*project, *seat).is_none())
+            .map(|(project, seat)| (project.clone(), seat))
+            .collect()
+    }
+
+    /// This task was refused last and another one waits, so that one goes ahead to see: what refuses may be the agent of this task
+    /// alone.
+    pub fn let_others_before(&mut self, driver: DriverName, task: TaskId) {
+        self.behind.insert(driver, task);
+    }
+
     /// Why nobody may be launched there now; none: he may. A person must act where a program is missing, so that stands first.
     /// A project that this host does not know is held back by nothing here: whoever performs the job says so.
-    pub fn refuses(&self, project: &ProjectName, seat: Seat) -> Option<Refusal> {
+    pub fn refuses<'w>(&self, who: impl Into<Who<'w>>, seat: Seat) -> Option<Refusal> {
+        let Who { project, task } = who.into();
         let place = self.places.get(project)?;
         let sitter = place.seats.get(&seat);
         if let Some(why) = sitter.and_then(|sitter| sitter.missing.clone()) {
@@ -196,12 +254,17 @@ impl<'a> Slots<'a> {
                 let driver = driver?;
                 full(self.runs.get(driver), self.limits.of_driver(driver), format!("the agent driver `{driver}`"))
             })
-            .or_else(|| self.broken(driver?))
+            .or_else(|| self.broken(driver?, task))
     }
 
-    fn broken(&self, driver: &DriverName) -> Option<Refusal> {
+    fn broken(&self, driver: &DriverName, task: Option<TaskId>) -> Option<Refusal> {
         let row = self.drivers.get(driver)?;
         match row.breaker.passage(self.now, row.probe_lives) {
+            Passage::One if task.is_some() && self.behind.get(driver) == task.as_ref() => {
+                Some(Refusal::Breaker(format!(
+                    "the service of the agent driver `{driver}` refused this task's run last; another task goes ahead to see"
+                )))
+            }
             Passage::All | Passage::One => None,
             Passage::Nobody { .. } => Some(Refusal::Breaker(match &row.breaker {
                 Breaker::HalfOpen { probe, .. } => {
@@ -314,7 +377,14 @@ mod tests {
         let said = told(&[], row(half.clone(), true), "shop", developer);
         assert_eq!(said, "Breaker: the service of the agent driver `claude` refused; job 7 goes ahead to see");
         assert_eq!(told(&[], row(half, false), "shop", developer), "");
+        // Of two that wait, who was refused last stands behind.
         let limits = limits();
+        let mut slots = Slots::new(&limits, &[], row(open(NOW), false), NOW);
+        assert_eq!((slots.probing(), slots.open_to(&driver("claude")).len()), (vec![driver("claude")], 3));
+        slots.let_others_before(driver("claude"), TaskId(1));
+        let refuses = |task| slots.refuses(&Asker { project: name("shop"), task: TaskId(task) }, developer);
+        assert!(refuses(1).is_some_and(|refusal| refusal.why().contains("another task goes ahead")));
+        assert_eq!((refuses(2), slots.refuses(&name("shop"), developer)), (None, None));
         let probes = |breaker| Slots::new(&limits, &[], row(breaker, false), NOW).probes(&driver("claude"));
         assert!(probes(open(NOW)) && !probes(open(later)) && !probes(Breaker::default()));
     }

@@ -164,6 +164,7 @@ pub(crate) fn close_cancelled(
 }
 
 pub(crate) fn claimed_jobs(sql: &Connection, task: TaskId) -> Result<Vec<JobId>> {
-    let query = "SELECT id FROM job WHERE task = ?1 AND (state = 'claimed' OR winding = 1) ORDER BY id";
+    let query = "SELECT id FROM job WHERE task = ?1
+        AND ((state = 'claimed' AND (class = 'drive' OR effect = 'tidy')) OR winding = 1) ORDER BY id";
     all(sql, query, params![int(task.0)], |row| Ok(JobId(get_u64(row, "id")?)))
 }

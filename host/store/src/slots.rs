@@ -2,26 +2,40 @@
 //! `conductor::slots`; here is only what that is decided from.
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
-use conductor::breaker::{Breaker, Heard};
+use conductor::breaker::{Breaker, Heard, Kept};
 use conductor::ports::store::ClaimLimits;
 use conductor::project::HookName;
-use conductor::slots::{DriverRow, Refusal, Seat, Slots, Taken};
+use conductor::slots::{Asker, DriverRow, Refusal, Seat, Slots, Taken};
 use domain::document::Role;
 use domain::effect::Effect;
 use domain::event::RunOutcome;
-use domain::ids::{DriverName, JobId, ProjectName};
+use domain::ids::{DriverName, JobId, ProjectName, TaskId};
 use domain::time::Timestamp;
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, Row, named_params, params};
 
+use crate::claim::{DRIVEN, LEASED};
 use crate::failure::{Failure, Result};
-use crate::row::{all, execute, from_json, get_json, get_name, int, number, one, to_json};
+use crate::ownership::{BEHIND, DEPENDENT, FROZEN};
+use crate::row::{all, execute, from_json, get_json, get_name, get_u64, int, number, one, time, to_json};
 
 /// What a claimed or cancelled run has, and what a dead host began and nobody took up yet: its run may live.
 const TAKEN: &str = "SELECT t.project AS project, o.driver AS driver FROM job o JOIN task t ON t.id = o.task
         WHERE o.slot = 1 AND (o.state = 'claimed' OR o.winding = 1)
     UNION ALL SELECT t.project, o.driver FROM job o JOIN task t ON t.id = o.task
         WHERE o.state = 'queued' AND o.priority = 0 AND o.available_at = 0 AND o.slot = 1 AND o.attempted = 1";
+
+/// A launch of a place that nothing holds back but places, of another task than this one. What a dead host began has its place.
+static ANOTHER: LazyLock<String> = LazyLock::new(|| {
+    let leased = &*LEASED;
+    format!(
+        "SELECT 1 FROM job j INDEXED BY job_place JOIN task t ON t.id = j.task
+        WHERE j.state = 'queued' AND j.aside = 0 AND j.slot = 1 AND j.place = :place AND j.available_at <= :now
+            AND NOT (j.attempted = 1 AND j.available_at = 0) AND j.task <> :task
+            AND NOT ({FROZEN} OR {DRIVEN} OR {leased} OR {DEPENDENT} OR {BEHIND}) LIMIT 1"
+    )
+});
 
 /// A name that does not read takes a place among all, and of nobody's.
 fn taken(sql: &Connection) -> Result<Vec<Taken>> {
@@ -64,8 +78,8 @@ fn rows(sql: &Connection, taken: &[Taken]) -> Result<Vec<DriverRow>> {
     }
     let kept = all(sql, "SELECT driver, body FROM breaker", [], |row| {
         let Some(driver) = read_or_none(get_name::<DriverName>(row, "breaker", "driver"))? else { return Ok(None) };
-        let breaker = read_or_none(get_json::<Breaker>(row, "breaker", "body"))?.unwrap_or_default();
-        Ok(Some((driver, breaker)))
+        let kept: Kept = read_or_none(get_json(row, "breaker", "body"))?.unwrap_or_default();
+        Ok(Some((driver, kept.breaker)))
     })?;
     let mut found = Vec::new();
     for (driver, breaker) in kept.into_iter().flatten() {
@@ -95,18 +109,45 @@ fn lives(sql: &Connection, job: JobId) -> Result<bool> {
 pub(crate) fn at<'a>(sql: &Connection, limits: &'a ClaimLimits, now: Timestamp) -> Result<Slots<'a>> {
     let taken = taken(sql)?;
     let drivers = rows(sql, &taken)?;
-    Ok(Slots::new(limits, &taken, drivers, now))
+    let mut slots = Slots::new(limits, &taken, drivers, now);
+    for driver in slots.probing() {
+        if let Some(last) = breaker(sql, &driver)?.last
+            && another_waits(sql, &slots, &driver, last, now)?
+        {
+            slots.let_others_before(driver, last);
+        }
+    }
+    Ok(slots)
 }
 
-/// Who would sit in the job's place; none: it takes none, or a run that a dead host began has it already.
-pub(crate) fn seat_of(row: &Row<'_>) -> Result<Option<(ProjectName, Seat)>> {
+/// Could another task than this one probe now?
+fn another_waits(
+    sql: &Connection,
+    slots: &Slots<'_>,
+    driver: &DriverName,
+    task: TaskId,
+    now: Timestamp,
+) -> Result<bool> {
+    for (project, seat) in slots.open_to(driver) {
+        let place = place(&project, seat);
+        let conditions = named_params! { ":place": place, ":now": time(now), ":task": int(task.0) };
+        if number(sql, &ANOTHER, conditions)?.is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Who asks for the job's place, and who would sit there; none: it takes none, or a run that a dead host began has it already.
+pub(crate) fn seat_of(row: &Row<'_>) -> Result<Option<(Asker, Seat)>> {
     let begun = row.get::<_, bool>("attempted")? && row.get::<_, i64>("available_at")? == 0;
     if begun || !row.get::<_, bool>("slot")? {
         return Ok(None);
     }
     let effect: Effect = get_json(row, "job", "body")?;
     let Some(seat) = Seat::of(&effect) else { return Ok(None) };
-    Ok(Some((get_name(row, "task", "project")?, seat)))
+    let asker = Asker { project: get_name(row, "task", "project")?, task: TaskId(get_u64(row, "task")?) };
+    Ok(Some((asker, seat)))
 }
 
 /// As the database spells a place.
@@ -168,12 +209,12 @@ pub(crate) fn refusal<'a>(
     slots: &mut Option<Slots<'a>>,
     now: Timestamp,
 ) -> Result<Option<Refusal>> {
-    let Some((project, seat)) = seat_of(row)? else { return Ok(None) };
+    let Some((asker, seat)) = seat_of(row)? else { return Ok(None) };
     let slots = match slots {
         Some(slots) => slots,
         None => slots.insert(at(sql, limits, now)?),
     };
-    Ok(slots.refuses(&project, seat))
+    Ok(slots.refuses(&asker, seat))
 }
 
 /// A run of this driver was let through: where its breaker is not closed, it is the probe.
@@ -193,29 +234,31 @@ pub(crate) fn passed(
 
 /// A run ended: its driver's breaker hears of it, in the transaction that closes the job.
 pub(crate) fn heard(sql: &Connection, job: JobId, outcome: &RunOutcome, now: Timestamp) -> Result<()> {
-    let query = "SELECT driver FROM job WHERE id = ?1";
-    let Some(driver) = one(sql, query, params![int(job.0)], driver_of)?.flatten() else { return Ok(()) };
+    let query = "SELECT driver, task FROM job WHERE id = ?1";
+    let found = one(sql, query, params![int(job.0)], |row| Ok((driver_of(row)?, TaskId(get_u64(row, "task")?))))?;
+    let Some((Some(driver), task)) = found else { return Ok(()) };
     let before = breaker(sql, &driver)?;
-    let after = before.after_hearing(Heard::of(outcome), now);
+    let after = before.after_hearing(Heard::of(outcome), task, now);
     if after != before {
-        if after.word() != before.word() {
-            tracing::warn!(%driver, "the breaker of an agent driver is {} now", after.word());
+        let word = after.breaker.word();
+        if word != before.breaker.word() {
+            tracing::warn!(%driver, "the breaker of an agent driver is {word} now");
         }
         write(sql, &driver, &after)?;
     }
     Ok(())
 }
 
-fn breaker(sql: &Connection, driver: &DriverName) -> Result<Breaker> {
+fn breaker(sql: &Connection, driver: &DriverName) -> Result<Kept> {
     let query = "SELECT body FROM breaker WHERE driver = ?1";
     let read = |row: &Row<'_>| read_or_none(from_json("breaker", &row.get::<_, String>("body")?));
     let kept = one(sql, query, params![driver.as_str()], read)?;
     Ok(kept.flatten().unwrap_or_default())
 }
 
-fn write(sql: &Connection, driver: &DriverName, breaker: &Breaker) -> Result<()> {
+fn write(sql: &Connection, driver: &DriverName, kept: &Kept) -> Result<()> {
     let statement = "INSERT INTO breaker (driver, state, body) VALUES (?1, ?2, ?3)
         ON CONFLICT (driver) DO UPDATE SET state = excluded.state, body = excluded.body";
-    execute(sql, statement, params![driver.as_str(), breaker.word(), to_json(breaker)?])?;
+    execute(sql, statement, params![driver.as_str(), kept.breaker.word(), to_json(kept)?])?;
     Ok(())
 }

@@ -269,7 +269,8 @@ pub trait Store: Overview + Counts + Keeping + Send + Sync {
         spent: Option<Spent>,
         now: Timestamp,
     ) -> Result<(), StoreError>;
-    /// Claimed jobs of a task (for a clean-up that waits for them).
+    /// What a clean-up of the task waits for: claimed jobs that drive it or tidy it up, and cancelled ones whose run may live. Its
+    /// other aftermath touches neither its processes nor its clone.
     fn claimed_jobs(&self, task: TaskId) -> Result<Vec<JobId>, StoreError>;
     /// When the next job becomes available that is not yet; none: time alone brings no job.
     fn next_available(&self, now: Timestamp) -> Result<Option<Timestamp>, StoreError>;

@@ -13,6 +13,10 @@ const LOOKS: u32 = 24;
 /// However long somebody wants not to be asked, the item is looked at this often: it may have been stopped meanwhile.
 pub(super) const LONGEST_PUT_OFF: Milliseconds = Milliseconds::from_seconds(30);
 
+/// Deliveries that are looked at, beside those that are put off: many of one tracker must not stand before another's.
+const AT_ONCE: usize = 32;
+/// What is put off counts up to here.
+const MOST_PUT_OFF: usize = 4096;
 /// No mapper is left alone for longer.
 const LONGEST_PAUSE: Milliseconds = Milliseconds::from_seconds(900);
 
@@ -28,6 +32,11 @@ pub(super) struct Unheard {
 }
 
 impl Conductor {
+    /// How many deliveries a look asks for.
+    pub(super) fn deliveries_at_once(&self) -> u32 {
+        (AT_ONCE + self.state().unheard.put_off.len().min(MOST_PUT_OFF)) as u32
+    }
+
     /// The delivery is looked at again after a pause; its place among those of its item stays.
     pub(crate) fn put_off(&self, delivery: DeliveryId) {
         let at = self.now().plus(UNANSWERED_PAUSE);

@@ -2,7 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "what a test needs and does not get ends it")]
 
+mod breaking;
 mod budgets;
+mod cleaning;
 mod clocks;
 mod collecting;
 mod drivers;

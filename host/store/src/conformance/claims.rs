@@ -145,7 +145,11 @@ pub fn a_cancelled_claim_is_told_to_its_owner(site: &dyn Site) {
     assert_eq!(scene.store.cancelled_claims(&scene.me).expect("read"), [(run.job.id, run.token)]);
     assert!(scene.store.cancelled_claims(&host("another")).expect("read").is_empty());
     is_stale(scene.store.attempted(run.job.id, run.token, scene.now()));
-    let clean_up = scene.drive_to("clean-up");
+    let claims = std::iter::from_fn(|| scene.claim()).collect::<Vec<_>>();
+    let find = |effect: &str| claims.iter().find(|claim| claim.job.effect.name() == effect).expect("it is claimed");
+    let (clean_up, shown) = (find("clean-up").clone(), find("set-status"));
+    assert_eq!(shown.job.task, task);
+    // What is told of the task is no work in its clone.
     assert_eq!(scene.store.claimed_jobs(task).expect("read"), [run.job.id, clean_up.job.id]);
     scene.store.close_cancelled(run.job.id, run.token, Some(spent()), scene.now()).expect("closed");
     scene.store.close_cancelled(run.job.id, run.token, Some(spent()), scene.now()).expect("closed already");
