@@ -320,3 +320,50 @@ fn what_stands_behind_another_job_of_its_task_waits_for_its_turn() {
     assert_eq!(told.first().unwrap().1, Some(WaitReason::Turn), "behind what backs off: {told:?}");
     assert_eq!(told.last().unwrap().1, Some(WaitReason::Time), "{told:?}");
 }
+
+/// Of an old time the newest events before it are read, however many came since.
+#[test]
+fn what_a_task_was_told_up_to_a_time_is_cut_before_it_is_counted() {
+    let dir = folder(false, 1);
+    let store = open(dir.path());
+    let task = TaskId(1);
+    let pause = |at: u64| {
+        let pause = Event::Intent { intent: Intent::Pause, actor: ada(), note: String::new() };
+        store.apply(task, &pause, Timestamp(NOW.0 + at)).unwrap()
+    };
+    let paused = store.task(task).unwrap().version;
+    for at in [10, 20, 30, 40] {
+        pause(at);
+    }
+    let told = |at: u64, limit| {
+        let rows = store.events_at(task, Timestamp(NOW.0 + at), limit).unwrap();
+        rows.into_iter().map(|row| row.at.0 - NOW.0).collect::<Vec<_>>()
+    };
+    assert_eq!(told(20, 2), [10, 20]);
+    assert_eq!(told(35, 1), [30]);
+    assert_eq!(store.task_at(task, NOW).unwrap().unwrap().version, paused);
+}
+
+/// A clock that jumped ahead and back: what was done under it was done before what came after.
+#[test]
+fn a_moment_after_the_clock_jumped_ahead_and_back_is_cut_by_version() {
+    let dir = folder(false, 1);
+    let store = open(dir.path());
+    let task = TaskId(1);
+    let tell = |intent, at: u64| {
+        let event = Event::Intent { intent, actor: ada(), note: String::new() };
+        assert!(matches!(store.apply(task, &event, Timestamp(NOW.0 + at)).unwrap(), Applied::Stepped { .. }));
+        store.task(task).unwrap()
+    };
+    let first = store.task(task).unwrap();
+    let ahead = tell(Intent::Pause, 3_600_000);
+    assert_eq!(store.task_at(task, Timestamp(NOW.0 + 5)).unwrap(), Some(first.clone()), "nothing else is known yet");
+    let back = tell(Intent::Resume, 10);
+    let at = |at: u64| store.task_at(task, Timestamp(NOW.0 + at)).unwrap().unwrap();
+    assert_eq!((at(5).version, at(10).version, at(7_200_000).version), (first.version, back.version, back.version));
+    assert_eq!(at(10), back);
+    let told = store.events_at(task, Timestamp(NOW.0 + 10), 100).unwrap();
+    assert_eq!(told.iter().filter_map(|row| row.version).max(), Some(back.version));
+    assert!(told.iter().any(|row| row.version == Some(ahead.version)), "it came before: {told:?}");
+    assert_eq!(store.events_at(task, Timestamp(NOW.0 + 5), 100).unwrap().len() + 2, told.len());
+}
