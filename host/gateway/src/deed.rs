@@ -194,7 +194,9 @@ fn moved_by(task: &Task, why: &WaitReason) -> Vec<Deed> {
         | WaitReason::Program
         | WaitReason::Slot
         | WaitReason::Breaker
-        | WaitReason::Time => Vec::new(),
+        | WaitReason::Time
+        | WaitReason::Turn
+        | WaitReason::Damaged => Vec::new(),
     }
 }
 

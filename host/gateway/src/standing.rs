@@ -1,6 +1,6 @@
 //! How a task stands, in a word with a shape and a sentence.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use conductor::ports::store::{JobRow, Project, StoreError, Unmet, WaitReason};
 use domain::effect::JobClass;
@@ -122,8 +122,11 @@ impl Scene {
     }
 
     pub(crate) fn of(projects: Vec<Project>, jobs: &[JobRow]) -> Self {
-        let driving = jobs.iter().filter(|job| job.class == JobClass::Drive && job.effect != "timer");
-        let waits = driving.filter_map(|job| Some((job.task, Wait::of(job)?))).collect();
+        let driving = || jobs.iter().filter(|job| job.class == JobClass::Drive && job.effect != "timer");
+        let at_work: HashSet<TaskId> = driving().filter(|job| job.state == "claimed").map(|job| job.task).collect();
+        // Behind a job that is performed another of its task may wait for its turn: the task is at work all the same.
+        let waits = driving().filter(|job| job.reason != Some(WaitReason::Turn) || !at_work.contains(&job.task));
+        let waits = waits.filter_map(|job| Some((job.task, Wait::of(job)?))).collect();
         Self { tongue: Tongue::English, projects, waits }
     }
 
@@ -249,7 +252,7 @@ impl Scene {
         let Wait { reason, note, available_at } = self.wait(task)?;
         let state = if waits_for_a_person(reason) { State::NeedsYou } else { State::Queued };
         let says_itself = |note: &&String| match reason {
-            WaitReason::Slot | WaitReason::Breaker | WaitReason::Program => true,
+            WaitReason::Slot | WaitReason::Breaker | WaitReason::Program | WaitReason::Damaged => true,
             WaitReason::Time => note.starts_with(OBSERVED),
             _ => false,
         };
@@ -265,7 +268,7 @@ impl Scene {
 
 /// Without a person this never ends.
 const fn waits_for_a_person(why: &WaitReason) -> bool {
-    matches!(why, WaitReason::Dependency { prerequisite: Unmet::Cancelled, .. })
+    matches!(why, WaitReason::Dependency { prerequisite: Unmet::Cancelled, .. } | WaitReason::Damaged)
 }
 
 /// Why something waits, in a reader's language.
@@ -288,6 +291,8 @@ pub(crate) fn wait_words(tongue: Tongue, reason: &WaitReason) -> String {
         (Tongue::Russian, WaitReason::Slot) => "все места заняты".to_owned(),
         (Tongue::Russian, WaitReason::Breaker) => "служба за её агентом отказывает".to_owned(),
         (Tongue::Russian, WaitReason::Time) => "её время ещё не пришло".to_owned(),
+        (Tongue::Russian, WaitReason::Turn) => "сначала другая работа той же задачи".to_owned(),
+        (Tongue::Russian, WaitReason::Damaged) => "её запись повреждена".to_owned(),
     }
 }
 

@@ -4,26 +4,26 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use conductor::ports::access::{Access as _, AuditFilter, AuditRow};
-use conductor::ports::clock::Clock as _;
 use conductor::ports::store::Store as _;
-use domain::ids::{ProjectName, TaskId, WorkItemId};
+use domain::ids::TaskId;
 use domain::time::Timestamp;
 use gateway::api::AuditPage;
 use store::{SqliteStore, StoreConfig};
 
 use crate::cli::Audit;
-use crate::client::{Client, ClientError};
-use crate::clock::{SystemClock, incarnation};
+use crate::client::{Client, ClientError, segment};
+use crate::clock::incarnation;
 use crate::output::Output;
+use crate::reference::Reference;
 use crate::task::visible;
-use crate::when::{moment, moment_of};
+use crate::when::moment;
 
 /// One answer of the API carries no more.
 const PAGE: u32 = 1000;
 
 /// Runs the command.
 pub(crate) fn run(dir: &Path, wanted: &Audit, out: &Output) -> anyhow::Result<()> {
-    let since = wanted.since.as_deref().map(|text| moment_of(text, SystemClock.now())).transpose()?;
+    let since = wanted.since;
     let rows = match Client::find(dir) {
         Ok(client) => from_host(&client, wanted, since)?,
         Err(ClientError::NotServing { .. }) => from_store(dir, wanted, since)?,
@@ -46,12 +46,12 @@ fn from_host(client: &Client, wanted: &Audit, since: Option<Timestamp>) -> anyho
         let mut only = |name: &'static str, value: Option<String>| query.extend(value.map(|value| (name, value)));
         only("who", wanted.who.clone());
         only("what", wanted.what.clone());
-        only("task", wanted.task.clone());
-        only("project", wanted.project.clone());
+        only("task", wanted.task.as_ref().map(Reference::to_string));
+        only("project", wanted.project.as_ref().map(ToString::to_string));
         only("since", since.map(|since| since.0.to_string()));
         only("before", before.map(|before: u64| before.to_string()));
         let query =
-            query.iter().map(|(name, value)| format!("{name}={}", percent(value))).collect::<Vec<_>>().join("&");
+            query.iter().map(|(name, value)| format!("{name}={}", segment(value))).collect::<Vec<_>>().join("&");
         let page: AuditPage = client.get(&format!("/api/v1/audit?{query}"))?;
         rows.extend(page.items);
         before = page.next;
@@ -68,8 +68,8 @@ fn from_store(dir: &Path, wanted: &Audit, since: Option<Timestamp>) -> anyhow::R
     let filter = AuditFilter {
         who: wanted.who.clone(),
         what: wanted.what.as_deref().map(str::parse).transpose()?,
-        task: wanted.task.as_deref().map(|text| task(&store, text)).transpose()?,
-        project: wanted.project.as_deref().map(ProjectName::new).transpose()?,
+        task: wanted.task.as_ref().map(|reference| task(&store, reference)).transpose()?,
+        project: wanted.project.clone(),
         since,
         until: None,
         before: None,
@@ -77,22 +77,17 @@ fn from_store(dir: &Path, wanted: &Audit, since: Option<Timestamp>) -> anyhow::R
     Ok(store.audit(&filter, wanted.limit)?)
 }
 
-fn task(store: &SqliteStore, text: &str) -> anyhow::Result<TaskId> {
-    if let Ok(id) = text.parse() {
-        return Ok(id);
-    }
-    let item = WorkItemId::new(text)?;
+fn task(store: &SqliteStore, reference: &Reference) -> anyhow::Result<TaskId> {
+    let item = match reference {
+        Reference::Number(id) => return Ok(*id),
+        Reference::Key(item) => item,
+    };
     for project in store.projects()? {
-        if let Some(task) = store.task_of(&project.name, &item)? {
+        if let Some(task) = store.task_of(&project.name, item)? {
             return Ok(task.id);
         }
     }
-    anyhow::bail!("there is no task `{text}`")
-}
-
-fn percent(text: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
-    text.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
+    anyhow::bail!("there is no task `{item}`")
 }
 
 fn line(row: &AuditRow) -> String {

@@ -5,6 +5,11 @@ mod upkeep;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use domain::access::Right;
+use domain::ids::{ProjectName, TokenName};
+use domain::time::{Milliseconds, Timestamp};
+
+use crate::reference::Reference;
 
 pub(crate) use upkeep::{Backup, Completions, Config, HealthOptions, Man, Restore};
 
@@ -156,10 +161,10 @@ pub(crate) enum Task {
         label: Vec<String>,
         /// Of which project [default: the only one].
         #[arg(long)]
-        project: Option<String>,
+        project: Option<ProjectName>,
         /// Begin only when that task is done: its number, or the key of its work item. May be repeated.
         #[arg(long, value_name = "TASK")]
-        after: Vec<String>,
+        after: Vec<Reference>,
         /// Leave it in Backlog: it starts when it is moved to To Analyse.
         #[arg(long)]
         backlog: bool,
@@ -173,20 +178,20 @@ pub(crate) enum Task {
     /// One task: where it stands, what it waits for, what happened.
     Show {
         /// The task's number, or the work item's key.
-        task: String,
+        task: Reference,
     },
     /// Why it stands where it stands: what arrived, what was decided and on what evidence, what would move it.
     Why {
         /// The task's number, or the work item's key.
-        task: String,
+        task: Reference,
         /// At that time (`2026-01-31T12:00:00Z`), or so long ago: 7d, 12h, 90m.
-        #[arg(long, value_name = "TIME")]
-        at: Option<String>,
+        #[arg(long, value_name = "TIME", value_parser = crate::when::given)]
+        at: Option<Timestamp>,
     },
     /// Fold its entries anew and compare with its row. Exit 1: they differ.
     Rebuild {
         /// The task's number, or the work item's key.
-        task: String,
+        task: Reference,
     },
     /// Let it go on.
     Approve(Decision),
@@ -211,10 +216,10 @@ pub(crate) enum Task {
 #[derive(Debug, Args)]
 pub(crate) struct Needs {
     /// The task's number, or the work item's key.
-    pub(crate) task: String,
+    pub(crate) task: Reference,
     /// The other one's.
     #[arg(long, value_name = "TASK")]
-    pub(crate) on: String,
+    pub(crate) on: Reference,
 }
 
 #[derive(Debug, Subcommand)]
@@ -224,7 +229,7 @@ pub(crate) enum Project {
     /// Admit no new task; those that have begun go on. It outlives restarts.
     Freeze {
         /// Which.
-        name: String,
+        name: ProjectName,
         /// Why, in a line; the board shows it.
         #[arg(long, short, default_value = "an operator froze it", alias = "note")]
         reason: String,
@@ -232,14 +237,14 @@ pub(crate) enum Project {
     /// Admit new tasks again.
     Unfreeze {
         /// Which.
-        name: String,
+        name: ProjectName,
     },
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct Decision {
     /// The task's number, or the work item's key.
-    pub(crate) task: String,
+    pub(crate) task: Reference,
     /// Why, or the answer to a question.
     #[arg(long, short, default_value = "", alias = "reason")]
     pub(crate) note: String,
@@ -253,20 +258,20 @@ pub(crate) enum Token {
     /// Make one. Its secret is printed once, alone on standard output.
     New {
         /// How the audit calls its bearer: letters, digits, `-`, `_`, `.`. No name is used twice.
-        name: String,
+        name: TokenName,
         /// `read`; `operate` (decide about tasks, cards, freezes); `admin` (tokens, waivers). Each holds those before it.
         #[arg(long)]
-        right: String,
+        right: Right,
         /// It ends after so long: 30d, 12h, 90m [default: when it is revoked].
-        #[arg(long, value_name = "SPAN")]
-        expires: Option<String>,
+        #[arg(long, value_name = "SPAN", value_parser = crate::when::span)]
+        expires: Option<Milliseconds>,
     },
     /// All that ever were, without their secrets.
     List,
     /// From now on it opens nothing; sessions and streams that it opened end.
     Revoke {
         /// Which.
-        name: String,
+        name: TokenName,
     },
 }
 
@@ -280,13 +285,13 @@ pub(crate) struct Audit {
     pub(crate) what: Option<String>,
     /// Of one task: its number, or the work item's key.
     #[arg(long)]
-    pub(crate) task: Option<String>,
+    pub(crate) task: Option<Reference>,
     /// Of one project.
     #[arg(long)]
-    pub(crate) project: Option<String>,
+    pub(crate) project: Option<ProjectName>,
     /// Since that time (`2026-01-31T12:00:00Z`), or for so long: 7d, 12h, 90m.
-    #[arg(long, value_name = "TIME")]
-    pub(crate) since: Option<String>,
+    #[arg(long, value_name = "TIME", value_parser = crate::when::given)]
+    pub(crate) since: Option<Timestamp>,
     /// At most so many lines.
     #[arg(long, default_value_t = 100, value_name = "N")]
     pub(crate) limit: u32,
@@ -299,7 +304,7 @@ pub(crate) struct StopAll {
     pub(crate) all: bool,
     /// Of this project alone.
     #[arg(long)]
-    pub(crate) project: Option<String>,
+    pub(crate) project: Option<ProjectName>,
     /// Return when they have ended: no process lives, no clone is left. What must not be cut short ends first.
     #[arg(long)]
     pub(crate) wait: bool,
@@ -317,10 +322,10 @@ pub(crate) enum Observe {
     Report {
         /// Of which project [default: all].
         #[arg(long)]
-        project: Option<String>,
+        project: Option<ProjectName>,
         /// Since that time (`2026-01-31T12:00:00Z`), or for so long: 7d, 12h, 90m.
-        #[arg(long, value_name = "TIME")]
-        since: Option<String>,
+        #[arg(long, value_name = "TIME", value_parser = crate::when::given)]
+        since: Option<Timestamp>,
     },
 }
 
@@ -330,7 +335,7 @@ pub(crate) enum Verdict {
     List {
         /// Of one task: its number, or the work item's key.
         #[arg(long)]
-        task: Option<String>,
+        task: Option<Reference>,
     },
     /// One evaluation: question, answer, plugin.
     Show {

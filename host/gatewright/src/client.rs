@@ -52,6 +52,29 @@ pub(crate) enum ClientError {
     Unreachable(String),
 }
 
+impl ClientError {
+    /// Whoever asks may not: nothing else of the kind will be answered otherwise.
+    pub(crate) fn is_about_rights(&self) -> bool {
+        matches!(self, Self::No(problem) if matches!(problem.status, 401 | 403))
+    }
+
+    /// Nothing was decided: asked again it may be.
+    pub(crate) fn may_pass(&self) -> bool {
+        match self {
+            Self::No(problem) => problem.status >= 500 || matches!(problem.status, 408 | 429),
+            Self::Unreachable(_) => true,
+            Self::NotServing { .. } | Self::NoToken { .. } | Self::Stranger { .. } => false,
+        }
+    }
+}
+
+/// One segment of a path, or one value of a query: nothing of it is read as anything else.
+pub(crate) fn segment(text: &impl ToString) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    let shown = |byte: u8| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") };
+    text.to_string().bytes().map(shown).collect()
+}
+
 /// The living host's API.
 pub(crate) struct Client {
     http: reqwest::blocking::Client,
@@ -125,7 +148,9 @@ impl Client {
             .no_proxy()
             .build()
             .map_err(|error| unreachable(&error))?;
-        http.get(format!("{}{path}", self.base)).bearer_auth(&self.token).send().map_err(|error| unreachable(&error))
+        let request = http.get(format!("{}{path}", self.base)).bearer_auth(&self.token);
+        let response = request.send().map_err(|error| unreachable(&error))?;
+        if response.status().is_success() { Ok(response) } else { Err(problem(response)) }
     }
 
     /// `DELETE path`.

@@ -23,10 +23,12 @@ mod output;
 mod plugin;
 mod project;
 mod records;
+mod reference;
 mod scheduler;
 mod serve;
 mod shell;
 mod state;
+mod stop;
 mod task;
 mod telling;
 mod token;
@@ -78,7 +80,7 @@ fn run(cli: Cli) -> anyhow::Result<bool> {
         Command::Check => check::run(&state::find(given)?, &out),
         Command::Task(command) => task::run(&Client::find(&state::find(given)?)?, command, &out),
         Command::Project(command) => project::run(&Client::find(&state::find(given)?)?, &command, &out).map(|()| true),
-        Command::Stop(options) => task::stop_all(&Client::find(&state::find(given)?)?, &options, &out),
+        Command::Stop(options) => stop::run(&Client::find(&state::find(given)?)?, &options, &out),
         Command::Token(command) => token::run(&state::find(given)?, &command, &out).map(|()| true),
         Command::Audit(wanted) => audit::run(&state::find(given)?, &wanted, &out).map(|()| true),
         Command::Queue => {
@@ -149,7 +151,7 @@ fn exit_code(error: &anyhow::Error) -> u8 {
     if error.downcast_ref::<NotFoundOut>().is_some() || error.downcast_ref::<verdict::NotReplayable>().is_some() {
         return UNKNOWN;
     }
-    if error.downcast_ref::<plugin::NobodyToAsk>().is_some() || error.downcast_ref::<task::NobodyToAsk>().is_some() {
+    if error.downcast_ref::<plugin::NobodyToAsk>().is_some() || error.downcast_ref::<stop::NobodyToAsk>().is_some() {
         return WRONG_USE;
     }
     if error.downcast_ref::<webhook::Broken>().is_some() {

@@ -2,22 +2,18 @@
 
 use std::path::Path;
 
-use conductor::ports::clock::Clock as _;
 use conductor::ports::store::WouldRow;
-use domain::ids::ProjectName;
 use domain::time::Timestamp;
 
 use crate::cli::Observe;
-use crate::clock::SystemClock;
 use crate::output::Output;
 use crate::records::Records;
 use crate::task::visible;
-use crate::when::{moment, moment_of};
+use crate::when::moment;
 
 pub(crate) fn run(dir: &Path, command: &Observe, out: &Output) -> anyhow::Result<()> {
     let Observe::Report { project, since } = command;
-    let project = project.as_deref().map(ProjectName::new).transpose()?;
-    let since = since.as_deref().map(|text| moment_of(text, SystemClock.now())).transpose()?.unwrap_or(Timestamp(0));
+    let since = since.unwrap_or(Timestamp(0));
     let rows = Records::open(dir)?.woulds(project.as_ref(), since)?;
     out.value(&rows, || text(&rows))
 }

@@ -4,7 +4,7 @@ use domain::ids::ProjectName;
 use gateway::api::{Freeze, FreezeReason, Listing, ProjectView};
 
 use crate::cli::Project;
-use crate::client::Client;
+use crate::client::{Client, segment};
 use crate::output::Output;
 use crate::task::visible;
 
@@ -14,7 +14,7 @@ pub(crate) fn run(client: &Client, command: &Project, out: &Output) -> anyhow::R
         Project::List => list(client, out),
         Project::Freeze { name, reason } => {
             let body = FreezeReason { reason: reason.clone() };
-            let freeze: Freeze = client.post(&path(name)?, &body)?;
+            let freeze: Freeze = client.post(&path(name), &body)?;
             out.value(&freeze, || {
                 let why = freeze.frozen.as_deref().map(visible).unwrap_or_default();
                 let thaw = out.command(&format!("gatewright project unfreeze {}", freeze.project));
@@ -22,14 +22,14 @@ pub(crate) fn run(client: &Client, command: &Project, out: &Output) -> anyhow::R
             })
         }
         Project::Unfreeze { name } => {
-            let freeze: Freeze = client.delete(&path(name)?, &())?;
+            let freeze: Freeze = client.delete(&path(name), &())?;
             out.value(&freeze, || format!("{} admits new tasks", freeze.project))
         }
     }
 }
 
-fn path(name: &str) -> anyhow::Result<String> {
-    Ok(format!("/api/v1/projects/{}/freeze", ProjectName::new(name)?))
+fn path(name: &ProjectName) -> String {
+    format!("/api/v1/projects/{}/freeze", segment(name))
 }
 
 fn list(client: &Client, out: &Output) -> anyhow::Result<()> {

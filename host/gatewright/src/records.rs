@@ -3,12 +3,14 @@
 use std::path::Path;
 
 use conductor::ports::store::{EvaluationRow, StoreError, WouldRow};
-use domain::ids::{EvaluationId, ProjectName, TaskId, WorkItemId};
+use domain::ids::{EvaluationId, ProjectName, TaskId};
 use domain::time::Timestamp;
 use gateway::api::{EvaluationView, Listing, TaskView};
 use store::Moment;
 
 use crate::client::{Client, ClientError};
+use crate::reference::Reference;
+use crate::task::path;
 
 /// How many a listing holds.
 const NEWEST: u32 = 500;
@@ -38,12 +40,12 @@ impl Records {
     }
 
     /// Newest first, of one task or of all.
-    pub(crate) fn evaluations(&self, task: Option<&str>) -> anyhow::Result<Vec<EvaluationRow>> {
+    pub(crate) fn evaluations(&self, task: Option<&Reference>) -> anyhow::Result<Vec<EvaluationRow>> {
         match self {
             Self::Living(client) => {
                 let path = match task {
                     Some(key) => {
-                        let view: TaskView = client.get(&format!("/api/v1/tasks/{key}"))?;
+                        let view: TaskView = client.get(&path(key))?;
                         format!("/api/v1/evaluations?limit={NEWEST}&task={}", view.task.id)
                     }
                     None => format!("/api/v1/evaluations?limit={NEWEST}"),
@@ -103,10 +105,10 @@ impl Records {
     }
 }
 
-fn resting_task(store: &Moment, key: &str) -> anyhow::Result<TaskId> {
-    if let Ok(id) = key.parse::<TaskId>() {
-        return Ok(id);
-    }
-    let work_item = WorkItemId::new(key)?;
-    Ok(store.task_of(&work_item)?.ok_or_else(|| StoreError::NotFound { what: "task for", id: key.to_owned() })?)
+fn resting_task(store: &Moment, reference: &Reference) -> anyhow::Result<TaskId> {
+    let key = match reference {
+        Reference::Number(id) => return Ok(*id),
+        Reference::Key(key) => key,
+    };
+    Ok(store.task_of(key)?.ok_or_else(|| StoreError::NotFound { what: "task for", id: key.to_string() })?)
 }

@@ -1,10 +1,9 @@
 //! `gatewright task …` and `gatewright queue`: tickets through the living host.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::io::{BufRead, BufReader, Read as _};
+use std::collections::BTreeMap;
+use std::io::Read as _;
 
 use anyhow::Context as _;
-use conductor::ports::clock::Clock as _;
 use conductor::ports::store::{BoardItem, EntryRow, JobRow, RunRow, Unmet};
 use domain::event::Event;
 use domain::ids::{ProjectName, TaskId, Version, WorkItemId};
@@ -14,11 +13,11 @@ use gateway::api::{
     Taken, TaskView, Why,
 };
 
-use crate::cli::{Decision, Needs, StopAll, Task};
-use crate::client::{Client, ClientError};
-use crate::clock::SystemClock;
-use crate::output::{Output, ago, counted, say};
-use crate::when::{moment, moment_of};
+use crate::cli::{Decision, Needs, Task};
+use crate::client::{Client, segment};
+use crate::output::{Output, ago, counted};
+use crate::reference::Reference;
+use crate::when::moment;
 
 /// Runs the command.
 pub(crate) fn run(client: &Client, command: Task, out: &Output) -> anyhow::Result<bool> {
@@ -27,7 +26,7 @@ pub(crate) fn run(client: &Client, command: Task, out: &Output) -> anyhow::Resul
     }
     match command {
         Task::Create { title, description, label, project, after, backlog } => {
-            let project = project.as_deref().map(ProjectName::new).transpose()?;
+            let after = after.iter().map(Reference::to_string).collect();
             create(client, out, NewTaskCard { project, title, description, labels: label, after }, backlog)
         }
         Task::List { all } => list(client, out, all),
@@ -41,132 +40,15 @@ pub(crate) fn run(client: &Client, command: Task, out: &Output) -> anyhow::Resul
         Task::Waive(decision) => decide(client, out, "waive", &decision),
         Task::Depend(needs) => depend(client, out, &needs, true),
         Task::Undepend(needs) => depend(client, out, &needs, false),
-        Task::Why { task, at } => why(client, out, &task, at.as_deref()),
+        Task::Why { task, at } => why(client, out, &task, at),
         Task::Rebuild { .. } => Ok(()),
     }?;
     Ok(true)
 }
 
-/// `gatewright stop --all`: each task is stopped as by `task stop`. False: some could not be.
-pub(crate) fn stop_all(client: &Client, options: &StopAll, out: &Output) -> anyhow::Result<bool> {
-    let mut live = live(client, options)?;
-    if !options.yes && !live.items.is_empty() {
-        let more = if live.more { " and more" } else { "" };
-        confirm(&format!(
-            "Stop {}{more} live tasks? Their processes end, their clones and branches go.",
-            live.items.len()
-        ))?;
-    }
-    let mut stops = Stops::default();
-    let mut news = options.wait.then(|| client.stream("/api/v1/events")).transpose()?.map(BufReader::new);
-    // A listing has an end; the house may have more. What is being stopped is live until it is clean.
-    loop {
-        let is_news = stops.tell(client, options, &live.items);
-        match &mut news {
-            _ if live.items.is_empty() => break,
-            Some(news) => until_next(news)?,
-            None if live.more && is_news => {}
-            None => break,
-        }
-        live = self::live(client, options)?;
-    }
-    let Stops { stopped, refused, .. } = &stops;
-    let value = serde_json::json!({
-        "stopped": stopped,
-        "refused": refused.iter().map(|(item, why)| serde_json::json!({"work_item": item, "why": why})).collect::<Vec<_>>(),
-        "more": live.more,
-    });
-    out.value(&value, || {
-        let stands = |view: &TaskView| format!("{}: {}", view.task.work_item, view.standing.sentence);
-        let ended = |view: &TaskView| format!("{}: it has ended", view.task.work_item);
-        let mut lines: Vec<String> =
-            stopped.iter().map(|view| if options.wait { ended(view) } else { stands(view) }).collect();
-        lines.extend(refused.iter().map(|(item, why)| format!("{item}: {}", visible(why))));
-        if live.more {
-            lines.push(
-                "There are more, behind a thousand that are being stopped: repeat it when those have ended.".to_owned(),
-            );
-        }
-        if lines.is_empty() { "No task is live.".to_owned() } else { lines.join("\n") }
-    })?;
-    Ok(refused.is_empty() && !live.more)
-}
-
-/// The next event of the host's stream: something changed, or it says that it lives.
-fn until_next(news: &mut impl BufRead) -> anyhow::Result<()> {
-    let mut line = String::new();
-    // An event ends with an empty line.
-    while line != "\n" {
-        line.clear();
-        anyhow::ensure!(
-            news.read_line(&mut line)? > 0,
-            "the host ended; what it was stopping, its next start goes on with"
-        );
-    }
-    Ok(())
-}
-
-/// Who was told to stop, and what became of that.
-#[derive(Default)]
-struct Stops {
-    told: BTreeSet<TaskId>,
-    stopped: Vec<TaskView>,
-    refused: Vec<(WorkItemId, String)>,
-}
-
-impl Stops {
-    /// Tells those who were not told yet; whether there was any.
-    fn tell(&mut self, client: &Client, options: &StopAll, live: &[TaskView]) -> bool {
-        let before = self.told.len();
-        for view in live {
-            if !self.told.insert(view.task.id) {
-                continue;
-            }
-            let note = IntentNote { note: options.note.clone(), ..IntentNote::default() };
-            match client.post::<_, Taken>(&format!("/api/v1/tasks/{}/stop", view.task.id), &note) {
-                Ok(taken) => self.stopped.push(taken.task),
-                // It ended by itself meanwhile, or is stopping already, which is all that whoever waits wants.
-                Err(ClientError::No(problem)) if problem.rejected.is_some() => {
-                    if !options.wait {
-                        self.refused.push((view.task.work_item.clone(), problem.detail));
-                    }
-                }
-                // What one cannot be told keeps nobody else alive.
-                Err(error) => self.refused.push((view.task.work_item.clone(), error.to_string())),
-            }
-        }
-        self.told.len() > before
-    }
-}
-
-/// The live tasks that are meant, a thousand of them at most.
-fn live(client: &Client, options: &StopAll) -> anyhow::Result<Listing<TaskView>> {
-    let project = options.project.as_deref().map(ProjectName::new).transpose()?;
-    let project = project.map_or_else(String::new, |name| format!("&project={name}"));
-    Ok(client.get(&format!("/api/v1/tasks?live=true&limit=1000{project}"))?)
-}
-
-fn confirm(question: &str) -> anyhow::Result<()> {
-    use std::io::IsTerminal as _;
-    if !std::io::stdin().is_terminal() {
-        return Err(NobodyToAsk.into());
-    }
-    say(&format!("{question} [y/N]"));
-    let mut answer = String::new();
-    std::io::stdin().read_line(&mut answer)?;
-    anyhow::ensure!(answer.trim().eq_ignore_ascii_case("y"), "nothing was stopped");
-    Ok(())
-}
-
-/// Stopping everything needs a yes.
-#[derive(Debug, thiserror::Error)]
-#[error("nobody is here to be asked: repeat it with --yes")]
-pub(crate) struct NobodyToAsk;
-
-fn why(client: &Client, out: &Output, task: &str, at: Option<&str>) -> anyhow::Result<()> {
-    let at = at.map(|text| moment_of(text, SystemClock.now())).transpose()?;
+fn why(client: &Client, out: &Output, task: &Reference, at: Option<Timestamp>) -> anyhow::Result<()> {
     let of = at.map_or_else(String::new, |at| format!("?at={}", at.0));
-    let why: Why = client.get(&format!("/api/v1/tasks/{task}/why{of}"))?;
+    let why: Why = client.get(&format!("{}/why{of}", path(task)))?;
     out.value(&why, || {
         let mut text = format!("{} stands in {}, since {}\n", why.work_item, why.stage, moment(why.since));
         match &why.event {
@@ -217,13 +99,18 @@ fn why(client: &Client, out: &Output, task: &str, at: Option<&str>) -> anyhow::R
     })
 }
 
-fn rebuild(client: &Client, out: &Output, task: &str) -> anyhow::Result<bool> {
-    let rebuilt: Rebuilt = client.get(&format!("/api/v1/tasks/{task}/rebuild"))?;
+fn rebuild(client: &Client, out: &Output, task: &Reference) -> anyhow::Result<bool> {
+    let rebuilt: Rebuilt = client.get(&format!("{}/rebuild", path(task)))?;
     out.value(&rebuilt, || match rebuilt.differences.as_slice() {
         [] => format!("task {}: its {} entries make exactly what its row says", rebuilt.task, rebuilt.entries),
         differences => differences.join("\n"),
     })?;
     Ok(rebuilt.differences.is_empty())
+}
+
+/// Where the host answers about a task.
+pub(crate) fn path(task: &Reference) -> String {
+    format!("/api/v1/tasks/{}", segment(task))
 }
 
 fn create(client: &Client, out: &Output, mut wanted: NewTaskCard, backlog: bool) -> anyhow::Result<()> {
@@ -234,7 +121,7 @@ fn create(client: &Client, out: &Output, mut wanted: NewTaskCard, backlog: bool)
     let card = if backlog {
         let NewTaskCard { project, title, description, labels, after } = wanted;
         let project = only_project(client, project)?;
-        let path = format!("/api/v1/projects/{project}/items");
+        let path = format!("/api/v1/projects/{}/items", segment(&project));
         let card: BoardItem = client.post(&path, &NewCard { title, description, labels, status: None, after })?;
         CardView { card, task: None }
     } else {
@@ -282,8 +169,8 @@ fn line(view: &TaskView) -> String {
     format!("{:<12} {:<16} {:<14} {}", task.work_item, task.position.stage, view.phase, visible(&task.title))
 }
 
-fn show(client: &Client, out: &Output, key: &str) -> anyhow::Result<()> {
-    let view: TaskView = client.get(&format!("/api/v1/tasks/{key}"))?;
+fn show(client: &Client, out: &Output, task: &Reference) -> anyhow::Result<()> {
+    let view: TaskView = client.get(&path(task))?;
     let id = view.task.id;
     let entries: Listing<EntryRow> = client.get(&format!("/api/v1/tasks/{id}/entries"))?;
     let runs: Listing<RunRow> = client.get(&format!("/api/v1/tasks/{id}/runs"))?;
@@ -374,15 +261,15 @@ fn plays(character: char) -> bool {
 }
 
 fn decide(client: &Client, out: &Output, intent: &str, decision: &Decision) -> anyhow::Result<()> {
-    let path = format!("/api/v1/tasks/{}/{intent}", decision.task);
+    let path = format!("{}/{intent}", path(&decision.task));
     let taken: Taken = client
         .post(&path, &IntentNote { note: decision.note.clone(), version: decision.seen.map(Version), epoch: None })?;
     out.value(&taken, || format!("{}: {}", taken.task.task.work_item, taken.task.standing.sentence))
 }
 
 fn depend(client: &Client, out: &Output, edge: &Needs, needs: bool) -> anyhow::Result<()> {
-    let path = format!("/api/v1/tasks/{}/dependencies", edge.task);
-    let body = NewDependency { on: edge.on.clone() };
+    let path = format!("{}/dependencies", path(&edge.task));
+    let body = NewDependency { on: edge.on.to_string() };
     let told: Dependencies = if needs { client.post(&path, &body)? } else { client.delete(&path, &body)? };
     out.value(&told, || {
         let item = &told.task.task.work_item;

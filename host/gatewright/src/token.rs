@@ -5,29 +5,24 @@ use std::path::Path;
 use anyhow::{Context as _, bail};
 use conductor::ports::access::Access as _;
 use conductor::ports::clock::Clock as _;
-use domain::access::Right;
 use domain::ids::{Actor, TokenName};
 use domain::time::Timestamp;
 use gateway::api::{Listing, MadeToken, TokenView, WantedToken};
 use store::{SqliteStore, StoreConfig};
 
 use crate::cli::Token;
-use crate::client::{Client, ClientError};
+use crate::client::{Client, ClientError, segment};
 use crate::clock::{SystemClock, hex, incarnation, random_bytes};
 use crate::output::{Output, ago, say};
 use crate::state::OPERATOR;
 use crate::task::visible;
-use crate::when::{moment, span};
+use crate::when::moment;
 
 /// Runs the command.
 pub(crate) fn run(dir: &Path, command: &Token, out: &Output) -> anyhow::Result<()> {
     match command {
         Token::New { name, right, expires } => {
-            let wanted = WantedToken {
-                name: TokenName::new(name.as_str())?.to_string(),
-                right: right.parse::<Right>()?,
-                expires_in: expires.as_deref().map(span).transpose()?,
-            };
+            let wanted = WantedToken { name: name.to_string(), right: *right, expires_in: *expires };
             let made = new(dir, &wanted)?;
             let until = made.token.expires_at.map_or_else(String::new, |at| format!(", until {}", moment(at)));
             if !out.json {
@@ -40,8 +35,7 @@ pub(crate) fn run(dir: &Path, command: &Token, out: &Output) -> anyhow::Result<(
         }
         Token::List => list(dir, out),
         Token::Revoke { name } => {
-            let name = TokenName::new(name.as_str())?;
-            let revoked = revoke(dir, &name)?;
+            let revoked = revoke(dir, name)?;
             out.value(&revoked, || format!("the token {name} opens nothing any more, nor do sessions that it opened"))
         }
     }
@@ -92,7 +86,7 @@ fn one(store: &SqliteStore, name: &TokenName) -> anyhow::Result<TokenView> {
 
 fn revoke(dir: &Path, name: &TokenName) -> anyhow::Result<TokenView> {
     if let Some(client) = host(dir)? {
-        return Ok(client.delete(&format!("/api/v1/tokens/{name}"), &())?);
+        return Ok(client.delete(&format!("/api/v1/tokens/{}", segment(name)), &())?);
     }
     let store = store(dir)?;
     store.revoke_token(name, &owner(), SystemClock.now())?;

@@ -9,13 +9,14 @@ use sandbox::Answer;
 use crate::cli::Verdict;
 use crate::output::Output;
 use crate::records::Records;
+use crate::reference::Reference;
 use crate::task::visible;
 use crate::wiring::{component_bytes, open_sandbox};
 
 /// Runs the command. False: the component answers otherwise than it did.
 pub(crate) fn run(dir: &Path, command: Verdict, out: &Output) -> anyhow::Result<bool> {
     match command {
-        Verdict::List { task } => list(&Records::open(dir)?, out, task.as_deref()).map(|()| true),
+        Verdict::List { task } => list(&Records::open(dir)?, out, task.as_ref()).map(|()| true),
         Verdict::Show { id, transcript } => show(&Records::open(dir)?, out, id, transcript).map(|()| true),
         Verdict::Replay { id: Some(id), file: None } => replay(dir, &Records::open(dir)?.transcript(id)?, out),
         Verdict::Replay { file: Some(file), .. } => {
@@ -26,7 +27,7 @@ pub(crate) fn run(dir: &Path, command: Verdict, out: &Output) -> anyhow::Result<
     }
 }
 
-fn list(records: &Records, out: &Output, task: Option<&str>) -> anyhow::Result<()> {
+fn list(records: &Records, out: &Output, task: Option<&Reference>) -> anyhow::Result<()> {
     let rows = records.evaluations(task)?;
     out.value(&rows, || {
         let lines = rows.iter().map(|row| {

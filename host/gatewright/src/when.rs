@@ -1,7 +1,10 @@
 //! Times and spans, as people write and read them on the command line.
 
 use anyhow::{Context as _, bail};
+use conductor::ports::clock::Clock as _;
 use domain::time::{Milliseconds, Timestamp};
+
+use crate::clock::SystemClock;
 
 /// A time, as RFC 3339 writes it.
 pub(crate) fn moment(at: Timestamp) -> String {
@@ -9,7 +12,7 @@ pub(crate) fn moment(at: Timestamp) -> String {
 }
 
 /// A time, or how long before `now` it was.
-pub(crate) fn moment_of(text: &str, now: Timestamp) -> anyhow::Result<Timestamp> {
+fn moment_of(text: &str, now: Timestamp) -> anyhow::Result<Timestamp> {
     if let Ok(milliseconds) = text.parse() {
         return Ok(Timestamp(milliseconds));
     }
@@ -20,6 +23,11 @@ pub(crate) fn moment_of(text: &str, now: Timestamp) -> anyhow::Result<Timestamp>
     let time: jiff::Timestamp = text.parse().with_context(|| format!("`{text}` is no time: {form}"))?;
     let milliseconds = u64::try_from(time.as_millisecond()).ok().with_context(|| format!("`{text}` is before 1970"))?;
     Ok(Timestamp(milliseconds))
+}
+
+/// The same of now: whoever gives it on the command line means that.
+pub(crate) fn given(text: &str) -> anyhow::Result<Timestamp> {
+    moment_of(text, SystemClock.now())
 }
 
 /// `30d`, `12h`, `90m`: one number with its unit.

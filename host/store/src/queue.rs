@@ -2,8 +2,8 @@
 
 use std::sync::LazyLock;
 
-use conductor::ports::store::{ClaimLimits, JobRow, Predecessor, Unmet, WaitReason};
-use conductor::slots::Slots;
+use conductor::ports::store::{ClaimLimits, JobRow, Predecessor, StoreError, Unmet, WaitReason};
+use conductor::slots::{Refusal, Slots};
 use domain::effect::JobClass;
 use domain::ids::{JobId, TaskId};
 use domain::time::Timestamp;
@@ -34,6 +34,9 @@ static JOBS_OF: LazyLock<String> = LazyLock::new(|| {
     )
 });
 
+/// The claim set it aside, for what it needs does not read: its own record or its task's.
+const DAMAGED: &str = "(t.id IS NULL OR (j.aside = 1 AND j.why LIKE 'a row of `%` does not read: %'))";
+
 /// Jobs with the reasons why they wait, the live ones first. `which` says of which jobs: of no others is it asked.
 fn listed(which: &str) -> String {
     let leased = &*LEASED;
@@ -42,10 +45,11 @@ fn listed(which: &str) -> String {
         listed AS (SELECT j.*, c.live AS live, t.project AS project,
             CASE WHEN j.state <> 'queued' THEN NULL WHEN {FROZEN} THEN 'freeze'
             WHEN {DEPENDENT} THEN 'dependency' WHEN {BEHIND} THEN 'active-task' WHEN {leased} THEN 'lease'
-            WHEN {CRAMPED} THEN 'space' WHEN {CROWDED} THEN 'slot' WHEN j.available_at > :now THEN 'time' END AS reason
-        FROM chosen c CROSS JOIN job j ON j.id = c.id CROSS JOIN task t ON t.id = j.task)
+            WHEN {CRAMPED} THEN 'space' WHEN {CROWDED} THEN 'slot' WHEN j.available_at > :now THEN 'time'
+            WHEN {DRIVEN} OR {OUT_OF_TURN} THEN 'turn' WHEN {DAMAGED} THEN 'damaged' END AS reason
+        FROM chosen c CROSS JOIN job j ON j.id = c.id LEFT JOIN task t ON t.id = j.task)
         SELECT l.*, b.id AS before, b.work_item AS before_item, b.terminal AS before_ended
-        FROM listed l JOIN task t ON t.id = l.task LEFT JOIN task b
+        FROM listed l LEFT JOIN task t ON t.id = l.task LEFT JOIN task b
             ON b.id = CASE l.reason WHEN 'dependency' THEN {PREREQUISITE} WHEN 'active-task' THEN {EARLIEST} END
         ORDER BY l.live DESC, l.id DESC"
     )
@@ -65,6 +69,7 @@ pub(crate) fn jobs_of(sql: &Connection, tasks: &[TaskId], limits: &ClaimLimits, 
     read(sql, &JOBS_OF, conditions, limits, now)
 }
 
+/// Nothing is passed over: of a row that does not read whole, what can be read is listed.
 fn read(
     sql: &Connection,
     query: &str,
@@ -72,16 +77,18 @@ fn read(
     limits: &ClaimLimits,
     now: Timestamp,
 ) -> Result<Vec<JobRow>> {
-    let mut slots = None;
+    let mut places = Places { limits, slots: None };
     all(sql, query, conditions, |row| {
         let claimed_at: Option<i64> = row.get("claimed_at")?;
-        let (reason, note) = waits_for(sql, row, limits, &mut slots, now)?;
+        let state = text(row, "state")?.unwrap_or_default();
+        let (reason, note) = if state == "queued" { waits_for(sql, row, &mut places, now)? } else { (None, None) };
         Ok(JobRow {
             id: JobId(get_u64(row, "id")?),
             task: TaskId(get_u64(row, "task")?),
-            effect: row.get("effect")?,
-            class: class(row.get_ref("class")?.as_str().unwrap_or_default())?,
-            state: row.get("state")?,
+            effect: text(row, "effect")?.unwrap_or_default(),
+            // The table knows no third one.
+            class: if row.get_ref("class")?.as_str() == Ok("drive") { JobClass::Drive } else { JobClass::Aftermath },
+            state,
             attempts: row.get("attempts")?,
             available_at: get_time(row, "available_at")?,
             claimed_at: claimed_at.map(|at| Timestamp(at.unsigned_abs())),
@@ -91,39 +98,78 @@ fn read(
     })
 }
 
-/// The first reason that counts: `freeze > dependency > active-task > lease > space > program > slot > breaker > time`.
-fn waits_for<'a>(
-    sql: &Connection,
-    row: &Row<'_>,
-    limits: &'a ClaimLimits,
-    slots: &mut Option<Slots<'a>>,
-    now: Timestamp,
-) -> Result<(Option<WaitReason>, Option<String>)> {
-    let own = reason(row)?;
-    let is_queued = row.get_ref("state")?.as_str() == Ok("queued");
-    if !is_queued || !matches!(own, None | Some(WaitReason::Slot | WaitReason::Time)) {
-        return Ok((own, None));
-    }
-    let refusal = slots::refusal(sql, row, limits, slots, now)?;
-    match refusal.filter(|refusal| own != Some(WaitReason::Slot) || refusal.reason() == WaitReason::Program) {
-        Some(refusal) => Ok((Some(refusal.reason()), Some(refusal.why().to_owned()))),
-        // What was given back says why itself.
-        None if own == Some(WaitReason::Time) => Ok((own, row.get("why")?)),
-        None => Ok((own, None)),
+/// A text, or as much of it as is one.
+fn text(row: &Row<'_>, column: &str) -> Result<Option<String>> {
+    let bytes = row.get_ref(column)?.as_bytes_or_null().ok().flatten();
+    Ok(bytes.map(|bytes| String::from_utf8_lossy(bytes).into_owned()))
+}
+
+/// What a record that does not read is told as; any other failure is one.
+fn damage<T>(read: Result<T>) -> Result<std::result::Result<T, String>> {
+    match read {
+        Err(failure @ Failure::Row { .. }) => Ok(Err(StoreError::from(failure).to_string())),
+        other => other.map(Ok),
     }
 }
 
-fn class(word: &str) -> Result<JobClass> {
-    match word {
-        "drive" => Ok(JobClass::Drive),
-        "aftermath" => Ok(JobClass::Aftermath),
-        _ => Err(Failure::Row { what: "job", why: format!("`{word}` is no class") }),
+/// The places of runs, counted once, when they first matter.
+struct Places<'a> {
+    limits: &'a ClaimLimits,
+    /// Or what of them does not read: nothing can be launched then.
+    slots: Option<std::result::Result<Slots<'a>, String>>,
+}
+
+impl Places<'_> {
+    /// Why the job in this row may not be claimed, as far as places go; or what of it does not read.
+    fn refusal(
+        &mut self,
+        sql: &Connection,
+        row: &Row<'_>,
+        now: Timestamp,
+    ) -> Result<std::result::Result<Option<Refusal>, String>> {
+        let (project, seat) = match damage(slots::seat_of(row))? {
+            Ok(Some(seat)) => seat,
+            Ok(None) => return Ok(Ok(None)),
+            Err(sentence) => return Ok(Err(sentence)),
+        };
+        let slots = match &self.slots {
+            Some(slots) => slots,
+            None => &*self.slots.insert(damage(slots::at(sql, self.limits, now))?),
+        };
+        Ok(slots.as_ref().map(|slots| slots.refuses(&project, seat)).map_err(Clone::clone))
     }
+}
+
+/// The first reason that counts: `freeze > dependency > active-task > lease > space > program > slot > breaker > time > turn >
+/// damaged`.
+fn waits_for(
+    sql: &Connection,
+    row: &Row<'_>,
+    places: &mut Places<'_>,
+    now: Timestamp,
+) -> Result<(Option<WaitReason>, Option<String>)> {
+    use WaitReason::{Damaged, Program, Slot, Time, Turn};
+    let own = match damage(reason(row))? {
+        Ok(own) => own,
+        Err(sentence) => return Ok((Some(Damaged), Some(sentence))),
+    };
+    if !matches!(own, None | Some(Slot | Time | Turn | Damaged)) {
+        return Ok((own, None));
+    }
+    let refusal = places.refusal(sql, row, now)?;
+    Ok(match (refusal, own) {
+        (Ok(Some(refusal)), own) if own != Some(Slot) || refusal.reason() == Program => {
+            (Some(refusal.reason()), Some(refusal.why().to_owned()))
+        }
+        (Err(sentence), None | Some(Damaged)) => (Some(Damaged), Some(sentence)),
+        // What was given back says why itself, and so does what was set aside.
+        (_, own @ Some(Time | Damaged)) => (own, text(row, "why")?),
+        (_, own) => (own, None),
+    })
 }
 
 fn reason(row: &Row<'_>) -> Result<Option<WaitReason>> {
-    let word: Option<String> = row.get("reason")?;
-    Ok(match word.as_deref() {
+    Ok(match row.get_ref("reason")?.as_str_or_null().ok().flatten() {
         None => None,
         Some("freeze") => Some(WaitReason::Freeze),
         Some("dependency") => {
@@ -135,6 +181,8 @@ fn reason(row: &Row<'_>) -> Result<Option<WaitReason>> {
         Some("lease") => Some(WaitReason::Lease),
         Some("space") => Some(WaitReason::Space),
         Some("slot") => Some(WaitReason::Slot),
+        Some("turn") => Some(WaitReason::Turn),
+        Some("damaged") => Some(WaitReason::Damaged),
         Some(_) => Some(WaitReason::Time),
     })
 }

@@ -43,7 +43,7 @@ pub(crate) fn get_name<T: std::str::FromStr<Err: ToString>>(
     what: &'static str,
     column: &str,
 ) -> Result<T> {
-    let text: String = row.get(column)?;
+    let text = row.get_ref(column)?.as_str().map_err(|error| Failure::Row { what, why: error.to_string() })?;
     text.parse().map_err(|error: T::Err| Failure::Row { what, why: error.to_string() })
 }
 

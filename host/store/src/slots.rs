@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 use conductor::breaker::{Breaker, Heard, Kept};
 use conductor::ports::store::ClaimLimits;
 use conductor::project::HookName;
-use conductor::slots::{Asker, DriverRow, Refusal, Seat, Slots, Taken};
+use conductor::slots::{Asker, DriverRow, Seat, Slots, Taken};
 use domain::document::Role;
 use domain::effect::Effect;
 use domain::event::RunOutcome;
@@ -199,22 +199,6 @@ fn read_place(place: &str) -> Result<(ProjectName, Seat)> {
     };
     let project = ProjectName::new(project).map_err(|_| wrong())?;
     seat.map(|seat| (project, seat)).ok_or_else(wrong)
-}
-
-/// Why the job in this row may not be claimed, as far as places go. They are counted once, when they first matter.
-pub(crate) fn refusal<'a>(
-    sql: &Connection,
-    row: &Row<'_>,
-    limits: &'a ClaimLimits,
-    slots: &mut Option<Slots<'a>>,
-    now: Timestamp,
-) -> Result<Option<Refusal>> {
-    let Some((asker, seat)) = seat_of(row)? else { return Ok(None) };
-    let slots = match slots {
-        Some(slots) => slots,
-        None => slots.insert(at(sql, limits, now)?),
-    };
-    Ok(slots.refuses(&asker, seat))
 }
 
 /// A run of this driver was let through: where its breaker is not closed, it is the probe.

@@ -161,7 +161,11 @@ impl Store for SqliteStore {
     }
 
     fn events(&self, task: TaskId, limit: u32) -> Result<Vec<EventRow>> {
-        self.read(|sql| tasks::events(sql, task, limit))
+        self.read(|sql| tasks::events(sql, task, None, limit))
+    }
+
+    fn events_at(&self, task: TaskId, at: Timestamp, limit: u32) -> Result<Vec<EventRow>> {
+        self.read(|sql| tasks::events(sql, task, Some(at), limit))
     }
 
     fn rebuild(&self, task: TaskId) -> Result<Vec<String>> {

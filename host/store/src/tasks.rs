@@ -103,10 +103,16 @@ pub(crate) fn entries(sql: &Connection, id: TaskId) -> Result<Vec<EntryRow>> {
     })
 }
 
-/// What the task was told, as its rows say.
-pub(crate) fn events(sql: &Connection, id: TaskId, limit: u32) -> Result<Vec<EventRow>> {
-    let query = "SELECT * FROM (SELECT * FROM event WHERE task = ?1 ORDER BY id DESC LIMIT ?2) ORDER BY id";
-    all(sql, query, params![int(id.0), limit], |row| {
+/// The last event that a task was told at or before a time. Whatever stands before it came before it, whatever its clock said.
+const LAST: &str = "(SELECT MAX(id) FROM event WHERE task = ?1 AND at <= ?2)";
+
+/// What the task was told, as its rows say: the newest so many, up to a time perhaps.
+pub(crate) fn events(sql: &Connection, id: TaskId, at: Option<Timestamp>, limit: u32) -> Result<Vec<EventRow>> {
+    let last = if at.is_some() { LAST } else { "?2" };
+    let query = format!(
+        "SELECT * FROM (SELECT * FROM event WHERE task = ?1 AND id <= {last} ORDER BY id DESC LIMIT ?3) ORDER BY id"
+    );
+    all(sql, &query, params![int(id.0), at.map_or(i64::MAX, time), limit], |row| {
         let number =
             |name: &str| -> Result<Option<u64>> { Ok(row.get::<_, Option<i64>>(name)?.map(i64::unsigned_abs)) };
         Ok(EventRow {
@@ -121,21 +127,30 @@ pub(crate) fn events(sql: &Connection, id: TaskId, limit: u32) -> Result<Vec<Eve
     })
 }
 
-/// Folds the entries into the seed and compares with the row, column by column and field by field. Nothing is decided anew.
+/// The version that a task had at a time: the last one that an entry was written for, or an event was told, at or before it. A clock
+/// that jumped to and fro makes later versions of earlier times, so it is asked for the last, and all before it belong to it.
+fn version_at(sql: &Connection, id: TaskId, at: Timestamp) -> Result<Option<Version>> {
+    let query = format!(
+        "SELECT MAX(version) FROM (SELECT version FROM entry WHERE task = ?1 AND at <= ?2
+            UNION ALL SELECT version FROM event WHERE task = ?1 AND id <= {LAST})"
+    );
+    Ok(number(sql, &query, params![int(id.0), time(at)])?.map(Version))
+}
+
 /// Its entries folded up to a time. Nothing is decided anew.
 pub(crate) fn task_at(sql: &Connection, id: TaskId, at: Timestamp) -> Result<Option<Task>> {
     let query = "SELECT seed FROM task WHERE id = ?1";
     let mut folded: Task = one(sql, query, params![int(id.0)], |row| get_json(row, "task", "seed"))?
         .ok_or_else(|| not_found("task", id))?;
-    let mut was_there = false;
-    for row in entries(sql, id)?.into_iter().take_while(|row| row.at <= at) {
+    let Some(version) = version_at(sql, id, at)? else { return Ok(None) };
+    for row in entries(sql, id)?.into_iter().take_while(|row| row.version <= version) {
         folded.fold(&row.entry);
-        folded.version = row.version;
-        was_there = true;
     }
-    Ok(was_there.then_some(folded))
+    folded.version = version;
+    Ok(Some(folded))
 }
 
+/// Folds the entries into the seed and compares with the row, column by column and field by field. Nothing is decided anew.
 pub(crate) fn rebuild(sql: &Connection, id: TaskId) -> Result<Vec<String>> {
     let query = "SELECT * FROM task WHERE id = ?1";
     let (mut folded, body, columns) = one(sql, query, params![int(id.0)], |row| {

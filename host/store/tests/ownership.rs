@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use conductor::ports::store::{Applied, ClaimLimits, Incarnation, NewTask, Project, Store, WaitReason};
+use conductor::ports::store::{Applied, ClaimLimits, Incarnation, JobRow, NewTask, Project, Store, WaitReason};
 use domain::effect::{Claim, Effect, JobClass, Notice};
 use domain::event::{Event, Intent};
 use domain::ids::{Actor, TaskId, WorkItemId};
@@ -258,4 +258,130 @@ fn c2_2_damage_beside_the_jobs_keeps_nobody_from_a_claim() {
     plant(dir.path(), &beside);
     assert_eq!(begun(&store).len() + usize::from(first.job.effect.class() == JobClass::Drive), 3);
     assert_eq!(store.pending_deliveries(10).unwrap().len(), 1, "the other is heard");
+}
+
+fn rows_of(store: &SqliteStore, task: u64) -> Vec<JobRow> {
+    let mut rows = store.jobs(&RUNS, NOW, 100).unwrap();
+    rows.retain(|row| row.task == TaskId(task) && row.state == "queued");
+    rows
+}
+
+/// Whatever of a row does not read, the row is listed, with the others, and says what holds it.
+#[test]
+fn c2_2_what_was_set_aside_as_damaged_is_listed_and_says_so() {
+    for (what, damage) in [
+        ("task", "UPDATE task SET body = '{', version = version + 1 WHERE id = 1"),
+        ("job", "UPDATE job SET body = '{' WHERE task = 1"),
+        ("job", "UPDATE job SET effect = CAST(x'ff' AS TEXT), body = CAST(x'ff' AS TEXT) WHERE task = 1"),
+        ("job", "UPDATE job SET lease = 'no such/name', slot = 0 WHERE task = 1"),
+    ] {
+        let dir = folder(false, 3);
+        plant(dir.path(), damage);
+        let store = open(dir.path());
+        let there = store.jobs(&RUNS, NOW, 100).unwrap().len();
+        assert_eq!(begun(&store), [2, 3], "{damage}");
+        assert_eq!(store.jobs(&RUNS, NOW, 100).unwrap().len(), there, "{damage}: nothing is passed over");
+        let rows = rows_of(&store, 1);
+        let driving = rows.iter().find(|row| row.class == JobClass::Drive).unwrap();
+        assert_eq!(driving.reason, Some(WaitReason::Damaged), "{damage}");
+        let note = driving.note.as_deref().unwrap();
+        assert!(note.starts_with(&format!("a row of `{what}` does not read: ")), "{damage}: {note}");
+        assert!(rows.iter().all(|row| row.reason.is_some()), "{damage}: nothing of it is claimed next: {rows:?}");
+    }
+}
+
+/// Nobody has tried to claim them yet, and the breaker is nobody's row: the listing is whole all the same.
+#[test]
+fn c2_2_a_listing_fails_for_no_row_that_does_not_read() {
+    for (what, damage) in [
+        ("job", "UPDATE job SET body = '{' WHERE slot = 1"),
+        ("task", "UPDATE job SET task = 99 WHERE task = 1 AND slot = 1"),
+    ] {
+        let dir = folder(false, 1);
+        let store = open(dir.path());
+        let there = store.jobs(&RUNS, NOW, 100).unwrap().len();
+        plant(dir.path(), damage);
+        let jobs = store.jobs(&RUNS, NOW, 100).unwrap();
+        assert_eq!(jobs.len(), there, "{damage}");
+        let launch = jobs.iter().find(|job| job.effect == "launch-agent").unwrap();
+        assert_eq!(launch.reason, Some(WaitReason::Damaged), "{damage}");
+        assert!(
+            launch.note.as_deref().unwrap().starts_with(&format!("a row of `{what}` does not read: ")),
+            "{launch:?}"
+        );
+    }
+}
+
+/// A claim passes over what stands behind another job of its task, so a listing does not call it the next.
+#[test]
+fn what_stands_behind_another_job_of_its_task_waits_for_its_turn() {
+    let copy = "INSERT INTO job (task, version, ordinal, epoch, class, effect, body, slot, priority, state, available_at, place)
+        SELECT task, version, ordinal + 100, epoch, class, effect, body, slot, priority, 'queued', 0, place FROM job";
+    let dir = folder(false, 1);
+    let store = open(dir.path());
+    let run = claims(&store).into_iter().find(|claim| claim.job.effect.class() == JobClass::Drive).unwrap();
+    plant(
+        dir.path(),
+        &format!(
+            "UPDATE job SET state = 'queued', available_at = {}, owner = NULL, owner_uuid = NULL, host = NULL, claimed_at = NULL
+                WHERE class = 'aftermath'; {copy}",
+            NOW.0 + 3_600_000
+        ),
+    );
+    assert!(claims(&store).is_empty());
+    let of = |class| {
+        let rows = rows_of(&store, 1).into_iter().filter(move |row| row.class == class);
+        rows.map(|row| (row.id > run.job.id, row.reason)).collect::<Vec<_>>()
+    };
+    assert_eq!(of(JobClass::Drive), [(true, Some(WaitReason::Turn))], "its run is claimed");
+    let told = of(JobClass::Aftermath);
+    assert_eq!(told.first().unwrap().1, Some(WaitReason::Turn), "behind what backs off: {told:?}");
+    assert_eq!(told.last().unwrap().1, Some(WaitReason::Time), "{told:?}");
+}
+
+/// Of an old time the newest events before it are read, however many came since.
+#[test]
+fn what_a_task_was_told_up_to_a_time_is_cut_before_it_is_counted() {
+    let dir = folder(false, 1);
+    let store = open(dir.path());
+    let task = TaskId(1);
+    let pause = |at: u64| {
+        let pause = Event::Intent { intent: Intent::Pause, actor: ada(), note: String::new() };
+        store.apply(task, &pause, Timestamp(NOW.0 + at)).unwrap()
+    };
+    let paused = store.task(task).unwrap().version;
+    for at in [10, 20, 30, 40] {
+        pause(at);
+    }
+    let told = |at: u64, limit| {
+        let rows = store.events_at(task, Timestamp(NOW.0 + at), limit).unwrap();
+        rows.into_iter().map(|row| row.at.0 - NOW.0).collect::<Vec<_>>()
+    };
+    assert_eq!(told(20, 2), [10, 20]);
+    assert_eq!(told(35, 1), [30]);
+    assert_eq!(store.task_at(task, NOW).unwrap().unwrap().version, paused);
+}
+
+/// A clock that jumped ahead and back: what was done under it was done before what came after.
+#[test]
+fn a_moment_after_the_clock_jumped_ahead_and_back_is_cut_by_version() {
+    let dir = folder(false, 1);
+    let store = open(dir.path());
+    let task = TaskId(1);
+    let tell = |intent, at: u64| {
+        let event = Event::Intent { intent, actor: ada(), note: String::new() };
+        assert!(matches!(store.apply(task, &event, Timestamp(NOW.0 + at)).unwrap(), Applied::Stepped { .. }));
+        store.task(task).unwrap()
+    };
+    let first = store.task(task).unwrap();
+    let ahead = tell(Intent::Pause, 3_600_000);
+    assert_eq!(store.task_at(task, Timestamp(NOW.0 + 5)).unwrap(), Some(first.clone()), "nothing else is known yet");
+    let back = tell(Intent::Resume, 10);
+    let at = |at: u64| store.task_at(task, Timestamp(NOW.0 + at)).unwrap().unwrap();
+    assert_eq!((at(5).version, at(10).version, at(7_200_000).version), (first.version, back.version, back.version));
+    assert_eq!(at(10), back);
+    let told = store.events_at(task, Timestamp(NOW.0 + 10), 100).unwrap();
+    assert_eq!(told.iter().filter_map(|row| row.version).max(), Some(back.version));
+    assert!(told.iter().any(|row| row.version == Some(ahead.version)), "it came before: {told:?}");
+    assert_eq!(store.events_at(task, Timestamp(NOW.0 + 5), 100).unwrap().len() + 2, told.len());
 }

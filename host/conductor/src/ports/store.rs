@@ -221,7 +221,8 @@ pub trait Store: Overview + Counts + Keeping + Send + Sync {
     fn apply_seen(&self, task: TaskId, event: &Event, seen: &Seen, now: Timestamp) -> Result<AppliedSeen, StoreError>;
     /// A task.
     fn task(&self, task: TaskId) -> Result<Task, StoreError>;
-    /// A task as it stood at a time: its entries folded up to there. None: it was not there yet.
+    /// A task as it stood at a time: its entries folded up to there. None: it was not there yet. The clock may have jumped: up to
+    /// there is up to the last version that was written at or before the time, which is the task's.
     fn task_at(&self, task: TaskId, at: Timestamp) -> Result<Option<Task>, StoreError>;
     /// The newest task of a work item.
     fn task_of(&self, project: &ProjectName, work_item: &WorkItemId) -> Result<Option<Task>, StoreError>;
@@ -231,6 +232,8 @@ pub trait Store: Overview + Counts + Keeping + Send + Sync {
     fn entries(&self, task: TaskId) -> Result<Vec<EntryRow>, StoreError>;
     /// The events of a task, oldest first, the newest so many.
     fn events(&self, task: TaskId, limit: u32) -> Result<Vec<EventRow>, StoreError>;
+    /// The same up to a time, cut as [`Store::task_at`] is.
+    fn events_at(&self, task: TaskId, at: Timestamp, limit: u32) -> Result<Vec<EventRow>, StoreError>;
     /// Folds the entries and compares with the row; the differences as text, empty: none.
     fn rebuild(&self, task: TaskId) -> Result<Vec<String>, StoreError>;
 

@@ -145,9 +145,11 @@ fn place(job: &JobRow) -> usize {
         Some(WaitReason::Lease) => 5,
         Some(WaitReason::Space) => 6,
         Some(WaitReason::Program) => 7,
-        Some(WaitReason::Breaker) => 8,
-        Some(WaitReason::Slot) => 9,
-        Some(WaitReason::Time) => 10,
+        Some(WaitReason::Damaged) => 8,
+        Some(WaitReason::Breaker) => 9,
+        Some(WaitReason::Slot) => 10,
+        Some(WaitReason::Turn) => 11,
+        Some(WaitReason::Time) => 12,
     }
 }
 
@@ -173,11 +175,16 @@ fn heading(t: Tongue, place: usize) -> (&'static str, &'static str) {
             t.of("Program missing", "Нет программы"),
             t.of("what it would execute is not there", "того, что надо запустить, здесь нет"),
         ),
-        8 => (
+        8 => (t.of("Damaged", "Повреждено"), t.of("what they need does not read", "то, что им нужно, не читается")),
+        9 => (
             t.of("Service refuses", "Служба отказывает"),
             t.of("the breaker of its driver is open", "предохранитель её драйвера открыт"),
         ),
-        9 => (t.of("Slot", "Место"), t.of("all places of runs are taken", "все места для запусков заняты")),
+        10 => (t.of("Slot", "Место"), t.of("all places of runs are taken", "все места для запусков заняты")),
+        11 => (
+            t.of("In turn", "По очереди"),
+            t.of("another job of the same task comes first", "сначала другая работа той же задачи"),
+        ),
         _ => (t.of("Later", "Позже"), t.of("their time has not come", "их время ещё не пришло")),
     }
 }

@@ -5,7 +5,7 @@ use axum::extract::State;
 use conductor::ports::store::{EntryRow, EventRow, RunRow, Store, StoreError};
 use domain::entry::Entry;
 use domain::event::Event;
-use domain::ids::TaskId;
+use domain::task::Task;
 use domain::time::Timestamp;
 use serde::Deserialize;
 
@@ -38,17 +38,16 @@ pub(crate) async fn why(
     Parameters(At { at }): Parameters<At>,
 ) -> Answer<Why> {
     let answer = app.ask(move |state| {
-        let task = find::task(&*state.store, &reference)?;
-        let seen = Seen::read(&*state.store, task.id, at.map(Timestamp))?
-            .ok_or_else(|| Problem::not_found("the task was not there at that time"))?;
-        let at = at.map(Timestamp);
+        let (task, at) = (find::task(&*state.store, &reference)?, at.map(Timestamp));
+        let was_not_there = || Problem::not_found("the task was not there at that time");
         let view = match at {
             None => Scene::view_of(state, task)?,
             Some(at) => {
-                let then = state.store.task_at(task.id, at)?.unwrap_or(task);
+                let then = state.store.task_at(task.id, at)?.ok_or_else(was_not_there)?;
                 Scene::of(state.store.projects()?, &[]).view(then)
             }
         };
+        let seen = Seen::read(&*state.store, &view.task, at)?.ok_or_else(was_not_there)?;
         let asked = Asked { store: &*state.store, task: &view.task, entries: &seen.entries, at };
         let behind = asked.behind()?;
         let evidence = seen.evidence(&*state.store)?;
@@ -85,19 +84,20 @@ struct Seen {
 }
 
 impl Seen {
-    /// `None`: there was no task yet.
-    fn read(store: &dyn Store, task: TaskId, at: Option<Timestamp>) -> Result<Option<Self>, StoreError> {
-        let then = |moment: Timestamp| at.is_none_or(|at| moment <= at);
-        let mut entries = store.entries(task)?;
-        entries.retain(|row| then(row.at));
+    /// Up to the version that the task had. `None`: there was no task yet.
+    fn read(store: &dyn Store, then: &Task, at: Option<Timestamp>) -> Result<Option<Self>, StoreError> {
+        let mut entries = store.entries(then.id)?;
+        entries.retain(|row| row.version <= then.version);
         let entered = entries.iter().rfind(|row| matches!(row.entry, Entry::ActivityEntered { .. }));
         let Some((version, since)) = entered.map(|row| (row.version, row.at)) else { return Ok(None) };
         let stage = entries.iter().rev().find_map(|row| match &row.entry {
             Entry::StageEntered { stage, visit, .. } => Some(format!("{stage}, visit {visit}")),
             _ => None,
         });
-        let mut events = store.events(task, EVENTS)?;
-        events.retain(|row| then(row.at));
+        let events = match at {
+            None => store.events(then.id, EVENTS)?,
+            Some(at) => store.events_at(then.id, at, EVENTS)?,
+        };
         let event = events.iter().find(|row| row.version == Some(version)).cloned();
         let is_word = |row: &&EventRow| row.version.is_some() && matches!(row.event, Event::Intent { .. });
         let said = events.iter().filter(is_word).max_by_key(|row| row.id).cloned();

@@ -12,7 +12,7 @@ use domain::effect::Claim;
 use domain::event::{Answer, Event, Intent, RunResult, StepFacts};
 use domain::ids::{Actor, Digest, DriverName, PluginId, RunId, StepName, TaskId};
 use domain::verdict::InfraCause;
-use gateway::api::{Block, OldMetrics, Queue, Status};
+use gateway::api::{Block, OldMetrics, Queue, Status, TaskView};
 
 use crate::world::{NOW, World, python_tool};
 
@@ -306,6 +306,24 @@ async fn a_section_that_cannot_be_read_takes_no_other_with_it() {
     assert_eq!(figure(&figures, "gatewright_section_readable", &[("section", "tasks")]), 1);
     assert!(!figures.contains_key("gatewright_driver_runs"));
     assert!(figures.contains_key("gatewright_tasks"));
+}
+
+/// Where a record does not read, its job is told of with the others, and its task waits for a person.
+#[tokio::test]
+async fn c2_2_a_damaged_job_is_counted_listed_and_shown_as_such() {
+    let world = World::new();
+    world.task("DEMO-001", "a");
+    world.post("/api/v1/tasks/DEMO-001/approve", "").await;
+    by_another_hand(&world, "UPDATE job SET body = '{' WHERE slot = 1");
+    let figures = scraped(&world).await;
+    assert_eq!(figure(&figures, "gatewright_jobs_waiting", &[("reason", "damaged")]), 1);
+    let view: TaskView = world.get("/api/v1/tasks/DEMO-001").await.parse();
+    assert!(view.standing.sentence.starts_with("it waits: a row of `job` does not read: "), "{:?}", view.standing);
+    assert!(view.standing.needs_person);
+    for path in ["/q", "/", "/api/v1/queue"] {
+        assert_eq!(world.get(path).await.status, StatusCode::OK, "{path}");
+    }
+    assert!(world.get("/q").await.text().contains("Damaged"));
 }
 
 #[tokio::test]

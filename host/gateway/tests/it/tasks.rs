@@ -6,6 +6,7 @@ use domain::entry::Entry;
 use domain::event::{Event, Intent, Observation};
 use domain::ids::Actor;
 use domain::task::Track;
+use domain::time::Timestamp;
 use gateway::api::{CardView, Listing, Problem, Rebuilt, State, Taken, TaskView, Why};
 
 use crate::world::{NOW, World, name, project};
@@ -57,6 +58,28 @@ async fn a_task_says_why_it_stands_where_it_stands_now_and_then() {
     assert_eq!(never.status, StatusCode::NOT_FOUND);
     let rebuilt: Rebuilt = world.get("/api/v1/tasks/DEMO-001/rebuild").await.parse();
     assert!(rebuilt.differences.is_empty() && rebuilt.entries > 3, "{rebuilt:?}");
+}
+
+/// The clock jumped ahead for one step and back: stage, decision and what it waited for are of one cut.
+#[tokio::test]
+async fn a_task_says_of_one_moment_what_held_then_whatever_the_clock_did() {
+    let world = World::new();
+    let id = world.task("DEMO-001", "Say hello");
+    let path = format!("/api/v1/tasks/{id}/why?at={}", NOW.0 + 60_000);
+    let tell = |intent, at: u64| {
+        let event = Event::Intent { intent, actor: Actor::Person("ada".to_owned()), note: "fine".to_owned() };
+        world.store.apply(id, &event, Timestamp(NOW.0 + at)).unwrap();
+    };
+    tell(Intent::Approve, 3_600_000);
+    let before: Why = world.get(&path).await.parse();
+    assert_eq!((before.event, before.waits_for.as_str()), (None, "approve the work, or reject it (`approve`)"));
+    assert_eq!(before.said, None, "what was said is of the same moment");
+    tell(Intent::Pause, 30_000);
+    let then: Why = world.get(&path).await.parse();
+    assert!(then.stage.starts_with("development"), "{}", then.stage);
+    assert!(then.waits_for.starts_with("the developer works, attempt 1"), "{}", then.waits_for);
+    assert!(then.decision.iter().any(|line| line.contains("fine")), "{:?}", then.decision);
+    assert_eq!(then.said.unwrap().event.name(), "intent");
 }
 
 #[tokio::test]

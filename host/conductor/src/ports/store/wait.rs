@@ -6,7 +6,8 @@ use domain::ids::{TaskId, WorkItemId};
 use serde::{Deserialize, Serialize};
 
 /// Why a job is not claimed yet. Where several hold it, the first of this order is told: what only a person moves comes before
-/// what other tasks move, and that before what passes by itself.
+/// what other tasks move, and that before what passes by itself. What stands between the jobs of one task comes last, and then
+/// damage: who is held by nothing else is held by that.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "reason")]
 pub enum WaitReason {
@@ -36,6 +37,10 @@ pub enum WaitReason {
     Breaker,
     /// Its time has not come.
     Time,
+    /// Another job of the same task comes first.
+    Turn,
+    /// What it needs cannot be read. It was set aside, and only whoever mends the record brings it back.
+    Damaged,
 }
 
 /// A task that another one waits for.
@@ -79,6 +84,8 @@ impl WaitReason {
             Self::Slot => "slot",
             Self::Breaker => "breaker",
             Self::Time => "time",
+            Self::Turn => "turn",
+            Self::Damaged => "damaged",
         }
     }
 }
@@ -102,6 +109,8 @@ impl fmt::Display for WaitReason {
             Self::Slot => formatter.write_str("all slots are taken"),
             Self::Breaker => formatter.write_str("the service behind its agent refuses"),
             Self::Time => formatter.write_str("its time has not come"),
+            Self::Turn => formatter.write_str("another job of this task comes first"),
+            Self::Damaged => formatter.write_str("its record is damaged"),
         }
     }
 }
