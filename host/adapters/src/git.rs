@@ -6,12 +6,17 @@
 //! into a quarantine that has no configuration, and only what git's own checks accept goes from there into the repository.
 //! Its files are read as the work tree of a repository of ours, after named pipes and devices were removed.
 //!
+//! **What a run sees** is the base branch, and its own task's: a clone borrows from a store that holds the base branch's objects
+//! alone, and has a copy of what its branch holds beyond. What it brings back rests on these and on itself; a commit that names
+//! anything else of the repository is not taken, or a run that was told an id could read through its own branch.
+//!
 //! **Guaranteed.** A branch moves by compare-and-swap and leaves its mark in the reflog; a repeat with the same mark answers as
 //! the first call. The base branch moves forward only. A failed call leaves no ref moved; it may leave objects that nothing names.
 //!
 //! **Not guaranteed.** Two hosts on one folder (the host's file lock forbids it). An agent outside a sandbox that shares the
 //! host's user can write anything, this repository too.
 
+mod base;
 mod claim;
 mod clones;
 mod command;
@@ -30,7 +35,7 @@ mod setup;
 mod sight;
 mod take;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use conductor::ports::forge::{
@@ -53,6 +58,8 @@ pub struct EmbeddedForge {
     base: BranchName,
     /// Held from reading a ref to writing it.
     refs: Mutex<()>,
+    /// Held while the store of the base's objects is written.
+    base_store: Mutex<()>,
 }
 
 impl EmbeddedForge {
@@ -62,7 +69,11 @@ impl EmbeddedForge {
 
     /// A call whose write must outlast a power cut.
     fn durable(&self) -> command::Call {
-        self.call().set("core.fsync=all").set("core.fsyncMethod=fsync")
+        self.durable_on(&self.layout.repository)
+    }
+
+    fn durable_on(&self, repository: &Path) -> command::Call {
+        self.git.call(repository).set("core.fsync=all").set("core.fsyncMethod=fsync")
     }
 
     fn objects(&self) -> PathBuf {
@@ -72,6 +83,10 @@ impl EmbeddedForge {
     fn refs_guard(&self) -> MutexGuard<'_, ()> {
         // It guards no data, so a panic under it broke nothing.
         self.refs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn base_guard(&self) -> MutexGuard<'_, ()> {
+        self.base_store.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -13,6 +13,7 @@ use rustix::fs::{FileType, Mode};
 use rustix::io::Errno;
 
 use super::EmbeddedForge;
+use super::base;
 use super::command::Call;
 use super::folder::{self, checked_parts, infra};
 use super::refs;
@@ -36,24 +37,19 @@ pub(super) fn prepare(forge: &EmbeddedForge, request: &CloneRequest) -> Result<P
     let making = tempfile::Builder::new().prefix(MAKING).tempdir_in(&forge.layout.clones);
     let making = making.map_err(|error| infra("a clone cannot be made", error))?;
     let making = Making { forge, request, folder: making.path().to_owned(), _removed_at_the_end: making };
-    making.git_folder()?;
-    kill_point!("clone-is-half-made");
-    let place = place(forge, request.key);
-    let is_folder = fs::symlink_metadata(&place).is_ok_and(|metadata| metadata.is_dir());
-    if request.key.job.is_none() && is_folder {
-        match making.repair(&place) {
-            Err(ForgeError::Infra(error)) => {
-                tracing::warn!(clone = %request.key, error, "a clone could not be repaired and is made anew");
-                making.git_folder()?;
-                making.fresh(&place)?;
+    match making.all() {
+        Err(error @ ForgeError::Infra(_)) => {
+            // Perhaps what it borrows is broken: then the next one has it new.
+            if let Err(unseen) = base::mistrust(forge) {
+                tracing::warn!(%unseen, "the base's objects could not be looked at");
             }
-            other => other?,
+            Err(error)
         }
-    } else {
-        making.fresh(&place)?;
-    }
+        other => other,
+    }?;
     kill_point!("after-clone-is-made");
-    Ok(PreparedClone { key: request.key, path: place, readable: forge.objects(), head: request.head.clone() })
+    let path = place(forge, request.key);
+    Ok(PreparedClone { key: request.key, path, readable: base::objects(forge), head: request.head.clone() })
 }
 
 /// Where a clone lies.
@@ -113,6 +109,25 @@ struct Making<'a> {
 }
 
 impl Making<'_> {
+    fn all(&self) -> Result<(), ForgeError> {
+        let (forge, key) = (self.forge, self.request.key);
+        self.git_folder()?;
+        kill_point!("clone-is-half-made");
+        let place = place(forge, key);
+        let is_folder = fs::symlink_metadata(&place).is_ok_and(|metadata| metadata.is_dir());
+        if key.job.is_some() || !is_folder {
+            return self.fresh(&place);
+        }
+        match self.repair(&place) {
+            Err(ForgeError::Infra(error)) => {
+                tracing::warn!(clone = %key, error, "a clone could not be repaired and is made anew");
+                self.git_folder()?;
+                self.fresh(&place)
+            }
+            other => other,
+        }
+    }
+
     fn git(&self) -> PathBuf {
         self.folder.join("git")
     }
@@ -125,22 +140,28 @@ impl Making<'_> {
         self.call().env("GIT_WORK_TREE", tree).at(tree).long()
     }
 
-    /// The clone's own `.git`: borrowed objects, the branch, the base, nothing else.
+    /// The clone's own `.git`: the base's objects, borrowed; the branch, the base, nothing else. What the branch holds beyond the
+    /// base is copied: where it could be borrowed, what other tasks committed could be read as well.
     fn git_folder(&self) -> Result<(), ForgeError> {
         let failed = |error| infra("a clone cannot be made", error);
         let request = self.request;
-        let format = if request.head.as_str().len() == 64 { "sha256" } else { "sha1" };
+        let format = base::object_format(&request.head);
         let git = self.git();
         if git.exists() {
             fs::remove_dir_all(&git).map_err(failed)?;
         }
         let init = ["init", "--quiet", "--bare", "--template=", "--object-format", format];
         self.call().args(init).done()?;
-        let borrowed = format!("{}\n", self.forge.objects().display());
+        let shared = base::current(self.forge)?;
+        let borrowed = format!("{}\n", base::objects(self.forge).display());
         fs::create_dir_all(git.join("objects/info")).map_err(failed)?;
         fs::write(git.join("objects/info/alternates"), borrowed).map_err(failed)?;
-        let base = refs::head(self.forge, &request.base)?;
+        let is_shared = request.base == self.forge.base;
+        let base = if is_shared { Some(shared.clone()) } else { refs::head(self.forge, &request.base)? };
         let base = base.ok_or_else(|| ForgeError::NotFound(format!("branch `{}`", request.base)))?;
+        if base != shared || request.head != shared {
+            base::copy(self.forge, self.call(), &[&request.head, &base], Some(&shared), "--window=10")?;
+        }
         let mut updates = format!("create refs/remotes/origin/{} {base}\n", request.base);
         if request.base != request.branch {
             updates.push_str(&format!("create {} {base}\n", refs::full(&request.base)));

@@ -1,5 +1,6 @@
 //! Objects on probation: a folder that the repository's git reads beside its own, until they are accepted or dropped.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -10,11 +11,12 @@ use domain::ids::CommitId;
 use rustix::fs::FileType;
 
 use super::EmbeddedForge;
+use super::base;
 use super::command::{Answer, Call, parse_id, quoted};
 use super::folder::{self, infra};
 use super::sight::lossy;
 
-/// All that one run may bring, as it lies in the clone.
+/// All that one run may bring, as it lies in the clone, beside what its clone was given.
 const COPIED_BYTES: u64 = 1 << 30;
 
 /// Files of it: loose objects and packs.
@@ -70,8 +72,14 @@ impl Quarantine {
 
     /// Copies loose objects and packs of a clone, as bytes: no index of a pack, no alternates, no graph. Those would have to be
     /// believed; objects prove themselves.
-    pub(super) fn copy_from(&self, forge: &EmbeddedForge, objects: &OwnedFd) -> Result<Option<Trespass>, ForgeError> {
-        let mut copy = Copy { bytes: 0, files: 0 };
+    /// `expected`: the branch at the launch, whose objects are in the clone, too.
+    pub(super) fn copy_from(
+        &self,
+        forge: &EmbeddedForge,
+        objects: &OwnedFd,
+        expected: &CommitId,
+    ) -> Result<Option<Trespass>, ForgeError> {
+        let mut copy = Copy { bytes: 0, files: 0, limit: COPIED_BYTES.saturating_add(given_bytes(forge, expected)?) };
         let listed = folder::entries(objects, COPIED_FILES).map_err(unreadable)?.unwrap_or_default();
         for (name, file_type) in listed {
             let name = name.to_string_lossy().into_owned();
@@ -86,7 +94,7 @@ impl Quarantine {
                 None => name != "pack" && is_hex(file, &[38, 62]),
             };
             if copy.folder(&inner, &target, wanted)? {
-                let limit = COPIED_BYTES >> 20;
+                let limit = copy.limit >> 20;
                 let note = format!("the clone's new objects are more than {limit} MiB or {COPIED_FILES} files");
                 return Ok(Some(Trespass { kind: TrespassKind::TooLarge, path: ".git/objects".into(), note }));
             }
@@ -109,6 +117,49 @@ impl Quarantine {
         Ok(())
     }
 
+    /// Does this commit need objects that the run cannot have had? The repository holds those of all tasks, and an id may be known
+    /// from a comment: a commit that names it, and does not bring it, would bring it into the branch, for the next run to read.
+    pub(super) fn foreign(
+        &self,
+        forge: &EmbeddedForge,
+        head: &CommitId,
+        expected: &CommitId,
+    ) -> Result<Option<Trespass>, ForgeError> {
+        let base = base::current(forge)?;
+        let walk = |of: &CommitId, not: &[&CommitId]| {
+            let call = self.call(forge).args(["rev-list", "--objects", of.as_str(), "--not"]);
+            call.args(not.iter().map(|commit| commit.as_str())).long().answer()
+        };
+        let listed = walk(head, &[expected, &base])?;
+        if listed.code != 0 {
+            return refused(listed).map(Some);
+        }
+        let asked = forge
+            .call()
+            .env("GIT_OBJECT_DIRECTORY", self.objects())
+            .env("GIT_ALTERNATE_OBJECT_DIRECTORIES", quoted(&base::objects(forge)))
+            .args(["cat-file", "--batch-check=%(objectname)", "--buffer"])
+            .input(ids(&listed.stdout))
+            .long()
+            .bytes()?;
+        let mut lacking: BTreeSet<&[u8]> =
+            asked.split(|byte| *byte == b'\n').filter_map(|line| line.strip_suffix(b" missing")).collect();
+        if lacking.is_empty() {
+            return Ok(None);
+        }
+        // Objects of its own branch that it took up again, and whose copy it threw away.
+        let own = walk(expected, &[&base])?;
+        if own.code != 0 {
+            return Err(own.failure());
+        }
+        for id in ids(&own.stdout).split(|byte| *byte == b'\n') {
+            lacking.remove(id);
+        }
+        let note = "the commits name objects that this run was not given and did not bring";
+        let trespass = || Trespass { kind: TrespassKind::ObjectsRefused, path: String::new(), note: note.to_owned() };
+        Ok((!lacking.is_empty()).then(trespass))
+    }
+
     /// Brings a commit, and all it needs, into the repository, but for what is there: below its refs, and below `known`, which
     /// an earlier import brought. A trespass: it was refused, and why.
     pub(super) fn import(
@@ -125,11 +176,7 @@ impl Quarantine {
         if listed.code != 0 {
             return refused(listed).map(Some);
         }
-        let mut ids = Vec::with_capacity(listed.stdout.len());
-        for line in listed.stdout.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
-            ids.extend_from_slice(line.split(|byte| *byte == b' ').next().unwrap_or_default());
-            ids.push(b'\n');
-        }
+        let ids = ids(&listed.stdout);
         if ids.is_empty() {
             return Ok(None);
         }
@@ -185,6 +232,8 @@ impl Quarantine {
 struct Copy {
     bytes: u64,
     files: usize,
+    /// Of the bytes.
+    limit: u64,
 }
 
 impl Copy {
@@ -198,7 +247,7 @@ impl Copy {
             }
             // What cannot be read is not there: if a commit needs it, that is said later.
             let Ok(Some(file)) = folder::open_file(&from, name.as_str()) else { continue };
-            let left = COPIED_BYTES - self.bytes;
+            let left = self.limit - self.bytes;
             let mut target =
                 File::create(to.join(&name)).map_err(|error| infra("the cache cannot be written", error))?;
             let copied = io::copy(&mut io::Read::take(file, left + 1), &mut target)
@@ -211,6 +260,24 @@ impl Copy {
         }
         Ok(false)
     }
+}
+
+/// What lies in a clone of this commit because it was put there, about: a copy is packed otherwise.
+fn given_bytes(forge: &EmbeddedForge, expected: &CommitId) -> Result<u64, ForgeError> {
+    let base = super::refs::full(&forge.base);
+    let call = forge.call().args(["rev-list", "--disk-usage", "--objects", expected.as_str(), "--not", &base]);
+    let bytes: u64 = call.long().text()?.parse().unwrap_or(0);
+    Ok(bytes.saturating_mul(2))
+}
+
+/// The ids of a list of objects, a line each, without their paths.
+fn ids(listed: &[u8]) -> Vec<u8> {
+    let mut ids = Vec::with_capacity(listed.len());
+    for line in listed.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+        ids.extend_from_slice(line.split(|byte| *byte == b' ').next().unwrap_or_default());
+        ids.push(b'\n');
+    }
+    ids
 }
 
 fn is_hex(text: &str, lengths: &[usize]) -> bool {

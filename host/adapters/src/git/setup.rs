@@ -37,6 +37,8 @@ const REMOTE: &str = "gatewright";
 pub struct Layout {
     /// The bare repository.
     pub repository: PathBuf,
+    /// What its base branch reaches, for clones to borrow and sandboxes to see. It can be made anew from the repository.
+    pub base: PathBuf,
     /// Its clones, one folder each.
     pub clones: PathBuf,
     /// For what is gone when a call is over. On the same file system as the others.
@@ -50,6 +52,8 @@ impl Layout {
     pub fn new(state: &Path, project: &ProjectName) -> Self {
         Self {
             repository: state.join("repositories").join(format!("{project}.git")),
+            // No `.git` at its end: so no project's repository is called, and no backup takes it for one.
+            base: state.join("repositories").join(format!("{project}.base")),
             clones: state.join("clones").join(project.as_str()),
             cache: state.join("cache").join("git").join(project.as_str()),
             state: state.to_owned(),
@@ -105,7 +109,13 @@ impl EmbeddedForge {
         theirs.check(base)?;
         theirs.check_remote(&layout.repository)?;
         if !layout.repository.exists() {
-            make_repository(&git, &layout, &theirs, base)?;
+            // What an earlier project of this name showed its runs is nobody's business any more.
+            match fs::remove_dir_all(&layout.base) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(infra("the base's objects cannot be removed", error));
+                }
+                _ => make_repository(&git, &layout, &theirs, base)?,
+            }
         }
         theirs.add_remote(&layout.repository)?;
         let forge = Self::open(program, layout)?;
@@ -126,7 +136,7 @@ impl EmbeddedForge {
         let base = head.strip_prefix("refs/heads/").and_then(|name| BranchName::new(name).ok()).ok_or_else(|| {
             ForgeError::Refused("this project has no repository yet: run `gatewright init` in yours".into())
         })?;
-        let forge = Self { git, layout, base, refs: Mutex::new(()) };
+        let forge = Self { git, layout, base, refs: Mutex::new(()), base_store: Mutex::new(()) };
         forge.clear_stale_locks()?;
         forge.clear_leftovers()?;
         Ok(forge)
@@ -187,11 +197,21 @@ impl EmbeddedForge {
     /// Upkeep, now and then: empties the trash, and makes many packs into one. Drops no object, since clones borrow them.
     pub fn tidy(&self) -> Result<(), ForgeError> {
         self.trash()?.empty()?;
+        self.make_one_pack(&self.layout.repository)?;
+        let _guard = self.base_guard();
+        // No clone was made yet, or the next one makes it anew.
+        if !self.layout.base.exists() {
+            return Ok(());
+        }
+        self.make_one_pack(&self.layout.base)
+    }
+
+    fn make_one_pack(&self, store: &Path) -> Result<(), ForgeError> {
         let packs =
-            fs::read_dir(self.objects().join("pack")).map_err(|error| infra("the packs cannot be listed", error))?;
+            fs::read_dir(store.join("objects/pack")).map_err(|error| infra("the packs cannot be listed", error))?;
         let packs = packs.flatten().filter(|entry| entry.file_name().to_string_lossy().ends_with(".pack")).count();
         if packs > PACKS {
-            self.durable().args(["repack", "-a", "-d", "-k", "-q"]).long().done()?;
+            self.durable_on(store).args(["repack", "-a", "-d", "-k", "-q"]).long().done()?;
         }
         Ok(())
     }
@@ -204,7 +224,7 @@ impl EmbeddedForge {
     pub(super) fn clear_stale_locks(&self) -> Result<usize, ForgeError> {
         let now = self.now()?;
         let mut removed = 0;
-        let mut folders = vec![self.layout.repository.clone()];
+        let mut folders = vec![self.layout.repository.clone(), self.layout.base.clone()];
         while let Some(folder) = folders.pop() {
             // A person's push may be at work: what is gone by now is not missed.
             for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
@@ -212,7 +232,7 @@ impl EmbeddedForge {
                 let Ok(metadata) = entry.metadata() else { continue };
                 let age = metadata.modified().ok().and_then(|at| now.duration_since(at).ok()).unwrap_or_default();
                 // Loose objects: 256 folders without a lock in any.
-                let is_fan_out = folder == self.objects() && name.len() == 2;
+                let is_fan_out = folder.ends_with("objects") && name.len() == 2;
                 let is_lock = path.extension().is_some_and(|extension| extension == "lock");
                 if metadata.is_dir() && !is_fan_out {
                     folders.push(path);

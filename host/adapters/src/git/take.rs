@@ -32,12 +32,16 @@ pub(super) fn take_over(forge: &EmbeddedForge, request: &TakeOver) -> Result<Tak
     let mut found = found(forge, &quarantine, &root, request, &mut trespasses)?;
     kill_point!("before-objects-are-taken-over");
     // The commits first: no tree is read into an index before git's checks accepted it.
-    if found.head != request.expected
-        && let Some(trespass) = quarantine.import(forge, &found.head, None)?
-    {
-        trespasses.push(trespass);
-        found.head = request.expected.clone();
-        found.base = None;
+    if found.head != request.expected {
+        let refused = match quarantine.foreign(forge, &found.head, &request.expected)? {
+            None => quarantine.import(forge, &found.head, None)?,
+            foreign => foreign,
+        };
+        if let Some(trespass) = refused {
+            trespasses.push(trespass);
+            found.head = request.expected.clone();
+            found.base = None;
+        }
     }
     let tree = clones::place(forge, request.clone);
     let mut head = leftovers::settle(forge, &quarantine, &root, &tree, request, &found, &mut trespasses)?;
@@ -135,7 +139,7 @@ fn found(
         return Ok(nothing(true));
     }
     let refused = match folder.objects() {
-        Ok(objects) => quarantine.copy_from(forge, &objects)?,
+        Ok(objects) => quarantine.copy_from(forge, &objects, expected)?,
         Err(trespass) => Some(trespass),
     };
     // What was copied in spite of it may be all that the commits need; if not, they are not whole.

@@ -141,7 +141,7 @@ pub struct PreparedClone {
     pub key: CloneKey,
     /// The work tree: a sandbox lets it be written.
     pub path: PathBuf,
-    /// The repository's objects, which the clone borrows: a sandbox lets them be read at this same path.
+    /// The base branch's objects, which the clone borrows: a sandbox lets them be read at this same path.
     pub readable: PathBuf,
     /// What is checked out.
     pub head: CommitId,

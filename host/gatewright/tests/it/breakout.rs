@@ -15,12 +15,18 @@ const ATTACK: &str = r#"#!/bin/bash
 exec 2> /dev/null
 attempt() { if eval "$2"; then echo "BREACH: $1"; else echo "HELD: $1"; fi; }
 able() { eval "$2" && echo "ABLE: $1"; }
+objects() { GIT_OBJECT_DIRECTORY="$1" git cat-file --batch-all-objects --batch; }
+# Every store of objects that it has or can think of.
+stores() { echo .git/objects; cat .git/objects/info/alternates; echo FORGE/objects; echo BORROWED/objects; echo OTHER_CLONE/.git/objects; }
+committed() { for at in $(stores); do objects "$at" | grep -qa "UNTOLD_WORDS" && return 0; done; return 1; }
+known() { for at in $(stores); do GIT_OBJECT_DIRECTORY="$at" git cat-file -e UNTOLD_COMMIT && return 0; done; return 1; }
 
 able "reads" 'cat greeting.txt > /dev/null'
 able "finds" 'find . -name greeting.txt | grep -q .'
 able "sees itself" 'cat /proc/[0-9]*/environ | tr "\0" "\n" | grep -q "^GATEWRIGHT_ROLE="'
 able "signals itself" 'kill -0 $$'
 able "has git" 'git rev-parse HEAD > /dev/null'
+able "reads all objects" 'objects .git/objects | grep -qa hello'
 able "leaves its session" 'setsid true'
 
 # What it may not read.
@@ -30,6 +36,8 @@ done
 attempt "found the token" 'find / STATE -xdev -name operator-token -not -path "/proc/*" | grep -q .'
 attempt "another task's clone" 'grep -q "UNTOLD_WORDS" OTHER_CLONE/untold.txt'
 attempt "found another task's clone" 'find STATE -path "$PWD" -prune -o -name untold.txt -print | grep -q .'
+attempt "what another task committed" committed
+attempt "another task's commit by its id" known
 attempt "the runs' folders" 'ls STATE/runs | grep -q .'
 attempt "the user's own work tree" 'cat REPOSITORY/greeting.txt > /dev/null'
 attempt "the environment of the host" 'tr "\0" "\n" < /proc/HOST_PID/environ | grep -q "^UNTOLD_VARIABLE=UNTOLD_WORDS"'
@@ -56,14 +64,15 @@ attempt "pushed past the host" 'git push -q FORGE "HEAD:refs/heads/pushed-$GATEW
 attempt "moved a ref of the host's repository" 'git -C FORGE update-ref refs/heads/moved HEAD'
 for file in objects/new objects/info/alternates; do
   attempt "wrote $file of the host's repository" 'echo broken >> "FORGE/$file"'
+  attempt "wrote $file of what is borrowed" 'echo broken >> "BORROWED/$file"'
 done
-# Beside the objects there is at most memory of the run's own to write to: the host looks at the real ones.
+# In their places there is at most memory of the run's own to write to: the host looks at the real ones.
 mkdir -p FORGE/hooks
 for file in config HEAD hooks/pre-receive refs/heads/main; do
   echo broken >> "FORGE/$file"
 done
-rm -rf FORGE/objects/* FORGE/refs
-attempt "the host's objects are gone" '! ls FORGE/objects | grep -q .'
+rm -rf FORGE/objects/* FORGE/refs BORROWED/objects/*
+attempt "the borrowed objects are gone" '! ls BORROWED/objects | grep -q .'
 attempt "wrote the user's own repository" 'echo broken >> REPOSITORY/.git/config'
 attempt "wrote a hook of the user's own repository" 'echo broken > REPOSITORY/.git/hooks/pre-commit'
 attempt "wrote the host's files" 'echo broken > STATE/projects/repository.toml'
@@ -97,9 +106,14 @@ fn told<'a>(log: &'a str, word: &str) -> BTreeSet<&'a str> {
     log.lines().filter_map(|line| line.split_once(word)).map(|(_, what)| what).collect()
 }
 
-/// The clone of a task that waits for a person, with words in it that nobody else shall read; and the number of their file, which is
-/// the same as long as nobody made it anew.
-fn clone_of_another(place: &Place, words: &str) -> (PathBuf, u64) {
+/// A developer that commits words that nobody else shall read.
+fn developer_of_another(words: &str) -> String {
+    format!("{DEVELOPER}echo {words} > committed.txt\ngit add committed.txt\ngit commit --quiet --message words\n")
+}
+
+/// The clone of a task that waits for a person, with words in it that nobody else shall read, committed and not; the number of the
+/// file of those that are not, which is the same as long as nobody made it anew; and the commit of the others.
+fn clone_of_another(place: &Place, words: &str) -> (PathBuf, u64, String) {
     let key = place.ticket("Of nobody's business");
     place.until_phase(&key, "in-review");
     let mut folders = vec![place.state().join("clones")];
@@ -113,11 +127,13 @@ fn clone_of_another(place: &Place, words: &str) -> (PathBuf, u64) {
     };
     let file = clone.join("untold.txt");
     fs::write(&file, words).unwrap();
-    (clone, fs::metadata(file).unwrap().ino())
+    let commit = place.forge_git(&["log", "--branches", "--not", "main", "--format=%H", "--", "committed.txt"]);
+    assert!(commit.trim().len() == 40, "its commit is in the repository: {commit}");
+    (clone, fs::metadata(file).unwrap().ino(), commit.trim().to_owned())
 }
 
 /// The attack with what it needs to know: all that would only be hard to find is told to it.
-fn attack(place: &Place, host: &Serving, other: &str, (abstracted, words): (&str, &str)) -> String {
+fn attack(place: &Place, host: &Serving, (other, commit): (&str, &str), (abstracted, words): (&str, &str)) -> String {
     let (address, port) = host.address.strip_prefix("http://").unwrap().rsplit_once(':').unwrap();
     let filled = [
         ("STATE", place.state().display().to_string()),
@@ -128,7 +144,9 @@ fn attack(place: &Place, host: &Serving, other: &str, (abstracted, words): (&str
         ("LISTEN_PORT", port.to_owned()),
         ("ABSTRACT", abstracted.to_owned()),
         ("OUTLIVING", format!("outliving-{abstracted}")),
+        ("BORROWED", place.borrowed().display().to_string()),
         ("OTHER_CLONE", other.to_owned()),
+        ("UNTOLD_COMMIT", commit.to_owned()),
         ("UNTOLD_WORDS", words.to_owned()),
     ];
     filled.iter().fold(ATTACK.to_owned(), |text, (name, value)| text.replace(name, value))
@@ -136,19 +154,19 @@ fn attack(place: &Place, host: &Serving, other: &str, (abstracted, words): (&str
 
 #[test]
 fn a_hostile_agent_and_a_hostile_suite_read_write_reach_and_outlive_nothing() {
-    let place = Place::new(DEVELOPER, REVIEWER);
+    let own = format!("gatewright-test-{}", std::process::id());
+    let words = format!("words-of-{own}");
+    let place = Place::new(&developer_of_another(&words), REVIEWER);
     let suite = place.script("agents/suite.sh", "#!/bin/sh\n");
     place.init();
     let file = place.project_file();
     let text = fs::read_to_string(&file).unwrap();
     assert!(text.contains(r#"["sh", "check.sh"]"#), "{text}");
     fs::write(&file, text.replace(r#"["sh", "check.sh"]"#, &format!("['{}']", suite.display()))).unwrap();
-    let own = format!("gatewright-test-{}", std::process::id());
     let _listener = UnixListener::bind_addr(&SocketAddr::from_abstract_name(&own).unwrap()).unwrap();
-    let words = format!("words-of-{own}");
     let host = place.start(place.command(&["serve"]).env("UNTOLD_VARIABLE", &words));
-    let (clone, number) = clone_of_another(&place, &words);
-    let attack = attack(&place, &host, clone.to_str().unwrap(), (&own, &words));
+    let (clone, number, commit) = clone_of_another(&place, &words);
+    let attack = attack(&place, &host, (clone.to_str().unwrap(), &commit), (&own, &words));
     let of_forge = || ["config", "HEAD"].map(|name| fs::read_to_string(place.forge().join(name)).unwrap());
     let before = of_forge();
     place.script("agents/developer.sh", &attack);
@@ -172,6 +190,8 @@ fn a_hostile_agent_and_a_hostile_suite_read_write_reach_and_outlive_nothing() {
     assert!(!place.forge().join("hooks/pre-receive").exists());
     assert!(place.forge_git(&["for-each-ref", "refs/heads/pushed*", "refs/heads/moved"]).is_empty());
     assert!(place.forge_git(&["fsck", "--no-dangling"]).is_empty());
+    place.git(&["--git-dir", place.borrowed().to_str().unwrap(), "fsck", "--no-dangling"]);
+    assert!(place.forge_git(&["cat-file", "-t", &commit]).contains("commit"), "it was there all the time");
     assert!(!place.repository().join(".git/hooks/pre-commit").exists());
     let outliving = ["setsid", "forked"].map(|way| format!("outliving-{own}-{way}"));
     for name in &outliving {
@@ -192,7 +212,7 @@ fn counterproof(place: &Place, logs: &[String], outliving: &[String]) {
     let held: Vec<&str> = told(&said, "HELD: ").into_iter().filter(|what| !NOWHERE.contains(what)).collect();
     assert_eq!(held, Vec::<&str>::new(), "these probes find nothing where nothing is held: {said}");
     let (able, breaches) = (told(&said, "ABLE: "), told(&said, "BREACH: "));
-    assert_eq!((able.len(), breaches.len() >= 28), (6, true), "{said}");
+    assert_eq!((able.len(), breaches.len() >= 32), (7, true), "{said}");
     let tried: BTreeSet<&str> = breaches.iter().copied().chain(NOWHERE).collect();
     for log in logs.iter().filter(|log| log.contains("the attack as ")) {
         assert_eq!(told(log, "HELD: "), tried, "{log}");

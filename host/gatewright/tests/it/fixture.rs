@@ -82,6 +82,11 @@ impl Place {
         self.state().join("repositories/repository.git")
     }
 
+    /// What clones borrow of it.
+    pub(crate) fn borrowed(&self) -> PathBuf {
+        self.state().join("repositories/repository.base")
+    }
+
     pub(crate) fn project_file(&self) -> PathBuf {
         self.state().join("projects/repository.toml")
     }
