@@ -8,6 +8,7 @@
 
 mod descriptors;
 mod disk;
+mod folder;
 mod memory;
 mod mounts;
 
@@ -91,7 +92,7 @@ impl Guard {
         let until = steady_ms() + FIRST_WALK_MS;
         let measured = |folder: &PathBuf| match disk::walk(folder, u64::MAX, until) {
             disk::Found::Bytes(bytes) => Some((folder.clone(), bytes)),
-            disk::Found::AtLeast(_) | disk::Found::TooDeep => None,
+            disk::Found::AtLeast(_) | disk::Found::TooDeep | disk::Found::Shut(_) => None,
         };
         let watch = Arc::new(Watch {
             limits: limits.clone(),
@@ -241,6 +242,7 @@ impl Watch {
             let most = allowed.saturating_add(before).saturating_sub(taken);
             match disk::walk(folder, most, until) {
                 disk::Found::Bytes(bytes) | disk::Found::AtLeast(bytes) => taken += bytes.saturating_sub(before),
+                disk::Found::Shut(path) => return Err(passed(&format!("{path:?} cannot be looked into"))),
                 disk::Found::TooDeep => return Err(passed(&format!("folders lie more than {} deep", disk::DEEPEST))),
             }
             if taken > allowed {

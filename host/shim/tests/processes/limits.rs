@@ -10,10 +10,10 @@ use shim::protocol::{Exit, Limit, OPEN_FILES_OF_ALL};
 
 use crate::scene::{BOTH, World, environment, exit, live, log, members, record};
 
-const MIB: u64 = 1 << 20;
+pub(crate) const MIB: u64 = 1 << 20;
 
 /// Runs it until its limit ends it, and sees that nothing is left of it and that the next run is none the worse.
-fn ended_by(runner: &Runner, spec: &LaunchSpec, limit: Limit, allowed: u64) {
+pub(crate) fn ended_by(runner: &Runner, spec: &LaunchSpec, limit: Limit, allowed: u64) {
     let info = live(&runner.launch(1, spec).unwrap());
     let ended = record(runner, 1);
     assert_eq!(members(&info.marker), [], "{limit:?}");
