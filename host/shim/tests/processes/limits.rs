@@ -8,6 +8,7 @@ use agents::{LaunchSpec, Runner, SandboxMode};
 use rustix::fs::{MemfdFlags, memfd_create};
 use shim::protocol::{Exit, Limit, OPEN_FILES_OF_ALL};
 
+use crate::hidden::{FILE, map_removed};
 use crate::scene::{BOTH, World, environment, exit, live, log, members, record};
 
 pub(crate) const MIB: u64 = 1 << 20;
@@ -28,7 +29,7 @@ pub(crate) fn ended_by(runner: &Runner, spec: &LaunchSpec, limit: Limit, allowed
 }
 
 /// This test program as a run: `eat` below does what the name says.
-fn ourselves(world: &World, what: &str) -> LaunchSpec {
+pub(crate) fn ourselves(world: &World, what: &str) -> LaunchSpec {
     let program = std::env::current_exe().unwrap();
     let mut spec = world.script("");
     let words = ["--exact", "limits::eat", "--nocapture"];
@@ -57,6 +58,8 @@ fn eat() {
                 let _ = std::thread::Builder::new().spawn(std::thread::park);
             }
         }
+        "removed files, mapped" => map_removed(FILE),
+        "a page of each removed file" => map_removed(4096),
         other => panic!("nobody eats {other}"),
     }
     loop {
