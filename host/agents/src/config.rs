@@ -49,6 +49,8 @@ pub struct RunnerConfig {
     pub path: String,
     /// How long a run lives on without a host that prolongs its right.
     pub right: Duration,
+    /// How long a launch waits at most until the folders are measured that it may write beside its clone.
+    pub first_walk: Duration,
 }
 
 impl RunnerConfig {
@@ -75,6 +77,7 @@ impl RunnerConfig {
             home: home.into(),
             path: path.into(),
             right: Duration::from_millis(conductor::RIGHT.0),
+            first_walk: Duration::from_secs(2),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What a run may take of this machine: the operator's words with this machine's figures.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use domain::limits::{Limit, RunLimits};
 use shim::protocol::{self, Limits};
@@ -18,13 +19,14 @@ fn machine_memory() -> u64 {
 }
 
 /// The limits of a launch.
-pub(crate) fn of(limits: RunLimits, lent: Vec<PathBuf>) -> Limits {
+pub(crate) fn of(limits: RunLimits, lent: Vec<PathBuf>, first_walk: Duration) -> Limits {
     Limits {
         memory_bytes: limits.memory.unwrap_or_else(|| machine_memory() / PART_OF_MEMORY),
         processes: limits.processes,
         disk_bytes: limits.disk,
         open_files: limits.open_files,
         lent,
+        first_walk_ms: u64::try_from(first_walk.as_millis()).unwrap_or(u64::MAX),
     }
 }
 
@@ -50,11 +52,11 @@ mod tests {
 
     #[test]
     fn nothing_said_is_half_of_the_machine() {
-        let limits = of(RunLimits::default(), Vec::new());
+        let limits = of(RunLimits::default(), Vec::new(), Duration::ZERO);
         assert_eq!(limits.memory_bytes, machine_memory() / 2);
         assert!(limits.memory_bytes > 64 << 20);
         assert!(folder_in_memory(&limits) <= limits.memory_bytes / 2);
         let said = RunLimits { memory: Some(5), ..RunLimits::default() };
-        assert_eq!(of(said, Vec::new()).memory_bytes, 5);
+        assert_eq!(of(said, Vec::new(), Duration::ZERO).memory_bytes, 5);
     }
 }

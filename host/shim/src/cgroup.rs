@@ -34,7 +34,14 @@ impl Cgroup {
 
     /// Whether a group that is made here has limits; none remains.
     pub fn limits_work_here() -> bool {
-        let limits = Limits { memory_bytes: 1 << 30, processes: 1024, disk_bytes: 0, open_files: 0, lent: Vec::new() };
+        let limits = Limits {
+            memory_bytes: 1 << 30,
+            processes: 1024,
+            disk_bytes: 0,
+            open_files: 0,
+            lent: Vec::new(),
+            first_walk_ms: 0,
+        };
         let group = Self::create(&format!("gatewright-probe-{}", std::process::id()));
         group.is_some_and(|mut group| {
             group.limit(&limits);
@@ -205,7 +212,8 @@ mod tests {
     fn the_kernels_word_is_read_from_its_events() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path();
-        let limits = Limits { memory_bytes: 5, processes: 6, disk_bytes: 7, open_files: 8, lent: Vec::new() };
+        let limits =
+            Limits { memory_bytes: 5, processes: 6, disk_bytes: 7, open_files: 8, lent: Vec::new(), first_walk_ms: 0 };
         let mut group = Cgroup { path: path.to_owned(), limited: true };
         group.limit(&limits);
         assert!(group.has_limits());

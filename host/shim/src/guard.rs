@@ -8,19 +8,23 @@
 
 mod descriptors;
 mod disk;
+mod folder;
+mod lent;
+mod mapped;
 mod memory;
 mod mounts;
 
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread;
 
 use rustix::event::poll;
 use rustix::pipe::{PipeFlags, pipe_with};
 
+use self::descriptors::Removed;
+use self::lent::{Lent, lost};
 use crate::cgroup::Cgroup;
 use crate::clock::{span, steady_ms};
 use crate::processes::{self, Process};
@@ -50,8 +54,6 @@ const DISK_SHARE: u64 = 10;
 const DISK_ASK_MS: u64 = 250;
 /// How long the walk at a run's end may take; what it has not seen by then was seen by the one before.
 const LAST_WALK_MS: u64 = 5000;
-/// How long the first walk through folders that were lent may take; one that takes longer is not counted.
-const FIRST_WALK_MS: u64 = 2000;
 /// The threads only read `/proc` and walk with a list of their own.
 const STACK_BYTES: usize = 256 * 1024;
 
@@ -68,11 +70,12 @@ pub(crate) struct Over {
 struct Watch {
     limits: Limits,
     clone: PathBuf,
-    /// Folders that were lent, and what they held before the command began.
-    lent: Vec<(PathBuf, u64)>,
+    lent: Vec<Lent>,
     cgroup: Option<Cgroup>,
-    /// Bytes of files on disks that were removed and are still open, as the last look at the tree found them.
-    unlinked: AtomicU64,
+    /// Files on disks that were removed and are still open, as the last look at the tree found them.
+    unlinked: Mutex<Removed>,
+    /// What the clone's disk had free before the command began, and what the first look then found taken.
+    at_first: (Option<u64>, OnceLock<u64>),
     over: OnceLock<Over>,
     bell: OwnedFd,
 }
@@ -88,21 +91,19 @@ impl Guard {
     /// Begins to look. The command is not there yet: what it is lent is measured before it can write.
     pub(crate) fn start(limits: &Limits, clone: PathBuf, cgroup: Option<&Cgroup>) -> io::Result<Self> {
         let (ours, bell) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
-        let until = steady_ms() + FIRST_WALK_MS;
-        let measured = |folder: &PathBuf| match disk::walk(folder, u64::MAX, until) {
-            disk::Found::Bytes(bytes) => Some((folder.clone(), bytes)),
-            disk::Found::AtLeast(_) | disk::Found::TooDeep => None,
-        };
+        let until = steady_ms() + limits.first_walk_ms;
         let watch = Arc::new(Watch {
             limits: limits.clone(),
+            lent: limits.lent.iter().map(|folder| Lent::measure(folder.clone(), until)).collect(),
+            at_first: (disk::free(&clone), OnceLock::new()),
             clone,
-            lent: limits.lent.iter().filter_map(measured).collect(),
             cgroup: cgroup.cloned(),
-            unlinked: AtomicU64::new(0),
+            unlinked: Mutex::default(),
             over: OnceLock::new(),
             bell,
         });
-        for (name, look) in [("tree", Watch::tree as fn(&Watch)), ("disk", Watch::disk)] {
+        let slow = watch.lent.iter().any(Lent::is_slow).then_some(("lent", Watch::slow as fn(&Watch)));
+        for (name, look) in [("tree", Watch::tree as fn(&Watch)), ("disk", Watch::disk)].into_iter().chain(slow) {
             let watch = Arc::clone(&watch);
             thread::Builder::new().name(name.to_owned()).stack_size(STACK_BYTES).spawn(move || look(&watch))?;
         }
@@ -117,7 +118,7 @@ impl Guard {
     /// What is known only when the tree is gone: what the kernel did by itself, and what was written last.
     pub(crate) fn at_the_end(&self) -> Option<Over> {
         let watch = &self.watch;
-        watch.unlinked.store(0, Ordering::Relaxed);
+        watch.set_unlinked(Removed::new());
         let kernel = watch.cgroup.as_ref().and_then(|group| watch.told_by(group));
         watch.over.get().cloned().or(kernel).or_else(|| watch.disk_taken(steady_ms() + LAST_WALK_MS).err())
     }
@@ -129,6 +130,10 @@ impl Watch {
             // The reader looks at `over`; a byte only wakes it, and a pipe that is full has woken it.
             let _ = rustix::io::write(&self.bell, b"!");
         }
+    }
+
+    fn set_unlinked(&self, found: Removed) {
+        *self.unlinked.lock().unwrap_or_else(PoisonError::into_inner) = found;
     }
 
     fn is_over(&self) -> bool {
@@ -166,7 +171,7 @@ impl Watch {
         }
         let most = limits.open_files.saturating_mul(OPEN_FILES_OF_ALL);
         let open = descriptors::of(tree, most).ok_or_else(|| over(Limit::OpenFiles, most, "it had more"))?;
-        self.unlinked.store(open.unlinked_on_disk, Ordering::Relaxed);
+        self.set_unlinked(open.unlinked_on_disk);
         if self.cgroup.as_ref().is_some_and(Cgroup::has_limits) {
             return Ok(Taken { processes, memory: 0 });
         }
@@ -220,50 +225,99 @@ impl Watch {
     }
 
     fn disk(&self) {
+        let me = std::process::id();
         while !self.is_over() {
             let begun = steady_ms();
             let before = disk::free(&self.clone);
-            match self.disk_taken(u64::MAX) {
+            match self.disk_taken(u64::MAX).and_then(|taken| self.with_mapped(taken, me)) {
                 Ok(taken) => self.await_growth(before, self.limits.disk_bytes.saturating_sub(taken), begun),
                 Err(over) => return self.tell(over),
             }
         }
     }
 
+    /// Walks through the folders that are too slow for the walks between which the others are looked at.
+    fn slow(&self) {
+        while !self.is_over() {
+            let begun = steady_ms();
+            for lent in &self.lent {
+                if let Err(words) = lent.walk(self.limits.disk_bytes) {
+                    return self.tell(self.too_much_disk(&words));
+                }
+            }
+            let walked = steady_ms();
+            let due = due_after(walked, walked - begun);
+            while steady_ms() < due && !self.is_over() {
+                pause(DISK_ASK_MS);
+            }
+        }
+    }
+
+    fn too_much_disk(&self, words: &str) -> Over {
+        over(Limit::Disk, self.limits.disk_bytes, words)
+    }
+
     /// What it takes of the disk, or that this is too much.
     fn disk_taken(&self, until: u64) -> Result<u64, Over> {
         let allowed = self.limits.disk_bytes;
-        let passed = |words: &str| over(Limit::Disk, allowed, words);
-        let mut taken = self.unlinked.load(Ordering::Relaxed);
-        let clone = (&self.clone, 0);
-        for (folder, before) in std::iter::once(clone).chain(self.lent.iter().map(|(folder, before)| (folder, *before)))
-        {
-            let most = allowed.saturating_add(before).saturating_sub(taken);
-            match disk::walk(folder, most, until) {
-                disk::Found::Bytes(bytes) | disk::Found::AtLeast(bytes) => taken += bytes.saturating_sub(before),
-                disk::Found::TooDeep => return Err(passed(&format!("folders lie more than {} deep", disk::DEEPEST))),
-            }
+        let mut taken = descriptors::sum(&self.unlinked.lock().unwrap_or_else(PoisonError::into_inner));
+        let clone = std::iter::once(None);
+        for lent in clone.chain(self.lent.iter().map(Some)) {
+            let most = allowed.saturating_sub(taken);
+            let found = match lent {
+                None => lent::bytes(&self.clone, most, until),
+                Some(lent) => lent.grown(most, allowed, until),
+            };
+            taken = taken.saturating_add(found.map_err(|words| self.too_much_disk(&words))?);
             if taken > allowed {
-                return Err(passed(&format!("it took {} or more", spelled(taken))));
+                return Err(self.too_much_disk(&format!("it took {} or more", spelled(taken))));
             }
         }
         Ok(taken)
+    }
+
+    /// The same with removed files that are no longer open but mapped, or that this is too much.
+    fn with_mapped(&self, taken: u64, me: u32) -> Result<u64, Over> {
+        let allowed = self.limits.disk_bytes;
+        // The other thread looked at another time, so its files are counted anew, each once.
+        let open = self.unlinked.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let mapped = mapped::with(&open, &processes::descendants(me).unwrap_or_default());
+        let all = taken.saturating_add(mapped.bytes.saturating_sub(descriptors::sum(&open)));
+        if all > allowed {
+            return Err(self.too_much_disk(&format!("it took {} or more, removed files among it", spelled(all))));
+        }
+        let (room, first) = &self.at_first;
+        let grown = all.saturating_sub(*first.get_or_init(|| all));
+        let unseen = lost(*room, disk::free(&self.clone)).saturating_sub(grown);
+        // Where nothing says how large such a file is, what the disk lost does: others may have taken it too, so only what is by
+        // itself more than the run may take counts.
+        if mapped.may_be_more && unseen > allowed {
+            let unseen = spelled(unseen);
+            return Err(self.too_much_disk(&format!("it has mapped removed files, and the disk lost {unseen} unseen")));
+        }
+        Ok(all)
     }
 
     /// Until the next walk is due, or the disk lost more room than the run may still take.
     fn await_growth(&self, before: Option<u64>, margin: u64, begun: u64) {
         let walked = steady_ms();
         let took = walked - begun;
-        let due = walked + took.saturating_mul(DISK_SHARE).clamp(DISK_MS, DISK_SLOW_MS);
+        let due = due_after(walked, took);
         while steady_ms() < due && !self.is_over() {
             pause(DISK_ASK_MS);
-            let lost = before.zip(disk::free(&self.clone)).map_or(0, |(before, after)| before.saturating_sub(after));
+            let lost = lost(before, disk::free(&self.clone));
             // As long as the walk took it waits all the same: others may be filling the same disk.
-            if lost > margin && steady_ms() >= walked + took {
+            let calls = lost > margin && steady_ms() >= walked + took;
+            if calls || self.lent.iter().any(|lent| lent.calls(self.limits.disk_bytes)) {
                 return;
             }
         }
     }
+}
+
+/// When a walk is due again that ended at this time and took so long.
+fn due_after(walked: u64, took: u64) -> u64 {
+    walked + took.saturating_mul(DISK_SHARE).clamp(DISK_MS, DISK_SLOW_MS)
 }
 
 /// What a tree takes; never more than its limits.

@@ -13,7 +13,7 @@ use crate::files;
 /// The version of every file that a host reads, whichever shim wrote it.
 pub const VERSION: u32 = 1;
 /// The version of [`SPEC`], which only the shim reads that its writer starts: runs that live are not touched by a change.
-pub const SPEC_VERSION: u32 = 4;
+pub const SPEC_VERSION: u32 = 5;
 
 /// What is to be run. Written by the host, 0600; removed by the shim once it has read it, for it may hold secrets.
 pub const SPEC: &str = "spec.json";
@@ -85,12 +85,14 @@ pub struct Limits {
     pub memory_bytes: u64,
     /// Processes and threads at one time.
     pub processes: u64,
-    /// What the working directory holds, what `lent` grew by, and files that were removed and are still open.
+    /// What the working directory holds, what `lent` grew by, and files that were removed and are still open or mapped.
     pub disk_bytes: u64,
     /// Descriptors that one process may have open; the tree may have [`OPEN_FILES_OF_ALL`] times as many.
     pub open_files: u64,
     /// Folders beside the working directory that the run may write.
     pub lent: Vec<PathBuf>,
+    /// How long the command waits until these are measured. One that takes longer is measured while it runs.
+    pub first_walk_ms: u64,
 }
 
 /// How many times one process's open files all processes of a run may have open together: a build has many processes, each with

@@ -127,7 +127,8 @@ impl Runner {
         env.insert(MARKER.to_owned(), marker.clone());
         let searched = env.get("PATH").map_or("", String::as_str);
         preflight::check(command, &spec.cwd, searched, outside, view.as_ref())?;
-        let limits = limits::of(spec.limits, view.as_ref().map(View::lent).unwrap_or_default());
+        let lent = view.as_ref().map(View::lent).unwrap_or_default();
+        let limits = limits::of(spec.limits, lent, self.config.first_walk);
         let sandbox = match (bubblewrap, &view) {
             (Some(bubblewrap), Some(view)) => {
                 let proxy = sandbox::proxy(&spec.network, self.never_reached());

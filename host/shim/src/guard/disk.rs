@@ -1,11 +1,11 @@
 //! What a folder takes of the disk. Whoever writes in it is hostile: links are not followed, other file systems not entered,
 //! nothing is opened but folders, and the way down has an end.
 
-use std::os::fd::{AsFd, OwnedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, openat, statat, statvfs};
+use rustix::fs::{FileType, statvfs};
 
+use super::folder::{Folder, Without};
 use crate::clock::steady_ms;
 
 /// Folders within folders. Each that is open takes a descriptor, and no honest tree is nearly so deep.
@@ -16,7 +16,7 @@ const LEAST: u64 = 4096;
 const STRIDE: u32 = 1024;
 
 /// How a walk ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Found {
     /// All of it.
     Bytes(u64),
@@ -24,6 +24,8 @@ pub(super) enum Found {
     AtLeast(u64),
     /// It goes down further than is looked.
     TooDeep,
+    /// There is a folder that may hold anything and that cannot be looked into: this one, or one in it.
+    Shut(PathBuf),
 }
 
 /// What is still free for whoever writes there.
@@ -32,31 +34,27 @@ pub(super) fn free(folder: &Path) -> Option<u64> {
     Some(room.f_bfree.saturating_mul(room.f_frsize))
 }
 
-fn open(at: impl AsFd, name: impl rustix::path::Arg) -> rustix::io::Result<OwnedFd> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    openat(&at, name, flags, Mode::empty())
-}
-
 /// The kernel's number of names has another width on each kind of machine.
 fn whole(number: impl Into<u64>) -> u64 {
     number.into()
 }
 
-/// Adds up what a folder takes, until it is more than `most` or the time (`steady_ms`) is over. What goes away meanwhile, or
-/// cannot be read, takes nothing.
+/// Adds up what a folder takes, until it is more than `most` or the time (`steady_ms`) is over. What goes away meanwhile takes
+/// nothing.
 pub(super) fn walk(folder: &Path, most: u64, until: u64) -> Found {
-    let Ok(top) = open(rustix::fs::CWD, folder) else { return Found::Bytes(0) };
-    let Ok(device) = rustix::fs::fstat(&top).map(|top| top.st_dev) else { return Found::Bytes(0) };
-    let Ok(top) = Dir::new(top) else { return Found::Bytes(0) };
+    let top = Folder::top(folder).and_then(|top| top.itself().map(|itself| (itself.st_dev, top)));
+    let (device, top) = match top {
+        Ok(opened) => opened,
+        Err(Without::Anything) => return Found::Bytes(0),
+        Err(Without::Sight) => return Found::Shut(folder.to_owned()),
+    };
     let mut open_folders = vec![top];
     let (mut total, mut seen) = (0_u64, 0_u32);
-    while let Some(here) = open_folders.last_mut() {
-        let Some(entry) = here.read() else {
-            open_folders.pop();
-            continue;
-        };
+    loop {
+        let depth = open_folders.len();
+        let Some(here) = open_folders.last_mut() else { return Found::Bytes(total) };
         // A folder that cannot be read on is left.
-        let Ok(entry) = entry else {
+        let Some(Ok(entry)) = here.list().read() else {
             open_folders.pop();
             continue;
         };
@@ -64,30 +62,33 @@ pub(super) fn walk(folder: &Path, most: u64, until: u64) -> Found {
         if name == c"." || name == c".." {
             continue;
         }
-        let Ok(at) = here.fd() else { continue };
-        let Ok(found) = statat(at, name, AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT) else { continue };
+        let found = match here.entry(name) {
+            Ok(found) => found,
+            Err(Without::Anything) => continue,
+            Err(Without::Sight) => return Found::Shut(here.path()),
+        };
         if found.st_dev != device {
             continue;
         }
+        let is_folder = FileType::from_raw_mode(found.st_mode).is_dir();
         let bytes = (found.st_blocks.cast_unsigned().saturating_mul(512)).max(LEAST);
         // A file with several names is added up in as many parts.
-        let names = if FileType::from_raw_mode(found.st_mode).is_dir() { 1 } else { whole(found.st_nlink).max(1) };
+        let names = if is_folder { 1 } else { whole(found.st_nlink).max(1) };
         total = total.saturating_add(bytes / names);
         seen = seen.wrapping_add(1);
         if total > most || (seen.is_multiple_of(STRIDE) && steady_ms() > until) {
             return Found::AtLeast(total);
         }
-        if FileType::from_raw_mode(found.st_mode).is_dir()
-            && let Ok(inner) = open(at, name)
-            && let Ok(inner) = Dir::new(inner)
-        {
-            if open_folders.len() >= DEEPEST {
-                return Found::TooDeep;
-            }
-            open_folders.push(inner);
+        if !is_folder {
+            continue;
+        }
+        match here.inner(name) {
+            Ok(_) if depth >= DEEPEST => return Found::TooDeep,
+            Ok(inner) => open_folders.push(inner),
+            Err(Without::Anything) => {}
+            Err(Without::Sight) => return Found::Shut(here.path().join(&*name.to_string_lossy())),
         }
     }
-    Found::Bytes(total)
 }
 
 #[cfg(test)]

@@ -45,26 +45,31 @@ pub(super) fn held(tree: &[Process]) -> Option<u64> {
 struct Mount {
     device: (u32, u32),
     point: String,
+    in_memory: bool,
 }
 
 /// The mounts in memory that a process sees.
 fn listed(process: &str) -> Vec<Mount> {
     let mounts = std::fs::read_to_string(format!("/proc/{process}/mountinfo")).unwrap_or_default();
-    mounts.lines().filter_map(parse).collect()
+    mounts.lines().filter_map(parse).filter(|mount| mount.in_memory).collect()
+}
+
+/// The devices of all file systems that this process sees and whose files take no memory. A run's clone lies in one of them.
+pub(super) fn disks() -> BTreeSet<(u32, u32)> {
+    let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    mounts.lines().filter_map(parse).filter(|mount| !mount.in_memory).map(|mount| mount.device).collect()
 }
 
 /// `36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 - ext3 /dev/root rw`: number, parent, device, root, mount point; behind the dash
 /// the type.
 fn parse(line: &str) -> Option<Mount> {
     let (left, right) = line.split_once(" - ")?;
-    if !matches!(right.split(' ').next()?, "tmpfs" | "ramfs") {
-        return None;
-    }
+    let in_memory = matches!(right.split(' ').next()?, "tmpfs" | "ramfs");
     let mut fields = left.split(' ').skip(2);
     let (major, minor) = fields.next()?.split_once(':')?;
     let point = fields.nth(1)?;
     let point = point.replace("\\040", " ").replace("\\011", "\t").replace("\\012", "\n").replace("\\134", "\\");
-    Some(Mount { device: (major.parse().ok()?, minor.parse().ok()?), point })
+    Some(Mount { device: (major.parse().ok()?, minor.parse().ok()?), point, in_memory })
 }
 
 /// Looked at from outside, where its links mean what they mean inside. One that is covered by another is not found.
@@ -91,7 +96,8 @@ mod tests {
         let line = "78 64 0:44 / /tmp\\040x rw,nosuid shared:3 - tmpfs tmpfs rw,size=2048k";
         let mount = parse(line).unwrap();
         assert_eq!((mount.device, mount.point.as_str()), ((0, 44), "/tmp x"));
-        assert!(parse("65 64 254:0 /usr /usr ro - ext4 /dev/vda rw").is_none());
+        assert!(mount.in_memory);
+        assert!(!parse("65 64 254:0 /usr /usr ro - ext4 /dev/vda rw").unwrap().in_memory);
         assert!(parse("garbage").is_none());
     }
 

@@ -8,12 +8,13 @@ use agents::{LaunchSpec, Runner, SandboxMode};
 use rustix::fs::{MemfdFlags, memfd_create};
 use shim::protocol::{Exit, Limit, OPEN_FILES_OF_ALL};
 
+use crate::hidden::{FILE, map_removed};
 use crate::scene::{BOTH, World, environment, exit, live, log, members, record};
 
-const MIB: u64 = 1 << 20;
+pub(crate) const MIB: u64 = 1 << 20;
 
 /// Runs it until its limit ends it, and sees that nothing is left of it and that the next run is none the worse.
-fn ended_by(runner: &Runner, spec: &LaunchSpec, limit: Limit, allowed: u64) {
+pub(crate) fn ended_by(runner: &Runner, spec: &LaunchSpec, limit: Limit, allowed: u64) {
     let info = live(&runner.launch(1, spec).unwrap());
     let ended = record(runner, 1);
     assert_eq!(members(&info.marker), [], "{limit:?}");
@@ -28,7 +29,7 @@ fn ended_by(runner: &Runner, spec: &LaunchSpec, limit: Limit, allowed: u64) {
 }
 
 /// This test program as a run: `eat` below does what the name says.
-fn ourselves(world: &World, what: &str) -> LaunchSpec {
+pub(crate) fn ourselves(world: &World, what: &str) -> LaunchSpec {
     let program = std::env::current_exe().unwrap();
     let mut spec = world.script("");
     let words = ["--exact", "limits::eat", "--nocapture"];
@@ -57,6 +58,8 @@ fn eat() {
                 let _ = std::thread::Builder::new().spawn(std::thread::park);
             }
         }
+        "removed files, mapped" => map_removed(FILE),
+        "a page of each removed file" => map_removed(4096),
         other => panic!("nobody eats {other}"),
     }
     loop {

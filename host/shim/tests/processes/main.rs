@@ -7,6 +7,8 @@ mod codex;
 #[cfg(test)]
 mod ends;
 #[cfg(test)]
+mod hidden;
+#[cfg(test)]
 mod known;
 #[cfg(test)]
 mod launches;

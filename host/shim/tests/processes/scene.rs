@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::os::fd::AsFd;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -17,6 +20,35 @@ use shim::protocol::{Exit, ExitRecord, MARKER, ShimInfo};
 pub(crate) const LONG: Duration = Duration::from_mins(1);
 /// The two ways in which a run can be held.
 pub(crate) const BOTH: [SandboxMode; 2] = [SandboxMode::None, SandboxMode::Bubblewrap];
+
+/// For [`as_nobody`]: where the shim stands that nobody may run.
+const OTHER_SHIM: &str = "TEST_SHIM";
+/// A user whom file modes hold back.
+const NOBODY: u32 = 65534;
+
+/// Runs one test of this program again as a user without rights, if we are root, whom no mode of a file holds back. False: we are
+/// such a user ourselves.
+pub(crate) fn as_nobody(test: &str) -> bool {
+    if !rustix::process::geteuid().is_root() {
+        return false;
+    }
+    // Where the programs lie nobody else may come by.
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let place = |program: &Path, name: &str| {
+        let copy = folder.path().join(name);
+        std::fs::copy(program, &copy).unwrap();
+        copy
+    };
+    let shim = place(Path::new(env!("CARGO_BIN_EXE_gatewright-shim")), "shim");
+    let mut again = Command::new(place(&std::env::current_exe().unwrap(), "tests"));
+    again.args(["--exact", test, "--nocapture"]).env(OTHER_SHIM, shim).current_dir("/");
+    let said = again.uid(NOBODY).gid(NOBODY).output().unwrap();
+    let words = [said.stdout, said.stderr].concat();
+    let words = String::from_utf8_lossy(&words);
+    assert!(said.status.success() && words.contains("1 passed"), "as nobody: {words}");
+    true
+}
 
 /// A host's folders, gone with the test.
 pub(crate) struct World {
@@ -56,7 +88,7 @@ impl World {
 
 pub(crate) fn config_at(root: &Path, sandbox: SandboxMode) -> RunnerConfig {
     let state = root.join("state");
-    let shim = env!("CARGO_BIN_EXE_gatewright-shim");
+    let shim = std::env::var(OTHER_SHIM).unwrap_or_else(|_| env!("CARGO_BIN_EXE_gatewright-shim").to_owned());
     let mut config =
         RunnerConfig::new(state.join("runs"), state.join("briefs"), shim, root.join("home"), "/usr/bin:/bin");
     config.sandbox = sandbox;
