@@ -66,9 +66,9 @@ impl Lent {
                 let account = *account.lock().unwrap_or_else(PoisonError::into_inner);
                 let lost = lost(account.room, disk::free(&self.folder));
                 if account.grown.saturating_add(lost) > allowed {
-                    let (folder, lost) = (&self.folder, spelled(lost));
+                    let (folder, lost) = (quoted(&self.folder), spelled(lost));
                     return Err(format!(
-                        "{folder:?}, which is slow to look through, had grown by {}, and its file system lost {lost} since",
+                        "{folder}, which is slow to look through, had grown by {}, and its file system lost {lost} since",
                         spelled(account.grown)
                     ));
                 }
@@ -96,6 +96,11 @@ impl Lent {
     }
 }
 
+/// A path as a log may show it: whoever named its folders may have put line feeds and worse into them.
+fn quoted(path: &Path) -> String {
+    format!("{:?}", path.to_string_lossy())
+}
+
 /// How much less it is.
 pub(super) fn lost(before: Option<u64>, after: Option<u64>) -> u64 {
     before.zip(after).map_or(0, |(before, after)| before.saturating_sub(after))
@@ -105,8 +110,8 @@ pub(super) fn lost(before: Option<u64>, after: Option<u64>) -> u64 {
 pub(super) fn bytes(folder: &Path, most: u64, until: u64) -> Result<u64, TooMuch> {
     match disk::walk(folder, most, until) {
         Found::Bytes(bytes) | Found::AtLeast(bytes) => Ok(bytes),
-        Found::TooDeep => Err(format!("in {folder:?} folders lie more than {} deep", disk::DEEPEST)),
-        Found::Shut(shut) => Err(format!("{shut:?} cannot be looked into")),
+        Found::TooDeep => Err(format!("in {} folders lie more than {} deep", quoted(folder), disk::DEEPEST)),
+        Found::Shut(shut) => Err(format!("{} cannot be looked into", quoted(&shut))),
     }
 }
 

@@ -39,7 +39,7 @@ pub(super) fn with(open: &Removed, tree: &[Process]) -> Mapped {
             if let Some(found) = told(process.pid, &mapping) {
                 seen.insert(mapping.file);
                 // A name may end like that of a removed file.
-                if found.nlink() == 0 && !is_in_memory(&mapping.link(process.pid)) {
+                if found.nlink() == 0 && !is_in_memory(mapping.link(process.pid)) {
                     known.insert((found.dev(), found.ino()), found.blocks().saturating_mul(512));
                 }
             } else {
