@@ -10,10 +10,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::files;
 
+mod keyed;
+
+pub use keyed::{KeyHeader, Keyed, NoSecret, Place, Secret, Transport, Upstream};
+
 /// The version of every file that a host reads, whichever shim wrote it.
 pub const VERSION: u32 = 1;
 /// The version of [`SPEC`], which only the shim reads that its writer starts: runs that live are not touched by a change.
-pub const SPEC_VERSION: u32 = 4;
+pub const SPEC_VERSION: u32 = 5;
 
 /// What is to be run. Written by the host, 0600; removed by the shim once it has read it, for it may hold secrets.
 pub const SPEC: &str = "spec.json";
@@ -138,6 +142,8 @@ pub struct Proxy {
     pub allowed: Vec<Allowed>,
     /// What is refused whatever `allowed` says: where the operator is listened to.
     pub never: Vec<SocketAddr>,
+    /// The service whose key the run never sees.
+    pub keyed: Option<Keyed>,
 }
 
 /// A destination that may be reached. Names are in lower case.

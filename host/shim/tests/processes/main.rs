@@ -7,6 +7,10 @@ mod codex;
 #[cfg(test)]
 mod ends;
 #[cfg(test)]
+mod held;
+#[cfg(test)]
+mod keyed;
+#[cfg(test)]
 mod known;
 #[cfg(test)]
 mod launches;
@@ -22,5 +26,7 @@ mod sandbox;
 mod scene;
 #[cfg(test)]
 mod streams;
+#[cfg(test)]
+mod upstream;
 #[cfg(test)]
 mod watching;
