@@ -16,7 +16,7 @@ use crate::budget::{self, Placed};
 use crate::diagnostic::{Problem, nearest, quoted};
 use crate::environment;
 use crate::keys;
-use crate::known::{self, Kind, Ladder};
+use crate::known::{self, Kind, Known, Ladder};
 use crate::limits;
 use crate::network;
 use crate::paths::Paths;
@@ -221,22 +221,26 @@ fn agent(
         dialect: Dialect::Command,
     };
     if let Some(known) = known {
-        spec.network = known::with_service(spec.network, known.reached);
-        match (section.get("pass-environment"), known.dialect.held_key()) {
-            (None, _) => spec.pass_environment = known.keys,
-            (Some(node), Some(key)) if spec.pass_environment.contains(&key.variable) => {
-                let problem =
-                    Problem::at(node.span, format!("the agent would see {} after all", quoted(&key.variable)));
-                section.report.add(problem.help(
-                    "`api-key` keeps it from the agent: take it out here, or take out `api-key` if the agent may see it",
-                ));
-            }
-            (Some(_), _) => {}
-        }
-        (spec.model, spec.effort) = (known.model, known.effort);
-        (spec.usage, spec.dialect) = (known.usage, known.dialect);
+        take_over(section, &mut spec, known);
     }
     Some(spec)
+}
+
+/// What the host itself knows of an agent.
+fn take_over(section: &Section<'_>, spec: &mut AgentSpec, known: Known) {
+    spec.network = known::with_service(std::mem::take(&mut spec.network), known.reached);
+    match (section.get("pass-environment"), known.dialect.held_key()) {
+        (None, _) => spec.pass_environment = known.keys,
+        (Some(node), Some(key)) if spec.pass_environment.contains(&key.variable) => {
+            let problem = Problem::at(node.span, format!("the agent would see {} after all", quoted(&key.variable)));
+            section.report.add(problem.help(
+                "`api-key` keeps it from the agent: take it out here, or take out `api-key` if the agent may see it",
+            ));
+        }
+        (Some(_), _) => {}
+    }
+    (spec.model, spec.effort) = (known.model, known.effort);
+    (spec.usage, spec.dialect) = (known.usage, known.dialect);
 }
 
 fn command(
