@@ -7,6 +7,7 @@ use std::time::Duration;
 pub use conductor::ports::runs::Confinement;
 use domain::limits::RunLimits;
 use domain::network::Network;
+use shim::protocol::Keyed;
 
 /// Whether runs are confined.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -105,6 +106,8 @@ pub struct LaunchSpec {
     pub log_limit_bytes: u64,
     /// What it may reach; outside the sandbox it reaches all.
     pub network: Network,
+    /// The service whose key it never sees. Only the sandbox keeps it from that, so without one nothing is launched.
+    pub keyed: Option<Keyed>,
     /// What its whole tree may take of the machine.
     pub limits: RunLimits,
     /// Inside the sandbox or not. `Trusted` is never an agent.
@@ -125,6 +128,7 @@ impl LaunchSpec {
             grace: Duration::from_secs(20),
             log_limit_bytes: 64 * 1024 * 1024,
             network: Network::default(),
+            keyed: None,
             limits: RunLimits::default(),
             confinement: Confinement::Sandboxed,
         }

@@ -22,7 +22,7 @@ pub const DOCUMENTS: &str = "GATEWRIGHT_DOCUMENTS";
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EnvironmentError {
     /// A name that the host uses for itself: its value may be a secret that no agent shall have.
-    #[error("`pass_env` names `{name}`, which gatewright itself uses; no run may see it")]
+    #[error("the project's file names `{name}`, which gatewright itself uses; it is for no run")]
     Reserved {
         /// Which.
         name: String,

@@ -100,6 +100,12 @@ pub enum SandboxError {
         /// What the probe said.
         reason: String,
     },
+    /// Its key would be in its sight.
+    #[error(
+        "its key is kept from it (`api-key`), which only the sandbox can do, and there is none: \
+         turn it on under [sandbox], or let the agent see the key: `pass-environment` in place of `api-key`"
+    )]
+    Keyless,
     /// A path that may never be shown, or that contains one.
     #[error("`{}` may not be shown to a run: it is, or contains, `{}`", path.display(), hidden.display())]
     NeverShown {

@@ -18,6 +18,7 @@ pub mod error;
 pub mod folder;
 mod homes;
 pub mod install;
+mod keys;
 mod limits;
 mod lines;
 pub mod means;

@@ -5,18 +5,19 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use conductor::dialect::{Home, Told};
+use conductor::dialect::{HeldKey, Home, Told};
 use conductor::ports::runs::{Ending, ExitRecord, Launch, LaunchError, Program, RunState, Runs, Usage};
 use conductor::project::UsageReader;
 use domain::ids::RunId;
 use domain::time::{Milliseconds, Timestamp};
-use shim::protocol::Exit;
+use shim::protocol::{Exit, Keyed};
 
 use crate::config::LaunchSpec;
 use crate::dialect::Reader;
 use crate::environment::{self, EFFORT, MODEL, ROLE, WORK_ITEM};
 use crate::error::{LaunchError as Refused, RunError};
 use crate::homes::Homes;
+use crate::keys::{self, KeyError};
 use crate::limits;
 use crate::report;
 use crate::runner::Runner;
@@ -64,6 +65,18 @@ impl ShimRuns {
         &self.runner
     }
 
+    /// A key that a run never sees. Where it is missing nobody can begin, as if the program itself were.
+    fn keyed(&self, held: Option<&HeldKey>, argv: &[String]) -> Result<Option<Keyed>, LaunchError> {
+        let found = held.map(|held| keys::keyed(held, &self.environment)).transpose();
+        found.map_err(|error| match error {
+            KeyError::Refused(_) => LaunchError::Template(error.to_string()),
+            KeyError::Missing { .. } | KeyError::Malformed { .. } => {
+                let program = argv.first().cloned().unwrap_or_default();
+                LaunchError::ProgramMissing { program, why: error.to_string() }
+            }
+        })
+    }
+
     fn spec(&self, launch: &Launch) -> Result<LaunchSpec, LaunchError> {
         let wrong = |error: &dyn std::fmt::Display| LaunchError::Template(error.to_string());
         let HostEnvironment { reserved, values } = &self.environment;
@@ -75,6 +88,7 @@ impl ShimRuns {
             Some(_) => fill_in(launch, &self.runner.brief_path(launch.run.0)).map_err(|error| wrong(&error))?,
             None => launch.argv.clone(),
         };
+        let keyed = self.keyed(launch.held_key.as_ref(), &argv)?;
         let mut writable = launch.writable.clone();
         let mut readable = [launch.readable.clone(), named_files(&argv, launch)].concat();
         if let Some(home) = &launch.home {
@@ -94,6 +108,7 @@ impl ShimRuns {
             readable,
             writable,
             network: launch.network.clone(),
+            keyed,
             limits: launch.limits,
             budget: span(launch.budget),
             grace: span(launch.grace),
@@ -256,6 +271,7 @@ impl Runs for ShimRuns {
             readable: [program.readable.clone(), whole_paths(&program.argv)].concat(),
             writable: program.writable.clone(),
             confinement: program.confinement,
+            keyed: self.keyed(program.held_key.as_ref(), &program.argv)?,
             ..LaunchSpec::new(program.argv.clone(), self.runner.nowhere())
         };
         self.runner.ready(&spec).map_err(|error| match error {

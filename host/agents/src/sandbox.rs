@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use domain::network::{Destination, Network, WEB_PORTS};
-use shim::protocol::{Allowed, Proxy};
+use shim::protocol::{Allowed, Keyed, Proxy};
 
 pub use view::View;
 
@@ -115,7 +115,7 @@ fn cure(reason: &str) -> &'static str {
 }
 
 /// The way out of a sandbox, which never leads to `never`.
-pub(crate) fn proxy(Network(destinations): &Network, never: Vec<SocketAddr>) -> Proxy {
+pub(crate) fn proxy(Network(destinations): &Network, never: Vec<SocketAddr>, keyed: Option<Keyed>) -> Proxy {
     let ports = |port: &Option<u16>| port.map_or_else(|| WEB_PORTS.to_vec(), |port| vec![port]);
     let allowed = destinations.iter().map(|destination| match destination {
         Destination::Any => Allowed::Any,
@@ -123,7 +123,7 @@ pub(crate) fn proxy(Network(destinations): &Network, never: Vec<SocketAddr>) -> 
         Destination::Below { name, port } => Allowed::Below { name: name.clone(), ports: ports(port) },
         Destination::Address(address) => Allowed::Address { address: *address },
     });
-    Proxy { allowed: allowed.collect(), never }
+    Proxy { allowed: allowed.collect(), never, keyed }
 }
 
 /// `~` and `~/…` are the home.

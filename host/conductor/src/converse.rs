@@ -93,6 +93,7 @@ impl Conductor {
             workdir: clone.path.clone(),
             environment,
             pass_environment: agent.pass_environment.clone(),
+            held_key: agent.dialect.held_key().cloned(),
             brief: Some(brief),
             readable: [agent.readable.clone(), vec![clone.readable.clone()]].concat(),
             writable: agent.writable.clone(),

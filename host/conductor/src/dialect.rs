@@ -3,6 +3,7 @@
 
 pub mod claude_code;
 pub mod codex;
+pub mod held_key;
 
 use std::collections::BTreeMap;
 
@@ -14,6 +15,7 @@ use crate::ports::runs::{Confinement, Ending};
 
 pub use claude_code::{ClaudeCode, PermissionMode};
 pub use codex::Codex;
+pub use held_key::{DOOR_PORT, HeldKey, KeyHeader, PLACEHOLDER, Place, Service, Transport};
 
 /// A conversation that is longer than this is not gone on with: what is left of a model's window would not do for the work,
 /// and each further call pays for all of it.
@@ -135,7 +137,16 @@ impl Dialect {
         match self {
             Self::Command => BTreeMap::new(),
             Self::ClaudeCode(claude) => claude.environment(),
-            Self::Codex(_) => BTreeMap::new(),
+            Self::Codex(codex) => codex.environment(),
+        }
+    }
+
+    /// The key that its runs never see.
+    pub const fn held_key(&self) -> Option<&HeldKey> {
+        match self {
+            Self::Command => None,
+            Self::ClaudeCode(claude) => claude.held.as_ref(),
+            Self::Codex(codex) => codex.held.as_ref(),
         }
     }
 

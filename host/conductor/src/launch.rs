@@ -462,6 +462,7 @@ pub(crate) fn command_launch(
         workdir: workdir.to_owned(),
         environment: environment(task, role, workdir),
         pass_environment: command.pass_environment.clone(),
+        held_key: None,
         brief: None,
         readable: [command.readable.clone(), vec![readable.to_owned()]].concat(),
         writable: command.writable.clone(),

@@ -98,6 +98,7 @@ fn of_agent(agent: &AgentSpec) -> Program {
         readable: agent.readable.clone(),
         writable: agent.writable.clone(),
         confinement: agent.dialect.confinement(),
+        held_key: agent.dialect.held_key().cloned(),
     }
 }
 
@@ -107,6 +108,7 @@ fn of_command(command: &CommandSpec) -> Program {
         readable: command.readable.clone(),
         writable: command.writable.clone(),
         confinement: Confinement::of_command(command.sandboxed),
+        held_key: None,
     }
 }
 

@@ -3,8 +3,8 @@
 
 use std::net::SocketAddr;
 
-use conductor::dialect::claude_code::TOOLS;
-use conductor::dialect::{ClaudeCode, Codex, Dialect, PermissionMode, rung};
+use conductor::dialect::claude_code::{self, TOOLS};
+use conductor::dialect::{ClaudeCode, Codex, Dialect, HeldKey, PermissionMode, rung};
 use conductor::project::UsageReader;
 use domain::document::Role;
 use domain::network::{Destination, Network};
@@ -12,9 +12,12 @@ use domain::time::Milliseconds;
 
 use crate::diagnostic::{Problem, quoted};
 use crate::keys;
-use crate::network;
 use crate::reader::{At, Node, Section};
 
+mod api;
+
+/// Where Codex finds a key that it sees.
+const CODEX_KEY: &str = "OPENAI_API_KEY";
 /// How often an agent's program tries a call again by itself: the host knows better when to come again, and holds others of the
 /// same service back meanwhile.
 const RETRIES: u64 = 2;
@@ -42,9 +45,9 @@ pub(crate) struct Known {
     pub(crate) effort: Option<String>,
     pub(crate) dialect: Dialect,
     pub(crate) usage: UsageReader,
-    /// Where its service is.
-    pub(crate) api: Destination,
-    /// Names of the environment that hold its key.
+    /// Where its service is, where it asks that itself; none: it has the door to it.
+    pub(crate) reached: Option<Destination>,
+    /// Names of the environment that hold its key, unless it never sees that.
     pub(crate) keys: Vec<String>,
 }
 
@@ -168,15 +171,15 @@ pub(crate) fn read(section: &Section<'_>, role: Role, ladder: &Ladder, listener:
         }
     }
     let foreign: &[&str] = match kind {
-        Kind::ClaudeCode => &["api-key"],
+        Kind::ClaudeCode => &[],
         Kind::Codex => &["permission-mode", "tools", "fallback-model"],
     };
     for node in foreign.iter().filter_map(|key| section.get(key)) {
         section.report.add(Problem::at(node.span, format!("{} is not for driver = \"{}\"", node.what, kind.word())));
     }
     let program = program(section, kind);
-    let (url, api) = api(section, kind, listener)?;
-    let own = step(section, kind, url.is_some());
+    let api = api::read(section, kind, listener)?;
+    let own = step(section, kind, api.url.is_some());
     let below = match kind {
         Kind::ClaudeCode => &ladder.claude_code,
         Kind::Codex => &ladder.codex,
@@ -184,9 +187,11 @@ pub(crate) fn read(section: &Section<'_>, role: Role, ladder: &Ladder, listener:
     let named = |own: &Option<String>, below: &Option<String>, floor| {
         rung(own.as_deref(), below.as_deref(), floor).map(str::to_owned)
     };
+    let held = api::held_key(section, kind, &api);
+    let reached = held.is_none().then(|| api.destination());
     let (dialect, usage, keys) = match kind {
-        Kind::ClaudeCode => claude_code(section, url),
-        Kind::Codex => codex(section, url),
+        Kind::ClaudeCode => claude(section, api.url, held),
+        Kind::Codex => codex(section, api.url, held),
     };
     Some(Known {
         program: program?,
@@ -194,7 +199,7 @@ pub(crate) fn read(section: &Section<'_>, role: Role, ladder: &Ladder, listener:
         effort: named(&own.effort, &below.effort, floor(role)),
         dialect,
         usage,
-        api,
+        reached,
         keys,
     })
 }
@@ -210,7 +215,7 @@ fn program(section: &Section<'_>, kind: Kind) -> Option<String> {
     None
 }
 
-fn claude_code(section: &Section<'_>, api: Option<String>) -> (Dialect, UsageReader, Vec<String>) {
+fn claude(section: &Section<'_>, api: Option<String>, held: Option<HeldKey>) -> (Dialect, UsageReader, Vec<String>) {
     let mode = section.get("permission-mode").and_then(|node| node.word(&PermissionMode::ALL));
     let tools = match section.get("tools") {
         None => TOOLS.map(str::to_owned).to_vec(),
@@ -220,12 +225,13 @@ fn claude_code(section: &Section<'_>, api: Option<String>) -> (Dialect, UsageRea
         .get("fallback-model")
         .and_then(|node| node.argument())
         .filter(|model| !model.value.is_empty() && is_model(section, Kind::ClaudeCode, model, api.is_some()));
-    let keys = ["ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "CLAUDE_CODE_OAUTH_TOKEN"].map(str::to_owned).to_vec();
+    let keys = if held.is_some() { Vec::new() } else { claude_code::KEYS.map(|(name, _)| name.to_owned()).to_vec() };
     let dialect = ClaudeCode {
         permission_mode: mode.unwrap_or(PermissionMode::AcceptEdits),
         tools,
         fallback_model: fallback.map(|at| at.value),
         api,
+        held,
         retries: section.whole("api-retries", 0..=MOST_RETRIES, RETRIES) as u32,
         patience: section.duration("api-timeout", PATIENCES, PATIENCE),
         resume: section.flag("resume", true),
@@ -233,25 +239,17 @@ fn claude_code(section: &Section<'_>, api: Option<String>) -> (Dialect, UsageRea
     (Dialect::ClaudeCode(dialect), UsageReader::ClaudeCode, keys)
 }
 
-fn codex(section: &Section<'_>, api: Option<String>) -> (Dialect, UsageReader, Vec<String>) {
-    let key = section.text("api-key").filter(|key| {
-        let formed = key.value.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_');
-        if !formed {
-            let problem =
-                Problem::at(key.span.clone(), format!("`api-key` of {} is no name of the environment", section.name));
-            section.report.add(problem.help("the name, never the key itself: api-key = \"OPENAI_API_KEY\""));
-        }
-        formed
-    });
-    let key = key.map_or_else(|| "OPENAI_API_KEY".to_owned(), |key| key.value);
+fn codex(section: &Section<'_>, api: Option<String>, held: Option<HeldKey>) -> (Dialect, UsageReader, Vec<String>) {
+    let keys = if held.is_some() { Vec::new() } else { vec![CODEX_KEY.to_owned()] };
     let dialect = Codex {
         api: api.unwrap_or_else(|| "https://api.openai.com/v1".to_owned()),
-        key: key.clone(),
+        key: CODEX_KEY.to_owned(),
+        held,
         retries: section.whole("api-retries", 0..=MOST_RETRIES, RETRIES) as u32,
         patience: section.duration("api-timeout", PATIENCES, PATIENCE),
         resume: section.flag("resume", true),
     };
-    (Dialect::Codex(dialect), UsageReader::Codex, vec![key])
+    (Dialect::Codex(dialect), UsageReader::Codex, keys)
 }
 
 fn is_tool(section: &Section<'_>, tool: &At<String>) -> bool {
@@ -267,63 +265,10 @@ fn is_tool(section: &Section<'_>, tool: &At<String>) -> bool {
     is_one
 }
 
-/// The service's URL where the role names one, and where it is.
-fn api(section: &Section<'_>, kind: Kind, listener: Option<SocketAddr>) -> Option<(Option<String>, Destination)> {
-    let name = match kind {
-        Kind::ClaudeCode => "api.anthropic.com",
-        Kind::Codex => "api.openai.com",
-    };
-    let Some(text) = section.text("api") else {
-        let named = section.get("api").is_none();
-        return named.then(|| (None, Destination::Name { name: name.to_owned(), port: Some(443) }));
-    };
-    let refuse = |why: String| {
-        let problem =
-            Problem::at(text.span.clone(), format!("`api` of {} cannot be {}", section.name, quoted(&text.value)));
-        section.report.add(problem.help(why));
-        None
-    };
-    let (is_secret, rest) = match (text.value.strip_prefix("https://"), text.value.strip_prefix("http://")) {
-        (Some(rest), _) => (true, rest),
-        (_, Some(rest)) => (false, rest),
-        _ => return refuse(format!("a URL, e.g. \"https://{name}\"")),
-    };
-    let formed = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~:/[]".contains(&byte);
-    if !rest.bytes().all(formed) {
-        return refuse("a URL without a user, a query or anything that would have to be escaped".to_owned());
-    }
-    let place = rest.split('/').next().unwrap_or_default();
-    let has_port = place.rsplit_once(':').is_some_and(|(_, port)| !port.contains(']'));
-    let place = if has_port { place.to_owned() } else { format!("{place}:{}", if is_secret { 443 } else { 80 }) };
-    match place.parse::<Destination>() {
-        Ok(destination) if listener.is_some_and(|listener| network::leads_to(&destination, listener)) => {
-            refuse("that is where the operator is listened to; no worker is led there".to_owned())
-        }
-        Ok(Destination::Below { .. } | Destination::Any) => refuse("one name, without a star".to_owned()),
-        Ok(destination) if is_secret || is_own(&destination) => {
-            Some((Some(text.value.trim_end_matches('/').to_owned()), destination))
-        }
-        Ok(_) => refuse(
-            "the key would cross the network unencrypted: http:// is only for this machine's own loopback".to_owned(),
-        ),
-        Err(why) => refuse(why.to_string()),
-    }
-}
-
-fn is_own(destination: &Destination) -> bool {
-    match destination {
-        Destination::Address(address) => address.ip().is_loopback(),
-        Destination::Name { name, .. } => name == "localhost",
-        Destination::Below { .. } | Destination::Any => false,
-    }
-}
-
-/// What it may reach: its service, and what the role names beside.
-pub(crate) fn with_api(named: Network, api: Destination) -> Network {
+/// What it may reach: what the role names, and its service, unless it has a door of its own.
+pub(crate) fn with_service(named: Network, service: Option<Destination>) -> Network {
     let Network(mut destinations) = named;
-    if !destinations.contains(&api) {
-        destinations.push(api);
-    }
+    destinations.extend(service.filter(|service| !destinations.contains(service)));
     Network(destinations)
 }
 

@@ -11,6 +11,7 @@ mod budget;
 mod check;
 mod diagnostic;
 mod duration;
+mod environment;
 mod hooks;
 mod host;
 mod init;

@@ -43,7 +43,7 @@ impl Found {
             .code(Code::SecretInFile)
             .label("blotted out here; it is in the file")
             .help("remove it, and let its issuer revoke it: files are read by backups and by whoever helps")
-            .help("an agent gets it from the host's environment: `pass-environment = [\"NAME\"]`")
+            .help("an agent gets it from the host's environment: `api-key = \"NAME\"`, or `pass-environment = [\"NAME\"]`")
     }
 }
 
@@ -176,11 +176,21 @@ fn assigned(text: &str) -> Vec<Found> {
         let start = equals + 1 + lead;
         let end = text[start..].find(['"', '\'', '\n', ' ', ',', ']', '}', '#']).map_or(text.len(), |end| start + end);
         let value = &text[start..end];
+        if &before[name_start..] == "api-key" && is_name(value) {
+            continue;
+        }
         if value.len() >= 8 && !value.starts_with(['$', '{', '[', '<', '/', '~']) && value.is_ascii() {
             all.push(Found { span: start..end, what: "a secret" });
         }
     }
     all
+}
+
+/// `api-key` of a role takes the name of an environment variable. A key of capitals and underlines alone nobody gives out.
+fn is_name(value: &str) -> bool {
+    let formed = value.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_');
+    let digits = value.bytes().filter(u8::is_ascii_digit).count();
+    formed && value.starts_with(|first: char| first.is_ascii_uppercase()) && value.contains('_') && digits <= 3
 }
 
 fn names_secret(name: &str) -> bool {
@@ -203,6 +213,8 @@ mod tests {
             ("'Authorization: Bearer abcdef0123456789'", "'Authorization: Bearer ****************'"),
             ("run = ['env', 'DEPLOY_TOKEN=abcd1234efgh', 'x']", "run = ['env', 'DEPLOY_TOKEN=************', 'x']"),
             ("settings = { api-key = \"abcd1234\" }", "settings = { api-key = \"********\" }"),
+            ("api-key = \"AB12_CD34\"", "api-key = \"*********\""),
+            ("token = \"ABCD_EFGH\"", "token = \"*********\""),
         ] {
             assert_eq!(blotted(text), shown);
         }
@@ -215,6 +227,9 @@ mod tests {
         for text in [
             "input-tokens = \"/usage/input_tokens\"",
             "pass-environment = [\"ANTHROPIC_API_KEY\"]",
+            "api-key = \"ANTHROPIC_API_KEY\"",
+            "api-key = \"CLAUDE_CODE_OAUTH_TOKEN\"",
+            "api-key = \"KEY_OF_TEAM_2\"",
             "run = [\"sh\", \"-c\", \"DEPLOY_TOKEN=$TOKEN make deploy\"]",
             "repository = \"/home/ann/sk-ant-eater\"",
             "url = \"https://git.example.org/a@b\"",

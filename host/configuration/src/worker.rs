@@ -14,8 +14,9 @@ use domain::time::Milliseconds;
 
 use crate::budget::{self, Placed};
 use crate::diagnostic::{Problem, nearest, quoted};
+use crate::environment;
 use crate::keys;
-use crate::known::{self, Kind, Ladder};
+use crate::known::{self, Kind, Known, Ladder};
 use crate::limits;
 use crate::network;
 use crate::paths::Paths;
@@ -36,23 +37,6 @@ const PLACEHOLDERS: [&str; 6] = ["{brief}", "{workdir}", "{role}", "{work_item}"
 const NAME_CHARACTERS: usize = 100;
 /// Tokens that only a shell understands.
 const SHELL_TOKENS: [&str; 8] = ["&&", "||", "|", ";", ">", ">>", "<", "&"];
-
-/// Beginnings of names of the host's environment that no worker sees, and why.
-const HOST_NAMES: [(&str, &str); 13] = [
-    ("GATEWRIGHT_", "the host sets these itself"),
-    ("PLANE_", "the tracker's token stays with the host"),
-    ("GITEA_", "the forge's token stays with the host"),
-    ("FORGEJO_", "the forge's token stays with the host"),
-    ("GITHUB_", "the forge's token stays with the host"),
-    ("GH_", "the forge's token stays with the host"),
-    ("GITLAB_", "the forge's token stays with the host"),
-    ("TELEGRAM_", "the chat's token stays with the host"),
-    ("SSH_", "it opens the operator's own keys"),
-    ("GIT_ASKPASS", "it opens the operator's own credentials"),
-    ("GIT_SSH", "it opens the operator's own keys"),
-    ("GIT_CONFIG", "it carries credentials and commands"),
-    ("LD_", "it loads code into every process"),
-];
 
 /// What a file says of workers and hooks. What was named and is flawed stands in `named` alone, so that nobody is told
 /// that it is missing.
@@ -214,7 +198,7 @@ fn agent(
     // All is read before anything is found wanting: whoever made three mistakes is told of three.
     let budget = section.duration("timeout", BUDGET, budget_of(role));
     let grace = section.duration("grace", GRACES, GRACE);
-    let pass_environment = environment(section);
+    let pass_environment = environment::read(section);
     let (readable, writable) = (paths.readable(section), paths.writable(section, repository));
     let network = network::read(section, listener);
     let limits = worker_limits::read(section);
@@ -237,14 +221,26 @@ fn agent(
         dialect: Dialect::Command,
     };
     if let Some(known) = known {
-        spec.network = known::with_api(spec.network, known.api);
-        if section.get("pass-environment").is_none() {
-            spec.pass_environment = known.keys;
-        }
-        (spec.model, spec.effort) = (known.model, known.effort);
-        (spec.usage, spec.dialect) = (known.usage, known.dialect);
+        take_over(section, &mut spec, known);
     }
     Some(spec)
+}
+
+/// What the host itself knows of an agent.
+fn take_over(section: &Section<'_>, spec: &mut AgentSpec, known: Known) {
+    spec.network = known::with_service(std::mem::take(&mut spec.network), known.reached);
+    match (section.get("pass-environment"), known.dialect.held_key()) {
+        (None, _) => spec.pass_environment = known.keys,
+        (Some(node), Some(key)) if spec.pass_environment.contains(&key.variable) => {
+            let problem = Problem::at(node.span, format!("the agent would see {} after all", quoted(&key.variable)));
+            section.report.add(problem.help(
+                "`api-key` keeps it from the agent: take it out here, or take out `api-key` if the agent may see it",
+            ));
+        }
+        (Some(_), _) => {}
+    }
+    (spec.model, spec.effort) = (known.model, known.effort);
+    (spec.usage, spec.dialect) = (known.usage, known.dialect);
 }
 
 fn command(
@@ -275,7 +271,7 @@ fn command(
         argv: argv.iter().flatten().map(|token| token.value.clone()).collect(),
         budget: section.duration("timeout", BUDGET, budget),
         grace: section.duration("grace", GRACES, GRACE),
-        pass_environment: environment(section),
+        pass_environment: environment::read(section),
         readable: paths.readable(section),
         writable: paths.writable(section, repository),
         network: network::read(section, listener),
@@ -466,29 +462,4 @@ fn pointer(section: &Section<'_>, key: &str) -> Option<String> {
             "it is a JSON pointer (RFC 6901) into an object that the agent prints, e.g. \"/usage/input_tokens\"",
         ));
     None
-}
-
-fn environment(section: &Section<'_>) -> Vec<String> {
-    let mut names = Vec::new();
-    for text in section.texts("pass-environment") {
-        let name = &text.value;
-        let formed = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
-            && !name.starts_with(|first: char| first.is_ascii_digit());
-        let host = HOST_NAMES.iter().find(|(start, _)| name.to_ascii_uppercase().starts_with(start));
-        let problem = if let Some(equals) = name.find('=') {
-            Problem::at(text.span, "`pass-environment` takes names, not values").help(format!(
-                "write \"{}\" and set it in the host's environment",
-                quoted(&name[..equals]).trim_matches('`')
-            ))
-        } else if !formed {
-            Problem::at(text.span, format!("{} is no name of an environment variable", quoted(name)))
-        } else if let Some((_, why)) = host {
-            Problem::at(text.span, format!("{} is never passed to a worker", quoted(name))).label(*why)
-        } else {
-            names.push(name.clone());
-            continue;
-        };
-        section.report.add(problem);
-    }
-    names
 }

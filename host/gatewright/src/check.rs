@@ -8,7 +8,7 @@ use std::process::Command;
 
 use conductor::project::Worker;
 use conductor::slots::Seat;
-use configuration::{Code, Complaint, Diagnostic, Loaded, ProjectFile, Severity, complain, render};
+use configuration::{Code, Complaint, Diagnostic, Loaded, ProjectFile, SandboxMode, Severity, complain, render};
 use domain::plugin::Flaw;
 
 use crate::output::Output;
@@ -45,6 +45,7 @@ fn beyond_the_files(dir: &Path, loaded: &Loaded) -> Vec<Diagnostic> {
     for file in &loaded.projects {
         let mut complaints = branches(dir, file);
         complaints.extend(programs(file));
+        complaints.extend(held_keys(file, loaded.host.sandbox.mode));
         let own = flaws.iter().filter(|(source, _)| *source == file.source);
         complaints.extend(own.map(|(_, complaint)| complaint.clone()));
         diagnostics.extend(complain(dir, &file.source, complaints));
@@ -137,6 +138,23 @@ pub(crate) fn programs(file: &ProjectFile) -> Vec<Complaint> {
         Some(complaint(&key, Code::MissingProgram, Severity::Warning, message))
     });
     missing.collect()
+}
+
+/// Keys that are to be kept from agents which nothing keeps from anything. Their jobs would wait.
+fn held_keys(file: &ProjectFile, mode: SandboxMode) -> Vec<Complaint> {
+    let agents = file.settings.workers.iter().filter_map(|(role, worker)| match worker {
+        Worker::Agent(agent) => agent.dialect.held_key().map(|_| role.to_string()),
+        Worker::Command(_) => None,
+    });
+    let told = agents.filter(|_| mode == SandboxMode::None).map(|role| {
+        let message = format!(
+            "[roles.{role}]: only the sandbox keeps a key from its agent, and [sandbox] mode is \"none\"; its jobs will wait"
+        );
+        let mut told = complaint(&["roles", &role, "api-key"], Code::Invalid, Severity::Warning, message);
+        told.helps.push("turn the sandbox on, or let the agent see the key: `pass-environment` in place of `api-key`".to_owned());
+        told
+    });
+    told.collect()
 }
 
 /// A component refuses a value of its settings, which stand under a key.

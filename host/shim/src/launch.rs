@@ -18,7 +18,7 @@ use rustix::process::{
 
 use crate::cgroup::Cgroup;
 use crate::enter::OUTSIDE;
-use crate::protocol::{Allowed, Sandbox, Spec};
+use crate::protocol::{Allowed, Proxy, Sandbox, Spec};
 use crate::sys;
 
 /// So many processes more than its limit the kernel lets a sandbox have: past the limit the shim sees it and says why the run ends;
@@ -128,7 +128,7 @@ fn compose(command: &mut Command, spec: &Spec) -> io::Result<Lines> {
     }
     let number = program.as_raw_fd().to_string();
     command.arg(format!("/proc/self/fd/{number}")).arg("enter").arg(number).arg(theirs.as_raw_fd().to_string());
-    command.arg(proxy.as_ref().map_or_else(|| OUTSIDE.to_owned(), |proxy| doors(&proxy.allowed)));
+    command.arg(proxy.as_ref().map_or_else(|| OUTSIDE.to_owned(), doors));
     let processes = counted_alone.then(|| spec.limits.processes.saturating_add(BEFORE_THE_KERNEL).to_string());
     command.arg(processes.as_deref().unwrap_or("-"));
     lines.handover = Some(ours);
@@ -137,13 +137,15 @@ fn compose(command: &mut Command, spec: &Spec) -> io::Result<Lines> {
     Ok(lines)
 }
 
-/// The loopback addresses that were named, as the fourth life is told of them.
-fn doors(allowed: &[Allowed]) -> String {
-    let doors = allowed.iter().filter_map(|allowed| match allowed {
-        Allowed::Address { address } if address.ip().is_loopback() => Some(address.to_string()),
+/// The loopback addresses that have a door, as the fourth life is told of them. The keyed one is first: another at the same place
+/// is only behind the proxy.
+fn doors(proxy: &Proxy) -> String {
+    let named = proxy.allowed.iter().filter_map(|allowed| match allowed {
+        Allowed::Address { address } if address.ip().is_loopback() => Some(*address),
         _ => None,
     });
-    doors.take(DOORS).collect::<Vec<_>>().join(",")
+    let doors = proxy.keyed.iter().map(|keyed| keyed.door).chain(named.take(DOORS));
+    doors.map(|door| door.to_string()).collect::<Vec<_>>().join(",")
 }
 
 /// Third life: binds itself to the shim's life, joins the control group, and becomes the command.

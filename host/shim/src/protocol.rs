@@ -10,6 +10,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::files;
 
+mod keyed;
+
+pub use keyed::{KeyHeader, Keyed, NoSecret, Place, Secret, Transport, Upstream};
+
 /// The version of every file that a host reads, whichever shim wrote it.
 pub const VERSION: u32 = 1;
 /// The version of [`SPEC`], which only the shim reads that its writer starts: runs that live are not touched by a change.
@@ -140,6 +144,8 @@ pub struct Proxy {
     pub allowed: Vec<Allowed>,
     /// What is refused whatever `allowed` says: where the operator is listened to.
     pub never: Vec<SocketAddr>,
+    /// The service whose key the run never sees.
+    pub keyed: Option<Keyed>,
 }
 
 /// A destination that may be reached. Names are in lower case.

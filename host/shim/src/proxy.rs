@@ -1,15 +1,18 @@
 //! The only way out of a sandbox that has a network of its own: an HTTP proxy in the shim, which lies outside of it and
 //! outlives the host. It opens what the operator named and nothing else, and says what is missing. A loopback address that
-//! was named has a door of its own at the same place inside, for no program asks a proxy for what seems so near.
+//! was named has a door of its own at the same place inside, for no program asks a proxy for what seems so near. So has the
+//! service whose key the run never sees: what passes through that door gets the key here.
 //!
 //! Everything that comes in counts as hostile: a head has a length and a time, connections have a number, a name is
 //! resolved here, and the address that was checked is the one that is connected to.
 
 mod address;
+mod keyed;
 mod log;
 mod relay;
 mod request;
 mod rules;
+mod tls;
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -24,6 +27,7 @@ use crate::clock::{span, steady_ms};
 use crate::enter::{self, Handed};
 use crate::protocol;
 
+use keyed::KeyedDoor;
 pub(crate) use log::Log;
 use request::{Flaw, Kind, Request};
 use rules::{Refusal, Rules};
@@ -47,7 +51,9 @@ const PAUSE_MS: u64 = 100;
 /// Serves the sandbox on the other side of `line` until this process ends.
 pub(crate) fn serve(line: &OwnedFd, allowed: &protocol::Proxy, log: Arc<Log>) -> io::Result<()> {
     let line = line.try_clone()?;
-    let gate = Arc::new(Gate { rules: Rules::new(allowed), log, open: Mutex::new(0), freed: Condvar::new() });
+    let keyed = allowed.keyed.as_ref().map(|keyed| KeyedDoor::new(keyed, Rules::new(allowed)));
+    let gate = Gate { rules: Rules::new(allowed), keyed, log, open: Mutex::new(0), freed: Condvar::new() };
+    let gate = Arc::new(gate);
     let waits = move || {
         for Handed { listener, door } in enter::receive(line.as_fd()) {
             let gate = Arc::clone(&gate);
@@ -62,6 +68,7 @@ pub(crate) fn serve(line: &OwnedFd, allowed: &protocol::Proxy, log: Arc<Log>) ->
 /// What all connections share.
 struct Gate {
     rules: Rules,
+    keyed: Option<KeyedDoor>,
     log: Arc<Log>,
     open: Mutex<usize>,
     freed: Condvar,
@@ -81,9 +88,11 @@ impl Place {
 
     /// Keeps it as long as the connection is open.
     fn serve(self, client: &TcpStream, door: Option<SocketAddr>) {
-        match door {
-            Some(address) => self.0.lead(client, address),
-            None => self.0.attend(client),
+        let keyed = self.0.keyed.as_ref().filter(|keyed| Some(keyed.at()) == door);
+        match (door, keyed) {
+            (_, Some(keyed)) => keyed.attend(client, &self.0.log),
+            (Some(address), None) => self.0.lead(client, address),
+            (None, None) => self.0.attend(client),
         }
     }
 }
@@ -129,10 +138,7 @@ impl Gate {
     fn attend(&self, client: &TcpStream) {
         let request = match request::read(client) {
             Ok(request) => request,
-            Err(Flaw::Gone) => return,
-            Err(Flaw::TooSlow) => return refuse(client, "408 Request Timeout", "the head did not come in time"),
-            Err(Flaw::TooLong) => return refuse(client, "431 Head too large", "the head is longer than 16 KiB"),
-            Err(Flaw::Malformed(why)) => return refuse(client, "400 Bad Request", why),
+            Err(flaw) => return refuse_flaw(client, flaw),
         };
         let target = request.target.to_string();
         let addresses = match self.rules.addresses(&request.target) {
@@ -174,6 +180,15 @@ fn pass(mut client: &TcpStream, mut server: &TcpStream, request: &Request) -> io
     relay::both_ways(client, server)
 }
 
+fn refuse_flaw(client: &TcpStream, flaw: Flaw) {
+    match flaw {
+        Flaw::Gone => {}
+        Flaw::TooSlow => refuse(client, "408 Request Timeout", "the head did not come in time"),
+        Flaw::TooLong => refuse(client, "431 Head too large", "the head is longer than 16 KiB"),
+        Flaw::Malformed(why) => refuse(client, "400 Bad Request", why),
+    }
+}
+
 fn write_answer(mut client: &TcpStream, status: &str, why: &str) -> io::Result<()> {
     let head = format!("HTTP/1.1 {status}\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n");
     let answer = format!("{head}Content-Length: {}\r\n\r\ngatewright: {why}\n", "gatewright: \n".len() + why.len());
@@ -181,14 +196,18 @@ fn write_answer(mut client: &TcpStream, status: &str, why: &str) -> io::Result<(
     client.shutdown(Shutdown::Write)
 }
 
-/// Says why, and reads on for a moment: to close on unread bytes would take the answer away.
-fn refuse(mut client: &TcpStream, status: &str, why: &str) {
-    let until = steady_ms() + LINGER_MS;
-    if client.set_write_timeout(Some(Duration::from_millis(LINGER_MS))).is_err()
-        || write_answer(client, status, why).is_err()
+/// Says why.
+fn refuse(client: &TcpStream, status: &str, why: &str) {
+    if client.set_write_timeout(Some(Duration::from_millis(LINGER_MS))).is_ok()
+        && write_answer(client, status, why).is_ok()
     {
-        return;
+        linger(client);
     }
+}
+
+/// Reads on for a moment where all was said: to close on unread bytes would take the answer away.
+fn linger(mut client: &TcpStream) {
+    let until = steady_ms() + LINGER_MS;
     let mut rest = [0_u8; 4096];
     let mut seen = 0;
     while seen < LINGER_BYTES && steady_ms() < until {

@@ -64,8 +64,9 @@ pub(crate) fn driver_of(row: &Row<'_>) -> Result<Option<DriverName>> {
     get_name(row, "job", "driver").map(Some)
 }
 
-/// Drivers whose breaker heard something, or that have runs now.
+/// Drivers whose breaker heard something, or that have runs now. Whoever looks is told of damage that a claim passes over.
 pub(crate) fn drivers(sql: &Connection) -> Result<Vec<DriverRow>> {
+    all(sql, "SELECT body FROM breaker", [], |row| get_json::<Kept>(row, "breaker", "body"))?;
     let mut rows = rows(sql, &taken(sql)?)?;
     rows.sort_by(|one, other| one.driver.cmp(&other.driver));
     Ok(rows)

@@ -85,7 +85,15 @@ impl Runner {
     }
 
     fn bubblewrap_for(&self, spec: &LaunchSpec) -> Result<Option<&sandbox::Bubblewrap>, LaunchError> {
-        match spec.confinement {
+        let found = self.confined(spec.confinement)?;
+        if spec.keyed.is_some() && found.is_none() {
+            return Err(SandboxError::Keyless.into());
+        }
+        Ok(found)
+    }
+
+    fn confined(&self, confinement: Confinement) -> Result<Option<&sandbox::Bubblewrap>, LaunchError> {
+        match confinement {
             Confinement::Sandboxed => Ok(self.sandbox()?),
             Confinement::Demanded => match self.sandbox()? {
                 // That an agent runs without is the operator's word to give, and no fallback's.
@@ -131,7 +139,7 @@ impl Runner {
         let limits = limits::of(spec.limits, lent, self.config.first_walk);
         let sandbox = match (bubblewrap, &view) {
             (Some(bubblewrap), Some(view)) => {
-                let proxy = sandbox::proxy(&spec.network, self.never_reached());
+                let proxy = sandbox::proxy(&spec.network, self.never_reached(), spec.keyed.clone());
                 env.extend(environment::proxied());
                 Sandbox::Bubblewrap {
                     program: bubblewrap.program.clone(),

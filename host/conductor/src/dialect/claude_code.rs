@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use domain::event::FailureClass;
 use domain::time::Milliseconds;
 
-use super::{Ask, Complaint, Session, passes};
+use super::{Ask, Complaint, HeldKey, KeyHeader, PLACEHOLDER, Session, passes};
 
 /// Its own name for the end by `--max-budget-usd`.
 pub(crate) const OVER_BUDGET: &str = "error_max_budget_usd";
@@ -16,6 +16,14 @@ const UNREACHED: [&str; 6] = ["connection", "timed out", "timeout", "econn", "so
 /// The tools that a role has unless its file says others: those that work on a clone. What waits for a time, reaches the web or
 /// speaks with other sessions is not among them.
 pub const TOOLS: [&str; 7] = ["Bash", "Read", "Edit", "Write", "Glob", "Grep", "Task"];
+
+/// The names under which it looks for a key, each with how it shows that to the service; the first one stands for all others.
+/// A subscription's token has a name of its own, for the program asks otherwise with it.
+pub const KEYS: [(&str, KeyHeader); 3] = [
+    ("ANTHROPIC_API_KEY", KeyHeader::XApiKey),
+    ("ANTHROPIC_AUTH_TOKEN", KeyHeader::Bearer),
+    ("CLAUDE_CODE_OAUTH_TOKEN", KeyHeader::Bearer),
+];
 
 /// How Claude Code is asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +36,8 @@ pub struct ClaudeCode {
     pub fallback_model: Option<String>,
     /// The service's URL; none: its own default.
     pub api: Option<String>,
+    /// Its key, where it does not see it itself.
+    pub held: Option<HeldKey>,
     /// How often it tries a call again by itself before the host hears of the failure.
     pub retries: u32,
     /// How long it waits for the service's answer to one call.
@@ -96,9 +106,16 @@ impl ClaudeCode {
             on.into_iter().chain(["CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC"]).map(|name| (name, "1".to_owned()));
         let bounds =
             [("CLAUDE_CODE_MAX_RETRIES", self.retries.to_string()), ("API_TIMEOUT_MS", self.patience.0.to_string())];
-        let api = self.api.clone().map(|api| ("ANTHROPIC_BASE_URL", api));
-        quiet.chain(bounds).chain(api).map(|(name, value)| (name.to_owned(), value)).collect()
+        let api = self.held.as_ref().map(HeldKey::door_url).or_else(|| self.api.clone());
+        let api = api.map(|api| ("ANTHROPIC_BASE_URL", api));
+        let key = self.held.as_ref().map(|held| (key(&held.variable).0, PLACEHOLDER.to_owned()));
+        quiet.chain(bounds).chain(api).chain(key).map(|(name, value)| (name.to_owned(), value)).collect()
     }
+}
+
+/// How it takes a key that stands under this name of the host's environment.
+pub fn key(variable: &str) -> (&'static str, KeyHeader) {
+    KEYS.into_iter().find(|(name, _)| *name == variable).unwrap_or(KEYS[0])
 }
 
 fn prompt(session: Session<'_>) -> &'static str {

@@ -1,9 +1,11 @@
 //! Codex: `codex exec --json`, whose every word is a line of JSON.
 
+use std::collections::BTreeMap;
+
 use domain::event::FailureClass;
 use domain::time::Milliseconds;
 
-use super::{Ask, Complaint, Session, passes};
+use super::{Ask, Complaint, HeldKey, PLACEHOLDER, Session, passes};
 
 /// What it says of a conversation that it does not know.
 pub(crate) const FORGOTTEN: [&str; 3] = ["no rollout found", "No saved session found", "thread not found"];
@@ -24,8 +26,10 @@ const PASSING: [&str; 8] = [
 pub struct Codex {
     /// The service's URL, up to `/v1`.
     pub api: String,
-    /// The name of the host's environment that holds its key.
+    /// The name of its environment under which it finds its key.
     pub key: String,
+    /// Its key, where it does not see it itself: then a word that is none stands under that name.
+    pub held: Option<HeldKey>,
     /// How often it tries a call again by itself before the host hears of the failure.
     pub retries: u32,
     /// How long it waits for the next word of the service.
@@ -44,7 +48,8 @@ impl Codex {
         // Its own sandbox fails without a word inside ours, so ours alone holds it.
         argv.extend(words(&["--json", "--skip-git-repo-check", "--strict-config", "--ignore-user-config"]));
         argv.extend(words(&["--ignore-rules", "--dangerously-bypass-approvals-and-sandbox"]));
-        let (api, key, retries, patience) = (&self.api, &self.key, self.retries, self.patience.0);
+        let api = self.held.as_ref().map_or_else(|| self.api.clone(), HeldKey::door_url);
+        let (key, retries, patience) = (&self.key, self.retries, self.patience.0);
         // The built-in provider speaks another protocol first and knows no other URL. Plugins, the snapshot of the shell, metrics and
         // the look for a newer version reach out or run what lies about; commands see no key.
         let settings = [
@@ -75,6 +80,10 @@ impl Codex {
             ]),
         });
         argv
+    }
+
+    pub(crate) fn environment(&self) -> BTreeMap<String, String> {
+        self.held.iter().map(|_| (self.key.clone(), PLACEHOLDER.to_owned())).collect()
     }
 }
 

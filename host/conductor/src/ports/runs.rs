@@ -8,7 +8,7 @@ use domain::limits::{Limit, RunLimits};
 use domain::network::Network;
 use domain::time::{Milliseconds, Timestamp};
 
-use crate::dialect::{Home, Told};
+use crate::dialect::{HeldKey, Home, Told};
 use crate::project::UsageReader;
 
 pub use domain::cost::Usage;
@@ -26,6 +26,8 @@ pub struct Launch {
     pub environment: BTreeMap<String, String>,
     /// Names that are taken over from the host's own environment.
     pub pass_environment: Vec<String>,
+    /// A key that it uses and never sees.
+    pub held_key: Option<HeldKey>,
     /// What the worker reads first; its path is put for `{brief}` and into `GATEWRIGHT_BRIEF`.
     pub brief: Option<String>,
     /// Paths that it may read beside the system.
@@ -85,6 +87,8 @@ pub struct Program {
     pub writable: Vec<PathBuf>,
     /// How it is confined.
     pub confinement: Confinement,
+    /// A key that it uses and never sees.
+    pub held_key: Option<HeldKey>,
 }
 
 /// How a process ended.

@@ -25,9 +25,23 @@ pub enum AgentChoice {
 pub(crate) struct Profile {
     pub(crate) who: Who,
     pub(crate) usage: Option<&'static str>,
-    pub(crate) pass_environment: &'static [&'static str],
+    pub(crate) key: Key,
     pub(crate) writable: &'static [&'static str],
     pub(crate) network: &'static [&'static str],
+}
+
+/// How it comes by its key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Key {
+    /// Its shim holds the one under this name, and it never sees it.
+    Held {
+        /// Which.
+        name: &'static str,
+        /// The name under which a subscription's would stand.
+        subscription: Option<&'static str>,
+    },
+    /// It sees what stands under these names.
+    Seen(&'static [&'static str]),
 }
 
 /// How it is started.
@@ -83,7 +97,15 @@ impl AgentProgram {
         }
     }
 
-    /// What holds its key.
+    /// What holds its key, where the host composes its command.
+    const fn key(self) -> Key {
+        match self {
+            Self::Claude => Key::Held { name: "ANTHROPIC_API_KEY", subscription: Some("CLAUDE_CODE_OAUTH_TOKEN") },
+            Self::Codex => Key::Held { name: "OPENAI_API_KEY", subscription: None },
+        }
+    }
+
+    /// Likewise for a command of the operator's own.
     const fn keys(self) -> &'static [&'static str] {
         match self {
             Self::Claude => &["ANTHROPIC_API_KEY", "CLAUDE_CODE_OAUTH_TOKEN"],
@@ -115,7 +137,7 @@ impl AgentChoice {
             Self::Program(program) => Profile {
                 who: Who::Driver(program.driver()),
                 usage: None,
-                pass_environment: program.keys(),
+                key: program.key(),
                 writable: &[],
                 network: &[],
             },
@@ -134,7 +156,7 @@ impl AgentChoice {
                 AgentProgram::Claude => CLAUDE_USAGE,
                 AgentProgram::Codex => CODEX_USAGE,
             }),
-            pass_environment: known.map_or(&[], AgentProgram::keys),
+            key: Key::Seen(known.map_or(&[], AgentProgram::keys)),
             writable: known.map_or(&[], AgentProgram::writable),
             network: known.map_or(&[], AgentProgram::network),
         }
@@ -161,6 +183,6 @@ mod tests {
             "the host knows where its service is"
         );
         let script = AgentChoice::of_words(words(&["./agent.sh"])).profile();
-        assert_eq!((script.usage, script.writable.len(), script.pass_environment.len()), (None, 0, 0));
+        assert_eq!((script.usage, script.writable.len(), script.key), (None, 0, Key::Seen(&[])));
     }
 }

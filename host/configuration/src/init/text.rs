@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use domain::document::Role;
 
-use crate::init::agent::{AgentChoice, Profile, Who};
+use crate::init::agent::{AgentChoice, Key, Profile, Who};
 use crate::init::listing::TestCommand;
 use crate::init::{InitError, InitRequest, Preset};
 
@@ -127,8 +127,7 @@ fn worker(
         comment(text, "Where the last JSON object that it prints says what it cost (JSON pointers).");
         let _ = writeln!(text, "usage = {usage}");
     }
-    comment(text, "Names of your environment that it sees. It sees no other, and never a token of forge or tracker.");
-    let _ = writeln!(text, "pass-environment = {}", list_of(profile.pass_environment));
+    key(text, profile.key, comment);
     comment(text, "Paths beside its clone that it may read, and that it may write.");
     // A developer who cannot run the suite hands in what does not pass it.
     let readable = if matches!(role, Role::Developer | Role::Tester) { test.readable } else { &[] };
@@ -146,6 +145,30 @@ fn worker(
     );
     let _ = writeln!(text, "network = {}\n", list_of(profile.network));
     Ok(())
+}
+
+fn key(text: &mut String, key: Key, comment: impl Fn(&mut String, &str)) {
+    match key {
+        Key::Held { name, subscription } => {
+            comment(
+                text,
+                "The name of your environment that holds its key. It never sees the key: its shim, outside the sandbox, adds it.",
+            );
+            if let Some(token) = subscription {
+                comment(text, &format!("With a subscription in place of a key: api-key = \"{token}\"."));
+            }
+            let _ = writeln!(text, "api-key = \"{name}\"");
+            comment(text, "Other names that it sees. It sees no other, and never a token of forge or tracker.");
+            let _ = writeln!(text, "pass-environment = []");
+        }
+        Key::Seen(names) => {
+            comment(
+                text,
+                "Names of your environment that it sees. It sees no other, and never a token of forge or tracker.",
+            );
+            let _ = writeln!(text, "pass-environment = {}", list_of(names));
+        }
+    }
 }
 
 /// The tester is the suite itself; how an agent takes its place stands beside it.

@@ -1,7 +1,7 @@
 //! Agents that the host knows by name, and the ladder of their models and efforts.
 
 use conductor::dialect::claude_code::TOOLS;
-use conductor::dialect::{Dialect, PermissionMode};
+use conductor::dialect::{Dialect, HeldKey, KeyHeader, PermissionMode, Place, Service, Transport};
 use conductor::project::{AgentSpec, UsageReader, Worker};
 use domain::document::Role;
 use domain::network::{Destination, Network};
@@ -67,12 +67,60 @@ fn its_service_is_reached_and_what_the_role_names_beside() {
     assert_eq!(settings.api.as_deref(), Some("https://gateway.example/claude"));
     let expected = ["crates.example", "gateway.example:443"].map(|name| name.parse().unwrap()).to_vec();
     assert_eq!(agent.network, Network(expected));
-    let local = developer("driver = \"codex\"\napi = \"http://127.0.0.1:9000/v1\"\napi-key = \"MY_KEY\"", "");
+    let local = developer("driver = \"codex\"\napi = \"http://127.0.0.1:9000/v1\"", "");
     assert_eq!(local.network, Network(vec!["127.0.0.1:9000".parse().unwrap()]));
-    assert_eq!(local.pass_environment, ["MY_KEY"]);
+    assert_eq!(local.pass_environment, ["OPENAI_API_KEY"]);
     // "open" leads nowhere on this machine: a service there is named all the same.
     let open = developer("driver = \"codex\"\napi = \"http://127.0.0.1:9000/v1\"\nnetwork = \"open\"", "");
     assert_eq!(open.network, Network(vec![Destination::Any, "127.0.0.1:9000".parse().unwrap()]));
+}
+
+#[test]
+fn a_key_that_is_held_is_not_passed_and_its_service_is_behind_a_door_alone() {
+    let name = |name: &str| Place::Name { name: name.to_owned(), port: 443 };
+    for (says, variable, header, place, transport, base) in [
+        ("claude-code\"", "ANTHROPIC_API_KEY", KeyHeader::XApiKey, name("api.anthropic.com"), Transport::Tls, ""),
+        ("claude-code\"", "MY_KEY", KeyHeader::XApiKey, name("api.anthropic.com"), Transport::Tls, ""),
+        ("claude-code\"", "CLAUDE_CODE_OAUTH_TOKEN", KeyHeader::Bearer, name("api.anthropic.com"), Transport::Tls, ""),
+        ("claude-code\"", "ANTHROPIC_AUTH_TOKEN", KeyHeader::Bearer, name("api.anthropic.com"), Transport::Tls, ""),
+        (
+            "claude-code\"\napi = \"https://gateway.example/claude/\"",
+            "KEY_2",
+            KeyHeader::XApiKey,
+            name("gateway.example"),
+            Transport::Tls,
+            "/claude",
+        ),
+        ("codex\"", "OPENAI_API_KEY", KeyHeader::Bearer, name("api.openai.com"), Transport::Tls, "/v1"),
+        (
+            "codex\"\napi = \"http://127.0.0.1:9000/v1\"",
+            "MY_KEY",
+            KeyHeader::Bearer,
+            Place::Address("127.0.0.1:9000".parse().unwrap()),
+            Transport::Plain,
+            "/v1",
+        ),
+    ] {
+        let agent = developer(&format!("driver = \"{says}\napi-key = \"{variable}\""), "");
+        let service = Service { place, transport, base: base.to_owned() };
+        assert_eq!(agent.dialect.held_key(), Some(&HeldKey { variable: variable.to_owned(), header, service }));
+        assert_eq!((agent.pass_environment.as_slice(), agent.network), (&[][..], Network(Vec::new())), "{says}");
+        let environment = agent.dialect.environment();
+        assert!(environment.values().any(|value| value == "held-by-gatewright"), "{environment:?}");
+        let ask = conductor::dialect::Ask {
+            program: "agent",
+            names_model: false,
+            names_effort: false,
+            session: conductor::dialect::Session::New("s"),
+            cap_microusd: None,
+        };
+        let told = format!("{:?} {environment:?}", agent.dialect.compose(&ask));
+        assert!(told.contains(&format!("http://127.0.0.1:17081{base}")) && !told.contains("gateway.example"), "{told}");
+    }
+    // What the operator names himself stays.
+    let says = "driver = \"codex\"\napi-key = \"KEY\"\nnetwork = [\"api.openai.com\"]\npass-environment = [\"OTHER\"]";
+    let agent = developer(says, "");
+    assert_eq!((agent.network.0.len(), agent.pass_environment.as_slice()), (1, &["OTHER".to_owned()][..]));
 }
 
 #[test]
@@ -90,7 +138,17 @@ fn what_does_not_fit_a_driver_is_told_with_what_would() {
         ),
         ("driver = \"codex\"\ntransient = { exit-codes = [7] }", "`transient` says nothing beside"),
         ("driver = \"codex\"\ntools = [\"Read\"]", "is not for driver = \"codex\""),
-        ("driver = \"claude-code\"\napi-key = \"KEY\"", "is not for driver = \"claude-code\""),
+        (
+            "driver = \"claude-code\"\napi-key = \"sk-ant\"",
+            "the name, never the key itself: api-key = \"ANTHROPIC_API_KEY\"",
+        ),
+        ("driver = \"claude-code\"\napi-key = \"GITHUB_TOKEN\"", "`GITHUB_TOKEN` is no key of an agent's"),
+        ("driver = \"claude-code\"\napi-key = \"GATEWRIGHT_TOKEN\"", "the host sets these itself"),
+        (
+            "driver = \"claude-code\"\napi-key = \"KEY\"\npass-environment = [\"PATH2\", \"KEY\"]",
+            "the agent would see `KEY` after all",
+        ),
+        ("command = [\"agent\"]\napi-key = \"KEY\"", "is for an agent whose command the host composes"),
         ("driver = \"claude-code\"\npermission-mode = \"acceptedits\"", "did you mean `acceptEdits`?"),
         ("driver = \"claude-code\"\ntools = [\"Read,Edit\"]", "names no tool"),
         ("driver = \"claude-code\"\nprogram = \"./claude\"", "a path begins with `/`"),

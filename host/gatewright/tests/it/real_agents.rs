@@ -123,3 +123,28 @@ fn a_claude_code_that_spends_its_budget_is_ended_in_the_midst_of_its_run_and_its
     let (_, page) = host.get(&format!("/r/{}", runs[0]["id"]));
     assert!(page.contains("over budget: ") && page.contains("Bash: echo more"), "{page}");
 }
+
+#[test]
+fn claude_code_develops_with_a_key_that_it_never_sees() {
+    let looks = "{ env; cat /proc/self/environ /proc/*/environ /proc/*/cmdline; } 2>/dev/null | tr '\\0' '\\n' > seen.txt; \
+                 echo once >> greeting.txt";
+    let service =
+        messages::start(move |call| if call.number == 0 { Reply::run(looks) } else { Reply::say("It is done.") });
+    let (place, host) =
+        served(&service, REVIEWER, "effort = \"low\"\napi-key = \"ANTHROPIC_API_KEY\"", "[ladder.claude-code]\n");
+    let key = place.ticket("Greet once");
+    place.until_phase(&key, "in-review");
+    assert!(place.gatewright(&["task", "approve", &key]).status.success());
+    let shown = place.until_phase(&key, "done");
+    let merged = shown["task"]["merged"].as_str().unwrap();
+    let seen = place.forge_git(&["show", &format!("{merged}:seen.txt")]);
+    assert!(seen.contains("ANTHROPIC_BASE_URL=http://127.0.0.1:17081") && !seen.contains(KEY), "{seen}");
+    let records = service.records();
+    assert!(service.calls().len() == 2 && records.iter().all(|record| record.header("x-api-key") == Some(KEY)));
+    assert!(!records.iter().any(|record| record.headers.iter().any(|(_, value)| value.contains("held-by-gatewright"))));
+    assert_eq!(runs(&host, &shown)[0]["usage"]["input_tokens"], 2 * EACH.input);
+    // Neither does anything that the host keeps.
+    let found = std::process::Command::new("grep").args(["-rl", KEY]).arg(place.state()).output().unwrap();
+    assert!(found.stdout.is_empty(), "{}", String::from_utf8_lossy(&found.stdout));
+    assert!(!place.log().contains(KEY));
+}

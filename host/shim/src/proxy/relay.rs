@@ -7,8 +7,8 @@ use std::thread;
 use std::time::Duration;
 
 /// Once one side has said all, the other may be silent for this long.
-const LAST_WORDS: Duration = Duration::from_mins(1);
-const BUFFER_BYTES: usize = 16 * 1024;
+pub(super) const LAST_WORDS: Duration = Duration::from_mins(1);
+pub(super) const BUFFER_BYTES: usize = 16 * 1024;
 /// For a buffer and little more.
 const STACK_BYTES: usize = 128 * 1024;
 

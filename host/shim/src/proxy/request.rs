@@ -68,15 +68,22 @@ pub(super) enum Flaw {
 }
 
 /// Reads a head from a connection.
-pub(super) fn read(mut client: &TcpStream) -> Result<Request, Flaw> {
+pub(super) fn read(client: &TcpStream) -> Result<Request, Flaw> {
+    let (head, early) = read_head(client)?;
+    let (target, kind) = parse(&head).map_err(Flaw::Malformed)?;
+    Ok(Request { target, kind, early })
+}
+
+/// The bytes of a head without its final empty line, and what came behind it.
+pub(super) fn read_head(mut client: &TcpStream) -> Result<(Vec<u8>, Vec<u8>), Flaw> {
     let until = steady_ms() + HEAD_MS;
     let mut bytes = Vec::new();
     let mut buffer = [0_u8; 4096];
     loop {
         if let Some(end) = bytes.windows(4).position(|four| four == b"\r\n\r\n") {
             let early = bytes.split_off(end + 4);
-            let (target, kind) = parse(&bytes[..end]).map_err(Flaw::Malformed)?;
-            return Ok(Request { target, kind, early });
+            bytes.truncate(end);
+            return Ok((bytes, early));
         }
         if bytes.len() > HEAD_BYTES {
             return Err(Flaw::TooLong);
@@ -96,22 +103,43 @@ pub(super) fn read(mut client: &TcpStream) -> Result<Request, Flaw> {
     }
 }
 
+/// A head, taken apart and sound in its form.
+pub(super) struct Head<'a> {
+    pub(super) method: &'a str,
+    pub(super) asked: &'a str,
+    pub(super) version: &'a str,
+    pub(super) headers: Vec<&'a [u8]>,
+}
+
+impl<'a> Head<'a> {
+    /// `head` is without its final empty line.
+    pub(super) fn of(head: &'a [u8]) -> Result<Self, &'static str> {
+        let mut lines = head.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+        let first = lines.next().and_then(|line| std::str::from_utf8(line).ok()).ok_or("the first line is no text")?;
+        let words: Vec<&str> = first.split(' ').collect();
+        let [method, asked, version] = words[..] else { return Err("the first line is not `METHOD TARGET VERSION`") };
+        if !matches!(version, "HTTP/1.1" | "HTTP/1.0") {
+            return Err("only HTTP/1.1 and HTTP/1.0 are spoken here");
+        }
+        if method.is_empty() || !method.bytes().all(|byte| byte.is_ascii_alphabetic() || byte == b'-') {
+            return Err("the method is no word");
+        }
+        let headers: Vec<&[u8]> = lines.collect();
+        if headers.iter().any(|line| !is_header(line)) {
+            return Err("a header line is malformed");
+        }
+        Ok(Self { method, asked, version, headers })
+    }
+}
+
+/// Of a path and a query: nothing that would end the line or begin another word.
+pub(super) fn is_visible(path: &str) -> bool {
+    path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#')
+}
+
 /// A head without its final empty line.
 fn parse(head: &[u8]) -> Result<(Target, Kind), &'static str> {
-    let mut lines = head.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
-    let first = lines.next().and_then(|line| std::str::from_utf8(line).ok()).ok_or("the first line is no text")?;
-    let words: Vec<&str> = first.split(' ').collect();
-    let [method, asked, version] = words[..] else { return Err("the first line is not `METHOD TARGET VERSION`") };
-    if !matches!(version, "HTTP/1.1" | "HTTP/1.0") {
-        return Err("only HTTP/1.1 and HTTP/1.0 are spoken here");
-    }
-    if method.is_empty() || !method.bytes().all(|byte| byte.is_ascii_alphabetic() || byte == b'-') {
-        return Err("the method is no word");
-    }
-    let headers: Vec<&[u8]> = lines.collect();
-    if headers.iter().any(|line| !is_header(line)) {
-        return Err("a header line is malformed");
-    }
+    let Head { method, asked, headers, .. } = Head::of(head)?;
     if method == "CONNECT" {
         let target = authority(asked, None).ok_or("CONNECT asks for `host:port`")?;
         return Ok((target, Kind::Tunnel));
@@ -124,8 +152,7 @@ fn parse(head: &[u8]) -> Result<(Target, Kind), &'static str> {
     }
     let (place, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
     let target = authority(place, Some(80)).ok_or("the URL names no host")?;
-    let is_visible = path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#');
-    if !is_visible {
+    if !is_visible(path) {
         return Err("the URL's path is malformed");
     }
     let slash = if path.starts_with('/') { "" } else { "/" };
@@ -138,7 +165,7 @@ fn parse(head: &[u8]) -> Result<(Target, Kind), &'static str> {
     Ok((target, Kind::Forward { head: handed }))
 }
 
-fn name_of(line: &[u8]) -> &[u8] {
+pub(super) fn name_of(line: &[u8]) -> &[u8] {
     &line[..line.iter().position(|byte| *byte == b':').unwrap_or(0)]
 }
 
@@ -150,7 +177,7 @@ fn is_header(line: &[u8]) -> bool {
     !name.is_empty() && name.iter().all(is_token) && line.iter().all(is_clean)
 }
 
-fn is_handed_on(line: &[u8]) -> bool {
+pub(super) fn is_handed_on(line: &[u8]) -> bool {
     !NOT_HANDED_ON.iter().any(|name| name_of(line).eq_ignore_ascii_case(name.as_bytes()))
 }
 

@@ -48,6 +48,11 @@ impl Rules {
         Self { allowed: proxy.allowed.clone(), never: proxy.never.clone() }
     }
 
+    /// The same, and this one beside.
+    pub(super) fn with(self, one: Allowed) -> Self {
+        Self { allowed: self.allowed.into_iter().chain([one]).collect(), ..self }
+    }
+
     /// The addresses that may be connected to. A name is resolved here, once: what it leads to later is of no account.
     pub(super) fn addresses(&self, target: &Target) -> Result<Vec<SocketAddr>, Refusal> {
         match &target.host {

@@ -21,6 +21,7 @@ fn settings() -> ClaudeCode {
         tools: TOOLS.map(str::to_owned).to_vec(),
         fallback_model: None,
         api: None,
+        held: None,
         retries: 0,
         patience: Milliseconds::from_seconds(60),
         resume: true,
@@ -257,6 +258,7 @@ fn without_a_sandbox_claude_code_is_not_launched_unless_the_operator_said_so() {
         readable: Vec::new(),
         writable: Vec::new(),
         confinement: launch.confinement,
+        held_key: None,
     };
     for (mode, is_launched) in [(agents::SandboxMode::Auto, false), (agents::SandboxMode::None, true)] {
         let mut config = bench.world.config(mode);

@@ -17,6 +17,7 @@ fn bench(patience_s: u64, script: impl Fn(&Call) -> Reply + Send + Sync + 'stati
     let codex = Codex {
         api: format!("{}/v1", service.url()),
         key: "THE_KEY".to_owned(),
+        held: None,
         retries: 0,
         patience: Milliseconds::from_seconds(patience_s),
         resume: true,

@@ -41,7 +41,8 @@ pub(crate) struct Ended {
 impl Bench {
     pub(crate) fn new(service: Service, program: PathBuf, dialect: Dialect, reader: UsageReader) -> Self {
         let world = World::new();
-        let values = BTreeMap::from([("THE_KEY", KEY), ("ANTHROPIC_API_KEY", KEY)]);
+        let names = ["THE_KEY", "ANTHROPIC_API_KEY", "CLAUDE_CODE_OAUTH_TOKEN"];
+        let values = BTreeMap::from(names.map(|name| (name, KEY)));
         let values = values.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
         let host = HostEnvironment { reserved: Vec::new(), values };
         let runs = ShimRuns::new(world.runner(SandboxMode::Bubblewrap), host, |_| {}).unwrap();
@@ -59,16 +60,23 @@ impl Bench {
         environment.insert(environment::EFFORT.to_owned(), "low".to_owned());
         environment.extend(self.dialect.environment());
         let (Session::New(id) | Session::Resumed(id)) = session;
+        let held_key = self.dialect.held_key().cloned();
+        // What it does not see it is not given, and what has a door is not named.
+        let sees = held_key.is_none();
+        let pass_environment =
+            ["THE_KEY", "ANTHROPIC_API_KEY"].into_iter().filter(|_| sees).map(str::to_owned).collect();
+        let reached = sees.then(|| Destination::Address(self.service.address()));
         Launch {
             run: RunId(run),
             argv: self.dialect.compose(&ask).unwrap(),
             workdir: self.world.path("clone"),
             environment,
-            pass_environment: vec!["THE_KEY".into(), "ANTHROPIC_API_KEY".into()],
+            pass_environment,
+            held_key,
             brief: Some("Do it.".into()),
             readable: Vec::new(),
             writable: Vec::new(),
-            network: Network(vec![Destination::Address(self.service.address())]),
+            network: Network(reached.into_iter().collect()),
             budget: Milliseconds::from_seconds(90),
             grace: Milliseconds::from_seconds(5),
             limits: RunLimits::default(),

@@ -7,7 +7,11 @@ mod codex;
 #[cfg(test)]
 mod ends;
 #[cfg(test)]
+mod held;
+#[cfg(test)]
 mod hidden;
+#[cfg(test)]
+mod keyed;
 #[cfg(test)]
 mod known;
 #[cfg(test)]
@@ -24,5 +28,7 @@ mod sandbox;
 mod scene;
 #[cfg(test)]
 mod streams;
+#[cfg(test)]
+mod upstream;
 #[cfg(test)]
 mod watching;

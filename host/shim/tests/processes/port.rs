@@ -23,6 +23,7 @@ fn launch(world: &World, run: u64, argv: &[&str]) -> Launch {
         workdir: world.path("clone"),
         environment: environment::contract("developer", "ET-7", &world.path("clone/docs")),
         pass_environment: vec!["MODEL_KEY".into()],
+        held_key: None,
         brief: Some("the brief".into()),
         readable: Vec::new(),
         writable: Vec::new(),
@@ -107,8 +108,13 @@ fn c4_1_what_a_launch_would_execute_is_looked_at_as_the_launch_does_it() {
         let agent = world.path("agent.sh");
         let ready = |argv: &[&str]| {
             let argv = argv.iter().map(|word| (*word).to_owned()).collect();
-            let program =
-                Program { argv, readable: Vec::new(), writable: Vec::new(), confinement: Confinement::Sandboxed };
+            let program = Program {
+                argv,
+                readable: Vec::new(),
+                writable: Vec::new(),
+                confinement: Confinement::Sandboxed,
+                held_key: None,
+            };
             runs.ready(&program).map_err(|error| error.to_string())
         };
         let whole = agent.to_str().unwrap();
@@ -124,8 +130,13 @@ fn c4_1_what_a_launch_would_execute_is_looked_at_as_the_launch_does_it() {
         assert!(runs.launch(&real).is_ok(), "and the launch finds it too");
         assert_eq!(ready(&["./in-the-clone"]), Ok(()), "the clone is not there yet");
         let readable = vec![world.path("gone")];
-        let shown =
-            Program { argv: vec!["sh".into()], readable, writable: Vec::new(), confinement: Confinement::Sandboxed };
+        let shown = Program {
+            argv: vec!["sh".into()],
+            readable,
+            writable: Vec::new(),
+            confinement: Confinement::Sandboxed,
+            held_key: None,
+        };
         let hidden = runs.ready(&shown);
         if mode == SandboxMode::Bubblewrap {
             assert!(matches!(hidden, Err(LaunchError::ProgramMissing { .. })), "{hidden:?}");

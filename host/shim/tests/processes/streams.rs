@@ -45,6 +45,7 @@ fn agent(world: &World, run: u64, script: &str) -> Launch {
         workdir: world.path("clone"),
         environment: environment::contract("developer", "ET-7", &world.path("clone/docs")),
         pass_environment: Vec::new(),
+        held_key: None,
         brief: Some("the brief".into()),
         readable: Vec::new(),
         writable: Vec::new(),
