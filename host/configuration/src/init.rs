@@ -150,7 +150,7 @@ pub enum IfThere {
 pub fn init(request: &InitRequest) -> Result<InitPlan, Vec<InitError>> {
     let mut errors = flaws(request);
     let test = match &request.test {
-        Some(argv) => Some(TestCommand { argv: argv.clone(), readable: &[] }),
+        Some(argv) => Some(TestCommand { argv: argv.clone(), readable: Vec::new() }),
         None => listing::detect(&request.root),
     };
     if test.is_none() {

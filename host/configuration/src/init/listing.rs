@@ -17,13 +17,20 @@ pub struct RootListing {
     pub package_json: Option<String>,
     /// The text of the Makefile.
     pub makefile: Option<String>,
+    /// Folders of toolchains that the home of this machine's user does not have: a run cannot be shown them.
+    pub absent: BTreeSet<&'static str>,
 }
+
+/// What `cargo test` reads of the home.
+const OF_CARGO: [&str; 3] = ["~/.rustup", "~/.cargo/registry", "~/.cargo/git"];
+/// What `go test` reads of the home.
+const OF_GO: [&str; 1] = ["~/go/pkg/mod"];
 
 /// A suite and what it needs to see outside the clone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct TestCommand {
     pub(crate) argv: Vec<String>,
-    pub(crate) readable: &'static [&'static str],
+    pub(crate) readable: Vec<&'static str>,
 }
 
 impl RootListing {
@@ -38,7 +45,12 @@ impl RootListing {
             small.then(|| std::fs::read_to_string(path).ok()).flatten()
         };
         let makefile = ["GNUmakefile", "makefile", "Makefile"].into_iter().find(|name| names.contains(*name));
-        Self { package_json: text("package.json"), makefile: makefile.and_then(text), names }
+        let is_absent = |path: &&str| {
+            let home = std::env::home_dir();
+            home.is_none_or(|home| !home.join(path.trim_start_matches("~/")).is_dir())
+        };
+        let absent = OF_CARGO.into_iter().chain(OF_GO).filter(is_absent).collect();
+        Self { package_json: text("package.json"), makefile: makefile.and_then(text), names, absent }
     }
 
     fn has(&self, name: &str) -> bool {
@@ -66,11 +78,12 @@ pub fn test_command(root: &RootListing) -> Option<Vec<String>> {
 
 /// The first that fits: a build tool's own file says more than a Makefile, which often only calls it.
 pub(crate) fn detect(root: &RootListing) -> Option<TestCommand> {
-    let command = |words: &[&str], readable| {
+    let command = |words: &[&str], readable: &[&'static str]| {
+        let readable = readable.iter().copied().filter(|path| !root.absent.contains(path)).collect();
         Some(TestCommand { argv: words.iter().map(|word| (*word).to_owned()).collect(), readable })
     };
     if root.has("Cargo.toml") {
-        return command(&["cargo", "test"], &["~/.rustup", "~/.cargo/registry", "~/.cargo/git"]);
+        return command(&["cargo", "test"], &OF_CARGO);
     }
     if root.package_json.as_deref().is_some_and(has_test_script) {
         let manager = [("pnpm-lock.yaml", "pnpm"), ("yarn.lock", "yarn"), ("bun.lock", "bun")]
@@ -81,7 +94,7 @@ pub(crate) fn detect(root: &RootListing) -> Option<TestCommand> {
         return command(words, &[]);
     }
     if root.has("go.mod") {
-        return command(&["go", "test", "./..."], &["~/go/pkg/mod"]);
+        return command(&["go", "test", "./..."], &OF_GO);
     }
     if root.is_python() {
         return command(&["python3", "-m", "pytest"], &[]);
@@ -117,7 +130,20 @@ mod tests {
             names: names.iter().map(|name| (*name).to_owned()).collect(),
             package_json: package.map(str::to_owned),
             makefile: makefile.map(str::to_owned),
+            absent: BTreeSet::new(),
         }
+    }
+
+    /// A run that shall be shown what is not there never begins.
+    #[test]
+    fn what_the_home_does_not_have_is_not_shown() {
+        let mut listing = root(&["Cargo.toml"], None, None);
+        listing.absent = ["~/.cargo/git", "~/go/pkg/mod"].into();
+        assert_eq!(detect(&listing).unwrap().readable, ["~/.rustup", "~/.cargo/registry"]);
+        let mut listing = root(&["go.mod"], None, None);
+        assert_eq!(detect(&listing).unwrap().readable, OF_GO);
+        listing.absent = OF_GO.into();
+        assert_eq!(detect(&listing).unwrap().readable, [""; 0]);
     }
 
     #[test]

@@ -32,7 +32,7 @@ pub(crate) fn project(
         }
     }
     text.push_str("# The project's own test suite: the step `retest` runs it on what will land.\n");
-    command(&mut text, "test", &test.argv, test.readable)?;
+    command(&mut text, "test", &test.argv, &test.readable)?;
     if request.preset == Preset::Full {
         hooks(&mut text, request)?;
     }
@@ -130,7 +130,7 @@ fn worker(
     key(text, profile.key, comment);
     comment(text, "Paths beside its clone that it may read, and that it may write.");
     // A developer who cannot run the suite hands in what does not pass it.
-    let readable = if matches!(role, Role::Developer | Role::Tester) { test.readable } else { &[] };
+    let readable = if matches!(role, Role::Developer | Role::Tester) { test.readable.as_slice() } else { &[] };
     let _ = writeln!(text, "readable = {}\nwritable = {}", list_of(readable), list_of(profile.writable));
     comment(
         text,
@@ -178,7 +178,7 @@ fn tester(text: &mut String, agent: Option<&AgentChoice>, test: &TestCommand) ->
     );
     let _ = writeln!(text, "run = {}", list("the test command", &test.argv)?);
     let _ = writeln!(text, "timeout = \"{}\"\ngrace = \"20s\"", timeout(Role::Tester));
-    let _ = writeln!(text, "readable = {}", list_of(test.readable));
+    let _ = writeln!(text, "readable = {}", list_of(&test.readable));
     let _ = writeln!(text, "# {REACHED}\nnetwork = []");
     if let Some(agent) = agent {
         text.push_str("# An agent that also tries what the ticket asks for, in its place:\n");
