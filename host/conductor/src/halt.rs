@@ -65,7 +65,7 @@ impl Conductor {
 
     /// Whoever performs the job does nothing at this moment, so what waits for its end need not. A deploy has not begun where there is
     /// no run of it; a merge that was tried may have landed, and its answer says so. What only proves that the commit has landed ends
-    /// nothing, and is what a stop itself waits for.
+    /// nothing, and is what a stop itself waits for. What only judges is not withheld: a pause takes hold at its answer.
     pub(crate) fn withhold(&self, claim: &Claim, task: &Task) -> Result<bool, StoreError> {
         let is_in_main = task.merged.is_some() && task.merged == task.validated;
         let begins = match claim.job.effect {
@@ -75,7 +75,7 @@ impl Conductor {
         };
         let (by, reason) = if begins && (task.stop_requested || task.put_off.is_some()) {
             (Withholder::Wish, "it was stopped or held before it began")
-        } else if task.paused {
+        } else if task.paused && matches!(claim.job.effect, Effect::Launch { .. } | Effect::Act { .. }) {
             (Withholder::Pause, "a person paused it before it began")
         } else {
             return Ok(false);
