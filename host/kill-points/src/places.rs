@@ -45,7 +45,7 @@ places! {
     // What is not brought about at the real program, and where else it is under fire. The simulator is killed anywhere in a commit.
     // `clock_went_back`: a machine's clock is set back for all of its programs. The simulator's trouble `clock`.
     // `create_task`, `put_document`: no part of the program asks for them; tasks come with `expand`, documents with `complete`.
-    // `expand_later`: a panic, or a project's file that is gone while a delivery waits. The simulator's panics.
+    // `expand_later`: a status-mapper that fails, and ours does not. The simulator's mapper fails.
     // `hold_cycles`: no door lets tasks need each other. The store's own tests alone.
     // `session_seen`: the use of a session is written down a minute after its log-in. The store's own tests alone.
     // `wake`: a poll finds a comment for which a gate waits, and no gate of ours does. Gates of the simulator do.

@@ -2,17 +2,17 @@
 
 use std::sync::atomic::Ordering;
 
-use conductor::ports::store::Project;
 use conductor::project::HookName;
 use domain::document::Role;
 use domain::event::{Event, Intent};
-use domain::ids::{BranchName, LeaseName, StageName, StepName};
+use domain::ids::{LeaseName, StageName, StepName};
 use domain::pipeline::{Action, Edge, EdgeStep, OnPatience, Pipeline, PipelineDraft, Stage, StageKind, StepKind};
 use domain::task::Terminality;
 use domain::time::Milliseconds;
 use serde_json::json;
 
 use crate::drivers::base;
+use crate::leases::follows;
 use crate::limits::command;
 use crate::world::{UNHEARD, World, item, person, plugin, project};
 
@@ -191,15 +191,7 @@ fn deployed_untested() -> Pipeline {
 /// A world whose pipeline deploys what was developed.
 fn shipping() -> World {
     let world = World::with(|settings| drop(settings.hooks.insert(HookName::Deploy, command("ship"))));
-    let row = Project {
-        name: project(),
-        prefix: "SHOP".to_owned(),
-        base_branch: BranchName::new("main").unwrap(),
-        pipeline: deployed_untested(),
-        serial: false,
-        observe: false,
-    };
-    world.store.put_project(&row, world.now()).unwrap();
+    follows(&world, deployed_untested());
     world.started();
     world
 }

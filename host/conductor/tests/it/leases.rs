@@ -2,11 +2,9 @@
 
 use conductor::ports::runs::Ending;
 use conductor::ports::store::{Project, WaitReason};
-use conductor::project::{CommandSpec, HookName};
+use conductor::project::HookName;
 use domain::document::Role;
 use domain::ids::{BranchName, LeaseName, RunId, StageName, StepName, TaskId, WorkItemId};
-use domain::limits::RunLimits;
-use domain::network::Network;
 use domain::pipeline::{
     Action, Edge, EdgeStep, INFRA_RETRIES, OnPatience, Pipeline, PipelineDraft, Stage, StageKind, StepKind,
 };
@@ -14,6 +12,7 @@ use domain::task::{Activity, HoldKind, Task, Terminality};
 use domain::time::Milliseconds;
 use domain::verdict::{GateHold, Verdict};
 
+use crate::limits::command;
 use crate::world::{World, item, person, plugin, project};
 
 fn stage(name: &str) -> StageName {
@@ -45,18 +44,17 @@ fn shipping() -> Pipeline {
     Pipeline::new(PipelineDraft { name: "shipping".to_owned(), stages }).unwrap()
 }
 
-fn command(program: &str) -> CommandSpec {
-    CommandSpec {
-        argv: vec![program.to_owned()],
-        budget: Milliseconds::from_seconds(600),
-        grace: Milliseconds::from_seconds(5),
-        pass_environment: Vec::new(),
-        readable: Vec::new(),
-        writable: Vec::new(),
-        network: Network::default(),
-        limits: RunLimits::default(),
-        sandboxed: true,
-    }
+/// From now on the project's tasks go this way.
+pub(crate) fn follows(world: &World, pipeline: Pipeline) {
+    let row = Project {
+        name: project(),
+        prefix: "SHOP".to_owned(),
+        base_branch: BranchName::new("main").unwrap(),
+        pipeline,
+        serial: false,
+        observe: false,
+    };
+    world.store.put_project(&row, world.now()).unwrap();
 }
 
 /// Two tasks are developed: the first one is being tested under the lease, and the second stands in line for it.
@@ -65,15 +63,7 @@ fn one_behind_the_other() -> World {
         settings.hooks.insert(HookName::Test, command("test"));
         settings.hooks.insert(HookName::Deploy, command("deploy"));
     });
-    let row = Project {
-        name: project(),
-        prefix: "SHOP".to_owned(),
-        base_branch: BranchName::new("main").unwrap(),
-        pipeline: shipping(),
-        serial: false,
-        observe: false,
-    };
-    world.store.put_project(&row, world.now()).unwrap();
+    follows(&world, shipping());
     world.started_many(2);
     world.end_runs();
     world.go();

@@ -4,13 +4,17 @@ use conductor::ports::forge::ForgeError;
 use conductor::ports::runs::Ending;
 use conductor::ports::store::Incarnation;
 use conductor::project::{CommandSpec, HookName, Worker};
-use domain::document::Role;
+use domain::document::{DocumentKind, Role};
 use domain::event::{Event, Intent};
+use domain::ids::{StageName, StepName};
 use domain::limits::{Limit, RunLimits};
 use domain::network::Network;
+use domain::pipeline::{Edge, EdgeStep, OnPatience, Pipeline, PipelineDraft, Stage, StageKind, StepKind};
+use domain::task::Terminality;
 use domain::time::Milliseconds;
 
-use crate::world::{World, person};
+use crate::leases::follows;
+use crate::world::{World, person, plugin};
 
 /// All runs end so, until somebody must look.
 fn exhausted(world: &World, ending: &Ending) -> usize {
@@ -117,6 +121,61 @@ fn a_task_that_was_paused_while_its_program_was_gone_is_not_launched() {
     world.pass(600);
     assert_eq!((world.stands(), world.hold().as_str()), ("held", "Paused: paused"));
     assert!(world.runs.live().is_empty());
+}
+
+/// Before the development a push of another hand changes nothing; and what only judges is not withheld for a pause, which takes
+/// hold at its answer.
+#[test]
+fn a_pause_leaves_no_judgement_without_its_answer() {
+    let world = World::with(|settings| {
+        let agent = settings.workers[&Role::Developer].clone();
+        settings.workers.insert(Role::Analyst, agent);
+    });
+    follows(&world, analysed());
+    let written =
+        [DocumentKind::Brd, DocumentKind::Questions].map(|kind| (kind.file_name().to_owned(), b"It is so.\n".to_vec()));
+    world.forge.documents.lock().unwrap().extend(written);
+    world.started();
+    world.end_runs();
+    let judging = world.go_without("judge");
+    let task = world.task();
+    assert_eq!((world.stands(), judging.len()), ("judging", 1));
+    world.store.apply(task.id, &paused(), world.now()).unwrap();
+    world.forge.pushed(task.branch.as_ref().unwrap().as_str(), "9", &[]);
+    world.perform(judging);
+    assert_ne!(world.task().head, task.head, "the push was seen");
+    assert_eq!((world.stands(), world.hold().as_str()), ("held", "Paused: paused"));
+}
+
+/// An analysis that a gate judges, and a development.
+fn analysed() -> Pipeline {
+    let stage = |name: &str| StageName::new(name).unwrap();
+    let questions = EdgeStep {
+        name: StepName::new("questions").unwrap(),
+        kind: StepKind::Gate { plugin: plugin("questions") },
+        lease: None,
+        patience: Milliseconds::from_seconds(3600),
+        on_patience: OnPatience::Hold,
+        binding: None,
+    };
+    let place = |name: &str, kind, edge: Option<(&str, Vec<EdgeStep>)>| Stage {
+        name: stage(name),
+        kind,
+        edge: edge.map(|(to, steps)| Edge {
+            to: stage(to),
+            steps,
+            on_fail: stage(name),
+            on_moved_base: None,
+            bug_to: None,
+        }),
+    };
+    let stages = vec![
+        place("analysis", StageKind::Work { role: Role::Analyst }, Some(("development", vec![questions]))),
+        place("development", StageKind::Work { role: Role::Developer }, Some(("done", Vec::new()))),
+        place("done", StageKind::Terminal { end: Terminality::Done }, None),
+        place("cancelled", StageKind::Terminal { end: Terminality::Cancelled }, None),
+    ];
+    Pipeline::new(PipelineDraft { name: "analysed".to_owned(), stages }).unwrap()
 }
 
 fn paused() -> Event {

@@ -58,7 +58,7 @@ fn bash(world: &World, script: &str, named: &[String]) -> LaunchSpec {
 }
 
 /// Runs it to its end in the sandbox and gives its log.
-fn run(runner: &Runner, spec: &LaunchSpec) -> String {
+pub(crate) fn run(runner: &Runner, spec: &LaunchSpec) -> String {
     runner.launch(1, spec).unwrap();
     let ended = exit(runner, 1);
     let said = log(runner, 1);

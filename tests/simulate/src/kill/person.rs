@@ -20,6 +20,8 @@ pub(super) struct Person {
     pushed: bool,
     /// Of each version at which the ticket was held: why, and what the other side had seen of the hook by then.
     pub(super) holds: BTreeMap<u64, Hold>,
+    /// How often a hook had done its work for a commit when its fate was last unknown.
+    deeds: BTreeMap<String, usize>,
     /// The branch's reflog where the ticket awaits its deploy.
     pub(super) branch: Vec<String>,
     /// Keys of the two tickets.
@@ -35,7 +37,7 @@ pub(super) struct Hold {
     pub(super) kind: String,
     pub(super) reason: String,
     pub(super) step: String,
-    /// The hook had done it: going on does it once more, by this person's word.
+    /// The hook had done it since this person looked last: going on does it once more, by his word.
     pub(super) was_done: bool,
 }
 
@@ -97,11 +99,14 @@ impl Person {
         let version = task["version"].as_u64().unwrap_or_default();
         let hold = &task["position"]["activity"]["hold"];
         let word = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        // A run that was ordered anew and lost before its hook did anything adds no deed: the one before was counted then.
+        let seen = &mut self.deeds;
         self.holds.entry(version).or_insert_with(|| {
             let (kind, step) = (word(&hold["kind"]), word(&hold["step"]));
             let head = task["head"].as_str().unwrap_or_default();
             let written = format!("{step} {head} ");
-            let was_done = kind == "fate-unknown" && stage.effects().lines().any(|line| line.starts_with(&written));
+            let deeds = stage.effects().lines().filter(|line| line.starts_with(&written)).count();
+            let was_done = kind == "fate-unknown" && is_more(seen, written, deeds);
             Hold { kind, step, was_done, reason: word(&hold["reason"]) }
         });
         let path = format!("/api/v1/tasks/{}/resume", task["id"]);
@@ -167,4 +172,24 @@ fn is_settled(task: &Value) -> bool {
 
 fn visits(task: &Value) -> u64 {
     task["visits"].as_object().into_iter().flatten().filter_map(|(_, visits)| visits.as_u64()).sum()
+}
+
+/// Whether there are more deeds of this kind than were seen before.
+fn is_more(seen: &mut BTreeMap<String, usize>, kind: String, deeds: usize) -> bool {
+    seen.insert(kind, deeds).unwrap_or_default() < deeds
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The hook deploys and its shim dies; it is ordered anew and dies before it does anything; ordered once more it deploys: two
+    /// deeds, and one of them by a person's order.
+    #[test]
+    fn an_order_that_did_nothing_is_none_of_the_deeds() {
+        let mut seen = BTreeMap::new();
+        let mut is_anew = |deeds| is_more(&mut seen, "deploy 1234 ".to_owned(), deeds);
+        assert_eq!([is_anew(1), is_anew(1), is_anew(2)], [true, false, true]);
+        assert!(!is_more(&mut seen, "staging 1234 ".to_owned(), 0), "it never did anything");
+    }
 }
