@@ -17,9 +17,7 @@ use crate::{Conductor, Work};
 
 /// How long a clean-up waits for the task's runs before it looks again.
 const LOOK_AGAIN: Milliseconds = Milliseconds(500);
-/// The first pause before what a stopped task left is removed at another try; it doubles.
-const FIRST_PAUSE: Milliseconds = Milliseconds::from_seconds(2);
-/// No such pause is longer: a person waits for the end of the stop.
+/// No pause before what a stopped task left is removed at another try is longer: a person waits for the end of the stop.
 const LONGEST_PAUSE: Milliseconds = Milliseconds::from_seconds(30);
 /// How long a run that cannot be looked at is left alone before the next try.
 pub(crate) const UNREADABLE_PAUSE: Milliseconds = Milliseconds::from_seconds(10);
@@ -111,17 +109,13 @@ impl Conductor {
             let at = self.now().plus(self.clean_up_pause(claim.job.id));
             return self.outside.store.give_back(claim.job.id, claim.token, at, &error.to_string());
         }
-        self.state().cleaning.remove(&claim.job.id);
+        self.forget_failures(claim.job.id);
         self.complete(claim, Event::CleanedUp { epoch: claim.job.epoch }, None, None).map(|_| ())
     }
 
     /// Before the next try of a clean-up that failed. Claims do not count, for it is claimed each time that it waits for its runs.
     pub(crate) fn clean_up_pause(&self, job: JobId) -> Milliseconds {
-        let mut state = self.state();
-        let failures = state.cleaning.entry(job).or_default();
-        let pause = Milliseconds(FIRST_PAUSE.0 << (*failures).min(8)).min(LONGEST_PAUSE);
-        *failures = failures.saturating_add(1);
-        pause
+        pause(self.failed_again(job), Milliseconds::default()).min(LONGEST_PAUSE)
     }
 
     /// Removes clones and branch of a task that ended. Work that another hand pushed to the branch is nobody's to throw away: then
@@ -155,7 +149,7 @@ impl Conductor {
                 return self.outside.store.give_back(claim.job.id, claim.token, at, &error.to_string());
             }
         };
-        self.complete(claim, Event::AftermathEnded { note }, None, None).map(|_| ())
+        self.told(claim, note)
     }
 }
 

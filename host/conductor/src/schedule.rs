@@ -106,8 +106,6 @@ pub(crate) struct State {
     busy: BTreeSet<JobId>,
     /// Claims whose work failed for want of the store (a full disk) or of a look at their run, and when they are tried again.
     again: Vec<(Timestamp, Work)>,
-    /// How often what a stopped task left could not be removed, by its clean-up's job.
-    pub(crate) cleaning: BTreeMap<JobId, u32>,
     /// Deliveries under way.
     expanding: BTreeSet<DeliveryId>,
     /// Projects whose forge is being looked at.

@@ -78,7 +78,7 @@ impl Conductor {
     pub(crate) fn failed_again(&self, job: JobId) -> u32 {
         let mut state = self.state();
         let failures = state.failures.entry(job).or_default();
-        *failures += 1;
+        *failures = failures.saturating_add(1);
         *failures
     }
 
