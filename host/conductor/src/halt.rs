@@ -1,14 +1,14 @@
 //! Why a piece of work does not go on, before anything was done.
 
-use domain::effect::{Claim, Effect};
-use domain::event::{Event, Withholder};
+use domain::effect::{Claim, Effect, run_of};
+use domain::event::{Event, RunResult, Withholder};
 use domain::pipeline::Action;
 use domain::task::Task;
 use domain::time::Milliseconds;
 
 use crate::Conductor;
 use crate::ports::forge::ForgeError;
-use crate::ports::store::StoreError;
+use crate::ports::store::{RunRow, StoreError};
 
 /// From one try of what the forge put off to the next, where the forge names no time: after a push it is some seconds.
 const LATER_PAUSE: Milliseconds = Milliseconds::from_seconds(10);
@@ -56,11 +56,39 @@ impl Conductor {
     /// Nothing is begun for a task that somebody paused, stopped or held while it waited; what had begun goes on.
     pub(crate) fn is_withheld_by_a_wish(&self, claim: &Claim) -> Result<bool, StoreError> {
         let begins = matches!(claim.job.effect, Effect::Launch { .. } | Effect::Act { .. });
-        if !begins || claim.job.attempted_before {
+        if !begins || self.may_have_begun(claim) {
             return Ok(false);
         }
         let task = self.fresh(claim)?;
         self.withhold(claim, &task)
+    }
+
+    /// An earlier claim of the job tried it. What runs under a shim has begun where there is a run of it: a host that died before the
+    /// shim was started began nothing, and a guard may have put the job off since. Of all else no more is known than the try.
+    fn may_have_begun(&self, claim: &Claim) -> bool {
+        let runs = match claim.job.effect {
+            Effect::Launch { .. } => true,
+            Effect::Act { action, .. } => matches!(action, Action::Retest | Action::Staging | Action::Deploy),
+            _ => false,
+        };
+        let is_unbegun = || matches!(self.outside.runs.inspect(run_of(claim.job.id)), Ok(state) if !state.has_begun());
+        claim.job.attempted_before && !(runs && is_unbegun())
+    }
+
+    /// The run that was written down and did not begin, if there is one, as it ends.
+    fn unbegun(&self, claim: &Claim, reason: &str) -> Result<Option<RunRow>, StoreError> {
+        if !claim.job.attempted_before {
+            return Ok(None);
+        }
+        let mut row = match self.outside.store.run(run_of(claim.job.id)) {
+            Ok(row) if row.ended_at.is_none() => row,
+            Ok(_) | Err(StoreError::NotFound { .. }) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        row.ended_at = Some(self.now());
+        row.outcome = Some(format!("not started: {reason}"));
+        row.result = Some(RunResult::Error);
+        Ok(Some(row))
     }
 
     /// Whoever performs the job does nothing at this moment, so what waits for its end need not. A deploy has not begun where there is
@@ -80,8 +108,9 @@ impl Conductor {
         } else {
             return Ok(false);
         };
+        let row = self.unbegun(claim, reason)?;
         let (epoch, reason) = (claim.job.epoch, reason.to_owned());
-        self.complete(claim, Event::Withheld { epoch, by, reason }, None, None)?;
+        self.complete(claim, Event::Withheld { epoch, by, reason }, None, row.as_ref())?;
         Ok(true)
     }
 

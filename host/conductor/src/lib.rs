@@ -43,4 +43,5 @@ mod would;
 
 pub use budget::LiveRun;
 pub use reconcile::RECONCILE_INTERVAL;
+pub use schedule::looks::LookAt;
 pub use schedule::{Conductor, Intervals, Outside, RIGHT, Tick, Work};

@@ -28,8 +28,8 @@ impl Conductor {
         if let Err(error) = forge.refresh() {
             tracing::warn!(%project, %error, "what others have in their repository cannot be read");
         }
-        let tasks = self.outside.store.tasks(true, TASKS_PER_LOOK)?;
-        for task in tasks.iter().filter(|task| task.project == *project && (waits(task) || is_followed(task))) {
+        let tasks = self.outside.store.live_tasks_of(project, TASKS_PER_LOOK)?;
+        for task in tasks.iter().filter(|task| waits(task) || is_followed(task)) {
             self.look_at_checks(task, forge.as_ref())?;
             match seen(task, forge.as_ref()) {
                 Ok(Some(observation)) => self.tell_observed(task, observation)?,

@@ -47,8 +47,7 @@ impl Conductor {
     /// Polls the tracker of a project: its log, and the comments that somebody waits for.
     pub(crate) fn reconcile(&self, project: &ProjectName) -> Result<(), StoreError> {
         self.poll_log(project)?;
-        let tasks = self.outside.store.tasks(true, TASKS)?;
-        for task in tasks.iter().filter(|task| task.project == *project) {
+        for task in &self.outside.store.live_tasks_of(project, TASKS)? {
             match &task.position.activity {
                 Activity::Waiting { wake, .. } if wake.contains(WakeKind::Comment) => self.poll_comments(task)?,
                 _ => {}

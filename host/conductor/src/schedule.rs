@@ -31,8 +31,10 @@ use crate::shutdown::Left;
 use crate::tally::about_work;
 use crate::would::Mode;
 use deliveries::{LONGEST_PUT_OFF, Unheard};
+use looks::{LookAt, Looks};
 
 mod deliveries;
+pub(crate) mod looks;
 mod rounds;
 
 /// After the store refused a write, its work is tried again no sooner than this.
@@ -108,8 +110,8 @@ pub(crate) struct State {
     again: Vec<(Timestamp, Work)>,
     /// Deliveries under way.
     expanding: BTreeSet<DeliveryId>,
-    /// Projects whose forge is being looked at.
-    observing: BTreeSet<ProjectName>,
+    /// Looks at forges and trackers.
+    looks: Looks,
     /// When the forges are looked at next.
     next_look: Timestamp,
     /// When tasks that need each other are looked for next.
@@ -124,8 +126,6 @@ pub(crate) struct State {
     unheard: Unheard,
     /// Effects that something refused or failed, and how often: what a host does not live to see counts for nothing.
     failures: BTreeMap<JobId, u32>,
-    /// Projects whose tracker is being polled.
-    reconciling: BTreeSet<ProjectName>,
     /// When the trackers are polled next.
     next_poll: Timestamp,
     /// What time it was when work was looked for last; none: it was not yet.
@@ -147,12 +147,10 @@ pub enum Work {
     Cancel(JobId, FenceToken),
     /// Find out what a delivery means.
     Expand(Box<Delivery>),
-    /// Look at what other hands did at a project's forge.
-    Observe(ProjectName),
     /// Look at what a living run has used.
     Weigh(Box<Claim>),
-    /// Poll a project's tracker for what no delivery told.
-    Reconcile(ProjectName),
+    /// Look at what other hands did at a project's forge, or at its tracker.
+    Look(LookAt),
     /// Read what trackers and forges outside told.
     Read(Vec<Hint>),
 }
@@ -220,7 +218,8 @@ impl Conductor {
     /// What is under way.
     pub fn left(&self) -> Left {
         let state = self.state();
-        Left { runs: state.live.len() + state.cancelling.len(), pieces: state.busy.len() + state.again.len() }
+        // What is tried again after a failure may never succeed, and no host that ends can wait for it: the next one takes it up.
+        Left { runs: state.live.len() + state.cancelling.len(), pieces: state.busy.len() }
     }
 
     pub(crate) fn settings(&self, project: &ProjectName) -> Option<Arc<ProjectSettings>> {
@@ -246,10 +245,13 @@ impl Conductor {
         self.take_ended(&mut tick);
         self.prolong_rights();
         self.weigh_runs(&mut tick);
-        self.look_outside(&mut tick);
+        self.look_outside();
         let failed_before = self.take_again(&mut tick);
         tick.look_again = failed_before;
-        match self.find_work(&mut tick, limits, capacity) {
+        let found = self.find_work(&mut tick, limits, capacity);
+        // After all that somebody waits for.
+        tick.work.extend(self.state().looks.take().into_iter().map(Work::Look));
+        match found {
             // What was found is nobody else's any more, whatever failed after it. The next look meets the failure again.
             Err(error) if tick.work.is_empty() => Err(error),
             Err(error) => {
@@ -389,14 +391,13 @@ impl Conductor {
     fn no_longer_busy(&self, work: &Work) {
         let mut state = self.state();
         match work {
-            Work::Perform(claim) | Work::Finish(claim) => state.busy.remove(&claim.job.id),
-            Work::Observe(project) => state.observing.remove(project),
-            Work::Reconcile(project) => state.reconciling.remove(project),
-            Work::Expand(delivery) => state.expanding.remove(&delivery.id),
-            Work::Weigh(claim) => state.weighing.remove(&claim.job.id),
-            Work::Read(_) => std::mem::take(&mut state.reading),
-            Work::Cancel(..) => false,
-        };
+            Work::Perform(claim) | Work::Finish(claim) => drop(state.busy.remove(&claim.job.id)),
+            Work::Look(look) => state.looks.made(look),
+            Work::Expand(delivery) => drop(state.expanding.remove(&delivery.id)),
+            Work::Weigh(claim) => drop(state.weighing.remove(&claim.job.id)),
+            Work::Read(_) => state.reading = false,
+            Work::Cancel(..) => {}
+        }
     }
 
     /// The same work again, no sooner than this. What it holds stays held: the claim, the delivery's place, the end that is due.
@@ -405,7 +406,7 @@ impl Conductor {
         let mut state = self.state();
         match &work {
             // The next look finds it by itself.
-            Work::Observe(_) | Work::Weigh(_) | Work::Reconcile(_) => return,
+            Work::Look(_) | Work::Weigh(_) => return,
             // Read again after the pause, and nothing else before it.
             Work::Read(_) => state.reading = true,
             Work::Expand(delivery) => drop(state.expanding.insert(delivery.id)),
@@ -444,7 +445,7 @@ impl Conductor {
                 self.later(work, PANIC_PAUSE);
                 Ok(())
             }
-            Work::Observe(_) | Work::Weigh(_) | Work::Reconcile(_) | Work::Read(_) => Ok(()),
+            Work::Look(_) | Work::Weigh(_) | Work::Read(_) => Ok(()),
         }
     }
 
@@ -454,9 +455,9 @@ impl Conductor {
             Work::Finish(claim) => self.finish(claim),
             Work::Cancel(job, token) => self.cancel(*job, *token),
             Work::Expand(delivery) => self.expand(delivery),
-            Work::Observe(project) => self.observe(project),
+            Work::Look(LookAt::Forge(project)) => self.observe(project),
+            Work::Look(LookAt::Tracker(project)) => self.reconcile(project),
             Work::Weigh(claim) => self.weigh(claim),
-            Work::Reconcile(project) => self.reconcile(project),
             Work::Read(hints) => self.take_hints(hints),
         }
     }

@@ -32,7 +32,7 @@ pub enum Phase {
 pub struct Left {
     /// Runs under shims that this host watches.
     pub runs: usize,
-    /// Pieces of work that a thread has, or that are tried again.
+    /// Pieces of work that a thread has.
     pub pieces: usize,
 }
 

@@ -11,7 +11,7 @@ use crate::ports::probe::Point;
 use crate::ports::runs::{Ending, ExitRecord};
 use crate::ports::store::{Applied, Completion, NewEvaluation, RunRow, StoreError};
 use crate::ports::tally::{Fact, Tally};
-use crate::{Conductor, Work};
+use crate::{Conductor, LookAt, Work};
 
 impl Conductor {
     /// Who is told of what happens from now on. The first one stays.
@@ -75,8 +75,8 @@ pub(crate) fn about_work(work: &Work) -> tracing::Span {
         }
         Work::Cancel(job, _) => tracing::error_span!("cancel", job = job.0, run = run_of(*job).0),
         Work::Expand(delivery) => tracing::error_span!("expand", delivery = delivery.id.0),
-        Work::Observe(project) => tracing::error_span!("observe", %project),
-        Work::Reconcile(project) => tracing::error_span!("reconcile", %project),
+        Work::Look(LookAt::Forge(project)) => tracing::error_span!("observe", %project),
+        Work::Look(LookAt::Tracker(project)) => tracing::error_span!("reconcile", %project),
         Work::Read(_) => tracing::error_span!("read"),
     }
 }

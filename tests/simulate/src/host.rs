@@ -12,7 +12,7 @@ use conductor::project::{
     AgentSpec, CommandSpec, Figures, GuardBinding, HookName, Pointers, ProjectSettings, TransientSigns, UsageReader,
     Worker,
 };
-use conductor::{Conductor, Outside, Work};
+use conductor::{Conductor, LookAt, Outside, Work};
 use domain::document::Role;
 use domain::event::Intent;
 use domain::ids::{DriverName, PluginId};
@@ -385,9 +385,9 @@ pub fn effect_of(work: &Work) -> &'static str {
         Work::Perform(claim) | Work::Finish(claim) => claim.job.effect.name(),
         Work::Cancel(..) => "cancel",
         Work::Expand(_) => "expand",
-        Work::Observe(_) => "observe",
+        Work::Look(LookAt::Forge(_)) => "observe",
         Work::Weigh(_) => "weigh",
-        Work::Reconcile(_) => "reconcile",
+        Work::Look(LookAt::Tracker(_)) => "reconcile",
         Work::Read(_) => "read",
     }
 }
@@ -403,9 +403,9 @@ pub fn word(work: &Work) -> String {
         }
         Work::Cancel(job, _) => format!("cancel job {job}"),
         Work::Expand(delivery) => format!("expand delivery {}", delivery.id),
-        Work::Observe(project) => format!("observe {project}"),
+        Work::Look(LookAt::Forge(project)) => format!("observe {project}"),
         Work::Weigh(claim) => format!("weigh the run of job {}", claim.job.id),
-        Work::Reconcile(project) => format!("reconcile {project}"),
+        Work::Look(LookAt::Tracker(project)) => format!("reconcile {project}"),
         Work::Read(hints) => format!("read {} hints", hints.len()),
     }
 }

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use conductor::Work;
 use conductor::ports::store::StoreError;
+use conductor::{LookAt, Work};
 use domain::ids::BranchName;
 
 use crate::auditor::Auditor;
@@ -381,7 +381,7 @@ impl Simulation {
         let piece = self.luck.below(host.work.len() as u64) as usize;
         let Some(chosen) = host.work.get(piece) else { return };
         let (what, effect) = (word(chosen), effect_of(chosen));
-        let looks = matches!(chosen, Work::Observe(_)) && !self.weather.has(Trouble::Outside);
+        let looks = matches!(chosen, Work::Look(LookAt::Forge(_))) && !self.weather.has(Trouble::Outside);
         let unheard = if looks { people::unheard(&self.world, &host.store) } else { Vec::new() };
         look(&self.world).tell(|| what);
         let is_menaced = self.menace(effect);

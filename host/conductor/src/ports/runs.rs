@@ -146,6 +146,16 @@ pub enum RunState {
     Lost,
 }
 
+impl RunState {
+    /// Something was started, or may have been.
+    pub const fn has_begun(&self) -> bool {
+        match self {
+            Self::Absent | Self::Prepared => false,
+            Self::Live { .. } | Self::Ended(_) | Self::Lost => true,
+        }
+    }
+}
+
 /// Why a launch failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LaunchError {

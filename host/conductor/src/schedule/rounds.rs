@@ -7,6 +7,7 @@ use domain::effect::Effect;
 use domain::ids::{JobId, ProjectName};
 use domain::time::{Milliseconds, Timestamp};
 
+use super::looks::LookAt;
 use super::{Conductor, Intervals, RIGHT, State, Tick, Work};
 use crate::breaker::Passage;
 use crate::budget::{Meter, WEIGH_INTERVAL};
@@ -70,25 +71,27 @@ impl Conductor {
         *self.intervals.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Looks at the forges and polls the trackers, where that is due.
-    pub(super) fn look_outside(&self, tick: &mut Tick) {
+    /// What is due of looks at the forges and polls of the trackers, in line.
+    pub(super) fn look_outside(&self) {
         let now = self.now();
         let intervals = self.intervals();
         let projects = self.forges.read().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect::<Vec<_>>();
         let mut state = self.state();
-        let State { asked, observing, reconciling, .. } = &mut *state;
+        let State { asked, looks, .. } = &mut *state;
         let is_ours = |project: &ProjectName| projects.contains(project);
-        let forges = asked.forges(|project| !is_ours(project) || observing.insert(project.clone()));
-        tick.work.extend(forges.into_iter().filter(&is_ours).map(Work::Observe));
-        let trackers = asked.trackers(now, |project| !is_ours(project) || reconciling.insert(project.clone()));
-        tick.work.extend(trackers.into_iter().filter(&is_ours).map(Work::Reconcile));
+        for project in asked.forges(|project| !is_ours(project) || looks.may_hurry(&LookAt::Forge(project.clone()))) {
+            looks.hurry(LookAt::Forge(project));
+        }
+        for project in
+            asked.trackers(now, |project| !is_ours(project) || looks.may_hurry(&LookAt::Tracker(project.clone())))
+        {
+            looks.hurry(LookAt::Tracker(project));
+        }
         if is_due(&mut state.next_look, intervals.forges, now) {
-            let due = projects.iter().filter(|project| state.observing.insert((*project).clone()));
-            tick.work.extend(due.cloned().map(Work::Observe));
+            state.looks.wait(projects.iter().cloned().map(LookAt::Forge));
         }
         if is_due(&mut state.next_poll, intervals.trackers, now) {
-            let due = projects.into_iter().filter(|project| state.reconciling.insert(project.clone()));
-            tick.work.extend(due.map(Work::Reconcile));
+            state.looks.wait(projects.into_iter().map(LookAt::Tracker));
         }
     }
 

@@ -2,19 +2,21 @@
 
 use std::sync::atomic::Ordering;
 
+use conductor::ports::runs::RunState;
 use conductor::project::HookName;
 use domain::document::Role;
 use domain::event::{Event, Intent};
-use domain::ids::{LeaseName, StageName, StepName};
+use domain::ids::{LeaseName, RunId, StageName, StepName};
 use domain::pipeline::{Action, Edge, EdgeStep, OnPatience, Pipeline, PipelineDraft, Stage, StageKind, StepKind};
+use domain::plugin::GuardDecision;
 use domain::task::Terminality;
 use domain::time::Milliseconds;
 use serde_json::json;
 
 use crate::drivers::base;
 use crate::leases::follows;
-use crate::limits::command;
-use crate::world::{UNHEARD, World, item, person, plugin, project};
+use crate::limits::{command, paused};
+use crate::world::{UNHEARD, World, guard, item, person, plugin, project};
 
 fn told_of_all() -> World {
     World::with(|settings| settings.notifiers = vec![(plugin("chat"), json!({}))])
@@ -161,20 +163,20 @@ fn i4_4_a_start_that_was_stopped_again_meanwhile_begins_nothing() {
     }
 }
 
-/// A pipeline in which what was developed is deployed, and nobody tests it.
-fn deployed_untested() -> Pipeline {
+/// A pipeline in which what was developed is deployed, after these actions.
+fn deployed_after(before: &[Action]) -> Pipeline {
     let stage = |name: &str| StageName::new(name).unwrap();
-    let deploy = EdgeStep {
-        name: StepName::new("deploy").unwrap(),
-        kind: StepKind::Action { action: Action::Deploy },
+    let step = |action: Action| EdgeStep {
+        name: StepName::new(action.as_str()).unwrap(),
+        kind: StepKind::Action { action },
         lease: Some(LeaseName::new("merge").unwrap()),
-        patience: Milliseconds::from_seconds(3600),
+        patience: Milliseconds::from_seconds(48 * 3600),
         on_patience: OnPatience::Hold,
         binding: None,
     };
     let edge = Edge {
         to: stage("done"),
-        steps: vec![deploy],
+        steps: before.iter().copied().chain([Action::Deploy]).map(step).collect(),
         on_fail: stage("development"),
         on_moved_base: None,
         bug_to: None,
@@ -188,10 +190,10 @@ fn deployed_untested() -> Pipeline {
     Pipeline::new(PipelineDraft { name: "bold".to_owned(), stages }).unwrap()
 }
 
-/// A world whose pipeline deploys what was developed.
+/// A world whose pipeline deploys what was developed, and nobody tests it.
 fn shipping() -> World {
     let world = World::with(|settings| drop(settings.hooks.insert(HookName::Deploy, command("ship"))));
-    follows(&world, deployed_untested());
+    follows(&world, deployed_after(&[]));
     world.started();
     world
 }
@@ -209,6 +211,66 @@ fn what_nobody_tested_is_not_deployed() {
     world.store.apply(world.task().id, &insists, world.now()).unwrap();
     world.go();
     assert!(world.hold().starts_with("NotProven: ") && world.runs.live().is_empty(), "{}", world.hold());
+}
+
+/// A host died between the word that it tries and the run of the hook, and a guard put the next try off: nothing has begun, so
+/// whoever stops the task meanwhile is obeyed.
+#[test]
+fn i4_1_a_deploy_that_was_tried_and_never_began_does_not_begin_after_a_stop() {
+    let mut world = World::with(|settings| {
+        settings.hooks.insert(HookName::Test, command("suite"));
+        settings.hooks.insert(HookName::Deploy, command("ship"));
+        settings.guards = vec![guard(&["deploy"], Milliseconds::from_seconds(24 * 3600))];
+    });
+    follows(&world, deployed_after(&[Action::Retest]));
+    world.started();
+    for _ in ["the developer", "the suite"] {
+        world.end_runs();
+        world.go();
+    }
+    let hook = world.runs.live()[0];
+    died_before_the_start(&mut world, hook);
+    stop(&mut world);
+    assert!(world.task().stop_requested, "it waits for what the deploy says");
+    world.pass(3600);
+    assert_eq!((world.task().end(), world.task().deployed), (Some(Terminality::Cancelled), None));
+    nothing_has_begun(&world, hook);
+}
+
+/// The same with a pause, and with an agent.
+#[test]
+fn a_launch_that_was_tried_and_never_began_does_not_begin_under_a_pause() {
+    let mut world = World::with(|settings| {
+        settings.guards = vec![guard(&["launch-agent"], Milliseconds::from_seconds(24 * 3600))];
+    });
+    world.started();
+    let run = world.runs.live()[0];
+    died_before_the_start(&mut world, run);
+    world.store.apply(world.task().id, &paused(), world.now()).unwrap();
+    world.pass(3600);
+    assert_eq!((world.stands(), world.hold().as_str()), ("held", "Paused: paused"));
+    nothing_has_begun(&world, run);
+}
+
+/// All that the host did before it died was to write down that it begins; the next life's guard puts it off by an hour.
+fn died_before_the_start(world: &mut World, run: RunId) {
+    world.runs.runs.lock().unwrap().insert(run, RunState::Prepared);
+    let until = world.now().plus(Milliseconds::from_seconds(3600));
+    let why = "not at night".to_owned();
+    let decide = move |now| {
+        if now < until { Ok(GuardDecision::Delay { until, why: why.clone() }) } else { Ok(GuardDecision::Allow) }
+    };
+    *world.plugins.guard.lock().unwrap() = Some(Box::new(decide));
+    world.restart();
+    world.go();
+    assert!(world.runs.live().is_empty());
+}
+
+fn nothing_has_begun(world: &World, run: RunId) {
+    assert!(world.runs.live().is_empty());
+    assert_eq!(world.runs.runs.lock().unwrap()[&run], RunState::Prepared);
+    let row = world.store.run(run).unwrap();
+    assert!(row.ended_at.is_some() && row.outcome.unwrap().starts_with("not started: "));
 }
 
 /// The look before the deploy is the first that sees it: nothing is under way, so the hold does not wait for an answer.

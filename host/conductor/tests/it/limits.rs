@@ -178,7 +178,7 @@ fn analysed() -> Pipeline {
     Pipeline::new(PipelineDraft { name: "analysed".to_owned(), stages }).unwrap()
 }
 
-fn paused() -> Event {
+pub(crate) fn paused() -> Event {
     Event::Intent { intent: Intent::Pause, actor: person("ada"), note: String::new() }
 }
 

@@ -34,7 +34,7 @@ impl Simulation {
         let right = match &host.work[0] {
             Work::Perform(claim) | Work::Finish(claim) => Some((claim.job.id, claim.token)),
             Work::Cancel(job, token) => Some((*job, *token)),
-            Work::Expand(_) | Work::Observe(_) | Work::Weigh(_) | Work::Reconcile(_) | Work::Read(_) => None,
+            Work::Expand(_) | Work::Look(_) | Work::Weigh(_) | Work::Read(_) => None,
         };
         let before = right.and_then(|(job, token)| self.auditor.passed_on(job, token));
         if let Err(error) = host.perform(0) {
