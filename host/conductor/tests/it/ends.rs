@@ -164,7 +164,7 @@ fn i4_4_a_start_that_was_stopped_again_meanwhile_begins_nothing() {
 }
 
 /// A pipeline in which what was developed is deployed, after these actions.
-fn deployed_after(before: &[Action]) -> Pipeline {
+pub(crate) fn deployed_after(before: &[Action]) -> Pipeline {
     let stage = |name: &str| StageName::new(name).unwrap();
     let step = |action: Action| EdgeStep {
         name: StepName::new(action.as_str()).unwrap(),

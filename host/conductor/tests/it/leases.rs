@@ -142,6 +142,23 @@ fn c7_5_what_never_ends_in_time_is_held_and_the_next_one_gets_its_lease() {
     assert_eq!(first(&world).position, task.position, "it stays held");
 }
 
+/// It is the task's, not the host's: the next life finds it where it was, and so does whoever stands in line.
+#[test]
+fn d1_3_a_lease_outlives_the_host_that_took_it() {
+    let mut world = one_behind_the_other();
+    let run = only_run(&world);
+    for seconds in [0, 3600] {
+        world.restart();
+        world.pass(seconds);
+        assert_eq!((only_run(&world), holder(&world)), (run, Some(first(&world).id)));
+        assert_eq!((second_waits_for(&world), live(&world)), (Some(WaitReason::Lease), vec!["test".to_owned()]));
+    }
+    world.end_run(run, Ending::Exited(0), "");
+    world.end_run(only_run(&world), Ending::Exited(0), "");
+    assert_eq!(first(&world).end(), Some(Terminality::Done));
+    second_goes_to_its_end(&world);
+}
+
 /// What was deployed keeps its lease while a person looks, so only the stop can make way.
 #[test]
 fn i4_2_a_stop_of_what_waits_for_a_person_under_the_lease_lets_the_next_one_go_on_at_once() {

@@ -14,6 +14,7 @@ mod hints;
 mod inbox;
 mod leases;
 mod limits;
+mod lives;
 mod notices;
 mod observing;
 mod reconciling;

@@ -159,6 +159,24 @@ fn i5_4_a_task_that_needs_input_is_left_alone_and_so_it_is_without_a_tracker() {
     nothing_follows(&world);
 }
 
+/// A tracker that says nothing says nothing of any task: whatever it waits for, whoever is at work.
+#[test]
+fn i5_4_a_tracker_that_does_not_answer_moves_no_task() {
+    for stands in ["running", "waiting", "awaiting-person"] {
+        let world = world();
+        match stands {
+            "running" => world.started(),
+            "waiting" => waiting(&world, 1),
+            _ => asked(&world),
+        }
+        world.tracker.is_down.store(true, Ordering::SeqCst);
+        nothing_follows(&world);
+        world.tracker.is_down.store(false, Ordering::SeqCst);
+        nothing_follows(&world);
+        assert_eq!(world.stands(), stands);
+    }
+}
+
 /// Only what merely stands leaves it alone. What a person answers to the question is heard though its delivery was lost.
 #[test]
 fn i5_4_the_answer_that_a_task_waits_for_is_found() {

@@ -33,7 +33,12 @@ fn b1_1_an_all_green_task_visits_every_stage_once_in_order_and_each_worker_runs_
     world.walk_to("done settled");
     let wanted = ["analysis", "architecture", "development", "review", "testing", "deploy-staging", "deploy", "done"];
     assert_eq!(stages(&world), wanted);
-    assert_eq!(world.task.runs, 5);
+    let runs = world.entries.iter().filter_map(|entry| match entry {
+        Entry::RunEnded { role, .. } => Some(*role),
+        _ => None,
+    });
+    let roles = [Role::Analyst, Role::Architect, Role::Developer, Role::Reviewer, Role::Tester];
+    assert_eq!((runs.collect::<Vec<_>>(), world.task.runs), (roles.map(Some).to_vec(), 5));
     assert_eq!(world.task.retries, 0);
     assert_eq!(world.task.end(), Some(Terminality::Done));
 }
