@@ -121,9 +121,10 @@ pub(crate) fn check_plugins(dir: &Path, loaded: &Loaded) -> PluginFlaws {
             return flaws;
         }
     };
+    let mut asked = Asked::default();
     for file in &loaded.projects {
         match load_plugins(&sandbox, dir, file, loaded) {
-            Ok(()) => check_settings(&sandbox, file, &mut flaws),
+            Ok(()) => check_settings(&sandbox, file, &mut asked, &mut flaws),
             Err(error) => {
                 let complaint = crate::check::not_loaded(file, &error);
                 flaws.told.push(format!("{error:#}"));
@@ -154,8 +155,11 @@ pub(crate) struct PluginFlaws {
     pub(crate) complaints: Vec<(PathBuf, Complaint)>,
 }
 
+/// What components of ours said to settings, by their digest: most projects give them the same, and grant them nothing.
+type Asked = BTreeMap<(Digest, String), Result<Vec<Flaw>, Failure>>;
+
 /// Each component says itself what is wrong with its settings.
-fn check_settings(sandbox: &Sandbox, file: &ProjectFile, flaws: &mut PluginFlaws) {
+fn check_settings(sandbox: &Sandbox, file: &ProjectFile, known: &mut Asked, flaws: &mut PluginFlaws) {
     let settings = &file.settings;
     let key = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
     let mut asked: Vec<(String, Vec<String>, &PluginId, String)> = Vec::new();
@@ -183,7 +187,13 @@ fn check_settings(sandbox: &Sandbox, file: &ProjectFile, flaws: &mut PluginFlaws
     for (what, place, plugin, settings) in asked {
         let asking =
             Asking { project: file.project.name.clone(), plugin: plugin.clone(), at: SystemClock.now(), seed: 0 };
-        let why = match sandbox.validate(ValidateCall { asking, settings }).answer {
+        let answer = match own(file, plugin).map(|digest| (digest, settings.clone())) {
+            Some(key) => {
+                known.entry(key).or_insert_with(|| sandbox.validate(ValidateCall { asking, settings }).answer).clone()
+            }
+            None => sandbox.validate(ValidateCall { asking, settings }).answer,
+        };
+        let why = match answer {
             Ok(told) => {
                 for flaw in told {
                     flaws.told.push(format!("{source}: {what}: {}", told_of(&flaw)));
@@ -250,11 +260,17 @@ fn load_binding(
     Ok(())
 }
 
+/// The component of ours that a project's file means by a name.
+fn own(file: &ProjectFile, plugin: &PluginId) -> Option<Digest> {
+    let is_added = file.plugins.iter().any(|binding| binding.id == *plugin);
+    embedded::plugins().find(|own| !is_added && own.id == *plugin).map(|own| own.digest)
+}
+
 /// What a gate's answers rest on: its component and its settings. Another one of either is asked anew.
 fn binding(file: &ProjectFile, step: &EdgeStep) -> Option<Digest> {
     let StepKind::Gate { plugin } = &step.kind else { return None };
     let added = file.plugins.iter().find(|binding| binding.id == *plugin).map(|binding| binding.sha256.clone());
-    let component = added.or_else(|| embedded::plugins().find(|own| own.id == *plugin).map(|own| own.digest))?;
+    let component = added.or_else(|| own(file, plugin))?;
     let settings = file.settings.gate_settings.get(&step.name).map(ToString::to_string).unwrap_or_default();
     Some(Digest::of(format!("{component} {settings}").as_bytes()))
 }

@@ -28,14 +28,18 @@ fn sized(bytes: &[u8]) -> Result<(), LoadError> {
     if size > COMPONENT_BYTES { Err(LoadError::TooLarge { size, limit: COMPONENT_BYTES }) } else { Ok(()) }
 }
 
-/// What a component says of itself, from its bytes alone: size, form, kind, imports, request. A pinned digest is checked
-/// before the bytes are looked at.
-pub(crate) fn inspect(bytes: &[u8], pinned: Option<&Digest>) -> Result<PluginInfo, LoadError> {
+/// The digest of the bytes, if they are few enough and the pinned ones: before they are looked at.
+pub(crate) fn digest(bytes: &[u8], pinned: Option<&Digest>) -> Result<Digest, LoadError> {
     sized(bytes)?;
     let digest = Digest::of(bytes);
-    if let Some(pinned) = pinned.filter(|pinned| **pinned != digest) {
-        return Err(LoadError::WrongDigest { found: digest, pinned: pinned.clone() });
+    match pinned.filter(|pinned| **pinned != digest) {
+        Some(pinned) => Err(LoadError::WrongDigest { found: digest, pinned: pinned.clone() }),
+        None => Ok(digest),
     }
+}
+
+/// What a component says of itself, from its bytes alone: form, kind, imports, request.
+pub(crate) fn inspect(bytes: &[u8], digest: Digest) -> Result<PluginInfo, LoadError> {
     let shape = shape::read(bytes)?;
     let kind = imports::kind(&shape)?;
     let called = imports::check(kind, &shape.imports)?;

@@ -32,6 +32,8 @@ use crate::worker::Workers;
 
 /// Bytes of settings.
 const SETTINGS_BYTES: usize = 64 * 1024;
+/// Components of which it is kept what they said: more than a house has, and little each.
+const KNOWN: usize = 1_000;
 
 /// The sandbox could not be made: the engine, or its thread.
 #[derive(Debug, thiserror::Error)]
@@ -47,6 +49,8 @@ pub struct Sandbox {
     /// Compiled components by digest, as long as anyone has them loaded.
     workshop: Workshop,
     compiled: Mutex<HashMap<Digest, Weak<Ready>>>,
+    /// What components said of themselves that were looked at: reading one takes some milliseconds, and each project loads ours.
+    known: Mutex<HashMap<Digest, PluginInfo>>,
     /// Last, so that time passes for whatever is dropped before it.
     _ticker: Ticker,
 }
@@ -89,18 +93,34 @@ impl Sandbox {
             plugins: RwLock::default(),
             workshop: Workshop::new(compiler),
             compiled: Mutex::default(),
+            known: Mutex::default(),
             _ticker: ticker,
         })
     }
 
     /// What a component says of itself. Needs no grant and compiles nothing.
     pub fn inspect(&self, bytes: &[u8]) -> Result<PluginInfo, LoadError> {
-        load::inspect(bytes, None)
+        self.known(bytes, None)
+    }
+
+    fn known(&self, bytes: &[u8], pinned: Option<&Digest>) -> Result<PluginInfo, LoadError> {
+        let digest = load::digest(bytes, pinned)?;
+        let known = || self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(info) = known().get(&digest) {
+            return Ok(info.clone());
+        }
+        let info = load::inspect(bytes, digest.clone())?;
+        let mut known = known();
+        if known.len() >= KNOWN {
+            known.clear();
+        }
+        known.insert(digest, info.clone());
+        Ok(info)
     }
 
     /// Loads a component under a name, in the place of what was there. On an error what was there stays.
     pub fn load(&self, project: &ProjectName, spec: PluginSpec) -> Result<PluginInfo, LoadError> {
-        let mut info = load::inspect(&spec.bytes, Some(&spec.digest))?;
+        let mut info = self.known(&spec.bytes, Some(&spec.digest))?;
         let policy = grant(&info.request, &spec.grant, &spec.ceiling, &spec.limits, &self.config)?;
         let ready = self.ready(&spec.bytes, &info.digest, info.kind)?;
         info.id = Some(spec.id.clone());
@@ -139,7 +159,7 @@ impl Sandbox {
     /// is looked at, and the component need not be loaded.
     pub fn replay(&self, component: &[u8], transcript: &[u8]) -> Result<Replayed, ReplayError> {
         let recorded = read_transcript(transcript)?;
-        let info = load::inspect(component, None)?;
+        let info = self.known(component, None)?;
         if info.digest != recorded.digest {
             return Err(ReplayError::OtherComponent { recorded: recorded.digest, given: info.digest });
         }
