@@ -46,7 +46,7 @@ pub(super) fn open_in(folder: impl AsFd, name: impl rustix::path::Arg) -> Result
 }
 
 /// Opens a folder some levels down, through folders only.
-pub(super) fn descend(root: impl AsFd, parts: &[&str]) -> Result<OwnedFd, Errno> {
+pub(super) fn descend<P: rustix::path::Arg + Copy>(root: impl AsFd, parts: &[P]) -> Result<OwnedFd, Errno> {
     let mut folder = open_in(root, c".")?;
     for part in parts {
         folder = open_in(&folder, *part)?;
