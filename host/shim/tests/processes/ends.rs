@@ -1,6 +1,6 @@
 //! How runs end: by themselves, by their time, by the host's word, by their log, and what is left of their trees: nothing.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, UNIX_EPOCH};
 
 use crate::scene::{BOTH, World, await_file, exit, live, log, members, record, signal};
 use agents::SandboxMode;
@@ -200,14 +200,15 @@ fn a_run_ends_when_no_host_prolongs_its_right() {
 fn a_wall_clock_that_jumps_days_forward_ends_no_run() {
     let world = World::new();
     let runner = world.runner(SandboxMode::None);
-    runner.launch(1, &world.script("echo here > ready; while [ ! -e go ]; do echo said; sleep 0.01; done")).unwrap();
+    let spec = world.script("echo here > ready; while [ ! -e go ]; do echo said; sleep 0.01; done");
+    let info = live(&runner.launch(1, &spec).unwrap());
     await_file(&world.path("clone/ready"));
     let day = Duration::from_hours(24);
-    let (written, until) = (SystemTime::now() - 2 * day, SystemTime::now() - day);
-    let until_ms = until.duration_since(UNIX_EPOCH).unwrap().as_millis();
+    let until = Duration::from_millis(info.started_at_ms) - day;
+    let until_ms = until.as_millis();
     let unfinished = world.path("right");
     std::fs::write(&unfinished, format!(r#"{{"version":{},"until_ms":{until_ms}}}"#, protocol::VERSION)).unwrap();
-    std::fs::File::options().write(true).open(&unfinished).unwrap().set_modified(written).unwrap();
+    std::fs::File::options().write(true).open(&unfinished).unwrap().set_modified(UNIX_EPOCH + until - day).unwrap();
     std::fs::rename(unfinished, runner.run_folder(1).join(protocol::RIGHT)).unwrap();
     // By each line that it prints the shim is woken and looks.
     assert!(runner.wait(1, Some(Duration::from_millis(500))).unwrap().is_live());
