@@ -120,6 +120,13 @@ pub(super) fn open_stubborn(folder: impl AsFd, name: &CStr) -> Result<OwnedFd, E
     }
 }
 
+/// A folder that can be listed can still forbid to look at what it lists: its owner may do both from here on.
+pub(super) fn make_passable(folder: impl AsFd) -> Result<(), Errno> {
+    let mode = Mode::from_raw_mode(rustix::fs::fstat(&folder)?.st_mode);
+    let wanted = mode | Mode::RUSR | Mode::XUSR;
+    if mode == wanted { Ok(()) } else { rustix::fs::fchmod(folder, wanted) }
+}
+
 /// A folder of the host's into which things are moved to be removed: gone at once for everybody, deleted after, a crash between
 /// does no harm. Folders within are moved up before they are emptied, so no depth is too deep.
 pub(super) struct Trash {

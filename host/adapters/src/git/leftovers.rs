@@ -84,6 +84,37 @@ struct Plan {
     bytes: u64,
 }
 
+impl Plan {
+    /// Adds a regular file, unless it is too much.
+    fn take_file(&mut self, path: &[u8], at: &At<'_>, trespasses: &mut Vec<Trespass>) -> Result<(), ForgeError> {
+        let bytes = u64::try_from(at.stat.st_size).unwrap_or(0);
+        let shown = lossy(path);
+        if bytes > FILE_BYTES {
+            let note = format!("a file of {} MiB, {} are allowed; it was left out", bytes >> 20, FILE_BYTES >> 20);
+            tell(trespasses, TrespassKind::TooLarge, &shown, &note);
+            return Ok(());
+        }
+        if self.bytes.saturating_add(bytes) > ALL_FILES_BYTES {
+            let note = format!(
+                "all files left uncommitted are more than {} MiB; this one was left out",
+                ALL_FILES_BYTES >> 20
+            );
+            tell(trespasses, TrespassKind::TooLarge, &shown, &note);
+            return Ok(());
+        }
+        self.bytes += bytes;
+        let mode = Mode::from_raw_mode(at.stat.st_mode);
+        if !mode.contains(Mode::RUSR) {
+            // Its own owner may not read it; it is a regular file, so nothing is followed.
+            let readable = mode | Mode::RUSR;
+            rustix::fs::chmodat(&at.folder, at.last, readable, AtFlags::empty())
+                .map_err(|error| infra("a file cannot be made readable", error))?;
+        }
+        self.add.insert(path.to_vec());
+        Ok(())
+    }
+}
+
 /// Where a file lies: the folder was reached through folders only.
 struct At<'a> {
     folder: OwnedFd,
@@ -178,46 +209,12 @@ impl Settling<'_> {
             Err(error) => return Err(infra("a work tree cannot be read", error)),
         };
         match FileType::from_raw_mode(stat.st_mode) {
-            FileType::RegularFile => self.weigh_file(path, &At { folder, last, stat }, plan, trespasses)?,
+            FileType::RegularFile => plan.take_file(path, &At { folder, last, stat }, trespasses)?,
             FileType::Symlink => drop(plan.add.insert(path.to_vec())),
             // A folder where a file was: its files are listed for themselves, unless it is a repository.
             FileType::Directory if is_tracked => drop(plan.remove.insert(path.to_vec())),
             _ => {}
         }
-        Ok(())
-    }
-
-    fn weigh_file(
-        &self,
-        path: &[u8],
-        at: &At<'_>,
-        plan: &mut Plan,
-        trespasses: &mut Vec<Trespass>,
-    ) -> Result<(), ForgeError> {
-        let bytes = u64::try_from(at.stat.st_size).unwrap_or(0);
-        let shown = lossy(path);
-        if bytes > FILE_BYTES {
-            let note = format!("a file of {} MiB, {} are allowed; it was left out", bytes >> 20, FILE_BYTES >> 20);
-            tell(trespasses, TrespassKind::TooLarge, &shown, &note);
-            return Ok(());
-        }
-        if plan.bytes.saturating_add(bytes) > ALL_FILES_BYTES {
-            let note = format!(
-                "all files left uncommitted are more than {} MiB; this one was left out",
-                ALL_FILES_BYTES >> 20
-            );
-            tell(trespasses, TrespassKind::TooLarge, &shown, &note);
-            return Ok(());
-        }
-        plan.bytes += bytes;
-        let mode = Mode::from_raw_mode(at.stat.st_mode);
-        if !mode.contains(Mode::RUSR) {
-            // Its own owner may not read it; it is a regular file, so nothing is followed.
-            let readable = mode | Mode::RUSR;
-            rustix::fs::chmodat(&at.folder, at.last, readable, AtFlags::empty())
-                .map_err(|error| infra("a file cannot be made readable", error))?;
-        }
-        plan.add.insert(path.to_vec());
         Ok(())
     }
 

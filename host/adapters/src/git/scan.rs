@@ -63,6 +63,8 @@ struct Walk<'a> {
 impl Walk<'_> {
     /// Lists a folder and removes what is neither file, folder nor symlink.
     fn enter(&mut self, folder: OwnedFd, path: String) -> Result<Level, ForgeError> {
+        // Nor would git see what lies in one that nobody may pass through, and all of a run's work would wait for it.
+        folder::make_passable(&folder).map_err(failed)?;
         let listed = folder::entries(&folder, self.most - self.entries).map_err(failed)?;
         let Some(listed) = listed else {
             let most = self.most;
@@ -110,6 +112,9 @@ fn failed(error: Errno) -> ForgeError {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::Permissions;
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
     use rustix::fs::{CWD, Mode};
 
@@ -125,12 +130,17 @@ mod tests {
         }
         let _socket = std::os::unix::net::UnixListener::bind(clone.join("a/socket")).unwrap();
         std::fs::create_dir_all(clone.join("d/".repeat(150))).unwrap();
+        let mode = |name: &str| std::fs::metadata(clone.join(name)).unwrap().permissions().mode() & 0o777;
+        for name in ["a/b", "."] {
+            std::fs::set_permissions(clone.join(name), Permissions::from_mode(0o600)).unwrap();
+        }
         let trash = Trash::open(state.path().join(".trash")).unwrap();
 
         let mut trespasses = scan(folder::open(&clone).unwrap(), &trash, ENTRIES).unwrap();
         trespasses.sort();
         let told: Vec<(TrespassKind, &str)> =
             trespasses.iter().map(|trespass| (trespass.kind, trespass.path.as_str())).collect();
+        assert_eq!((mode("a/b"), mode(".")), (0o700, 0o700), "nobody but root could look at what lies there");
         let deep = "d/".repeat(DEPTH);
         let special = TrespassKind::SpecialFile;
         let expected =
