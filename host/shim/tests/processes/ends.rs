@@ -203,12 +203,12 @@ fn a_wall_clock_that_jumps_days_forward_ends_no_run() {
     let spec = world.script("echo here > ready; while [ ! -e go ]; do echo said; sleep 0.01; done");
     let info = live(&runner.launch(1, &spec).unwrap());
     await_file(&world.path("clone/ready"));
-    let day = Duration::from_hours(24);
-    let until = Duration::from_millis(info.started_at_ms) - day;
-    let until_ms = until.as_millis();
+    let day_ms = Duration::from_hours(24).as_millis() as u64;
+    let until_ms = info.started_at_ms - day_ms;
+    let written = UNIX_EPOCH + Duration::from_millis(until_ms - day_ms);
     let unfinished = world.path("right");
     std::fs::write(&unfinished, format!(r#"{{"version":{},"until_ms":{until_ms}}}"#, protocol::VERSION)).unwrap();
-    std::fs::File::options().write(true).open(&unfinished).unwrap().set_modified(UNIX_EPOCH + until - day).unwrap();
+    std::fs::File::options().write(true).open(&unfinished).unwrap().set_modified(written).unwrap();
     std::fs::rename(unfinished, runner.run_folder(1).join(protocol::RIGHT)).unwrap();
     // By each line that it prints the shim is woken and looks.
     assert!(runner.wait(1, Some(Duration::from_millis(500))).unwrap().is_live());
