@@ -15,7 +15,7 @@ pub fn tree_ticks(root: u32) -> Option<u64> {
     for entry in fs::read_dir("/proc").ok()?.filter_map(Result::ok) {
         let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
         // It may have ended since the folder was listed.
-        if let Some(stat) = fs::read_to_string(entry.path().join("stat")).ok().as_deref().and_then(Stat::parse) {
+        if let Some(stat) = fs::read(entry.path().join("stat")).ok().as_deref().and_then(Stat::parse) {
             stats.insert(pid, stat);
         }
     }
@@ -48,7 +48,7 @@ pub(crate) struct Own {
 }
 
 pub(crate) fn own() -> Option<Own> {
-    let stat = Stat::parse(&fs::read_to_string("/proc/self/stat").ok()?)?;
+    let stat = Stat::parse(&fs::read("/proc/self/stat").ok()?)?;
     Some(Own {
         cpu_seconds: stat.own_ticks as f64 / ticks_per_second() as f64,
         resident_bytes: stat.resident_pages as f64 * rustix::param::page_size() as f64,
@@ -70,10 +70,10 @@ struct Stat {
 }
 
 impl Stat {
-    /// proc(5): behind the name, which may hold anything, stand the fields from the third on.
-    fn parse(text: &str) -> Option<Self> {
-        let (_, rest) = text.rsplit_once(')')?;
-        let fields: Vec<&str> = rest.split_whitespace().collect();
+    /// proc(5): behind the name, which may hold any bytes, stand the fields from the third on.
+    fn parse(stat: &[u8]) -> Option<Self> {
+        let rest = stat.get(stat.iter().rposition(|byte| *byte == b')')? + 1..)?;
+        let fields: Vec<&str> = std::str::from_utf8(rest).ok()?.split_ascii_whitespace().collect();
         let number = |field: usize| fields.get(field - 3)?.parse::<u64>().ok();
         let (user, system) = (number(14)?, number(15)?);
         Some(Self {
@@ -93,10 +93,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_with_parentheses_is_no_trap() {
-        let text = "42 (a) S 7 (b) R 7 1 1 0 -1 4194304 1 2 3 4 100 20 3 4 20 0 5 0 99 4096 8 18446744073709551615";
-        let stat = Stat::parse(text).unwrap();
-        assert_eq!((stat.state, stat.parent, stat.ticks, stat.own_ticks), ('R', 7, 127, 120));
-        assert_eq!((stat.threads, stat.virtual_bytes, stat.resident_pages), (5, 4096, 8));
+    fn no_name_of_a_process_is_a_trap() {
+        for name in [&b"a) S 7 (b"[..], b"\xff", b") S 1 1", b"a\n) S 1"] {
+            let rest = b") R 7 1 1 0 -1 4194304 1 2 3 4 100 20 3 4 20 0 5 0 99 4096 8 18446744073709551615\n";
+            let stat = Stat::parse(&[&b"42 ("[..], name, rest].concat()).unwrap();
+            assert_eq!((stat.state, stat.parent, stat.ticks, stat.own_ticks), ('R', 7, 127, 120));
+            assert_eq!((stat.threads, stat.virtual_bytes, stat.resident_pages), (5, 4096, 8));
+        }
     }
 }

@@ -57,9 +57,9 @@ fn boot_id() -> anyhow::Result<String> {
     Ok(text.trim().to_owned())
 }
 
-/// Field 22 of `/proc/PID/stat`; the name in field 2 may hold anything, so the fields count from its last parenthesis.
+/// Field 22 of `/proc/PID/stat`; the name in field 2 may hold any bytes, so the fields count from its last parenthesis.
 fn start_time(pid: u32) -> Option<u64> {
-    let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    let (_, rest) = text.rsplit_once(')')?;
-    rest.split_whitespace().nth(19)?.parse().ok()
+    let stat = std::fs::read(format!("/proc/{pid}/stat")).ok()?;
+    let rest = stat.get(stat.iter().rposition(|byte| *byte == b')')? + 1..)?;
+    std::str::from_utf8(rest).ok()?.split_ascii_whitespace().nth(19)?.parse().ok()
 }

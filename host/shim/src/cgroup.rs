@@ -2,9 +2,12 @@
 //! member leaves it by changing its session or its parent; and where its place allows it, the kernel counts its memory and its
 //! processes. Where none can be made, the tree is walked instead.
 
+use std::ffi::{OsStr, OsString};
 use std::io;
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
 
+use crate::procfs::{halves, unescaped};
 use crate::protocol::Limits;
 
 /// The controllers that limits need.
@@ -23,11 +26,11 @@ impl Cgroup {
     /// Makes one where it can be given limits, else below this process's own, where it can at least be killed as a whole; `None`
     /// where neither is allowed.
     pub fn create(name: &str) -> Option<Self> {
-        let mounts = std::fs::read_to_string("/proc/self/mountinfo").ok()?;
-        let own = std::fs::read_to_string("/proc/self/cgroup").ok()?;
-        let own = own.lines().find_map(|line| line.strip_prefix("0::"))?;
+        let mounts = std::fs::read("/proc/self/mountinfo").ok()?;
+        let own = std::fs::read("/proc/self/cgroup").ok()?;
+        let own = own.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(b"0::/"))?;
         let top = mount_point(&mounts)?;
-        let own = top.join(own.trim_start_matches('/'));
+        let own = top.join(OsStr::from_bytes(own));
         let with_limits = place_with_limits(&own, &top).and_then(|place| Self::create_in(&place, name, true));
         with_limits.or_else(|| Self::create_in(&own, name, false))
     }
@@ -165,10 +168,12 @@ fn hands_on(group: &Path) -> bool {
 }
 
 /// Where the second version's tree is mounted: field 5 of the line whose type, behind ` - `, is `cgroup2`.
-fn mount_point(mounts: &str) -> Option<PathBuf> {
-    mounts.lines().find_map(|line| {
-        let (left, right) = line.split_once(" - ")?;
-        (right.split(' ').next()? == "cgroup2").then(|| left.split(' ').nth(4).map(PathBuf::from))?
+fn mount_point(mounts: &[u8]) -> Option<PathBuf> {
+    mounts.split(|byte| *byte == b'\n').find_map(|line| {
+        let (left, right) = halves(line)?;
+        let is_ours = right.split(|byte| *byte == b' ').next()? == b"cgroup2";
+        let point = left.split(|byte| *byte == b' ').nth(4).filter(|_| is_ours)?;
+        Some(PathBuf::from(OsString::from_vec(unescaped(point))))
     })
 }
 
@@ -178,10 +183,10 @@ mod tests {
 
     #[test]
     fn the_mount_point_is_found_by_type_not_by_name() {
-        let mounts = "31 1 0:26 / /sys/fs/cgroup ro - tmpfs tmpfs ro\n\
+        let mounts = b"31 1 0:26 / /sys/fs/cgroup\xff ro - tmpfs tmpfs ro\n\
                       41 31 0:38 / /sys/fs/cgroup/unified rw,relatime shared:4 - cgroup2 cgroup2 rw\n";
         assert_eq!(mount_point(mounts), Some(PathBuf::from("/sys/fs/cgroup/unified")));
-        assert_eq!(mount_point("31 1 0:26 / / rw - ext4 cgroup2 rw\n"), None);
+        assert_eq!(mount_point(b"31 1 0:26 / / rw - ext4 cgroup2 rw\n"), None);
     }
 
     fn write(folder: &Path, file: &str, content: &str) {

@@ -1,4 +1,4 @@
-//! The two clocks of the shim: one that only goes forward for budgets, and the wall's for what the host reads.
+//! The two clocks of the shim: one that only goes forward for budgets and rights, and the wall's for what the host reads.
 
 use rustix::time::{ClockId, Timespec, clock_gettime};
 
@@ -6,7 +6,7 @@ fn milliseconds(time: Timespec) -> u64 {
     time.tv_sec as u64 * 1000 + time.tv_nsec as u64 / 1_000_000
 }
 
-/// Milliseconds that only go forward.
+/// Milliseconds that only go forward, and not while the machine sleeps.
 pub(crate) fn steady_ms() -> u64 {
     milliseconds(clock_gettime(ClockId::Monotonic))
 }

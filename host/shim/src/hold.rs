@@ -2,6 +2,7 @@
 //! and looks at everything anew after each, so that no event can be missed for another's sake.
 
 mod opened;
+mod right;
 
 use std::fs::File;
 use std::io;
@@ -21,12 +22,13 @@ use crate::clock::{span, steady_ms, wall_ms};
 use crate::files::{self, Reserved};
 use crate::guard::{self, Guard};
 use crate::launch::{Started, say, spawn};
-use crate::protocol::{self, Exit, ExitRecord, Right, Sandbox, ShimInfo, Spec};
+use crate::protocol::{self, Exit, ExitRecord, Sandbox, ShimInfo, Spec};
 use crate::proxy::{self, Log};
 use crate::{enter, processes, record, sys, tree};
 use opened::{drain, open_log, take_lock, watch};
+use right::Granted;
 
-/// Everything is looked at at least this often, for a wall clock that jumped makes no event.
+/// Everything is looked at at least this often, should an event have been missed all the same.
 const LOOK_MS: u64 = 60_000;
 /// The same where the kernel grants no inotify.
 const LOOK_BLIND_MS: u64 = 500;
@@ -193,7 +195,7 @@ struct Holder {
     forced: bool,
     interrupted: bool,
     deadline: u64,
-    right_until: u64,
+    right: Granted,
     calm_until: u64,
     next_blow: Option<u64>,
     /// The log's size at the last look, and what was cut off it before, in bytes.
@@ -210,8 +212,9 @@ impl Holder {
             Err(exit) => (None, None, Some(exit)),
         };
         let phase = if command.is_some() { Phase::Running } else { Phase::Killing };
-        let deadline = steady_ms().saturating_add(ready.spec.budget_ms);
-        let right_until = ready.info.started_at_ms.saturating_add(ready.spec.right_ms);
+        let now = steady_ms();
+        let deadline = now.saturating_add(ready.spec.budget_ms);
+        let right = Granted::at_first(now, ready.spec.right_ms);
         Self {
             ready,
             command,
@@ -225,7 +228,7 @@ impl Holder {
             forced: false,
             interrupted: false,
             deadline,
-            right_until,
+            right,
             calm_until: 0,
             next_blow: None,
             proxy_log: None,
@@ -351,11 +354,8 @@ impl Holder {
         if now >= self.deadline {
             return Some(Exit::TimedOut);
         }
-        // A file that does not parse prolongs nothing.
-        if let Ok(Some(right)) = protocol::read::<Right>(&self.ready.folder, protocol::RIGHT) {
-            self.right_until = right.until_ms;
-        }
-        (wall_ms() >= self.right_until).then_some(Exit::RightExpired)
+        self.right.look(&self.ready.folder, now);
+        self.right.is_over(now).then_some(Exit::RightExpired)
     }
 
     fn sandboxed(&self) -> bool {
@@ -430,7 +430,7 @@ impl Holder {
         let mut until = now + if self.ready.folder_events.is_some() { LOOK_MS } else { LOOK_BLIND_MS };
         match self.phase {
             Phase::Running => {
-                until = until.min(self.deadline).min(now + self.right_until.saturating_sub(wall_ms()));
+                until = until.min(self.deadline).min(self.right.until());
             }
             Phase::Stopping { kill_at } => until = until.min(kill_at),
             Phase::Killing => until = until.min(self.next_blow.unwrap_or(now)),

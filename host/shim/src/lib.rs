@@ -21,6 +21,7 @@ mod guard;
 pub mod hold;
 pub mod launch;
 pub mod processes;
+mod procfs;
 pub mod protocol;
 pub mod proxy;
 mod record;

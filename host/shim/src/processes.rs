@@ -28,12 +28,14 @@ pub fn boot_id() -> io::Result<String> {
 
 /// One process, if it is there.
 pub fn process(pid: u32) -> Option<Process> {
-    parse(pid, &std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+    parse(pid, &std::fs::read(format!("/proc/{pid}/stat")).ok()?)
 }
 
-/// The name may hold anything, spaces and brackets too: what counts stands behind the last bracket.
-fn parse(pid: u32, stat: &str) -> Option<Process> {
-    let mut fields = stat.get(stat.rfind(')')? + 1..)?.split_ascii_whitespace();
+/// The name is bytes that the process chooses, brackets, line feeds and what is no UTF-8 among them, and none may hide it or those
+/// below it: what counts stands behind the last bracket, and there the kernel writes nothing but digits, signs and a letter.
+fn parse(pid: u32, stat: &[u8]) -> Option<Process> {
+    let behind = stat.get(stat.iter().rposition(|byte| *byte == b')')? + 1..)?;
+    let mut fields = std::str::from_utf8(behind).ok()?.split_ascii_whitespace();
     let state = fields.next()?.chars().next()?;
     let parent = fields.next()?.parse().ok()?;
     let threads = fields.nth(15)?.parse().ok()?;
@@ -135,11 +137,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_with_brackets_and_spaces_does_not_shift_the_fields() {
-        let stat = "7 (a) b) (c) S 3 7 7 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 9 0 4242 1 1";
-        assert_eq!(parse(7, stat), Some(Process { pid: 7, parent: 3, state: 'S', threads: 9, start_time: 4242 }));
-        assert_eq!(parse(7, "garbage"), None);
-        assert_eq!(parse(7, "7 (x) S 3"), None);
+    fn no_name_hides_a_process_or_shifts_its_fields() {
+        let stat = [&b"7 ("[..], b"", b") S 3 7 7 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 9 0 4242 1 1\n"];
+        for name in [&b"a) b) (c"[..], b") R 1 1", b"\xff", b"\xe2\x82) R 1 1", b"a\n7 (a) R 1", b"(", b")", b""] {
+            let found = parse(7, &[stat[0], name, stat[2]].concat());
+            let expected = Process { pid: 7, parent: 3, state: 'S', threads: 9, start_time: 4242 };
+            assert_eq!(found, Some(expected), "{}", String::from_utf8_lossy(name));
+        }
+        for broken in [&b"garbage"[..], b"7 (x) S 3", b"7 (x) \xff 3", b""] {
+            assert_eq!(parse(7, broken), None);
+        }
     }
 
     #[test]

@@ -33,7 +33,8 @@ pub const CANCEL: &str = "cancel";
 pub const CANCELLED: &[u8] = b"";
 /// In [`CANCEL`]: a budget was spent.
 pub const OVER_BUDGET: &[u8] = b"over-budget\n";
-/// Until when the host lets the run live; rewritten to prolong it.
+/// Until when the host lets the run live; rewritten, as a new file, to prolong it. The shim counts from when it sees it what lies
+/// between the time of its writing and the one that it names.
 pub const RIGHT: &str = "right.json";
 /// How it ended. Where it stands, the whole tree is gone.
 pub const EXIT: &str = "exit.json";

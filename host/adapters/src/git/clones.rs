@@ -17,7 +17,7 @@ use super::base;
 use super::command::Call;
 use super::folder::{self, checked_parts, infra};
 use super::refs;
-use super::scan::scan;
+use super::scan::{ENTRIES, scan};
 use super::sight::require;
 
 /// How the names of half-made clones begin.
@@ -25,6 +25,11 @@ pub(super) const MAKING: &str = ".making-";
 
 /// See the port.
 pub(super) fn prepare(forge: &EmbeddedForge, request: &CloneRequest) -> Result<PreparedClone, ForgeError> {
+    prepare_within(forge, request, ENTRIES)
+}
+
+/// The same; a clone that holds more than `most` entries is not looked through.
+fn prepare_within(forge: &EmbeddedForge, request: &CloneRequest, most: usize) -> Result<PreparedClone, ForgeError> {
     require(forge, &request.head)?;
     if request.key.job.is_none() {
         let found = refs::head(forge, &request.branch)?;
@@ -36,7 +41,7 @@ pub(super) fn prepare(forge: &EmbeddedForge, request: &CloneRequest) -> Result<P
     kill_point!("before-clone-is-made");
     let making = tempfile::Builder::new().prefix(MAKING).tempdir_in(&forge.layout.clones);
     let making = making.map_err(|error| infra("a clone cannot be made", error))?;
-    let making = Making { forge, request, folder: making.path().to_owned(), _removed_at_the_end: making };
+    let making = Making { forge, request, most, folder: making.path().to_owned(), _removed_at_the_end: making };
     match making.all() {
         Err(error @ ForgeError::Infra(_)) => {
             // Perhaps what it borrows is broken: then the next one has it new.
@@ -104,6 +109,7 @@ fn discard(forge: &EmbeddedForge, key: CloneKey) -> Result<(), ForgeError> {
 struct Making<'a> {
     forge: &'a EmbeddedForge,
     request: &'a CloneRequest,
+    most: usize,
     folder: PathBuf,
     _removed_at_the_end: tempfile::TempDir,
 }
@@ -120,7 +126,8 @@ impl Making<'_> {
         }
         match self.repair(&place) {
             Err(ForgeError::Infra(error)) => {
-                tracing::warn!(clone = %key, error, "a clone could not be repaired and is made anew");
+                let lost = "what was left in it uncommitted, ignored files too, is lost";
+                tracing::warn!(clone = %key, error, lost, "a clone could not be repaired and is made anew");
                 self.git_folder()?;
                 self.fresh(&place)
             }
@@ -206,7 +213,11 @@ impl Making<'_> {
         let root = open(self.forge, self.request.key)?;
         let trash = self.forge.trash()?;
         trash.discard(&root, ".git").map_err(|error| infra("a clone cannot be repaired", error))?;
-        scan(&root, &trash)?;
+        // More than is looked through is nothing to repair: refused, it would stand in the way of each launch to come.
+        scan(&root, &trash, self.most).map_err(|error| match error {
+            ForgeError::Refused(told) => ForgeError::Infra(told),
+            other => other,
+        })?;
         self.check_out(place)?;
         self.furnish(&root)?;
         fs::rename(self.git(), place.join(".git")).map_err(|error| infra("a clone cannot be repaired", error))?;
@@ -263,7 +274,53 @@ fn make_folder(root: impl AsFd, path: &str) -> Result<(), ForgeError> {
 
 #[cfg(test)]
 mod tests {
+    use std::process::Command;
+
+    use domain::ids::{BranchName, ProjectName};
+    use domain::time::Timestamp;
+
+    use super::super::Layout;
     use super::*;
+    use conductor::ports::forge::{Forge as _, Mark};
+
+    #[test]
+    fn a_clone_with_more_entries_than_are_looked_through_is_made_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let user = folder.path().join("user");
+        fs::create_dir(&user).unwrap();
+        fs::write(user.join("kept"), "x").unwrap();
+        let who = ["-c", "user.name=Ada", "-c", "user.email=ada@example.org"];
+        for step in [&["init", "-q", "-b", "main"][..], &["add", "kept"], &["commit", "-qm", "First"]] {
+            let nobody = [("GIT_CONFIG_NOSYSTEM", "1"), ("GIT_CONFIG_GLOBAL", "/dev/null")];
+            let done = Command::new("git").current_dir(&user).envs(nobody).args(who).args(step).status();
+            assert!(done.unwrap().success(), "{step:?}");
+        }
+        let layout = Layout::new(&folder.path().join("state"), &ProjectName::new("example").unwrap());
+        let base = BranchName::new("main").unwrap();
+        let forge = EmbeddedForge::init(Path::new("git"), layout, &user, &base).unwrap();
+        let branch = BranchName::new("feature/T-7").unwrap();
+        let head = refs::head(&forge, &base).unwrap().unwrap();
+        forge.cut_branch(&Mark { task: TaskId(7), job: JobId(1), at: Timestamp(0) }, &branch, &head).unwrap();
+        let key = CloneKey::of_task(TaskId(7));
+        let request = CloneRequest { key, branch, head, base, role: None, empty: Vec::new(), folder: None };
+        let path = prepare_within(&forge, &request, 10).unwrap().path;
+        fs::create_dir(path.join("many")).unwrap();
+        for number in 0..10 {
+            fs::write(path.join("many").join(number.to_string()), "").unwrap();
+        }
+        for _ in 0..2 {
+            assert_eq!(prepare_within(&forge, &request, 10).unwrap().path, path);
+            assert_eq!(fs::read_to_string(path.join("kept")).unwrap(), "x");
+            assert!(!path.join("many").exists());
+        }
+        // What the branch itself has in the way is refused all the same, and no reason to make anything anew.
+        let blocked = CloneRequest { folder: Some("kept/documents".into()), ..request };
+        assert!(matches!(prepare_within(&forge, &blocked, 10), Err(ForgeError::Refused(_))));
+        assert!(fs::read_dir(&forge.layout.clones).unwrap().flatten().all(|entry| {
+            let name = entry.file_name();
+            name == "7" || name == ".trash"
+        }));
+    }
 
     #[test]
     fn only_names_that_we_give_are_clones() {

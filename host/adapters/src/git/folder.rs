@@ -46,7 +46,7 @@ pub(super) fn open_in(folder: impl AsFd, name: impl rustix::path::Arg) -> Result
 }
 
 /// Opens a folder some levels down, through folders only.
-pub(super) fn descend(root: impl AsFd, parts: &[&str]) -> Result<OwnedFd, Errno> {
+pub(super) fn descend<P: rustix::path::Arg + Copy>(root: impl AsFd, parts: &[P]) -> Result<OwnedFd, Errno> {
     let mut folder = open_in(root, c".")?;
     for part in parts {
         folder = open_in(&folder, *part)?;
@@ -118,6 +118,13 @@ pub(super) fn open_stubborn(folder: impl AsFd, name: &CStr) -> Result<OwnedFd, E
         }
         other => other,
     }
+}
+
+/// A folder that can be listed can still forbid to look at what it lists: its owner may do both from here on.
+pub(super) fn make_passable(folder: impl AsFd) -> Result<(), Errno> {
+    let mode = Mode::from_raw_mode(rustix::fs::fstat(&folder)?.st_mode);
+    let wanted = mode | Mode::RUSR | Mode::XUSR;
+    if mode == wanted { Ok(()) } else { rustix::fs::fchmod(folder, wanted) }
 }
 
 /// A folder of the host's into which things are moved to be removed: gone at once for everybody, deleted after, a crash between

@@ -2,7 +2,7 @@
 //! host's. The clone's own index is never read.
 
 use std::collections::BTreeSet;
-use std::ffi::OsString;
+use std::ffi::OsStr;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
@@ -13,8 +13,8 @@ use rustix::fs::{AtFlags, FileType, Mode};
 use rustix::io::Errno;
 
 use super::EmbeddedForge;
-use super::command::{Call, nul_separated, os};
-use super::folder::infra;
+use super::command::{Call, nul_separated};
+use super::folder::{self, infra};
 use super::quarantine::{ALL_FILES_BYTES, FILE_BYTES, Quarantine};
 use super::refs;
 use super::scan::tell;
@@ -82,6 +82,44 @@ struct Plan {
     add: BTreeSet<Vec<u8>>,
     remove: BTreeSet<Vec<u8>>,
     bytes: u64,
+}
+
+impl Plan {
+    /// Adds a regular file, unless it is too much.
+    fn take_file(&mut self, path: &[u8], at: &At<'_>, trespasses: &mut Vec<Trespass>) -> Result<(), ForgeError> {
+        let bytes = u64::try_from(at.stat.st_size).unwrap_or(0);
+        let shown = lossy(path);
+        if bytes > FILE_BYTES {
+            let note = format!("a file of {} MiB, {} are allowed; it was left out", bytes >> 20, FILE_BYTES >> 20);
+            tell(trespasses, TrespassKind::TooLarge, &shown, &note);
+            return Ok(());
+        }
+        if self.bytes.saturating_add(bytes) > ALL_FILES_BYTES {
+            let note = format!(
+                "all files left uncommitted are more than {} MiB; this one was left out",
+                ALL_FILES_BYTES >> 20
+            );
+            tell(trespasses, TrespassKind::TooLarge, &shown, &note);
+            return Ok(());
+        }
+        self.bytes += bytes;
+        let mode = Mode::from_raw_mode(at.stat.st_mode);
+        if !mode.contains(Mode::RUSR) {
+            // Its own owner may not read it; it is a regular file, so nothing is followed.
+            let readable = mode | Mode::RUSR;
+            rustix::fs::chmodat(&at.folder, at.last, readable, AtFlags::empty())
+                .map_err(|error| infra("a file cannot be made readable", error))?;
+        }
+        self.add.insert(path.to_vec());
+        Ok(())
+    }
+}
+
+/// Where a file lies: the folder was reached through folders only.
+struct At<'a> {
+    folder: OwnedFd,
+    last: &'a OsStr,
+    stat: rustix::fs::Stat,
 }
 
 impl Settling<'_> {
@@ -154,10 +192,13 @@ impl Settling<'_> {
             tell(trespasses, TrespassKind::BadName, &shown, "a name that is not UTF-8; the file was left out");
             return Ok(());
         }
-        let name = os(path);
-        let stat = match rustix::fs::statat(self.root, &name, AtFlags::SYMLINK_NOFOLLOW) {
-            Ok(stat) => stat,
-            Err(Errno::NOENT | Errno::NOTDIR) => {
+        let (folders, last) = split(path);
+        // Part by part: where a link stands on the way, what lies behind it is not at this path, nor perhaps in this clone.
+        let found = folder::descend(self.root, &folders)
+            .and_then(|folder| Ok((rustix::fs::statat(&folder, last, AtFlags::SYMLINK_NOFOLLOW)?, folder)));
+        let (stat, folder) = match found {
+            Ok(found) => found,
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => {
                 plan.remove.insert(path.to_vec());
                 return Ok(());
             }
@@ -168,46 +209,12 @@ impl Settling<'_> {
             Err(error) => return Err(infra("a work tree cannot be read", error)),
         };
         match FileType::from_raw_mode(stat.st_mode) {
-            FileType::RegularFile => self.weigh_file(&name, &stat, plan, trespasses)?,
+            FileType::RegularFile => plan.take_file(path, &At { folder, last, stat }, trespasses)?,
             FileType::Symlink => drop(plan.add.insert(path.to_vec())),
             // A folder where a file was: its files are listed for themselves, unless it is a repository.
             FileType::Directory if is_tracked => drop(plan.remove.insert(path.to_vec())),
             _ => {}
         }
-        Ok(())
-    }
-
-    fn weigh_file(
-        &self,
-        name: &OsString,
-        stat: &rustix::fs::Stat,
-        plan: &mut Plan,
-        trespasses: &mut Vec<Trespass>,
-    ) -> Result<(), ForgeError> {
-        let bytes = u64::try_from(stat.st_size).unwrap_or(0);
-        let shown = name.to_string_lossy();
-        if bytes > FILE_BYTES {
-            let note = format!("a file of {} MiB, {} are allowed; it was left out", bytes >> 20, FILE_BYTES >> 20);
-            tell(trespasses, TrespassKind::TooLarge, &shown, &note);
-            return Ok(());
-        }
-        if plan.bytes.saturating_add(bytes) > ALL_FILES_BYTES {
-            let note = format!(
-                "all files left uncommitted are more than {} MiB; this one was left out",
-                ALL_FILES_BYTES >> 20
-            );
-            tell(trespasses, TrespassKind::TooLarge, &shown, &note);
-            return Ok(());
-        }
-        plan.bytes += bytes;
-        let mode = Mode::from_raw_mode(stat.st_mode);
-        if !mode.contains(Mode::RUSR) {
-            // Its own owner may not read it; it is a regular file, so nothing is followed.
-            let readable = mode | Mode::RUSR;
-            rustix::fs::chmodat(self.root, name, readable, AtFlags::empty())
-                .map_err(|error| infra("a file cannot be made readable", error))?;
-        }
-        plan.add.insert(name.as_bytes().to_vec());
         Ok(())
     }
 
@@ -278,6 +285,13 @@ impl Settling<'_> {
         }
         Ok(())
     }
+}
+
+/// The folders on the way to a path, and its last part.
+fn split(path: &[u8]) -> (Vec<&OsStr>, &OsStr) {
+    let mut parts: Vec<&OsStr> = path.split(|byte| *byte == b'/').map(OsStr::from_bytes).collect();
+    let last = parts.pop().unwrap_or_default();
+    (parts, last)
 }
 
 fn joined(paths: &BTreeSet<Vec<u8>>) -> Vec<u8> {

@@ -13,7 +13,7 @@ use super::folder::{self, Trash, infra};
 const DEPTH: usize = 100;
 
 /// More entries than this, ignored ones included, and nothing is read.
-const ENTRIES: usize = 2_000_000;
+pub(super) const ENTRIES: usize = 2_000_000;
 
 /// Trespasses that are told.
 pub(super) const TOLD: usize = 200;
@@ -26,9 +26,9 @@ struct Level {
     inner: Vec<CString>,
 }
 
-/// Walks over all but the root's `.git`, through no symlink.
-pub(super) fn scan(root: impl AsFd, trash: &Trash) -> Result<Vec<Trespass>, ForgeError> {
-    let mut walk = Walk { trash, trespasses: Vec::new(), entries: 0 };
+/// Walks over all but the root's `.git`, through no symlink. `Refused`: it holds more than `most` entries ([`ENTRIES`]).
+pub(super) fn scan(root: impl AsFd, trash: &Trash, most: usize) -> Result<Vec<Trespass>, ForgeError> {
+    let mut walk = Walk { trash, trespasses: Vec::new(), entries: 0, most };
     let folder = folder::open_in(root, c".").map_err(failed)?;
     let mut levels = vec![walk.enter(folder, String::new())?];
     loop {
@@ -57,14 +57,21 @@ struct Walk<'a> {
     trash: &'a Trash,
     trespasses: Vec<Trespass>,
     entries: usize,
+    most: usize,
 }
 
 impl Walk<'_> {
     /// Lists a folder and removes what is neither file, folder nor symlink.
     fn enter(&mut self, folder: OwnedFd, path: String) -> Result<Level, ForgeError> {
-        let listed = folder::entries(&folder, ENTRIES - self.entries).map_err(failed)?;
+        // Nor would git see what lies in one that nobody may pass through, and all of a run's work would wait for it.
+        folder::make_passable(&folder).map_err(failed)?;
+        let listed = folder::entries(&folder, self.most - self.entries).map_err(failed)?;
         let Some(listed) = listed else {
-            return Err(ForgeError::Refused(format!("the work tree holds more than {ENTRIES} files and folders")));
+            let most = self.most;
+            return Err(ForgeError::Refused(format!(
+                "the work tree holds more than {most} files and folders: none of them is read, and the next clone is made anew \
+                 without what was not committed"
+            )));
         };
         self.entries += listed.len();
         let mut inner = Vec::new();
@@ -105,6 +112,9 @@ fn failed(error: Errno) -> ForgeError {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::Permissions;
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
     use rustix::fs::{CWD, Mode};
 
@@ -120,18 +130,30 @@ mod tests {
         }
         let _socket = std::os::unix::net::UnixListener::bind(clone.join("a/socket")).unwrap();
         std::fs::create_dir_all(clone.join("d/".repeat(150))).unwrap();
+        let mode = |name: &str| std::fs::metadata(clone.join(name)).unwrap().permissions().mode() & 0o777;
+        for name in ["a/b", "."] {
+            std::fs::set_permissions(clone.join(name), Permissions::from_mode(0o600)).unwrap();
+        }
         let trash = Trash::open(state.path().join(".trash")).unwrap();
 
-        let mut trespasses = scan(folder::open(&clone).unwrap(), &trash).unwrap();
+        let mut trespasses = scan(folder::open(&clone).unwrap(), &trash, ENTRIES).unwrap();
         trespasses.sort();
         let told: Vec<(TrespassKind, &str)> =
             trespasses.iter().map(|trespass| (trespass.kind, trespass.path.as_str())).collect();
+        assert_eq!((mode("a/b"), mode(".")), (0o700, 0o700), "nobody but root could look at what lies there");
         let deep = "d/".repeat(DEPTH);
         let special = TrespassKind::SpecialFile;
         let expected =
             [(special, ".gitignore"), (special, "a/b/pipe"), (special, "a/socket"), (TrespassKind::TooDeep, &deep)];
         assert_eq!(told, expected);
         assert!(clone.join("a/file").exists() && clone.join(".git/left").exists());
-        assert!(scan(folder::open(&clone).unwrap(), &trash).unwrap().is_empty(), "a second walk finds nothing");
+        assert!(
+            scan(folder::open(&clone).unwrap(), &trash, ENTRIES).unwrap().is_empty(),
+            "a second walk finds nothing"
+        );
+        // `a`, `a/b`, `a/file`, `.git`, and the `d`s that were left.
+        let all = 4 + DEPTH - 1;
+        assert!(scan(folder::open(&clone).unwrap(), &trash, all).is_ok());
+        assert!(matches!(scan(folder::open(&clone).unwrap(), &trash, all - 1), Err(ForgeError::Refused(_))));
     }
 }

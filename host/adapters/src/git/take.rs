@@ -16,7 +16,7 @@ use super::leftovers;
 use super::quarantine::Quarantine;
 use super::refs::{self, Standing};
 use super::resolve;
-use super::scan::{TOLD, scan, tell};
+use super::scan::{ENTRIES, TOLD, scan, tell};
 use super::sight::lossy;
 
 /// Paths that are told.
@@ -27,7 +27,7 @@ pub(super) fn take_over(forge: &EmbeddedForge, request: &TakeOver) -> Result<Tak
     // Before the long work, and again, under the lock, when the branch is moved.
     let standing = refs::standing(forge, &request.mark, &request.branch, &request.expected)?;
     let root = clones::open(forge, request.clone)?;
-    let mut trespasses = scan(&root, &forge.trash()?)?;
+    let mut trespasses = scan(&root, &forge.trash()?, ENTRIES)?;
     let quarantine = Quarantine::new(forge)?;
     let mut found = found(forge, &quarantine, &root, request, &mut trespasses)?;
     kill_point!("before-objects-are-taken-over");

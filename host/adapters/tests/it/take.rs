@@ -87,6 +87,88 @@ fn folders_and_files_change_places() {
     assert_eq!((work.read("one/inner").as_str(), work.read("two").as_str()), ("now a folder", "now a file"));
 }
 
+/// What `git status` would call a move and a new link. No path below the link is read, nor a file's mode changed behind it.
+#[test]
+fn a_folder_that_became_a_link_loses_no_work() {
+    for outside in [false, true] {
+        let world = World::new();
+        let mut work = world.start(7);
+        work.commit("src/deep/inner", "inner");
+        work.take_clean(2);
+        work.prepare();
+        let target = if outside { world.folder.path().join("elsewhere") } else { work.path().join("lib") };
+        fs::rename(work.path().join("src"), &target).unwrap();
+        symlink(if outside { target.as_path() } else { "lib".as_ref() }, work.path().join("src")).unwrap();
+        // A secret file of somebody who shall not be read, and that shall not be made readable.
+        let shut = target.join("deep/inner");
+        fs::write(&shut, "behind the link").unwrap();
+        fs::set_permissions(&shut, fs::Permissions::from_mode(if outside { 0o200 } else { 0o644 })).unwrap();
+        work.write("new", "new");
+        let taken = work.take_clean(3);
+        let mut expected = vec!["new", "src", "src/deep/inner", "src/lib.txt"];
+        if !outside {
+            expected.splice(0..0, ["lib/deep/inner", "lib/lib.txt"]);
+        }
+        assert_eq!(taken.changed, expected);
+        assert!(git(world.bare(), &["ls-tree", taken.head.as_str(), "src"]).starts_with("120000 blob"));
+        if outside {
+            assert_eq!(fs::metadata(&shut).unwrap().permissions().mode() & 0o777, 0o200);
+        } else {
+            assert_eq!(work.read("lib/deep/inner"), "behind the link");
+        }
+        work.prepare();
+        assert_eq!(work.git(&["status", "--porcelain"]), "");
+    }
+}
+
+/// Each of a file, a folder, a link to a folder and a repository becomes each of the others.
+#[test]
+fn whatever_becomes_whatever_no_work_is_lost() {
+    const KINDS: [&str; 4] = ["file", "folder", "link", "repository"];
+    let put = |work: &crate::world::Work<'_>, kind: &str, text: &str| {
+        let place = work.path().join("it");
+        match kind {
+            "file" => work.write("it", text),
+            "folder" => work.write("it/inner/most", text),
+            "link" => symlink("there", &place).unwrap(),
+            _ => {
+                fs::create_dir(&place).unwrap();
+                git(&place, &["init", "-q"]);
+                git(&place, &["commit", "-q", "--allow-empty", "-m", "x"]);
+                work.write("it/inner/most", text);
+            }
+        }
+    };
+    for before in &KINDS[..3] {
+        for after in KINDS.iter().filter(|after| *after != before) {
+            let world = World::new();
+            let mut work = world.start(7);
+            // Where the link leads there is what was below the folder.
+            work.write("there/inner/most", "there");
+            put(&work, before, "before");
+            work.take_clean(2);
+            work.prepare();
+            let place = work.path().join("it");
+            if *before == "folder" { fs::remove_dir_all(&place) } else { fs::remove_file(&place) }.unwrap();
+            put(&work, after, "after");
+            work.write("beside", "new");
+            let taken = work.take(3);
+            let what = format!("{before} to {after}: {taken:?}");
+            assert!(taken.changed.contains(&"beside".to_owned()), "{what}");
+            let there =
+                git(world.bare(), &["ls-tree", "-r", "--format=%(objectmode) %(path)", taken.head.as_str(), "it"]);
+            let expected = match (*before, *after) {
+                (_, "file") => "100644 it",
+                (_, "link") => "120000 it",
+                // Files of the branch lie there: git takes it for the folder that it was.
+                ("folder", _) | (_, "folder") => "100644 it/inner/most",
+                _ => "",
+            };
+            assert_eq!(there, expected, "{what}");
+        }
+    }
+}
+
 #[test]
 fn strange_names_survive() {
     let world = World::new();

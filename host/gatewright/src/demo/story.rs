@@ -380,7 +380,8 @@ impl<'world> Story<'world> {
     }
 
     fn measure(&mut self, host: &Host) {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", host.pid())).unwrap_or_default();
+        let status = std::fs::read(format!("/proc/{}/status", host.pid())).unwrap_or_default();
+        let status = String::from_utf8_lossy(&status);
         let peak =
             status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix("kB")?.trim().parse().ok());
         self.peak_kib = self.peak_kib.max(peak.unwrap_or(0));

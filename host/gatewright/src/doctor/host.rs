@@ -167,7 +167,10 @@ fn stale(token: &TokenView, now: Timestamp) -> Option<Finding> {
 pub(super) fn unit(dir: &Path, is_living: bool) -> Finding {
     let pid = std::fs::read_to_string(dir.join("gatewright.lock")).ok().filter(|_| is_living);
     let group = match pid.as_deref().map(str::trim).filter(|pid| !pid.is_empty()) {
-        Some(pid) => std::fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default(),
+        Some(pid) => {
+            let read = std::fs::read(format!("/proc/{pid}/cgroup")).unwrap_or_default();
+            String::from_utf8_lossy(&read).into_owned()
+        }
         None => return Finding::ok("systemd", "no host is alive, so nothing is known of its unit"),
     };
     let Some(unit) = unit_of(&group) else {

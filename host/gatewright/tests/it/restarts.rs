@@ -93,14 +93,14 @@ fn tree_of(root: u64) -> Vec<(u64, u64)> {
 
 /// None: it is not there, or only its parent has not asked after it yet.
 fn born_at(pid: u64) -> Option<u64> {
-    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let text = String::from_utf8_lossy(&fs::read(format!("/proc/{pid}/stat")).ok()?).into_owned();
     let is_gone = text.rsplit_once(") ")?.1.starts_with(['Z', 'X']);
     if is_gone { None } else { stat(pid, 19) }
 }
 
 /// A number of `/proc/PID/stat`, counted from the state behind the name.
 fn stat(pid: u64, field: usize) -> Option<u64> {
-    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let text = String::from_utf8_lossy(&fs::read(format!("/proc/{pid}/stat")).ok()?).into_owned();
     text.rsplit_once(") ")?.1.split(' ').nth(field)?.parse().ok()
 }
 

@@ -6,6 +6,7 @@
 
 use crate::clock::steady_ms;
 use crate::processes::Process;
+use crate::procfs::read_lossy;
 
 /// How long the exact sum may take. A tree that shares so much among so many that it takes longer counts as too large: else it would
 /// grow unseen meanwhile.
@@ -72,13 +73,13 @@ fn fields(text: &str, names: &[&str]) -> Option<u64> {
 }
 
 fn at_first_sight(pid: u32) -> Option<Taken> {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let status = read_lossy(format!("/proc/{pid}/status")).ok()?;
     Some(Taken { own: fields(&status, &["RssAnon", "VmSwap"])?, mapped: fields(&status, &["RssShmem"]).unwrap_or(0) })
 }
 
 /// Each page divided by how many share it. `None` where the kernel does not say.
 fn part_of(pid: u32) -> Option<Taken> {
-    let rollup = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?;
+    let rollup = read_lossy(format!("/proc/{pid}/smaps_rollup")).ok()?;
     Some(Taken {
         own: fields(&rollup, &["Pss_Anon", "SwapPss"])?,
         mapped: fields(&rollup, &["Pss_Shmem"]).unwrap_or(0),

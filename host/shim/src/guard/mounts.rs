@@ -7,6 +7,7 @@ use std::os::fd::OwnedFd;
 use rustix::fs::{Mode, OFlags, ResolveFlags, fstat, fstatvfs, major, minor, open, openat2};
 
 use crate::processes::Process;
+use crate::procfs::{halves, unescaped};
 
 /// A tree that has mounted more than these is not looked at to the end.
 const MOST: usize = 512;
@@ -44,31 +45,36 @@ pub(super) fn held(tree: &[Process]) -> Option<u64> {
 
 struct Mount {
     device: (u32, u32),
-    point: String,
+    /// Bytes: whoever mounts chooses the name.
+    point: Vec<u8>,
     in_memory: bool,
 }
 
 /// The mounts in memory that a process sees.
 fn listed(process: &str) -> Vec<Mount> {
-    let mounts = std::fs::read_to_string(format!("/proc/{process}/mountinfo")).unwrap_or_default();
-    mounts.lines().filter_map(parse).filter(|mount| mount.in_memory).collect()
+    let mounts = std::fs::read(format!("/proc/{process}/mountinfo")).unwrap_or_default();
+    mounts.split(|byte| *byte == b'\n').filter_map(parse).filter(|mount| mount.in_memory).collect()
 }
 
 /// The devices of all file systems that this process sees and whose files take no memory. A run's clone lies in one of them.
 pub(super) fn disks() -> BTreeSet<(u32, u32)> {
-    let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-    mounts.lines().filter_map(parse).filter(|mount| !mount.in_memory).map(|mount| mount.device).collect()
+    let mounts = std::fs::read("/proc/self/mountinfo").unwrap_or_default();
+    mounts
+        .split(|byte| *byte == b'\n')
+        .filter_map(parse)
+        .filter(|mount| !mount.in_memory)
+        .map(|mount| mount.device)
+        .collect()
 }
 
 /// `36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 - ext3 /dev/root rw`: number, parent, device, root, mount point; behind the dash
 /// the type.
-fn parse(line: &str) -> Option<Mount> {
-    let (left, right) = line.split_once(" - ")?;
-    let in_memory = matches!(right.split(' ').next()?, "tmpfs" | "ramfs");
-    let mut fields = left.split(' ').skip(2);
-    let (major, minor) = fields.next()?.split_once(':')?;
-    let point = fields.nth(1)?;
-    let point = point.replace("\\040", " ").replace("\\011", "\t").replace("\\012", "\n").replace("\\134", "\\");
+fn parse(line: &[u8]) -> Option<Mount> {
+    let (left, right) = halves(line)?;
+    let in_memory = matches!(right.split(|byte| *byte == b' ').next()?, b"tmpfs" | b"ramfs");
+    let mut fields = left.split(|byte| *byte == b' ').skip(2);
+    let (major, minor) = std::str::from_utf8(fields.next()?).ok()?.split_once(':')?;
+    let point = unescaped(fields.nth(1)?);
     Some(Mount { device: (major.parse().ok()?, minor.parse().ok()?), point, in_memory })
 }
 
@@ -77,7 +83,7 @@ fn used(pid: u32, mount: &Mount) -> Option<u64> {
     let flags = OFlags::PATH | OFlags::CLOEXEC;
     let root: OwnedFd = open(format!("/proc/{pid}/root"), flags | OFlags::DIRECTORY, Mode::empty()).ok()?;
     let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
-    let there = openat2(&root, mount.point.as_str(), flags, Mode::empty(), resolve).ok()?;
+    let there = openat2(&root, mount.point.as_slice(), flags, Mode::empty(), resolve).ok()?;
     let found = fstat(&there).ok()?.st_dev;
     if (major(found), minor(found)) != mount.device {
         return None;
@@ -93,12 +99,12 @@ mod tests {
 
     #[test]
     fn a_mount_in_memory_is_known_by_its_type() {
-        let line = "78 64 0:44 / /tmp\\040x rw,nosuid shared:3 - tmpfs tmpfs rw,size=2048k";
+        let line = b"78 64 0:44 / /tmp\\040x\xff rw,nosuid shared:3 - tmpfs tmpfs rw,size=2048k";
         let mount = parse(line).unwrap();
-        assert_eq!((mount.device, mount.point.as_str()), ((0, 44), "/tmp x"));
+        assert_eq!((mount.device, mount.point.as_slice()), ((0, 44), &b"/tmp x\xff"[..]));
         assert!(mount.in_memory);
-        assert!(!parse("65 64 254:0 /usr /usr ro - ext4 /dev/vda rw").unwrap().in_memory);
-        assert!(parse("garbage").is_none());
+        assert!(!parse(b"65 64 254:0 /usr /usr ro - ext4 /dev/vda rw").unwrap().in_memory);
+        assert!(parse(b"garbage").is_none());
     }
 
     #[test]

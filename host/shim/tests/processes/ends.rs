@@ -1,6 +1,6 @@
 //! How runs end: by themselves, by their time, by the host's word, by their log, and what is left of their trees: nothing.
 
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use crate::scene::{BOTH, World, await_file, exit, live, log, members, record, signal};
 use agents::SandboxMode;
@@ -25,8 +25,8 @@ fn e2_2_the_exit_code_is_recorded_and_no_zombie_remains() {
         assert!(record.peak_rss_bytes.is_some_and(|bytes| bytes > 0));
         assert_eq!(log(&runner, 1), "out\nerr\n");
         let children = processes::descendants(std::process::id()).unwrap();
-        let name = |pid: u32| std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
-        assert!(children.iter().all(|child| !name(child.pid).starts_with("gatewright-shim")), "{children:?}");
+        let name = |pid: u32| std::fs::read(format!("/proc/{pid}/comm")).unwrap_or_default();
+        assert!(children.iter().all(|child| !name(child.pid).starts_with(b"gatewright-shim")), "{children:?}");
     }
 }
 
@@ -193,6 +193,27 @@ fn a_run_ends_when_no_host_prolongs_its_right() {
     assert_eq!(exit(&runner, 1), Exit::RightExpired);
     assert_eq!(members(&info.marker), []);
     assert_eq!(exit(&runner, 2), Exit::Exited { code: 0 });
+}
+
+/// The host's own clock and the file's say when it was written. Seen from here the wall's clock has jumped two days since.
+#[test]
+fn a_wall_clock_that_jumps_days_forward_ends_no_run() {
+    let world = World::new();
+    let runner = world.runner(SandboxMode::None);
+    let spec = world.script("echo here > ready; while [ ! -e go ]; do echo said; sleep 0.01; done");
+    let info = live(&runner.launch(1, &spec).unwrap());
+    await_file(&world.path("clone/ready"));
+    let day_ms = Duration::from_hours(24).as_millis() as u64;
+    let until_ms = info.started_at_ms - day_ms;
+    let written = UNIX_EPOCH + Duration::from_millis(until_ms - day_ms);
+    let unfinished = world.path("right");
+    std::fs::write(&unfinished, format!(r#"{{"version":{},"until_ms":{until_ms}}}"#, protocol::VERSION)).unwrap();
+    std::fs::File::options().write(true).open(&unfinished).unwrap().set_modified(written).unwrap();
+    std::fs::rename(unfinished, runner.run_folder(1).join(protocol::RIGHT)).unwrap();
+    // By each line that it prints the shim is woken and looks.
+    assert!(runner.wait(1, Some(Duration::from_millis(500))).unwrap().is_live());
+    std::fs::write(world.path("clone/go"), "").unwrap();
+    assert_eq!(exit(&runner, 1), Exit::Exited { code: 0 });
 }
 
 #[test]

@@ -126,7 +126,7 @@ fn memory_that_is_shared_counts_once() {
 }
 
 /// Each starts two of its kind, so many generations long: a test that fails must not take the machine with it.
-fn bomb(world: &World, generations: u32) -> LaunchSpec {
+pub(crate) fn bomb(world: &World, generations: u32) -> LaunchSpec {
     let bomb = "[ $1 = 0 ] || { (setsid sh ./bomb $(($1-1)) &); (setsid sh ./bomb $(($1-1)) &); }; sleep 1000\n";
     std::fs::write(world.path("clone/bomb"), format!("trap '' TERM HUP INT\n{bomb}")).unwrap();
     let mut spec = world.script(&format!("sh ./bomb {generations}"));

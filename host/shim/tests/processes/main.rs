@@ -19,6 +19,8 @@ mod launches;
 #[cfg(test)]
 mod limits;
 #[cfg(test)]
+mod named;
+#[cfg(test)]
 mod network;
 #[cfg(test)]
 mod port;
