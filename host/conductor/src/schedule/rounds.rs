@@ -26,7 +26,8 @@ impl Conductor {
         let now = self.now();
         let mut due = Vec::new();
         for (job, (_, at)) in &mut self.state().live {
-            if *at <= now {
+            // A clock that was set back must not keep it for as long.
+            if *at <= now || *at > now.plus(RIGHT_INTERVAL) {
                 *at = now.plus(RIGHT_INTERVAL);
                 due.push(domain::effect::run_of(*job));
             }

@@ -29,6 +29,23 @@ fn begins_after_its_90_seconds(world: &World) {
     assert_eq!(world.runs.live().len(), 1);
 }
 
+/// Its right is counted in a time that nobody sets: the next word for it comes as soon as if the clock stood where it did.
+#[test]
+fn a_run_is_let_live_on_though_the_clock_was_set_back_by_days() {
+    let world = World::new();
+    world.started();
+    let run = world.runs.live()[0];
+    let told = |world: &World| world.runs.rights.lock().unwrap().len();
+    world.pass(7200);
+    let before = told(&world);
+    world.set_back(3 * 24 * 3600);
+    world.pass(1);
+    assert_eq!(told(&world), before + 1);
+    assert_eq!(world.runs.rights.lock().unwrap().last(), Some(&(run, world.now().plus(conductor::RIGHT))));
+    world.pass(1);
+    assert_eq!(told(&world), before + 1, "and then no sooner than ever");
+}
+
 #[test]
 fn a_clock_that_goes_back_under_a_living_host_makes_nothing_wait_longer() {
     let world = waiting();

@@ -134,6 +134,8 @@ pub(crate) struct Records {
     pub(crate) is_deaf: AtomicBool,
     /// Runs whose folders cannot be removed.
     pub(crate) stuck: Mutex<Vec<RunId>>,
+    /// Until when each may live on, as it was told.
+    pub(crate) rights: Mutex<Vec<(RunId, Timestamp)>>,
     /// What was launched, in order.
     pub(crate) launches: Mutex<Vec<Launch>>,
 }
@@ -169,7 +171,8 @@ impl Runs for Records {
         self.end(run, Ending::OverBudget);
         Ok(())
     }
-    fn prolong(&self, _: RunId, _: Timestamp) -> Result<(), LaunchError> {
+    fn prolong(&self, run: RunId, until: Timestamp) -> Result<(), LaunchError> {
+        self.rights.lock().unwrap().push((run, until));
         Ok(())
     }
     fn watch(&self, _: RunId) {}
