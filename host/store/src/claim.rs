@@ -95,12 +95,12 @@ const ROOMY: &str =
 /// Claims the next job that may run.
 pub(crate) fn claim(tx: &Tx<'_>, owner: &Incarnation, limits: &ClaimLimits, now: Timestamp) -> Result<Option<Claim>> {
     while let Some((job, slots)) = next(tx.sql, limits, now)? {
-        let (task, lease_token) = match with_lease(tx, &job, now) {
-            Err(Failure::Row { what, why }) => {
+        let (task, lease_token) = match tx.apart_or_why(|| with_lease(tx, &job, now))? {
+            Err((what, why)) => {
                 unread(tx.sql, int(job.id.0), what, &why)?;
                 continue;
             }
-            leased => leased?,
+            Ok(leased) => leased,
         };
         // Granting a lease stepped the task; where that ended the activity, the job is none any more.
         if lease_token.is_none() || is_queued(tx.sql, &job)? {
