@@ -106,13 +106,11 @@ pub(crate) fn claim(tx: &Tx<'_>, owner: &Incarnation, limits: &ClaimLimits, now:
     Ok(None)
 }
 
+/// The task, the lease's token, and whose run it will be.
+type Granted = (Task, Option<FenceToken>, Option<DriverName>);
+
 /// What a job is claimed with; none: it is no job any more.
-fn granted(
-    tx: &Tx<'_>,
-    job: &Job,
-    slots: Option<&Slots<'_>>,
-    now: Timestamp,
-) -> Result<Option<(Task, Option<FenceToken>, Option<DriverName>)>> {
+fn granted(tx: &Tx<'_>, job: &Job, slots: Option<&Slots<'_>>, now: Timestamp) -> Result<Option<Granted>> {
     let (task, lease_token) = with_lease(tx, job, now)?;
     // Granting a lease stepped the task; where that ended the activity, the job is none any more.
     if lease_token.is_some() && !is_queued(tx.sql, job)? {
