@@ -225,7 +225,7 @@ impl Conductor {
     /// Does the component that comes along, and that reads these words and no others, judge this kind on the way out of the stage?
     pub(crate) fn is_judged_by_its_gate(&self, task: &Task, kind: DocumentKind) -> Result<bool, StoreError> {
         let Some(wording) = Wording::of(kind) else { return Ok(false) };
-        let project = self.outside.store.projects()?.into_iter().find(|project| project.name == task.project);
+        let project = self.outside.store.project(&task.project)?;
         let edge = project.as_ref().and_then(|project| project.pipeline.edge(&task.position.stage));
         let mut steps = edge.iter().flat_map(|edge| &edge.steps);
         Ok(steps.any(|step| matches!(&step.kind, StepKind::Gate { plugin } if plugin.as_str() == wording.gate)))

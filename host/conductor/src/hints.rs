@@ -99,12 +99,7 @@ impl Conductor {
     pub(crate) fn take_hints(&self, hints: &[Hint]) -> Result<(), StoreError> {
         let read = hints.iter().map(read_or_park).collect::<Vec<_>>();
         let taken = read.iter().map(|(taken, _)| taken.clone()).collect::<Vec<_>>();
-        match self.outside.store.take_hints(&taken, self.now()) {
-            Ok(()) => {}
-            Err(error @ (StoreError::Full(_) | StoreError::Fatal(_))) => return Err(error),
-            // One that cannot be taken must not keep the others back.
-            Err(_) => self.take_each(taken)?,
-        }
+        take(taken, &mut |taken| self.outside.store.take_hints(taken, self.now()))?;
         // After the commit: a host that dies here looks when it begins again.
         for (hint, (taken, looks)) in hints.iter().zip(read) {
             let outcome = outcome_of(&taken, looks);
@@ -115,21 +110,30 @@ impl Conductor {
         }
         Ok(())
     }
+}
 
-    fn take_each(&self, taken: Vec<Taken>) -> Result<(), StoreError> {
-        for one in taken {
-            match self.outside.store.take_hints(std::slice::from_ref(&one), self.now()) {
-                Ok(()) => {}
-                Err(error @ (StoreError::Full(_) | StoreError::Fatal(_))) => return Err(error),
-                Err(error) => {
-                    tracing::error!(delivery = %one.id, %error, "a delivery is parked");
-                    let parked = Taken { id: one.id, facts: Vec::new(), effect: error.to_string(), parked: true };
-                    self.outside.store.take_hints(&[parked], self.now())?;
-                }
-            }
-        }
-        Ok(())
+/// What of the store passes by itself: all is read again then, and nothing that was told is lost.
+const fn passes(error: &StoreError) -> bool {
+    matches!(error, StoreError::Full(_) | StoreError::Busy(_) | StoreError::Fatal(_))
+}
+
+/// Writes down what hints told: together, or where that is refused one by one, for one that cannot be taken must not keep the others
+/// back.
+fn take(taken: Vec<Taken>, write: &mut dyn FnMut(&[Taken]) -> Result<(), StoreError>) -> Result<(), StoreError> {
+    match write(&taken) {
+        Err(error) if !passes(&error) => {}
+        told => return told,
     }
+    for one in taken {
+        match write(std::slice::from_ref(&one)) {
+            Err(error) if !passes(&error) => {
+                tracing::error!(delivery = %one.id, %error, "a delivery is parked");
+                write(&[Taken { id: one.id, facts: Vec::new(), effect: error.to_string(), parked: true }])?;
+            }
+            told => told?,
+        }
+    }
+    Ok(())
 }
 
 fn outcome_of(taken: &Taken, looks: Looks) -> Expanded {
@@ -196,6 +200,51 @@ mod tests {
         // Late: one look makes up for two.
         assert_eq!(asked.trackers(Timestamp(2_000), |_| true), [app()]);
         assert_eq!(asked.next(), Some(Timestamp(5_005)));
+    }
+
+    fn told(id: u64) -> Taken {
+        let fact = webhooks::Fact::Wake { subject: "feature/x".to_owned(), wake: domain::verdict::WakeKind::Push };
+        let id = domain::ids::DeliveryId(id);
+        Taken { id, facts: vec![fact], effect: "a push".to_owned(), parked: false }
+    }
+
+    /// The lock is let go between two tries: whatever was told by then is told as it is, and never parked for it.
+    #[test]
+    fn c2_2_a_store_that_is_busy_twice_parks_no_hint() {
+        for refused_first in [false, true] {
+            let mut answers =
+                vec![Ok(()), Err(StoreError::Busy("locked".to_owned())), Err(StoreError::Busy("locked".to_owned()))];
+            if refused_first {
+                answers.push(Err(StoreError::Broken("one of them is damaged".to_owned())));
+            }
+            let mut written = Vec::new();
+            let mut write = |taken: &[Taken]| {
+                let answer = answers.pop().unwrap_or(Ok(()));
+                if answer.is_ok() {
+                    written.extend_from_slice(taken);
+                }
+                answer
+            };
+            while let Err(error) = take(vec![told(1), told(2)], &mut write) {
+                assert!(matches!(error, StoreError::Busy(_)), "{error}");
+            }
+            assert_eq!(written, [told(1), told(2)]);
+        }
+    }
+
+    /// What is refused for itself is parked, and takes no other with it.
+    #[test]
+    fn a_hint_that_the_store_refuses_is_parked_alone() {
+        let mut written = Vec::new();
+        let mut write = |taken: &[Taken]| {
+            if taken.iter().any(|one| one.id.0 == 1 && !one.parked) {
+                return Err(StoreError::Broken("it is damaged".to_owned()));
+            }
+            written.extend_from_slice(taken);
+            Ok(())
+        };
+        take(vec![told(1), told(2)], &mut write).unwrap();
+        assert_eq!(written.iter().map(|one| (one.id.0, one.parked)).collect::<Vec<_>>(), [(1, true), (2, false)]);
     }
 
     #[test]

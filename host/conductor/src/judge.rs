@@ -84,8 +84,10 @@ impl Conductor {
         step: &StepName,
         world: &TaskWorld,
     ) -> Result<(GateSubject, Milliseconds), StoreError> {
-        let project = self.outside.store.projects()?.into_iter().find(|project| project.name == task.project);
-        let pipeline = project
+        let pipeline = self
+            .outside
+            .store
+            .project(&task.project)?
             .map(|project| project.pipeline)
             .ok_or_else(|| StoreError::NotFound { what: "project", id: task.project.to_string() })?;
         let settings = self.settings(&task.project);

@@ -35,6 +35,7 @@ use looks::{LookAt, Looks};
 
 mod deliveries;
 pub(crate) mod looks;
+mod refusals;
 mod rounds;
 
 /// After the store refused a write, its work is tried again no sooner than this.
@@ -126,6 +127,8 @@ pub(crate) struct State {
     unheard: Unheard,
     /// Effects that something refused or failed, and how often: what a host does not live to see counts for nothing.
     failures: BTreeMap<JobId, u32>,
+    /// Work for which the store has not what it needs.
+    refusals: refusals::Refusals,
     /// When the trackers are polled next.
     next_poll: Timestamp,
     /// What time it was when work was looked for last; none: it was not yet.
@@ -362,15 +365,12 @@ impl Conductor {
         let result = catch_unwind(AssertUnwindSafe(|| self.perform_one(&work)));
         self.no_longer_busy(&work);
         match result {
-            Ok(Err(
-                error @ (StoreError::Full(_)
-                | StoreError::Busy(_)
-                | StoreError::Broken(_)
-                | StoreError::Refused(_)
-                | StoreError::NotFound { .. }),
-            )) => {
+            Ok(Err(error @ (StoreError::Full(_) | StoreError::Busy(_)))) => {
                 self.later(work, STORE_PAUSE);
                 Err(error)
+            }
+            Ok(Err(error @ (StoreError::Broken(_) | StoreError::Refused(_) | StoreError::NotFound { .. }))) => {
+                self.after_a_refusal(work, error)
             }
             Ok(Err(StoreError::Stale { job })) => {
                 tracing::info!(%job, "the job passed on to another owner meanwhile");
@@ -379,7 +379,10 @@ impl Conductor {
                 }
                 Ok(())
             }
-            Ok(result) => result,
+            Ok(result) => {
+                self.no_longer_refused(&work);
+                result
+            }
             Err(panic) => {
                 let message = rounds::panic_text(panic.as_ref());
                 tracing::error!(?about, message, "performing panicked");

@@ -12,9 +12,9 @@ use domain::time::Timestamp;
 use rusqlite::types::Value;
 use rusqlite::{Connection, Row, params, params_from_iter};
 
-use crate::failure::{Result, not_found, refused};
+use crate::failure::{Failure, Result, not_found, refused};
 use crate::records::actor;
-use crate::row::{all, execute, from_json, get_name, get_time, get_u64, int, one, time, to_json};
+use crate::row::{execute, get_name, get_readable, get_time, get_u64, int, one, sound, time, to_json};
 use crate::sqlite::SqliteStore;
 
 type Told<T> = std::result::Result<T, StoreError>;
@@ -31,7 +31,7 @@ impl Access for SqliteStore {
     }
 
     fn tokens(&self) -> Told<Vec<TokenRow>> {
-        self.read(|sql| all(sql, "SELECT * FROM token ORDER BY name", [], read_token))
+        self.read(|sql| sound(sql, "SELECT * FROM token ORDER BY name", [], read_token))
     }
 
     fn token_used(&self, name: &TokenName, now: Timestamp) -> Told<()> {
@@ -66,7 +66,7 @@ impl Access for SqliteStore {
     }
 
     fn sessions(&self) -> Told<Vec<SessionRow>> {
-        self.read(|sql| all(sql, "SELECT * FROM session WHERE ended_at IS NULL ORDER BY id", [], read_session))
+        self.read(|sql| sound(sql, "SELECT * FROM session WHERE ended_at IS NULL ORDER BY id", [], read_session))
     }
 
     fn record(&self, record: &Record, now: Timestamp) -> Told<()> {
@@ -241,22 +241,23 @@ fn audit(sql: &Connection, filter: &AuditFilter, limit: u32) -> Result<Vec<Audit
     only("id <", filter.before.map(|before| Value::Integer(int(before))));
     bound.push(Value::Integer(i64::from(limit)));
     let _ = write!(query, " ORDER BY id DESC LIMIT ?{}", bound.len());
-    all(sql, &query, params_from_iter(bound), |row| {
+    let text = |row: &Row<'_>, column: &str| Ok::<_, Failure>(get_readable(row, column)?.unwrap_or_default());
+    sound(sql, &query, params_from_iter(bound), |row| {
         let task: Option<i64> = row.get("task")?;
         Ok(AuditRow {
             id: get_u64(row, "id")?,
             at: get_time(row, "at")?,
-            actor: from_json("actor", &row.get::<_, String>("actor")?)?,
-            who: row.get("who")?,
-            what: row.get("what")?,
-            outcome: row.get("outcome")?,
-            peer: row.get("peer")?,
-            project: row.get("project")?,
+            actor: actor(row, "actor")?,
+            who: text(row, "who")?,
+            what: text(row, "what")?,
+            outcome: text(row, "outcome")?,
+            peer: get_readable(row, "peer")?,
+            project: get_readable(row, "project")?,
             task: task.map(|task| TaskId(task.unsigned_abs())),
-            subject: row.get("subject")?,
-            before: row.get("before")?,
-            after: row.get("after")?,
-            why: row.get("why")?,
+            subject: get_readable(row, "subject")?,
+            before: get_readable(row, "before")?,
+            after: get_readable(row, "after")?,
+            why: text(row, "why")?,
         })
     })
 }

@@ -16,7 +16,10 @@ use crate::failure::{Result, not_found, refused};
 use crate::late;
 use crate::ownership;
 use crate::records::actor;
-use crate::row::{all, execute, from_json, get_json, get_name, get_time, get_u64, int, number, one, time, to_json};
+use crate::row::{
+    execute, from_json, get_json, get_name, get_text, get_text_or_none, get_time, get_u64, int, number, one, sound,
+    time, to_json,
+};
 use crate::tasks::project_row;
 use crate::wakes;
 use crate::writer::Tx;
@@ -159,17 +162,17 @@ pub(crate) fn item(sql: &Connection, project: &ProjectName, work_item: &WorkItem
 
 pub(crate) fn items(sql: &Connection, project: &ProjectName, limit: u32) -> Result<Vec<BoardItem>> {
     let query = "SELECT * FROM tracker_item WHERE project = ?1 ORDER BY number DESC LIMIT ?2";
-    all(sql, query, params![project.as_str(), limit], read)
+    sound(sql, query, params![project.as_str(), limit], read)
 }
 
 fn read(row: &Row<'_>) -> Result<BoardItem> {
-    let gone: Option<String> = row.get("gone")?;
+    let gone = get_text_or_none(row, "tracker_item", "gone")?;
     Ok(BoardItem {
         project: get_name(row, "tracker_item", "project")?,
         work_item: get_name(row, "tracker_item", "work_item")?,
-        title: row.get("title")?,
-        description: row.get("description")?,
-        status: row.get("status")?,
+        title: get_text(row, "tracker_item", "title")?,
+        description: get_text(row, "tracker_item", "description")?,
+        status: get_text(row, "tracker_item", "status")?,
         labels: get_json(row, "tracker_item", "labels")?,
         created_by: actor(row, "created_by")?,
         created_at: get_time(row, "created_at")?,
@@ -179,7 +182,7 @@ fn read(row: &Row<'_>) -> Result<BoardItem> {
 
 pub(crate) fn activity(sql: &Connection, project: &ProjectName, work_item: &WorkItemId) -> Result<Vec<BoardActivity>> {
     let query = "SELECT * FROM tracker_activity WHERE project = ?1 AND work_item = ?2 ORDER BY id";
-    all(sql, query, params![project.as_str(), work_item.as_str()], read_activity)
+    sound(sql, query, params![project.as_str(), work_item.as_str()], read_activity)
 }
 
 pub(crate) fn activity_since(
@@ -189,7 +192,7 @@ pub(crate) fn activity_since(
     limit: u32,
 ) -> Result<Vec<BoardActivity>> {
     let query = "SELECT * FROM tracker_activity WHERE project = ?1 AND id > ?2 ORDER BY id LIMIT ?3";
-    all(sql, query, params![project.as_str(), int(id), limit], read_activity)
+    sound(sql, query, params![project.as_str(), int(id), limit], read_activity)
 }
 
 fn read_activity(row: &Row<'_>) -> Result<BoardActivity> {
@@ -197,8 +200,8 @@ fn read_activity(row: &Row<'_>) -> Result<BoardActivity> {
         id: get_u64(row, "id")?,
         work_item: get_name(row, "tracker_activity", "work_item")?,
         actor: actor(row, "actor")?,
-        from: row.get("before")?,
-        to: row.get("after")?,
+        from: get_text_or_none(row, "tracker_activity", "before")?,
+        to: get_text(row, "tracker_activity", "after")?,
         at: get_time(row, "at")?,
     })
 }
@@ -232,12 +235,12 @@ pub(crate) fn comments(
     limit: u32,
 ) -> Result<Vec<BoardComment>> {
     let query = "SELECT * FROM tracker_comment WHERE project = ?1 AND work_item = ?2 ORDER BY id DESC LIMIT ?3";
-    all(sql, query, params![project.as_str(), work_item.as_str(), limit], |row| {
+    sound(sql, query, params![project.as_str(), work_item.as_str(), limit], |row| {
         Ok(BoardComment {
             id: get_u64(row, "id")?,
             actor: actor(row, "actor")?,
-            external_id: row.get("external_id")?,
-            text: row.get("text")?,
+            external_id: get_text_or_none(row, "tracker_comment", "external_id")?,
+            text: get_text(row, "tracker_comment", "text")?,
             at: get_time(row, "at")?,
         })
     })

@@ -95,20 +95,29 @@ const ROOMY: &str =
 /// Claims the next job that may run.
 pub(crate) fn claim(tx: &Tx<'_>, owner: &Incarnation, limits: &ClaimLimits, now: Timestamp) -> Result<Option<Claim>> {
     while let Some((job, slots)) = next(tx.sql, limits, now)? {
-        let (task, lease_token) = match with_lease(tx, &job, now) {
-            Err(Failure::Row { what, why }) => {
-                unread(tx.sql, int(job.id.0), what, &why)?;
-                continue;
+        match tx.apart_or_why(|| granted(tx, &job, slots.as_ref(), now))? {
+            Err((what, why)) => unread(tx.sql, int(job.id.0), what, &why)?,
+            Ok(Some((task, lease_token, driver))) => {
+                return take(tx, job, task, (lease_token, driver), owner, now).map(Some);
             }
-            leased => leased?,
-        };
-        // Granting a lease stepped the task; where that ended the activity, the job is none any more.
-        if lease_token.is_none() || is_queued(tx.sql, &job)? {
-            let driver = stamp(tx, &job, &task, slots.as_ref(), now)?;
-            return take(tx, job, task, (lease_token, driver), owner, now).map(Some);
+            Ok(None) => {}
         }
     }
     Ok(None)
+}
+
+/// The task, the lease's token, and whose run it will be.
+type Granted = (Task, Option<FenceToken>, Option<DriverName>);
+
+/// What a job is claimed with; none: it is no job any more.
+fn granted(tx: &Tx<'_>, job: &Job, slots: Option<&Slots<'_>>, now: Timestamp) -> Result<Option<Granted>> {
+    let (task, lease_token) = with_lease(tx, job, now)?;
+    // Granting a lease stepped the task; where that ended the activity, the job is none any more.
+    if lease_token.is_some() && !is_queued(tx.sql, job)? {
+        return Ok(None);
+    }
+    let driver = stamp(tx, job, &task, slots, now)?;
+    Ok(Some((task, lease_token, driver)))
 }
 
 /// By what jobs are ordered: the largest comes first.

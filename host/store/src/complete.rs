@@ -8,7 +8,7 @@ use domain::time::Timestamp;
 use rusqlite::{Connection, params};
 
 use crate::failure::Result;
-use crate::row::{all, execute, from_json, get_u64, int, number, time};
+use crate::row::{all, execute, get_json, get_readable, get_u64, int, number, read_or_none, time};
 use crate::transact::{self, Origin};
 use crate::writer::Tx;
 use crate::{jobs, records, slots, tasks, wakes};
@@ -38,7 +38,7 @@ impl From<Completion<'_>> for Ending {
 
 /// Closes the job and steps its task. Where the job was cancelled meanwhile, the engine sees by the epoch that this is late.
 pub(crate) fn complete(tx: &Tx<'_>, ending: &Ending, now: Timestamp) -> Result<Applied> {
-    let job = jobs::held(tx.sql, ending.job, ending.token)?.job;
+    let job = jobs::held(tx.sql, ending.job, ending.token)?;
     if let Some(run) = &ending.run {
         records::put_run(tx, run)?;
     }
@@ -60,7 +60,7 @@ pub(crate) fn complete(tx: &Tx<'_>, ending: &Ending, now: Timestamp) -> Result<A
 
 /// The job is on the point of acting outside. A cancelled one may not begin any more.
 pub(crate) fn attempted(tx: &Tx<'_>, job: JobId, token: FenceToken) -> Result<()> {
-    if jobs::held(tx.sql, job, token)?.winding {
+    if jobs::fenced(tx.sql, job, token)? {
         return Err(jobs::stale(job));
     }
     execute(tx.sql, "UPDATE job SET attempted = 1 WHERE id = ?1", params![int(job.0)])?;
@@ -69,7 +69,7 @@ pub(crate) fn attempted(tx: &Tx<'_>, job: JobId, token: FenceToken) -> Result<()
 
 /// The attempt began nothing after all.
 pub(crate) fn unattempted(tx: &Tx<'_>, job: JobId, token: FenceToken) -> Result<()> {
-    jobs::held(tx.sql, job, token)?;
+    jobs::fenced(tx.sql, job, token)?;
     execute(tx.sql, "UPDATE job SET attempted = 0 WHERE id = ?1", params![int(job.0)])?;
     Ok(())
 }
@@ -79,7 +79,7 @@ const REQUEUE: &str = "state = 'queued', owner = NULL, owner_uuid = NULL, host =
 
 /// Gives the job back for later; a cancelled one has no later.
 pub(crate) fn give_back(tx: &Tx<'_>, job: JobId, token: FenceToken, at: Timestamp, why: &str) -> Result<()> {
-    if jobs::held(tx.sql, job, token)?.winding {
+    if jobs::fenced(tx.sql, job, token)? {
         let closed = "UPDATE job SET winding = 0, owner = NULL, owner_uuid = NULL, host = NULL WHERE id = ?1";
         execute(tx.sql, closed, params![int(job.0)])?;
         return Ok(());
@@ -91,7 +91,7 @@ pub(crate) fn give_back(tx: &Tx<'_>, job: JobId, token: FenceToken, at: Timestam
 
 /// Says for which budget the job's run is being ended. Who lost the job, or whose run has ended, says nothing.
 pub(crate) fn put_over_budget(tx: &Tx<'_>, job: JobId, token: FenceToken, why: &str) -> Result<()> {
-    if jobs::held(tx.sql, job, token)?.winding {
+    if jobs::fenced(tx.sql, job, token)? {
         return Err(jobs::stale(job));
     }
     let mut run = records::run(tx.sql, run_of(job))?;
@@ -102,25 +102,46 @@ pub(crate) fn put_over_budget(tx: &Tx<'_>, job: JobId, token: FenceToken, why: &
     records::put_run(tx, &run)
 }
 
-/// Who has jobs.
-pub(crate) fn owners(sql: &Connection) -> Result<Vec<Incarnation>> {
-    let query = "SELECT DISTINCT owner FROM job WHERE owner IS NOT NULL AND (state = 'claimed' OR winding = 1)";
-    all(sql, query, [], |row| from_json("job", &row.get::<_, String>("owner")?))
+/// A claimed or winding job, by whom it is held.
+pub(crate) struct Owned {
+    job: i64,
+    token: i64,
+    pub(crate) owner: Incarnation,
+}
+
+/// Who has jobs. An owner that does not read is known by what stands beside it, as far as that reads: it is nobody who lives.
+pub(crate) fn owned(sql: &Connection) -> Result<Vec<Owned>> {
+    let query = "SELECT id, token, owner, owner_uuid, host FROM job
+        WHERE owner IS NOT NULL AND (state = 'claimed' OR winding = 1)";
+    all(sql, query, [], |row| {
+        let (job, token) = (row.get("id")?, row.get("token")?);
+        let owner = match read_or_none(get_json(row, "job", "owner"), || Some(job))? {
+            Some(owner) => owner,
+            None => Incarnation {
+                host: get_readable(row, "host")?.unwrap_or_default(),
+                boot_id: String::new(),
+                pid: 0,
+                start_time: 0,
+                uuid: get_readable(row, "owner_uuid")?.unwrap_or_default(),
+            },
+        };
+        Ok(Owned { job, token, owner })
+    })
 }
 
 /// Takes the jobs of owners that are gone. A cancelled one is nobody's then: whoever asks next must end its run.
-pub(crate) fn reap(tx: &Tx<'_>, gone: &[Incarnation]) -> Result<u32> {
+pub(crate) fn reap(tx: &Tx<'_>, gone: &[Owned]) -> Result<u32> {
     let mut queued = 0;
-    for owner in gone {
+    for Owned { job, token, .. } in gone {
         let orphaned = "UPDATE job SET owner = NULL, owner_uuid = NULL, host = NULL, token = token + 1
-            WHERE owner_uuid = ?1 AND winding = 1";
-        execute(tx.sql, orphaned, params![owner.uuid])?;
+            WHERE id = ?1 AND token = ?2 AND winding = 1";
+        execute(tx.sql, orphaned, params![job, token])?;
         // What was begun comes first: its run may live, and holds its place already. See `jobs::cancel_drive`.
         let statement = format!(
             "UPDATE job SET {REQUEUE}, available_at = CASE attempted WHEN 1 THEN 0 ELSE available_at END
-            WHERE owner_uuid = ?1 AND state = 'claimed'"
+            WHERE id = ?1 AND token = ?2 AND state = 'claimed'"
         );
-        queued += execute(tx.sql, &statement, params![owner.uuid])?;
+        queued += execute(tx.sql, &statement, params![job, token])?;
     }
     Ok(u32::try_from(queued).unwrap_or(u32::MAX))
 }
@@ -142,23 +163,27 @@ pub(crate) fn close_cancelled(
     if number(tx.sql, closed, params![int(id.0), int(token.0)])?.is_some() {
         return Ok(());
     }
-    let held = jobs::held(tx.sql, id, token)?;
-    if !held.winding {
+    if !jobs::fenced(tx.sql, id, token)? {
         return Err(jobs::stale(id));
     }
+    // Where the job does not read, nobody knows whose cost it is; its place is free all the same.
+    let job = match spent {
+        Some(_) => read_or_none(jobs::held(tx.sql, id, token), || Some(int(id.0)))?,
+        None => None,
+    };
     jobs::close(tx.sql, id, now)?;
-    if spent.is_some() {
+    if let Some(job) = job {
         let outcome = RunOutcome::Undelivered {
             cause: "cancelled".to_owned(),
             retry_after: None,
             class: FailureClass::Permanent,
         };
-        let role = match held.job.effect {
+        let role = match job.effect {
             Effect::Launch { role, .. } => Some(role),
             _ => None,
         };
-        let event = Event::RunEnded { epoch: held.job.epoch, run: run_of(id), outcome, spent, role };
-        transact::apply(tx, held.job.task, &event, Origin { job: Some(id), delivery: None }, now)?;
+        let event = Event::RunEnded { epoch: job.epoch, run: run_of(id), outcome, spent, role };
+        transact::apply(tx, job.task, &event, Origin { job: Some(id), delivery: None }, now)?;
     }
     Ok(())
 }

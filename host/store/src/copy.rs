@@ -15,7 +15,7 @@ use rusqlite::{Connection, OpenFlags};
 use crate::failure::{Failure, Result as Inner, of_sql, refused};
 use crate::readers::BUSY;
 use crate::records;
-use crate::row::{all, get_name, number};
+use crate::row::{all, get_name, get_text, number};
 use crate::schema;
 
 type Result<T> = std::result::Result<T, StoreError>;
@@ -100,7 +100,7 @@ impl Moment {
 
     fn count(&self) -> Inner<BTreeMap<String, u64>> {
         let query = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'";
-        let tables: Vec<String> = all(&self.sql, query, [], |row| Ok(row.get("name")?))?;
+        let tables: Vec<String> = all(&self.sql, query, [], |row| get_text(row, "sqlite_schema", "name"))?;
         let mut counts = BTreeMap::new();
         for table in tables {
             let query = format!("SELECT COUNT(*) FROM \"{}\"", table.replace('"', "\"\""));

@@ -6,7 +6,7 @@ use domain::time::Timestamp;
 use rusqlite::{Connection, params};
 
 use crate::failure::Result;
-use crate::row::{all, get_json, get_name, get_time, get_u64, number, one, time};
+use crate::row::{get_json, get_name, get_text, get_time, get_u64, number, one, sound, time};
 use crate::sqlite::SqliteStore;
 
 type Told<T> = std::result::Result<T, StoreError>;
@@ -44,11 +44,11 @@ impl Counts for SqliteStore {
 fn tasks(sql: &Connection) -> Result<Vec<TaskCount>> {
     let query = "SELECT project, terminal, stage, activity, COUNT(*) AS count FROM task
         GROUP BY project, terminal, stage, activity";
-    all(sql, query, [], |row| {
+    sound(sql, query, [], |row| {
         Ok(TaskCount {
             project: get_name(row, "task", "project")?,
             stage: get_name(row, "task", "stage")?,
-            activity: row.get("activity")?,
+            activity: get_text(row, "task", "activity")?,
             ended: row.get("terminal")?,
             count: get_u64(row, "count")?,
         })
@@ -89,11 +89,11 @@ fn queue(sql: &Connection, now: Timestamp) -> Result<Vec<QueueCount>> {
             MIN(j.available_at) FILTER (WHERE j.available_at > 0 AND j.available_at <= ?1) AS due_since
         FROM job j JOIN task t ON t.id = j.task WHERE j.id IN (SELECT id FROM job WHERE state = 'queued')
         GROUP BY t.stage, j.effect";
-    all(sql, query, params![time(now)], |row| {
+    sound(sql, query, params![time(now)], |row| {
         let due: Option<i64> = row.get("due_since")?;
         Ok(QueueCount {
             stage: get_name(row, "task", "stage")?,
-            effect: row.get("effect")?,
+            effect: get_text(row, "job", "effect")?,
             queued: get_u64(row, "queued")?,
             due_since: due.map(|at| Timestamp(at.unsigned_abs())),
         })
@@ -107,9 +107,9 @@ fn deliveries(sql: &Connection) -> Result<Vec<DeliveryCount>> {
             UNION ALL SELECT source, 0, COUNT(*) FROM delivery
                 WHERE state = 'parked' AND state <> 'expanded' GROUP BY source)
         GROUP BY source ORDER BY source";
-    all(sql, query, [], |row| {
+    sound(sql, query, [], |row| {
         Ok(DeliveryCount {
-            source: row.get("source")?,
+            source: get_text(row, "delivery", "source")?,
             pending: get_u64(row, "pending")?,
             parked: get_u64(row, "parked")?,
         })
@@ -121,13 +121,13 @@ fn needs(sql: &Connection) -> Result<u64> {
 }
 
 fn polls(sql: &Connection) -> Result<Vec<PollRow>> {
-    all(sql, "SELECT project, source, at FROM poll ORDER BY project, source", [], |row| {
+    sound(sql, "SELECT project, source, at FROM poll ORDER BY project, source", [], |row| {
         let project = get_name(row, "poll", "project")?;
-        Ok(PollRow { project, source: row.get("source")?, at: get_time(row, "at")? })
+        Ok(PollRow { project, source: get_text(row, "poll", "source")?, at: get_time(row, "at")? })
     })
 }
 
 fn living_runs(sql: &Connection, limit: u32) -> Result<Vec<RunRow>> {
-    let query = "SELECT body FROM run WHERE ended_at IS NULL ORDER BY id DESC LIMIT ?1";
-    all(sql, query, params![limit], |row| get_json(row, "run", "body"))
+    let query = "SELECT id, body FROM run WHERE ended_at IS NULL ORDER BY id DESC LIMIT ?1";
+    sound(sql, query, params![limit], |row| get_json(row, "run", "body"))
 }

@@ -1,5 +1,7 @@
 //! Deliveries: kept raw, expanded serially per work item, each into events that happen once.
 
+use std::sync::LazyLock;
+
 use conductor::ports::store::{Applied, Delivery, Expansion, NewTask, ToldRow};
 use domain::event::Event;
 use domain::ids::{DeliveryId, ProjectName, TaskId, WorkItemId};
@@ -10,7 +12,10 @@ use rusqlite::{Connection, Row, params};
 
 use crate::failure::{Failure, Result, not_found};
 use crate::late;
-use crate::row::{all, execute, get_name, get_time, get_u64, int, number, one, time};
+use crate::row::{
+    all, execute, get_name, get_text, get_text_or_none, get_time, get_u64, int, number, one, read_or_none, time,
+    to_json,
+};
 use crate::tasks;
 use crate::transact::{self, Origin};
 use crate::wakes;
@@ -89,39 +94,69 @@ pub(crate) fn take_rows(
 
 pub(crate) fn cursor(sql: &Connection, project: &ProjectName, source: &str) -> Result<Option<String>> {
     let query = "SELECT cursor FROM poll WHERE project = ?1 AND source = ?2";
-    one(sql, query, params![project.as_str(), source], |row| Ok(row.get("cursor")?))
+    // One that does not read is none: the poll begins anew, and what was told of is known by its rows.
+    let read = |row: &Row<'_>| read_or_none(get_text(row, "poll", "cursor"), || None);
+    Ok(one(sql, query, params![project.as_str(), source], read)?.flatten())
 }
+
+/// The first of each item. `among` bounds those that are asked for, `before` those that stand before them.
+fn first_of_each(among: &str, before: &str) -> String {
+    format!(
+        "SELECT * FROM delivery d WHERE state = 'pending' AND hook_key IS NULL {among} AND NOT EXISTS (
+            SELECT 1 FROM delivery o
+            WHERE o.state = 'pending' AND o.hook_key IS NULL {before} AND o.project = d.project
+                AND o.work_item IS d.work_item
+                AND (o.row_order < d.row_order OR o.row_order = d.row_order AND o.id < d.id))
+        ORDER BY id LIMIT ?1"
+    )
+}
+
+static PENDING: LazyLock<String> = LazyLock::new(|| first_of_each("", ""));
+/// The same without those that were found not to read.
+static PENDING_AMONG: LazyLock<String> = LazyLock::new(|| {
+    first_of_each(
+        "AND d.id NOT IN (SELECT value FROM json_each(?2))",
+        "AND o.id NOT IN (SELECT value FROM json_each(?2))",
+    )
+});
 
 /// Of each work item the one whose row is the oldest: what was told late comes in its turn, as far as that is not over. What was
-/// parked stands in nobody's way.
+/// parked stands in nobody's way, and so does what does not read: a stop behind it is heard.
 pub(crate) fn pending(sql: &Connection, limit: u32) -> Result<Vec<Delivery>> {
-    let query =
-        "SELECT * FROM delivery d WHERE state = 'pending' AND hook_key IS NULL AND NOT EXISTS (SELECT 1 FROM delivery o
-            WHERE o.state = 'pending' AND o.hook_key IS NULL AND o.project = d.project AND o.work_item IS d.work_item
-                AND (o.row_order < d.row_order OR o.row_order = d.row_order AND o.id < d.id))
-        ORDER BY id LIMIT ?1";
-    let rows = all(sql, query, params![limit], |row| match read(row) {
-        // The others are told all the same.
-        Err(Failure::Row { what, why }) => {
-            tracing::error!(what, why, "a delivery does not read, and is passed over");
-            Ok(None)
+    let mut unread = Vec::<i64>::new();
+    loop {
+        let (mut found, damaged) = (Vec::new(), unread.len());
+        let among = to_json(&unread)?;
+        let mut take = |row: &Row<'_>| -> Result<()> {
+            let id = row.get("id")?;
+            match read_or_none(read(row), || Some(id))? {
+                Some(delivery) => found.push(delivery),
+                None => unread.push(id),
+            }
+            Ok(())
+        };
+        if damaged == 0 {
+            all(sql, &PENDING, params![limit], &mut take)?;
+        } else {
+            all(sql, &PENDING_AMONG, params![limit, among], &mut take)?;
         }
-        read => read.map(Some),
-    })?;
-    Ok(rows.into_iter().flatten().collect())
+        if unread.len() == damaged {
+            return Ok(found);
+        }
+    }
 }
 
-fn read(row: &Row<'_>) -> Result<Delivery> {
-    let work_item: Option<String> = row.get("work_item")?;
+pub(crate) fn read(row: &Row<'_>) -> Result<Delivery> {
+    let work_item = get_text_or_none(row, "delivery", "work_item")?;
     let unreadable = |error: domain::ids::InvalidId| Failure::Row { what: "delivery", why: error.to_string() };
     Ok(Delivery {
         id: DeliveryId(get_u64(row, "id")?),
-        source: row.get("source")?,
+        source: get_text(row, "delivery", "source")?,
         project: get_name(row, "delivery", "project")?,
         work_item: work_item.map(|id| id.parse()).transpose().map_err(unreadable)?,
         received_at: get_time(row, "received_at")?,
         body: row.get("body")?,
-        row: row.get("log_row")?,
+        row: get_text_or_none(row, "delivery", "log_row")?,
         polled: row.get("polled")?,
         attempts: row.get("attempts")?,
     })

@@ -27,9 +27,16 @@ impl From<StoreError> for Failure {
     }
 }
 
+/// A value that does not fit what it is read as is damage of its row; the database did as it was told.
 impl From<rusqlite::Error> for Failure {
     fn from(error: rusqlite::Error) -> Self {
-        Self::Sql(error)
+        match error {
+            rusqlite::Error::FromSqlConversionFailure(..)
+            | rusqlite::Error::InvalidColumnType(..)
+            | rusqlite::Error::IntegralValueOutOfRange(..)
+            | rusqlite::Error::Utf8Error(..) => Self::Row { what: "the database", why: error.to_string() },
+            error => Self::Sql(error),
+        }
     }
 }
 

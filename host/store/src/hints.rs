@@ -1,21 +1,40 @@
 //! Deliveries of trackers and forges outside: kept raw under a key, and closed with the facts that they told, in one transaction.
 
-use conductor::ports::inbox::{DeliveryFilter, DeliveryRow, Hint, NewDelivery, Received, Taken, WholeDelivery};
+use conductor::ports::inbox::{
+    Answer, DeliveryFilter, DeliveryRow, Hint, Inbox, NewDelivery, Received, Taken, WholeDelivery,
+};
+use conductor::ports::store::StoreError;
 use domain::ids::DeliveryId;
 use domain::time::Timestamp;
+use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Row, params};
 use webhooks::Fact;
 
 use crate::failure::{Failure, Result, not_found};
-use crate::row::{all, execute, from_json, get_name, get_time, get_u64, int, one, time};
-use crate::wakes;
+use crate::row::{
+    execute, from_json, get_name, get_readable, get_text, get_text_or_none, get_time, get_u64, int, one, read_or_none,
+    sound, time, to_json,
+};
+use crate::sqlite::SqliteStore;
 use crate::writer::Tx;
+use crate::{delivery, wakes};
 
 /// Bytes of bodies that are read at once: what waits may be thousands of large ones.
 const BATCH_BYTES: usize = 8 << 20;
 
+impl Inbox for SqliteStore {
+    fn receive(&self, delivery: NewDelivery, answer: Answer) {
+        match self.news.check().and_then(|()| Ok(to_json(&delivery.headers)?)) {
+            Ok(headers) => {
+                self.writer.write_and_tell(move |tx| insert(tx.sql, &delivery, &headers), answer);
+            }
+            Err(error) => answer(Err(error)),
+        }
+    }
+}
+
 /// `headers`: the delivery's as JSON, made before the one thread that writes has to do with it.
-pub(crate) fn insert(sql: &Connection, new: &NewDelivery, headers: &str) -> Result<Received> {
+fn insert(sql: &Connection, new: &NewDelivery, headers: &str) -> Result<Received> {
     let statement =
         "INSERT INTO delivery (source, project, received_at, body, state, hook_key, sent_as, word, verified, headers)
         VALUES (?1, ?2, ?3, ?4, 'pending', ?5, ?6, ?7, ?8, ?9)
@@ -45,15 +64,17 @@ pub(crate) fn insert(sql: &Connection, new: &NewDelivery, headers: &str) -> Resu
     Ok(received)
 }
 
-/// The oldest that nobody has read; fewer than asked for where they are large.
+/// The oldest that nobody has read; fewer than asked for where they are large. What does not read stays where it is, is told, and
+/// stands before nobody.
 pub(crate) fn pending(sql: &Connection, limit: u32) -> Result<Vec<Hint>> {
     let query = "SELECT * FROM delivery WHERE state = 'pending' AND state <> 'expanded' AND hook_key IS NOT NULL
-        ORDER BY id LIMIT ?1";
+        ORDER BY id";
     let mut statement = sql.prepare_cached(query)?;
-    let mut rows = statement.query(params![limit])?;
+    let mut rows = statement.query([])?;
     let (mut hints, mut bytes) = (Vec::<Hint>::new(), 0);
-    while let Some(row) = rows.next()? {
-        let hint = hint(row)?;
+    while hints.len() < limit as usize {
+        let Some(row) = rows.next()? else { break };
+        let Some(hint) = read_or_none(hint(row), || row.get("id").ok())? else { continue };
         bytes += hint.body.len();
         if bytes > BATCH_BYTES && !hints.is_empty() {
             break;
@@ -64,16 +85,20 @@ pub(crate) fn pending(sql: &Connection, limit: u32) -> Result<Vec<Hint>> {
 }
 
 fn hint(row: &Row<'_>) -> Result<Hint> {
-    let headers: Option<String> = row.get("headers")?;
     Ok(Hint {
         id: DeliveryId(get_u64(row, "id")?),
         source: get_name(row, "delivery", "source")?,
         project: get_name(row, "delivery", "project")?,
         verified: row.get::<_, Option<bool>>("verified")?.unwrap_or(false),
-        headers: headers.map_or_else(|| Ok(webhooks::Headers::default()), |text| from_json("delivery", &text))?,
+        headers: headers(row)?,
         body: row.get("body")?,
         at: get_time(row, "received_at")?,
     })
+}
+
+fn headers(row: &Row<'_>) -> Result<webhooks::Headers> {
+    let text = get_text_or_none(row, "delivery", "headers")?;
+    text.map_or_else(|| Ok(webhooks::Headers::default()), |text| from_json("delivery", &text))
 }
 
 /// Closes hints with what they told. One that is closed already tells nothing more.
@@ -101,14 +126,16 @@ pub(crate) fn take(tx: &Tx<'_>, taken: &[Taken], now: Timestamp) -> Result<()> {
 pub(crate) fn list(sql: &Connection, filter: &DeliveryFilter, limit: u32) -> Result<Vec<DeliveryRow>> {
     let projects = match (&filter.project, &filter.source) {
         (Some(project), _) => vec![Some(project.to_string())],
-        (None, Some(_)) => all(sql, "SELECT name FROM project", [], |row| Ok(Some(row.get(0)?)))?,
+        (None, Some(_)) => {
+            sound(sql, "SELECT name FROM project", [], |row| get_text(row, "project", "name").map(Some))?
+        }
         (None, None) => vec![None],
     };
     let query = listing(filter);
     let before = filter.before.map_or(i64::MAX, |id| int(id.0));
     let mut found = Vec::new();
     for project in projects {
-        found.extend(all(sql, &query, params![filter.source, project, filter.state, before, limit], read)?);
+        found.extend(sound(sql, &query, params![filter.source, project, filter.state, before, limit], listed)?);
     }
     found.sort_unstable_by_key(|row: &DeliveryRow| std::cmp::Reverse(row.id));
     found.truncate(limit as usize);
@@ -140,34 +167,42 @@ pub(crate) fn whole(sql: &Connection, id: DeliveryId) -> Result<WholeDelivery> {
         "SELECT d.*, octet_length(d.body) AS size, (SELECT MAX(task) FROM intent i WHERE i.delivery = d.id) AS task
         FROM delivery d WHERE d.id = ?1";
     let found = one(sql, query, params![int(id.0)], |row| {
-        let headers: Option<String> = row.get("headers")?;
-        Ok(WholeDelivery {
-            row: read(row)?,
-            headers: headers.map_or_else(|| Ok(webhooks::Headers::default()), |text| from_json("delivery", &text))?,
-            body: row.get("body")?,
-        })
+        Ok(WholeDelivery { row: read(row)?, headers: headers(row)?, body: row.get("body")? })
     })?;
     found.ok_or_else(|| not_found("delivery", id))
 }
 
+/// As it is listed: where it waits and will not be read, it says why.
+fn listed(row: &Row<'_>) -> Result<DeliveryRow> {
+    let mut listed = read(row)?;
+    if listed.state == "pending" {
+        let is_hint = !matches!(row.get_ref("hook_key")?, ValueRef::Null);
+        let unread = if is_hint { hint(row).err() } else { delivery::read(row).err() };
+        if let Some(failure @ Failure::Row { .. }) = unread {
+            listed.effect = Some(StoreError::from(failure).to_string());
+        }
+    }
+    Ok(listed)
+}
+
+/// For people: as much of each text as is one. What has no project is nobody's, and does not read.
 fn read(row: &Row<'_>) -> Result<DeliveryRow> {
-    let work_item: Option<String> = row.get("work_item")?;
-    let unreadable = |error: domain::ids::InvalidId| Failure::Row { what: "delivery", why: error.to_string() };
+    let work_item = get_readable(row, "work_item")?;
     let number =
         |column: &str| row.get::<_, Option<i64>>(column).map(|number| number.and_then(|n| u64::try_from(n).ok()));
     Ok(DeliveryRow {
         id: DeliveryId(get_u64(row, "id")?),
-        source: row.get("source")?,
+        source: get_readable(row, "source")?.unwrap_or_default(),
         project: get_name(row, "delivery", "project")?,
-        work_item: work_item.map(|id| id.parse()).transpose().map_err(unreadable)?,
-        sent_as: row.get("sent_as")?,
-        word: row.get("word")?,
+        work_item: work_item.and_then(|id| id.parse().ok()),
+        sent_as: get_readable(row, "sent_as")?,
+        word: get_readable(row, "word")?,
         verified: row.get("verified")?,
         repeats: get_u64(row, "repeats")?,
         polled: row.get("polled")?,
         received_at: get_time(row, "received_at")?,
-        state: row.get("state")?,
-        effect: row.get("why")?,
+        state: get_readable(row, "state")?.unwrap_or_default(),
+        effect: get_readable(row, "why")?,
         task: number("task")?.map(domain::ids::TaskId),
         closed_at: number("closed_at")?.map(Timestamp),
         attempts: row.get("attempts")?,

@@ -10,7 +10,7 @@ use conductor::ports::store::StoreError;
 use conductor::slots::Seat;
 
 use crate::failure::{Failure, Result, not_found};
-use crate::row::{execute, get_json, get_u64, int, one, time, to_json};
+use crate::row::{execute, get_json, get_text_or_none, get_u64, int, one, time, to_json};
 use crate::slots;
 
 /// What ends something, or costs nothing, does not stand behind what takes hours.
@@ -64,7 +64,7 @@ pub(crate) fn cancel_drive(sql: &Connection, task: TaskId, now: Timestamp) -> Re
 
 /// A job as a host performs it. `attempt` counts the claim that is being made or was made.
 pub(crate) fn read(row: &Row<'_>) -> Result<Job> {
-    let lease: Option<String> = row.get("lease")?;
+    let lease = get_text_or_none(row, "job", "lease")?;
     Ok(Job {
         id: JobId(get_u64(row, "id")?),
         task: TaskId(get_u64(row, "task")?),
@@ -82,23 +82,23 @@ fn unreadable(error: InvalidId) -> Failure {
     Failure::Row { what: "job", why: error.to_string() }
 }
 
-/// A job that somebody holds by this token.
-pub(crate) struct Held {
-    pub(crate) job: Job,
-    /// It was cancelled meanwhile, and its run has not ended yet.
-    pub(crate) winding: bool,
+/// The job, if the token is still the one that counts; cancelled ones are held until they are closed.
+pub(crate) fn held(sql: &Connection, id: JobId, token: FenceToken) -> Result<Job> {
+    fenced(sql, id, token)?;
+    one(sql, "SELECT * FROM job WHERE id = ?1", params![int(id.0)], read)?.ok_or_else(|| not_found("job", id))
 }
 
-/// The job, if the token is still the one that counts; cancelled ones are held until they are closed.
-pub(crate) fn held(sql: &Connection, id: JobId, token: FenceToken) -> Result<Held> {
-    let query = "SELECT * FROM job WHERE id = ?1";
-    let (held, live, fence) = one(sql, query, params![int(id.0)], |row| {
+/// Refused where the token is not the one that counts; whether the job was cancelled. It asks nothing of what the job is, so that
+/// one whose record was damaged after its claim can be given back.
+pub(crate) fn fenced(sql: &Connection, id: JobId, token: FenceToken) -> Result<bool> {
+    let query = "SELECT state, winding, token FROM job WHERE id = ?1";
+    let (winding, live, fence) = one(sql, query, params![int(id.0)], |row| {
         let winding: bool = row.get("winding")?;
         let live = winding || row.get_ref("state")?.as_str() == Ok("claimed");
-        Ok((Held { job: read(row)?, winding }, live, get_u64(row, "token")?))
+        Ok((winding, live, get_u64(row, "token")?))
     })?
     .ok_or_else(|| not_found("job", id))?;
-    if live && fence == token.0 { Ok(held) } else { Err(stale(id)) }
+    if live && fence == token.0 { Ok(winding) } else { Err(stale(id)) }
 }
 
 pub(crate) fn stale(job: JobId) -> Failure {

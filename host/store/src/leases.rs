@@ -6,7 +6,7 @@ use domain::task::Task;
 use rusqlite::{Connection, params};
 
 use crate::failure::Result;
-use crate::row::{all, execute, get_name, get_u64, int, number, one};
+use crate::row::{execute, get_name, get_u64, int, number, one, sound};
 
 /// The task stands in line.
 pub(crate) fn request(sql: &Connection, task: &Task, name: &LeaseName) -> Result<()> {
@@ -49,7 +49,7 @@ fn ensure(sql: &Connection, project: &ProjectName, name: &LeaseName) -> Result<(
 
 pub(crate) fn leases(sql: &Connection) -> Result<Vec<LeaseRow>> {
     let query = "SELECT project, name, holder, token FROM lease ORDER BY project, name";
-    all(sql, query, [], |row| {
+    sound(sql, query, [], |row| {
         let holder: Option<i64> = row.get("holder")?;
         let holder = holder.and_then(|id| u64::try_from(id).ok()).map(TaskId);
         let (project, name) = (get_name(row, "lease", "project")?, get_name(row, "lease", "name")?);

@@ -20,7 +20,7 @@ use crate::blobs::{BlobDisk, Blobs, Folder};
 use crate::failure::{Failure, Result, not_found, of_sql};
 use crate::lock::HostLock;
 use crate::readers::{BUSY, Readers, STATEMENTS};
-use crate::row::{get_json, one};
+use crate::row::{get_json, get_text, one};
 use crate::schema;
 use crate::sqlite::SqliteStore;
 use crate::writer::{News, Writer};
@@ -111,7 +111,7 @@ impl Core {
     /// The pipeline of a project, parsed once per content.
     pub(crate) fn pipeline(&self, sql: &Connection, project: &ProjectName) -> Result<Arc<Pipeline>> {
         let query = "SELECT digest FROM project WHERE name = ?1";
-        let digest: String = one(sql, query, params![project.as_str()], |row| Ok(row.get("digest")?))?
+        let digest: String = one(sql, query, params![project.as_str()], |row| get_text(row, "project", "digest"))?
             .ok_or_else(|| not_found("project", project))?;
         let mut known = self.pipelines.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(pipeline) = known.get(&digest) {

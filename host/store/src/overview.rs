@@ -9,7 +9,9 @@ use domain::time::Timestamp;
 use rusqlite::{Connection, Row, params};
 
 use crate::failure::Result;
-use crate::row::{all, get_json, get_name, get_time, get_u64, int, number, one, to_json};
+use crate::row::{
+    all, get_json, get_name, get_readable, get_text, get_time, get_u64, int, number, one, sound, to_json,
+};
 use crate::sqlite::SqliteStore;
 use crate::tasks;
 
@@ -43,22 +45,22 @@ impl Overview for SqliteStore {
     }
 
     fn live_tasks_of(&self, project: &ProjectName, limit: u32) -> Told<Vec<Task>> {
-        let query = "SELECT body FROM task WHERE id IN (SELECT id FROM task WHERE project = ?1 AND terminal = 0)
+        let query = "SELECT id, body FROM task WHERE id IN (SELECT id FROM task WHERE project = ?1 AND terminal = 0)
             ORDER BY id DESC LIMIT ?2";
         self.read(|sql| bodies(sql, query, params![project.as_str(), limit]))
     }
 
     fn ended_tasks_of(&self, project: &ProjectName, limit: u32) -> Told<Vec<Task>> {
-        let query = "SELECT body FROM task INDEXED BY task_ended WHERE project = ?1 AND terminal = 1
+        let query = "SELECT id, body FROM task INDEXED BY task_ended WHERE project = ?1 AND terminal = 1
             ORDER BY id DESC LIMIT ?2";
         self.read(|sql| bodies(sql, query, params![project.as_str(), limit]))
     }
 
     fn tasks_named(&self, text: &str, limit: u32) -> Told<Vec<Task>> {
         // The whole body holds the title; where only another field matches, the title decides.
-        let query = "SELECT body FROM (SELECT id, work_item, body FROM task ORDER BY id DESC LIMIT ?3)
+        let query = "SELECT id, body FROM (SELECT id, work_item, body FROM task ORDER BY id DESC LIMIT ?3)
             WHERE instr(lower(work_item), lower(?1)) OR (instr(lower(body), lower(?1))
-                AND instr(lower(body ->> '$.title'), lower(?1)))
+                AND CASE WHEN json_valid(body) THEN instr(lower(body ->> '$.title'), lower(?1)) END)
             ORDER BY id DESC LIMIT ?2";
         self.read(|sql| bodies(sql, query, params![text, limit, SEARCHED]))
     }
@@ -66,7 +68,7 @@ impl Overview for SqliteStore {
     fn named(&self, tasks: &[TaskId]) -> Told<Vec<(TaskId, ProjectName, WorkItemId)>> {
         let query = "SELECT id, project, work_item FROM task WHERE id IN (SELECT value FROM json_each(?1)) ORDER BY id";
         self.read(|sql| {
-            all(sql, query, params![to_json(&tasks)?], |row| {
+            sound(sql, query, params![to_json(&tasks)?], |row| {
                 let project = get_name(row, "task", "project")?;
                 Ok((TaskId(get_u64(row, "id")?), project, get_name(row, "task", "work_item")?))
             })
@@ -90,7 +92,7 @@ impl Overview for SqliteStore {
         let query = "SELECT e.id, e.body FROM (SELECT * FROM evaluation ORDER BY id DESC LIMIT ?3) e
             JOIN task t ON t.id = e.task WHERE t.project = ?1 ORDER BY e.id DESC LIMIT ?2";
         self.read(|sql| {
-            all(sql, query, params![project.as_str(), limit, JUDGED], |row| {
+            sound(sql, query, params![project.as_str(), limit, JUDGED], |row| {
                 Ok(EvaluationRow {
                     id: EvaluationId(get_u64(row, "id")?),
                     evaluation: get_json(row, "evaluation", "body")?,
@@ -100,13 +102,12 @@ impl Overview for SqliteStore {
     }
 
     fn newest_answers(&self, limit: u32) -> Told<Vec<AnswerRow>> {
-        let query =
-            "SELECT plugin, answer, at, body ->> '$.micros' AS micros FROM evaluation ORDER BY id DESC LIMIT ?1";
+        let query = "SELECT id, plugin, answer, at, CASE WHEN json_valid(body) THEN body ->> '$.micros' END AS micros FROM evaluation ORDER BY id DESC LIMIT ?1";
         self.read(|sql| {
-            all(sql, query, params![limit], |row| {
+            sound(sql, query, params![limit], |row| {
                 Ok(AnswerRow {
                     plugin: get_name(row, "evaluation", "plugin")?,
-                    answer: row.get("answer")?,
+                    answer: get_text(row, "evaluation", "answer")?,
                     micros: get_u64(row, "micros")?,
                     at: get_time(row, "at")?,
                 })
@@ -120,15 +121,15 @@ impl Overview for SqliteStore {
 }
 
 fn bodies(sql: &Connection, query: &str, params: impl rusqlite::Params) -> Result<Vec<Task>> {
-    all(sql, query, params, |row| get_json(row, "task", "body"))
+    sound(sql, query, params, |row| get_json(row, "task", "body"))
 }
 
 fn standings(sql: &Connection) -> Result<Standings> {
     let query =
         "SELECT activity, COUNT(*) AS tasks FROM task INDEXED BY task_standing WHERE terminal = 0 GROUP BY activity";
     let mut standings = Standings::default();
-    for (activity, tasks) in all(sql, query, [], |row| Ok((row.get::<_, String>("activity")?, get_u64(row, "tasks")?)))?
-    {
+    let counted = |row: &Row<'_>| Ok((get_readable(row, "activity")?.unwrap_or_default(), get_u64(row, "tasks")?));
+    for (activity, tasks) in all(sql, query, [], counted)? {
         let counted = match activity.as_str() {
             "awaiting-person" => &mut standings.asking,
             "held" => &mut standings.held,
@@ -146,7 +147,7 @@ fn live_tasks(sql: &Connection, which: Live, limit: u32) -> Result<Vec<Task>> {
         Live::Moving => "'running', 'judging', 'acting', 'waiting', 'stopping'",
     };
     let query = format!(
-        "SELECT body FROM task WHERE id IN (SELECT id FROM task INDEXED BY task_standing
+        "SELECT id, body FROM task WHERE id IN (SELECT id FROM task INDEXED BY task_standing
             WHERE terminal = 0 AND activity IN ({among}) ORDER BY id LIMIT ?1) ORDER BY id"
     );
     bodies(sql, &query, params![limit])
@@ -183,10 +184,10 @@ fn contacts(sql: &Connection) -> Result<Vec<Contact>> {
     let time = |row: &Row<'_>, column: &str| -> Result<Option<Timestamp>> {
         Ok(row.get::<_, Option<i64>>(column)?.map(|at| Timestamp(at.unsigned_abs())))
     };
-    all(sql, query, [], |row| {
+    sound(sql, query, [], |row| {
         Ok(Contact {
             project: get_name(row, "delivery", "project")?,
-            source: row.get("source")?,
+            source: get_text(row, "delivery", "source")?,
             delivered: time(row, "delivered")?,
             polled: time(row, "polled")?,
         })

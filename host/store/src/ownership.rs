@@ -115,10 +115,7 @@ pub(crate) fn ended(tx: &Tx<'_>, task: &Task, end: Terminality, now: Timestamp) 
 /// A dependent whose row cannot be read stands in no stop's way.
 fn tell_cancelled(tx: &Tx<'_>, task: TaskId, needs: TaskId, on: &WorkItemId, now: Timestamp) -> Result<()> {
     let event = Event::PrerequisiteCancelled { needs, on: on.clone() };
-    match transact::apply(tx, task, &event, Origin::default(), now) {
-        Err(Failure::Row { .. }) | Ok(_) => Ok(()),
-        Err(failure) => Err(failure),
-    }
+    tx.apart(task, || transact::apply(tx, task, &event, Origin::default(), now)).map(drop)
 }
 
 fn edge(row: &Row<'_>) -> Result<(TaskId, TaskId)> {
@@ -129,7 +126,8 @@ fn edge(row: &Row<'_>) -> Result<(TaskId, TaskId)> {
 pub(crate) fn add(sql: &Connection, task: &Task, needs: TaskId) -> Result<()> {
     let statement = "INSERT OR IGNORE INTO dependency (task, needs, met) SELECT ?1, p.id, EXISTS (
             SELECT 1 FROM task n WHERE n.project = p.project AND n.work_item = p.work_item AND n.id >= p.id
-                AND n.terminal = 1 AND json_extract(n.body, '$.position.activity.end') = 'done')
+                AND n.terminal = 1
+                AND CASE WHEN json_valid(n.body) THEN json_extract(n.body, '$.position.activity.end') = 'done' END)
         FROM task p WHERE p.id = ?2";
     execute(sql, statement, params![int(task.id.0), int(needs.0)])?;
     Ok(())
@@ -288,7 +286,10 @@ pub(crate) fn live_edges(sql: &Connection) -> Result<Vec<(TaskId, TaskId)>> {
 pub(crate) fn hold_cycles(tx: &Tx<'_>, now: Timestamp) -> Result<u32> {
     let mut held = 0;
     for cycle in cycles(&live_edges(tx.sql)?) {
-        let tasks = cycle.iter().map(|id| tasks::task(tx.sql, *id)).collect::<Result<Vec<_>>>()?;
+        let mut tasks = Vec::new();
+        for id in &cycle {
+            tasks.extend(tx.apart(*id, || tasks::task(tx.sql, *id))?);
+        }
         let items = tasks.iter().map(|task| task.work_item.clone()).collect::<Vec<_>>();
         let mut alerts = true;
         for task in tasks {

@@ -12,7 +12,7 @@ use rusqlite::{Connection, Params, Row, named_params};
 use crate::claim::{CRAMPED, CROWDED, DRIVEN, LEASED, OUT_OF_TURN};
 use crate::failure::{Failure, Result};
 use crate::ownership::{BEHIND, DEPENDENT, EARLIEST, FROZEN, PREREQUISITE};
-use crate::row::{all, get_name, get_time, get_u64, number, time, to_json};
+use crate::row::{all, get_name, get_readable, get_time, get_u64, number, time, to_json};
 use crate::slots;
 
 /// The same conditions as the claim's, so that what people read is what holds the job. Closed jobs become many: the live ones
@@ -80,12 +80,12 @@ fn read(
     let mut places = Places { limits, slots: None };
     all(sql, query, conditions, |row| {
         let claimed_at: Option<i64> = row.get("claimed_at")?;
-        let state = text(row, "state")?.unwrap_or_default();
+        let state = get_readable(row, "state")?.unwrap_or_default();
         let (reason, note) = if state == "queued" { waits_for(sql, row, &mut places, now)? } else { (None, None) };
         Ok(JobRow {
             id: JobId(get_u64(row, "id")?),
             task: TaskId(get_u64(row, "task")?),
-            effect: text(row, "effect")?.unwrap_or_default(),
+            effect: get_readable(row, "effect")?.unwrap_or_default(),
             // The table knows no third one.
             class: if row.get_ref("class")?.as_str() == Ok("drive") { JobClass::Drive } else { JobClass::Aftermath },
             state,
@@ -96,12 +96,6 @@ fn read(
             note,
         })
     })
-}
-
-/// A text, or as much of it as is one.
-fn text(row: &Row<'_>, column: &str) -> Result<Option<String>> {
-    let bytes = row.get_ref(column)?.as_bytes_or_null().ok().flatten();
-    Ok(bytes.map(|bytes| String::from_utf8_lossy(bytes).into_owned()))
 }
 
 /// What a record that does not read is told as; any other failure is one.
@@ -163,7 +157,7 @@ fn waits_for(
         }
         (Err(sentence), None | Some(Damaged)) => (Some(Damaged), Some(sentence)),
         // What was given back says why itself, and so does what was set aside.
-        (_, own @ Some(Time | Damaged)) => (own, text(row, "why")?),
+        (_, own @ Some(Time | Damaged)) => (own, get_readable(row, "why")?),
         (_, own) => (own, None),
     })
 }

@@ -9,7 +9,10 @@ use rusqlite::{Connection, Row, params};
 
 use crate::access;
 use crate::failure::{Failure, Result, not_found};
-use crate::row::{all, execute, from_json, get_json, get_name, get_time, get_u64, int, one, time, to_json};
+use crate::row::{
+    all, execute, get_json, get_name, get_text, get_text_or_none, get_time, get_u64, int, one, read_or_none, sound,
+    time, to_json,
+};
 use crate::transact::name_blob;
 use crate::writer::Tx;
 
@@ -18,8 +21,11 @@ const SUMMARY_CHARACTERS: usize = 1000;
 
 /// Writes a run before its launch, and again with what is known later. While its job is claimed, the job shows the pid too.
 pub(crate) fn put_run(tx: &Tx<'_>, run: &RunRow) -> Result<()> {
-    let known: Option<RunRow> =
-        one(tx.sql, "SELECT body FROM run WHERE id = ?1", params![int(run.id.0)], |row| get_json(row, "run", "body"))?;
+    // What does not read is written over by what its owner knows.
+    let known: Option<RunRow> = one(tx.sql, "SELECT body FROM run WHERE id = ?1", params![int(run.id.0)], |row| {
+        read_or_none(get_json(row, "run", "body"), || Some(int(run.id.0)))
+    })?
+    .flatten();
     // Stamped at the launch, they survive whatever is written later.
     let stamped = |stamp: fn(&RunRow) -> &Option<String>| stamp(run).clone().or_else(|| stamp(known.as_ref()?).clone());
     let run = &RunRow {
@@ -41,9 +47,10 @@ pub(crate) fn put_run(tx: &Tx<'_>, run: &RunRow) -> Result<()> {
     }
 }
 
+/// One that does not read is passed over: no run is taken for a success that nobody can read, and the task goes on with the next.
 pub(crate) fn runs(sql: &Connection, task: TaskId, limit: u32) -> Result<Vec<RunRow>> {
-    let query = "SELECT body FROM run WHERE task = ?1 ORDER BY id DESC LIMIT ?2";
-    all(sql, query, params![int(task.0), limit], |row| get_json(row, "run", "body"))
+    let query = "SELECT id, body FROM run WHERE task = ?1 ORDER BY id DESC LIMIT ?2";
+    sound(sql, query, params![int(task.0), limit], |row| get_json(row, "run", "body"))
 }
 
 pub(crate) fn run(sql: &Connection, id: RunId) -> Result<RunRow> {
@@ -70,9 +77,9 @@ fn read_evaluation(row: &Row<'_>) -> Result<EvaluationRow> {
 pub(crate) fn evaluations(sql: &Connection, task: Option<TaskId>, limit: u32) -> Result<Vec<EvaluationRow>> {
     if let Some(task) = task {
         let query = "SELECT id, body FROM evaluation WHERE task = ?1 ORDER BY id DESC LIMIT ?2";
-        return all(sql, query, params![int(task.0), limit], read_evaluation);
+        return sound(sql, query, params![int(task.0), limit], read_evaluation);
     }
-    all(sql, "SELECT id, body FROM evaluation ORDER BY id DESC LIMIT ?1", params![limit], read_evaluation)
+    sound(sql, "SELECT id, body FROM evaluation ORDER BY id DESC LIMIT ?1", params![limit], read_evaluation)
 }
 
 pub(crate) fn evaluations_of(sql: &Connection, job: JobId) -> Result<Vec<EvaluationRow>> {
@@ -103,7 +110,7 @@ pub(crate) fn documents(sql: &Connection, task: TaskId) -> Result<Vec<Document>>
     let query = "SELECT * FROM document WHERE id IN (SELECT MAX(id) FROM document WHERE task = ?1 GROUP BY name)
         ORDER BY id DESC";
     all(sql, query, params![int(task.0)], |row| {
-        let kind: String = row.get("kind")?;
+        let kind = get_text(row, "document", "kind")?;
         let blob: Digest = get_name(row, "document", "blob")?;
         let run: Option<i64> = row.get("run")?;
         Ok(Document {
@@ -112,7 +119,7 @@ pub(crate) fn documents(sql: &Connection, task: TaskId) -> Result<Vec<Document>>
                 .into_iter()
                 .find(|known| known.word() == kind)
                 .ok_or_else(|| Failure::Row { what: "document", why: format!("`{kind}` is no kind") })?,
-            name: row.get("name")?,
+            name: get_text(row, "document", "name")?,
             stage: get_name(row, "document", "stage")?,
             visit: row.get("visit")?,
             run: run.map(|run| RunId(run.unsigned_abs())),
@@ -158,18 +165,21 @@ pub(crate) fn set_freeze(
 pub(crate) fn freeze(sql: &Connection, project: &ProjectName) -> Result<Option<String>> {
     let query = "SELECT reason FROM freeze WHERE project = ?1";
     // It stands, whatever its row says.
-    let said = |row: &Row<'_>| Ok(row.get("reason").unwrap_or_else(|_| "its reason cannot be read".to_owned()));
+    let said = |row: &Row<'_>| {
+        Ok(get_text(row, "freeze", "reason").unwrap_or_else(|_| "its reason cannot be read".to_owned()))
+    };
     one(sql, query, params![project.as_str()], said)
 }
 
 pub(crate) fn freeze_log(sql: &Connection, project: &ProjectName, limit: u32) -> Result<Vec<FreezeRow>> {
-    let query = "SELECT at, actor, reason FROM freeze_log WHERE project = ?1 ORDER BY id DESC LIMIT ?2";
-    all(sql, query, params![project.as_str(), limit], |row| {
-        Ok(FreezeRow { at: get_time(row, "at")?, actor: actor(row, "actor")?, reason: row.get("reason")? })
+    let query = "SELECT id, at, actor, reason FROM freeze_log WHERE project = ?1 ORDER BY id DESC LIMIT ?2";
+    sound(sql, query, params![project.as_str(), limit], |row| {
+        let reason = get_text_or_none(row, "freeze_log", "reason")?;
+        Ok(FreezeRow { at: get_time(row, "at")?, actor: actor(row, "actor")?, reason })
     })
 }
 
 /// An actor as rows keep it.
 pub(crate) fn actor(row: &Row<'_>, column: &str) -> Result<Actor> {
-    from_json("actor", &row.get::<_, String>(column)?)
+    get_json(row, "actor", column)
 }

@@ -18,7 +18,7 @@ use rusqlite::{Connection, Row, named_params, params};
 use crate::claim::{DRIVEN, LEASED};
 use crate::failure::{Failure, Result};
 use crate::ownership::{BEHIND, DEPENDENT, FROZEN};
-use crate::row::{all, execute, from_json, get_json, get_name, get_u64, int, number, one, time, to_json};
+use crate::row::{all, execute, get_json, get_name, get_u64, int, number, one, time, to_json};
 
 /// What a claimed or cancelled run has, and what a dead host began and nobody took up yet: its run may live.
 const TAKEN: &str = "SELECT t.project AS project, o.driver AS driver FROM job o JOIN task t ON t.id = o.task
@@ -48,13 +48,7 @@ fn taken(sql: &Connection) -> Result<Vec<Taken>> {
 
 /// What is damaged counts as not there: it must not keep everybody from a claim.
 fn read_or_none<T>(read: Result<T>) -> Result<Option<T>> {
-    match read {
-        Err(Failure::Row { what, why }) => {
-            tracing::error!(what, why, "a row does not read, and is passed over");
-            Ok(None)
-        }
-        read => read.map(Some),
-    }
+    crate::row::read_or_none(read, || None)
 }
 
 pub(crate) fn driver_of(row: &Row<'_>) -> Result<Option<DriverName>> {
@@ -64,9 +58,8 @@ pub(crate) fn driver_of(row: &Row<'_>) -> Result<Option<DriverName>> {
     get_name(row, "job", "driver").map(Some)
 }
 
-/// Drivers whose breaker heard something, or that have runs now. Whoever looks is told of damage that a claim passes over.
+/// Drivers whose breaker heard something, or that have runs now. One whose memory does not read counts as closed, as in a claim.
 pub(crate) fn drivers(sql: &Connection) -> Result<Vec<DriverRow>> {
-    all(sql, "SELECT body FROM breaker", [], |row| get_json::<Kept>(row, "breaker", "body"))?;
     let mut rows = rows(sql, &taken(sql)?)?;
     rows.sort_by(|one, other| one.driver.cmp(&other.driver));
     Ok(rows)
@@ -236,7 +229,7 @@ pub(crate) fn heard(sql: &Connection, job: JobId, outcome: &RunOutcome, now: Tim
 
 fn breaker(sql: &Connection, driver: &DriverName) -> Result<Kept> {
     let query = "SELECT body FROM breaker WHERE driver = ?1";
-    let read = |row: &Row<'_>| read_or_none(from_json("breaker", &row.get::<_, String>("body")?));
+    let read = |row: &Row<'_>| read_or_none(get_json(row, "breaker", "body"));
     let kept = one(sql, query, params![driver.as_str()], read)?;
     Ok(kept.flatten().unwrap_or_default())
 }

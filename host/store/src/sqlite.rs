@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use conductor::ports::inbox::{Answer, DeliveryFilter, DeliveryRow, Hint, Inbox, NewDelivery, Taken, WholeDelivery};
+use conductor::ports::inbox::{DeliveryFilter, DeliveryRow, Hint, Taken, WholeDelivery};
 use conductor::ports::store::{
     Applied, AppliedSeen, BoardActivity, BoardComment, BoardItem, ClaimLimits, Completion, Delivery, EntryRow,
     EvaluationRow, EventRow, Expansion, FreezeRow, Incarnation, JobRow, LeaseRow, NewEvaluation, NewItem, NewTask,
@@ -29,7 +29,6 @@ use crate::failure::Result as Inner;
 use crate::lock::HostLock;
 use crate::open::Core;
 use crate::readers::Readers;
-use crate::row::to_json;
 use crate::transact::{self, Origin};
 use crate::writer::{News, Stopwatch, Tx, Writer, micros};
 use crate::{
@@ -103,17 +102,6 @@ impl SqliteStore {
     }
 }
 
-impl Inbox for SqliteStore {
-    fn receive(&self, delivery: NewDelivery, answer: Answer) {
-        match self.news.check().and_then(|()| Ok(to_json(&delivery.headers)?)) {
-            Ok(headers) => {
-                self.writer.write_and_tell(move |tx| hints::insert(tx.sql, &delivery, &headers), answer);
-            }
-            Err(error) => answer(Err(error)),
-        }
-    }
-}
-
 impl Store for SqliteStore {
     fn put_project(&self, project: &Project, now: Timestamp) -> Result<()> {
         let project = project.clone();
@@ -122,6 +110,10 @@ impl Store for SqliteStore {
 
     fn projects(&self) -> Result<Vec<Project>> {
         self.read(tasks::projects)
+    }
+
+    fn project(&self, name: &ProjectName) -> Result<Option<Project>> {
+        self.read(|sql| tasks::project(sql, name))
     }
 
     fn create_task(&self, new: &NewTask, now: Timestamp) -> Result<(TaskId, bool)> {
@@ -216,7 +208,7 @@ impl Store for SqliteStore {
     }
 
     fn held(&self, job: JobId, token: FenceToken) -> Result<()> {
-        self.read(|sql| jobs::held(sql, job, token).map(drop))
+        self.read(|sql| jobs::fenced(sql, job, token).map(drop))
     }
 
     fn complete(&self, completion: Completion<'_>, now: Timestamp) -> Result<Applied> {
@@ -231,8 +223,8 @@ impl Store for SqliteStore {
 
     fn reap(&self, is_alive: &dyn Fn(&Incarnation) -> bool, _now: Timestamp) -> Result<u32> {
         // Whether an owner lives is asked of the machine, and that is no work for the thread that writes.
-        let mut gone = self.read(complete::owners)?;
-        gone.retain(|owner| !is_alive(owner));
+        let mut gone = self.read(complete::owned)?;
+        gone.retain(|owned| !is_alive(&owned.owner));
         if gone.is_empty() { Ok(0) } else { self.write(move |tx| complete::reap(tx, &gone)) }
     }
 
@@ -275,7 +267,7 @@ impl Store for SqliteStore {
     fn put_run(&self, run: &RunRow, token: FenceToken) -> Result<()> {
         let run = run.clone();
         self.write(move |tx| {
-            jobs::held(tx.sql, JobId(run.id.0), token)?;
+            jobs::fenced(tx.sql, JobId(run.id.0), token)?;
             records::put_run(tx, &run)
         })
     }

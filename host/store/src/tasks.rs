@@ -4,12 +4,15 @@ use conductor::ports::store::{EntryRow, EventRow, Project, StoreError};
 use domain::ids::{BranchName, CommitId, JobId, ProjectName, TaskId, Version, WorkItemId};
 use domain::task::Task;
 use domain::time::Timestamp;
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, Row, params};
 use serde_json::Value;
 
 use crate::failure::{Failure, Result, not_found, refused};
 use crate::ownership;
-use crate::row::{all, execute, from_json, get_json, get_name, get_time, get_u64, int, number, one, time, to_json};
+use crate::row::{
+    all, execute, from_json, get_json, get_name, get_readable, get_text, get_text_or_none, get_time, get_u64, int,
+    number, one, sound, time, to_json,
+};
 use crate::writer::Tx;
 
 /// A task's record stays below this, so that reading one never becomes the cost of a step.
@@ -30,11 +33,13 @@ pub(crate) fn newest_task(sql: &Connection, project: &ProjectName, work_item: &W
     one(sql, query, params![project.as_str(), work_item.as_str()], |row| get_json(row, "task", "body"))
 }
 
+/// One that does not read is passed over: whoever looks at all of them has the others to look after.
 pub(crate) fn tasks(sql: &Connection, live: bool, limit: u32) -> Result<Vec<Task>> {
     // By an index of the live ones: the ended ones become many.
-    let living = "SELECT body FROM task WHERE id IN (SELECT id FROM task WHERE terminal = 0) ORDER BY id DESC LIMIT ?1";
-    let every = "SELECT body FROM task ORDER BY id DESC LIMIT ?1";
-    all(sql, if live { living } else { every }, params![limit], |row| get_json(row, "task", "body"))
+    let living =
+        "SELECT id, body FROM task WHERE id IN (SELECT id FROM task WHERE terminal = 0) ORDER BY id DESC LIMIT ?1";
+    let every = "SELECT id, body FROM task ORDER BY id DESC LIMIT ?1";
+    sound(sql, if live { living } else { every }, params![limit], |row| get_json(row, "task", "body"))
 }
 
 /// The row of a task before its first step. Ids are never used again: tasks are never deleted.
@@ -119,8 +124,8 @@ pub(crate) fn events(sql: &Connection, id: TaskId, at: Option<Timestamp>, limit:
             id: get_u64(row, "id")?,
             at: get_time(row, "at")?,
             event: get_json(row, "event", "body")?,
-            outcome: row.get("outcome")?,
-            why: row.get("why")?,
+            outcome: get_text(row, "event", "outcome")?,
+            why: get_text_or_none(row, "event", "why")?,
             version: number("version")?.map(Version),
             job: number("job")?.map(JobId),
         })
@@ -157,13 +162,13 @@ pub(crate) fn rebuild(sql: &Connection, id: TaskId) -> Result<Vec<String>> {
         let seed: Task = get_json(row, "task", "seed")?;
         let body: Value = get_json(row, "task", "body")?;
         let columns: Vec<(&str, Value)> = vec![
-            ("stage", row.get::<_, String>("stage")?.into()),
+            ("stage", get_text(row, "task", "stage")?.into()),
             ("visit", row.get::<_, i64>("visit")?.into()),
-            ("activity", row.get::<_, String>("activity")?.into()),
+            ("activity", get_text(row, "task", "activity")?.into()),
             ("epoch", row.get::<_, i64>("epoch")?.into()),
             ("version", row.get::<_, i64>("version")?.into()),
-            ("branch", row.get::<_, Option<String>>("branch")?.into()),
-            ("head", row.get::<_, Option<String>>("head")?.into()),
+            ("branch", get_text_or_none(row, "task", "branch")?.into()),
+            ("head", get_text_or_none(row, "task", "head")?.into()),
             ("terminal", row.get::<_, bool>("terminal")?.into()),
         ];
         Ok((seed, body, columns))
@@ -222,17 +227,31 @@ fn compare(folded: &Value, stored: &Value) -> Vec<String> {
         .collect()
 }
 
+/// All but those that do not read: the others go on without them.
 pub(crate) fn projects(sql: &Connection) -> Result<Vec<Project>> {
-    let query = "SELECT name, prefix, base_branch, pipeline, serial, observe FROM project ORDER BY name";
-    all(sql, query, [], |row| {
+    sound(sql, "SELECT * FROM project ORDER BY name", [], read_project)
+}
+
+pub(crate) fn project(sql: &Connection, name: &ProjectName) -> Result<Option<Project>> {
+    one(sql, "SELECT * FROM project WHERE name = ?1", params![name.as_str()], read_project)
+}
+
+fn read_project(row: &Row<'_>) -> Result<Project> {
+    let name = get_readable(row, "name")?.unwrap_or_default();
+    let read = || -> Result<Project> {
         Ok(Project {
             name: get_name(row, "project", "name")?,
-            prefix: row.get("prefix")?,
+            prefix: get_text(row, "project", "prefix")?,
             base_branch: get_name(row, "project", "base_branch")?,
             pipeline: get_json(row, "project", "pipeline")?,
             serial: row.get("serial")?,
             observe: row.get("observe")?,
         })
+    };
+    // Its name says which one it is, for it has no number.
+    read().map_err(|failure| match failure {
+        Failure::Row { what, why } => Failure::Row { what, why: format!("`{name}`: {why}") },
+        failure => failure,
     })
 }
 
@@ -240,8 +259,11 @@ pub(crate) fn projects(sql: &Connection) -> Result<Vec<Project>> {
 /// The pipeline before, where it was another one; as text, for an older host may have kept what this one would refuse.
 pub(crate) fn write_project(tx: &Tx<'_>, project: &Project, now: Timestamp) -> Result<Option<String>> {
     let query = "SELECT digest, pipeline FROM project WHERE name = ?1";
-    let before: Option<(String, String)> =
-        one(tx.sql, query, params![project.name.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let before: Option<(String, String)> = one(tx.sql, query, params![project.name.as_str()], |row| {
+        // What stands there is written over, whether it reads or not.
+        let text = |column| Ok::<_, Failure>(get_readable(row, column)?.unwrap_or_default());
+        Ok((text("digest")?, text("pipeline")?))
+    })?;
     let statement =
         "INSERT INTO project (name, prefix, base_branch, pipeline, digest, updated_at, serial, observe)
         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
@@ -266,6 +288,8 @@ pub(crate) fn is_observed(sql: &Connection, project: &ProjectName) -> Result<boo
 /// The row of a project, for what may happen only within one.
 pub(crate) fn project_row(sql: &Connection, name: &ProjectName) -> Result<(String, String)> {
     let query = "SELECT prefix, base_branch FROM project WHERE name = ?1";
-    one(sql, query, params![name.as_str()], |row| Ok((row.get("prefix")?, row.get("base_branch")?)))?
-        .ok_or_else(|| Failure::Told(StoreError::NotFound { what: "project", id: name.to_string() }))
+    one(sql, query, params![name.as_str()], |row| {
+        Ok((get_text(row, "project", "prefix")?, get_text(row, "project", "base_branch")?))
+    })?
+    .ok_or_else(|| Failure::Told(StoreError::NotFound { what: "project", id: name.to_string() }))
 }

@@ -15,8 +15,8 @@ use domain::time::Timestamp;
 use engine::{Rejected, Seed, Step};
 use rusqlite::params;
 
-use crate::failure::{Result, not_found, refused};
-use crate::row::{all, execute, int, time, to_json};
+use crate::failure::{Failure, Result, not_found, refused};
+use crate::row::{all, execute, int, tell_damage, time, to_json};
 use crate::writer::{Tx, words};
 use crate::{access, jobs, leases, ownership, records, spending, tasks};
 
@@ -40,6 +40,33 @@ enum Decision {
     Rejected(Rejected),
     /// It panicked, or what it decided cannot be kept.
     Broken(String),
+}
+
+impl Tx<'_> {
+    /// Does this for a task beside others: where a row that it needs does not read, nothing of it is done, that is told, and the
+    /// others go on.
+    pub(crate) fn apart<T>(&self, task: TaskId, work: impl FnOnce() -> Result<T>) -> Result<Option<T>> {
+        let done = self.apart_or_why(work)?;
+        Ok(done.map_err(|(what, why)| tell_damage(what, Some(int(task.0)), &why)).ok())
+    }
+
+    /// The same, for whoever tells of it: of which kind the row is, and what is wrong with it.
+    pub(crate) fn apart_or_why<T>(
+        &self,
+        work: impl FnOnce() -> Result<T>,
+    ) -> Result<std::result::Result<T, (&'static str, String)>> {
+        execute(self.sql, "SAVEPOINT apart", [])?;
+        let done = match work() {
+            Err(Failure::Row { what, why }) => {
+                execute(self.sql, "ROLLBACK TO apart", [])?;
+                Err((what, why))
+            }
+            // The whole request is undone with it.
+            done => Ok(done?),
+        };
+        execute(self.sql, "RELEASE apart", [])?;
+        Ok(done)
+    }
 }
 
 /// Steps a task. Where deciding panics, the task is held and the host lives on.
@@ -299,7 +326,8 @@ pub(crate) fn put_project(tx: &Tx<'_>, project: &Project, now: Timestamp) -> Res
     let query = "SELECT id FROM task WHERE project = ?1 AND terminal = 0 ORDER BY id";
     let live = all(tx.sql, query, params![project.name.as_str()], |row| Ok(TaskId(crate::row::get_u64(row, "id")?)))?;
     for task in live {
-        apply(tx, task, &event, Origin::default(), now)?;
+        // The project is every task's: one that does not read hears of it when it reads again, at the next change.
+        tx.apart(task, || apply(tx, task, &event, Origin::default(), now))?;
     }
     Ok(())
 }

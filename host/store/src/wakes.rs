@@ -11,7 +11,7 @@ use domain::verdict::WakeKind;
 use rusqlite::{Connection, params};
 
 use crate::failure::Result;
-use crate::row::{all, execute, get_json, int, number, time, to_json};
+use crate::row::{all, execute, get_json, int, number, sound, time, to_json};
 use crate::transact::{self, Origin};
 use crate::writer::Tx;
 
@@ -22,15 +22,16 @@ pub(crate) fn wake(tx: &Tx<'_>, project: &ProjectName, subject: &str, kind: Wake
     execute(tx.sql, statement, params![project.as_str(), subject, kind.as_str()])?;
     let mut woken = 0;
     for task in waiting(tx.sql, project, subject, kind)? {
-        let applied = transact::apply(tx, task, &Event::Woken { kind }, Origin::default(), now)?;
-        woken += u32::from(matches!(applied, Applied::Stepped { .. }));
+        let wake = || transact::apply(tx, task, &Event::Woken { kind }, Origin::default(), now);
+        woken += u32::from(matches!(tx.apart(task, wake)?, Some(Applied::Stepped { .. })));
     }
     Ok(woken)
 }
 
 fn waiting(sql: &Connection, project: &ProjectName, subject: &str, kind: WakeKind) -> Result<Vec<TaskId>> {
-    let query = "SELECT body FROM task WHERE project = ?1 AND terminal = 0 AND activity = 'waiting' ORDER BY id";
-    let tasks: Vec<Task> = all(sql, query, params![project.as_str()], |row| get_json(row, "task", "body"))?;
+    let query = "SELECT id, body FROM task WHERE project = ?1 AND terminal = 0 AND activity = 'waiting' ORDER BY id";
+    // Whose record does not read is woken by nothing, and keeps the fact from nobody else.
+    let tasks: Vec<Task> = sound(sql, query, params![project.as_str()], |row| get_json(row, "task", "body"))?;
     let mut found = Vec::new();
     for task in tasks {
         let listens = matches!(&task.position.activity, Activity::Waiting { wake, .. } if wake.contains(kind));

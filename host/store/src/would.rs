@@ -6,7 +6,7 @@ use domain::time::Timestamp;
 use rusqlite::{Connection, params};
 
 use crate::failure::Result;
-use crate::row::{all, execute, get_json, get_u64, int, number, time, to_json};
+use crate::row::{execute, get_json, get_u64, int, number, sound, time, to_json};
 use crate::writer::Tx;
 
 /// True: it stands there now and did not before.
@@ -33,7 +33,7 @@ pub(crate) fn list(
 ) -> Result<Vec<WouldRow>> {
     let query = "SELECT id, body FROM would WHERE id > ?1 AND at >= ?2 AND (?3 IS NULL OR project = ?3)
         ORDER BY id LIMIT ?4";
-    all(sql, query, params![int(after), time(since), project.map(ProjectName::as_str), limit], |row| {
+    sound(sql, query, params![int(after), time(since), project.map(ProjectName::as_str), limit], |row| {
         Ok(WouldRow { id: get_u64(row, "id")?, would: get_json(row, "would", "body")? })
     })
 }

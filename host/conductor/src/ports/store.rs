@@ -210,8 +210,10 @@ impl ClaimLimits {
 pub trait Store: Overview + Counts + Keeping + Send + Sync {
     /// Writes a project; a changed pipeline sends `PipelineChanged` to each live task.
     fn put_project(&self, project: &Project, now: Timestamp) -> Result<(), StoreError>;
-    /// All projects.
+    /// All projects whose rows read; of one that does not, the log tells.
     fn projects(&self) -> Result<Vec<Project>, StoreError>;
+    /// One project, whatever stands in the rows of the others. None: there is no such project.
+    fn project(&self, name: &ProjectName) -> Result<Option<Project>, StoreError>;
 
     /// Makes a task, once per live work item: the one that is there is returned.
     fn create_task(&self, new: &NewTask, now: Timestamp) -> Result<(TaskId, bool), StoreError>;
@@ -226,7 +228,8 @@ pub trait Store: Overview + Counts + Keeping + Send + Sync {
     fn task_at(&self, task: TaskId, at: Timestamp) -> Result<Option<Task>, StoreError>;
     /// The newest task of a work item.
     fn task_of(&self, project: &ProjectName, work_item: &WorkItemId) -> Result<Option<Task>, StoreError>;
-    /// Tasks, newest first; live ones only if asked so.
+    /// Tasks whose records read, newest first; live ones only if asked so. Of one that does not read, the log tells, and so does
+    /// [`Store::task`].
     fn tasks(&self, live: bool, limit: u32) -> Result<Vec<Task>, StoreError>;
     /// The entries of a task, oldest first.
     fn entries(&self, task: TaskId) -> Result<Vec<EntryRow>, StoreError>;
@@ -405,7 +408,7 @@ pub trait Store: Overview + Counts + Keeping + Send + Sync {
     /// Where the next poll of a project's tracker goes on.
     fn poll_cursor(&self, project: &ProjectName, source: &str) -> Result<Option<String>, StoreError>;
 
-    /// Deliveries to expand: of each work item the one whose row is the oldest.
+    /// Deliveries to expand: of each work item the one whose row is the oldest. One that does not read stands before no other.
     fn pending_deliveries(&self, limit: u32) -> Result<Vec<Delivery>, StoreError>;
     /// Closes a delivery with what it leads to: events unique on `(delivery, ordinal, task)` and by key, in one transaction.
     fn expand(
@@ -415,7 +418,8 @@ pub trait Store: Overview + Counts + Keeping + Send + Sync {
         now: Timestamp,
     ) -> Result<Vec<Applied>, StoreError>;
 
-    /// Deliveries of trackers and forges outside that nobody has read, the oldest first; fewer than `limit` where they are large.
+    /// Deliveries of trackers and forges outside that nobody has read, the oldest first; fewer than `limit` where they are large. One
+    /// that does not read is left out.
     fn hints(&self, limit: u32) -> Result<Vec<Hint>, StoreError>;
     /// Closes hints with the facts that they told, all in one transaction. What is closed already tells nothing more.
     fn take_hints(&self, taken: &[Taken], now: Timestamp) -> Result<(), StoreError>;

@@ -7,6 +7,7 @@ mod budgets;
 mod cleaning;
 mod clocks;
 mod collecting;
+mod damage;
 mod drivers;
 mod ends;
 mod guards;

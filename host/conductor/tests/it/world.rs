@@ -45,7 +45,7 @@ pub(crate) struct World {
     /// What the operator's file bounds.
     pub(crate) limits: ClaimLimits,
     lives: u32,
-    _dir: tempfile::TempDir,
+    pub(crate) dir: tempfile::TempDir,
 }
 
 pub(crate) fn plugin(name: &str) -> PluginId {
@@ -192,21 +192,7 @@ impl World {
         conductor.put_project(settings.clone(), forge.clone());
         let (settings, limits) = (Mutex::new(settings), ClaimLimits::of(4));
         let lives = 1;
-        Self {
-            store,
-            inbox,
-            plugins,
-            runs,
-            conductor,
-            clock,
-            forge,
-            tracker,
-            ended,
-            settings,
-            limits,
-            lives,
-            _dir: dir,
-        }
+        Self { store, inbox, plugins, runs, conductor, clock, forge, tracker, ended, settings, limits, lives, dir }
     }
 
     /// The host dies and begins anew: what it had claimed is queued again.

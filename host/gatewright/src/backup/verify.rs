@@ -5,8 +5,8 @@ use std::path::Path;
 
 use adapters::git::Repository;
 use anyhow::{Context as _, bail};
-use conductor::ports::store::Store as _;
-use domain::ids::Digest;
+use conductor::ports::store::{Overview as _, Store as _};
+use domain::ids::{Digest, TaskId};
 use domain::task::Task;
 use store::{Moment, SqliteStore, StoreConfig};
 
@@ -72,7 +72,10 @@ fn check_database(folder: &Path, manifest: &Manifest) -> anyhow::Result<()> {
 fn rebuild(folder: &Path) -> anyhow::Result<Vec<Task>> {
     let host = crate::clock::incarnation()?.host;
     let store = SqliteStore::open(StoreConfig::new(folder, host)).context("the restored database does not open")?;
-    let tasks = store.tasks(false, u32::MAX)?;
+    // By their numbers: a list of them leaves out what does not read.
+    let tasks = (1..=store.extent()?.tasks)
+        .map(|id| store.task(TaskId(id)).with_context(|| format!("task {id} is not whole")))
+        .collect::<anyhow::Result<Vec<_>>>()?;
     for task in &tasks {
         let differences = store.rebuild(task.id)?;
         if !differences.is_empty() {

@@ -5,6 +5,7 @@
 mod backup;
 mod breakout;
 mod checked;
+mod damaged;
 mod fixture;
 mod hostile;
 mod observed;
