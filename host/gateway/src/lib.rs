@@ -37,6 +37,7 @@ mod standing;
 mod throttle;
 mod timeline;
 mod tongue;
+mod transcript;
 mod visitor;
 
 pub use app::{Clock, GatewayState, Luck, Token, TokenError};

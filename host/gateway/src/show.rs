@@ -20,6 +20,48 @@ pub(crate) fn plain(text: &str) -> String {
     shown
 }
 
+/// Characters of the longest sequence of a terminal that is left out. Colours need a third of it.
+const LONGEST_SEQUENCE: usize = 32;
+
+/// A text of a log as a terminal would leave it: well-formed sequences for colours and for the cursor (`ESC [ … m`, `ESC [ 2 K`)
+/// are left out, for they say nothing. Every other escape, such as one that hides an address behind a word, is spelled out by
+/// [`plain`] like all that is invisible.
+pub(crate) fn logged(text: &str) -> String {
+    plain(&without_colours(text))
+}
+
+/// As [`logged`], in one line of at most so many characters.
+pub(crate) fn one_line_of(text: &str, longest: usize) -> String {
+    line(&without_colours(text), longest)
+}
+
+fn without_colours(text: &str) -> String {
+    let mut kept = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(place) = rest.find('\u{1b}') {
+        kept.push_str(&rest[..place]);
+        let length = sequence(&rest[place..]);
+        // What is no sequence that we know stays, and is seen.
+        kept.push_str(&rest[place..place + usize::from(length == 0)]);
+        rest = &rest[place + length.max(1)..];
+    }
+    kept.push_str(rest);
+    kept
+}
+
+/// The length of the control sequence (ECMA-48, 5.4) at the beginning of a text; zero: there is none, or none for colours or the
+/// cursor.
+fn sequence(text: &str) -> usize {
+    let Some(body) = text.strip_prefix("\u{1b}[") else { return 0 };
+    let body = body.as_bytes();
+    let is_parameter = |byte: &&u8| (0x30..=0x3f).contains(*byte);
+    let parameters = body.iter().take(LONGEST_SEQUENCE).take_while(is_parameter).count();
+    match body.get(parameters) {
+        Some(b'A'..=b'H' | b'J' | b'K' | b'S' | b'T' | b'f' | b'h' | b'l' | b'm' | b's' | b'u') => parameters + 3,
+        _ => 0,
+    }
+}
+
 /// A sentence of the host for a page: what stands between two backticks, which terminals know, stands between quotes.
 pub(crate) fn quoted(text: &str) -> String {
     let parts: Vec<&str> = text.split('`').collect();
@@ -148,6 +190,30 @@ mod tests {
     fn hidden_characters_are_spelled_out() {
         assert_eq!(plain("a\u{202E}b\u{200B}c\u{7}\n\u{1b}[0m"), "a⟦U+202E⟧b⟦U+200B⟧c⟦U+0007⟧\n⟦U+001B⟧[0m");
         assert_eq!(plain("Привет, 世界 👍"), "Привет, 世界 👍");
+    }
+
+    #[test]
+    fn colours_are_left_out_of_a_log_and_every_other_escape_is_seen() {
+        let cases = [
+            ("\u{1b}[31mred\u{1b}[0m", "red"),
+            ("\u{1b}[1;38;5;196mx\u{1b}[m", "x"),
+            ("\u{1b}[2K\u{1b}[1Gdone\u{1b}[?25h", "done"),
+            ("\u{1b}[31", "⟦U+001B⟧[31"),
+            ("\u{1b}[31ж", "⟦U+001B⟧[31ж"),
+            ("\u{1b}", "⟦U+001B⟧"),
+            ("\u{1b}\u{1b}[0m", "⟦U+001B⟧"),
+            ("\u{1b}[6n", "⟦U+001B⟧[6n"),
+            ("\u{1b}]8;;http://x\u{7}y", "⟦U+001B⟧]8;;http://x⟦U+0007⟧y"),
+            ("a\u{9b}31mb", "a⟦U+009B⟧31mb"),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(logged(text), expected);
+        }
+        assert_eq!(logged(&format!("\u{1b}[{}m", "1".repeat(LONGEST_SEQUENCE))), "");
+        assert!(logged(&format!("\u{1b}[{}m", "1".repeat(LONGEST_SEQUENCE + 1))).starts_with('⟦'));
+        let endless = format!("\u{1b}[{}", "1".repeat(100_000)).repeat(3);
+        assert!(logged(&endless).starts_with("⟦U+001B⟧[1"));
+        assert_eq!(one_line_of("\u{1b}[1mone\n two\u{1b}[0m", 100), "one two");
     }
 
     #[test]
