@@ -53,8 +53,8 @@ function crampedTexts({ fits, narrowest }) {
   const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
   for (let text = texts.nextNode(); text; text = texts.nextNode()) {
     const parent = text.parentElement;
-    // Logs and texts of people wrap where they must; what only a screen reader sees has no width.
-    if (!parent || parent.closest("script, pre, .log, .unseen, option, thead") || !parent.getClientRects().length) continue;
+    // Logs, command lines and texts of people wrap where they must; what only a screen reader sees has no width.
+    if (!parent || parent.closest("script, pre, code, .log, .unseen, option, thead") || !parent.checkVisibility()) continue;
     for (const word of text.data.matchAll(/[\p{L}\p{N}]+/gu)) {
       const range = document.createRange();
       range.setStart(text, word.index);
@@ -68,7 +68,7 @@ function crampedTexts({ fits, narrowest }) {
   for (const cell of document.querySelectorAll("td")) {
     const style = getComputedStyle(cell);
     const width = cell.clientWidth - parseFloat(style.paddingLeft) - parseFloat(style.paddingRight);
-    if (cell.getClientRects().length && cell.innerText.trim().length > 3 && width < narrowest) found.push(`a cell of ${width} pixels: ${cell.outerHTML.slice(0, 160)}`);
+    if (cell.checkVisibility() && cell.innerText.trim().length > 3 && width < narrowest) found.push(`a cell of ${width} pixels: ${cell.outerHTML.slice(0, 160)}`);
   }
   return found;
 }

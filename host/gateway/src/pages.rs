@@ -110,7 +110,7 @@ pub(crate) async fn audit(
     Parameters(which): Parameters<crate::routes::audit::Which>,
 ) -> Page {
     let frame = Frame::still(&app, &reader, Here::Audit);
-    let read = app.ask(move |state| audit::read(state, which)).await;
+    let read = app.ask(move |state| audit::read(state, reader.tongue, which)).await;
     page(frame, read, |frame, audit| audit::AuditPage { frame, audit })
 }
 

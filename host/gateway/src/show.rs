@@ -4,7 +4,7 @@ use domain::cost::dollars;
 use domain::event::Spent;
 use domain::time::{Milliseconds, Timestamp};
 
-use crate::tongue::{Tongue, say};
+use crate::tongue::{Part, Tongue, parts, say};
 
 /// A text in which nothing is invisible: controls, bidirectional marks and zero-width characters are spelled out, so that
 /// what is read is what is there. Line breaks and tabs stay.
@@ -78,22 +78,35 @@ pub(crate) fn quoted(text: &str) -> String {
     shown
 }
 
+/// A sentence of the host in one line of at most so many characters, by its languages.
+pub(crate) fn sentence(text: &str, longest: usize) -> Vec<Part> {
+    let mut said = parts(&cut(&quoted(text), longest));
+    for part in &mut said {
+        part.text = plain(&part.text);
+    }
+    said
+}
+
 /// As [`plain`], in one line of at most so many characters.
 pub(crate) fn line(text: &str, longest: usize) -> String {
+    plain(&cut(text, longest))
+}
+
+fn cut(text: &str, longest: usize) -> String {
     let one: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
     let mut characters = one.chars();
     let mut cut: String = characters.by_ref().take(longest).collect();
     if characters.next().is_some() {
         cut.push('…');
     }
-    plain(&cut)
+    cut
 }
 
 fn is_hidden(character: char) -> bool {
     let is_layout = matches!(character, '\n' | '\t');
     let is_format = matches!(u32::from(character),
         0x00AD | 0x034F | 0x061C | 0x115F..=0x1160 | 0x17B4..=0x17B5 | 0x180B..=0x180F | 0x200B..=0x200F | 0x2028..=0x202E
-        | 0x2060..=0x206F | 0x3164 | 0xFE00..=0xFE0D | 0xFEFF | 0xFFA0 | 0xFFF0..=0xFFFB | 0xE0000..=0xE0FFF);
+        | 0x2060..=0x206F | 0x3164 | 0xE000..=0xE001 | 0xFE00..=0xFE0D | 0xFEFF | 0xFFA0 | 0xFFF0..=0xFFFB | 0xE0000..=0xE0FFF);
     (character.is_control() && !is_layout) || is_format
 }
 
@@ -161,13 +174,17 @@ pub(crate) fn bytes(number: u64) -> String {
 }
 
 /// What runs cost; empty where nobody said.
-pub(crate) fn cost(spent: &Spent) -> String {
+pub(crate) fn cost(t: Tongue, spent: &Spent) -> String {
     let tokens = spent.tokens();
     match (spent.cost_microusd, tokens) {
         (0, 0) => String::new(),
-        (0, tokens) => format!("{tokens} tokens"),
-        (micros, _) => format!("{}, {tokens} tokens", dollars(micros)),
+        (0, tokens) => counted(t, tokens),
+        (micros, tokens) => format!("{}, {}", dollars(micros), counted(t, tokens)),
     }
+}
+
+fn counted(t: Tongue, tokens: u64) -> String {
+    t.count(tokens, ["tokens", "tokens"], ["токен", "токена", "токенов"])
 }
 
 #[cfg(test)]
@@ -232,7 +249,8 @@ mod tests {
             .into();
         assert_eq!(shown, ["3 s", "12 min", "3 h 5 min", "2 d 4 h"]);
         let spent = Spent { input_tokens: 900, output_tokens: 100, cost_microusd: 1_234_567, ..Spent::default() };
-        assert_eq!(cost(&spent), "$1.24, 1000 tokens");
-        assert_eq!(cost(&Spent::default()), "");
+        assert_eq!(cost(Tongue::English, &spent), "$1.24, 1000 tokens");
+        assert_eq!(cost(Tongue::Russian, &spent), "$1.24, 1000 токенов");
+        assert_eq!(cost(Tongue::English, &Spent::default()), "");
     }
 }

@@ -166,7 +166,6 @@ fn used(t: Tongue, taken: Option<u64>, cached: Option<u64>, given: Option<u64>) 
 /// What an agent says that it cost; a number that is none is not said.
 fn cost(usd: Option<f64>) -> Option<String> {
     let usd = usd.filter(|usd| usd.is_finite() && (0.0..1e9).contains(usd))?;
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it lies between bounds that fit")]
     Some(dollars((usd * MICROS).round() as u64))
 }
 

@@ -17,6 +17,7 @@ use crate::routes::events::Cursor;
 use crate::show::Moment;
 use crate::tongue::{COOKIE, Tongue};
 use crate::visitor::Visitor;
+use crate::words;
 
 /// The pages of the navigation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -199,7 +200,13 @@ impl Frame {
 
     /// Who is logged in, and what they may.
     pub(crate) fn who(&self) -> Option<String> {
-        Some(format!("{} ({})", self.visitor.name()?, self.visitor.right()?))
+        Some(format!("{} ({})", self.visitor.name()?, self.right_word(&self.visitor.right()?)))
+    }
+
+    /// A right in the reader's language.
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "templates pass references")]
+    pub(crate) fn right_word(&self, right: &Right) -> String {
+        words::right(self.t, &right.to_string()).to_owned()
     }
 
     /// The key of a form of the browser's own session.

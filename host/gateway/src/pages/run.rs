@@ -24,6 +24,7 @@ use crate::problem::Problem;
 use crate::show::{Age, Moment, bytes, cost, line, logged, plain, span_in};
 use crate::tongue::{Tongue, say};
 use crate::transcript::{self, Saying};
+use crate::words;
 
 /// Characters of what is looked for.
 const LONGEST_SEARCH: usize = 200;
@@ -287,8 +288,8 @@ const fn result_words(t: Tongue, result: RunResult) -> &'static str {
 
 fn facts(t: Tongue, row: &RunRow) -> Vec<(&'static str, String)> {
     let mut facts = vec![
-        (t.of("role", "роль"), row.role.to_string()),
-        (t.of("stage", "этап"), row.stage.to_string()),
+        (t.of("role", "роль"), words::role(t, row.role.as_str()).to_owned()),
+        (t.of("stage", "этап"), words::stage(t, row.stage.as_str()).to_owned()),
         (t.of("visit", "заход"), row.visit.to_string()),
         (t.of("attempt", "попытка"), row.attempt.to_string()),
     ];
@@ -301,7 +302,10 @@ fn facts(t: Tongue, row: &RunRow) -> Vec<(&'static str, String)> {
     }
     facts.push((t.of("command", "команда"), line(&row.command, 200)));
     facts.extend(
-        row.spent.as_ref().map(|spent| (t.of("cost", "стоимость"), cost(spent))).filter(|(_, cost)| !cost.is_empty()),
+        row.spent
+            .as_ref()
+            .map(|spent| (t.of("cost", "стоимость"), cost(t, spent)))
+            .filter(|(_, cost)| !cost.is_empty()),
     );
     if row.steps > 0 {
         facts.push((t.of("tools used", "вызовов инструментов"), row.steps.to_string()));

@@ -327,6 +327,25 @@ async fn a_number_and_its_noun_agree() {
 }
 
 #[tokio::test]
+async fn what_the_inside_of_the_host_wrote_is_marked_as_english_on_a_russian_page() {
+    let world = World::new();
+    let task = world.task("DEMO-001", "Say hello");
+    let panicked = Event::Panicked { message: "out of <ink> \u{E001}".to_owned(), unanswered: false };
+    world.store.apply(task, &panicked, NOW).unwrap();
+    for path in ["/", "/t/DEMO-001", "/p/demo"] {
+        let russian = request(Method::GET, path).header("accept-language", "ru").body(Body::empty()).unwrap();
+        let page = world.send(russian).await;
+        let (_, english) =
+            page.text().split_once("удержана").expect(path).1.split_once("<span lang=\"en\">").expect(path);
+        let (english, _) = english.split_once("</span>").unwrap();
+        assert!(english.contains("out of &#60;ink&#62;"), "{path}: {english}");
+        assert!(!page.text().contains(['\u{E000}', '\u{E001}']), "{path}");
+    }
+    let english = world.get("/t/DEMO-001").await;
+    assert!(!english.text().contains("lang=\"en\">out of") && english.text().contains("out of &#60;ink&#62;"));
+}
+
+#[tokio::test]
 async fn a_repository_counts_the_answers_of_its_gates_and_of_nothing_else() {
     let world = World::new();
     let mut demo = project("demo", "DEMO");
