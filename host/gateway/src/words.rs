@@ -57,12 +57,8 @@ const SOURCES: Words = &[("board", "своя доска")];
 
 const OUTCOMES: Words = &[("done", "сделано"), ("refused", "отказано")];
 
-const SEVERITIES: Words = &[
-    ("blocker", "преграда"),
-    ("major", "серьёзное"),
-    ("minor", "мелкое"),
-    ("note", "к сведению"),
-];
+const SEVERITIES: Words =
+    &[("blocker", "преграда"), ("major", "серьёзное"), ("minor", "мелкое"), ("note", "к сведению")];
 
 /// How a task stands within its stage.
 const ACTIVITIES: Words = &[

@@ -81,6 +81,7 @@ fn small_log(folder: &Path) -> PathBuf {
     for number in 0..700 {
         text.push_str(&format!("{number:>5} the agent reads src/part_{number}.rs\n"));
     }
+    text.push_str(&format!("error: {HOSTILE}\n{}\n", "x".repeat(9000)));
     let said =
         |content: serde_json::Value| serde_json::json!({ "type": "assistant", "message": { "content": [content] } });
     for line in [
@@ -97,7 +98,7 @@ fn small_log(folder: &Path) -> PathBuf {
     ] {
         text.push_str(&format!("{line}\n"));
     }
-    text.push_str(&format!("error: {HOSTILE}\n{}\nneedle in the haystack\nall done so far\n", "x".repeat(9000)));
+    text.push_str("needle in the haystack\nall done so far\n");
     fs::write(&path, text).unwrap();
     path
 }
