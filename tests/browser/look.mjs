@@ -9,7 +9,12 @@ import { chromium } from "playwright-core";
 
 const asked = JSON.parse(readFileSync(0, "utf8"));
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
-const WIDTHS = [360, 768, 1440];
+const WIDTHS = [360, 768, 1280];
+// A word that is shorter than this part of the window, and than so many pixels, fits: nothing may break it. A longer one, such as a
+// commit or what a hostile title holds, may be broken.
+const FITS = { part: 0.5, pixels: 240 };
+// A cell with a text of several letters is at least so wide, in pixels.
+const NARROWEST_CELL = 24;
 const findings = [];
 const told = (place, what) => findings.push(`${place}: ${what}`);
 
@@ -41,6 +46,33 @@ function listen(page, place) {
   });
 }
 
+// Words that are broken though they would fit, and cells that are too narrow for their text. Runs in the page.
+function crampedTexts({ fits, narrowest }) {
+  const found = [];
+  const most = Math.min(fits.part * document.documentElement.clientWidth, fits.pixels);
+  const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  for (let text = texts.nextNode(); text; text = texts.nextNode()) {
+    const parent = text.parentElement;
+    // Logs, command lines and texts of people wrap where they must; what only a screen reader sees has no width.
+    if (!parent || parent.closest("script, pre, code, .log, .unseen, option, thead") || !parent.checkVisibility()) continue;
+    for (const word of text.data.matchAll(/[\p{L}\p{N}]+/gu)) {
+      const range = document.createRange();
+      range.setStart(text, word.index);
+      range.setEnd(text, word.index + word[0].length);
+      const parts = Array.from(range.getClientRects()).filter((part) => part.width > 0);
+      const lines = new Set(parts.map((part) => Math.round(part.top)));
+      const width = parts.reduce((sum, part) => sum + part.width, 0);
+      if (lines.size > 1 && width <= most) found.push(`the word “${word[0]}” is broken into ${lines.size} lines in ${parent.closest("td, th, dd, li, p, main").outerHTML.slice(0, 160)}`);
+    }
+  }
+  for (const cell of document.querySelectorAll("td")) {
+    const style = getComputedStyle(cell);
+    const width = cell.clientWidth - parseFloat(style.paddingLeft) - parseFloat(style.paddingRight);
+    if (cell.checkVisibility() && cell.innerText.trim().length > 3 && width < narrowest) found.push(`a cell of ${width} pixels: ${cell.outerHTML.slice(0, 160)}`);
+  }
+  return found;
+}
+
 // What holds for each page, whatever it shows.
 async function inspect(page, place) {
   const wide = await page.evaluate(() => {
@@ -53,6 +85,8 @@ async function inspect(page, place) {
   const bare = await page.evaluate(() => Array.from(document.querySelectorAll(".state"))
     .filter((state) => !state.querySelector("[aria-hidden]") || state.textContent.trim().length < 3).map((state) => state.outerHTML));
   if (bare.length) told(place, `a state without shape or word: ${bare[0]}`);
+  const cramped = await page.evaluate(crampedTexts, { fits: FITS, narrowest: NARROWEST_CELL });
+  for (const found of cramped.slice(0, 3)) told(place, found);
   await page.evaluate(axe);
   const { violations } = await page.evaluate(() => window.axe.run(document, {
     runOnly: { type: "tag", values: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"] },

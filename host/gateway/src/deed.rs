@@ -19,27 +19,68 @@ const EDGES: usize = 3;
 /// One thing that a person can do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Deed {
-    /// What a page can offer as a button; none: only the line.
-    pub(crate) intent: Option<Intent>,
+    /// As a page offers it.
+    act: Act,
     /// By the command line.
     pub(crate) line: String,
+}
+
+/// What a button does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Act {
+    /// It gives an intent.
+    Give(Intent),
+    /// It lets the task go on without another one.
+    Undepend(String),
+    /// There is none: the line is about another task or a project, each of which has a page.
+    Elsewhere(String),
 }
 
 impl Deed {
     /// Who may do it by a button.
     pub(crate) fn right(&self) -> Option<Right> {
-        Some(if self.intent? == Intent::Waive { Right::Admin } else { Right::Operate })
+        match &self.act {
+            Act::Give(Intent::Waive) => Some(Right::Admin),
+            Act::Give(_) | Act::Undepend(_) => Some(Right::Operate),
+            Act::Elsewhere(_) => None,
+        }
+    }
+
+    fn intent(&self) -> Option<Intent> {
+        match self.act {
+            Act::Give(intent) => Some(intent),
+            Act::Undepend(_) | Act::Elsewhere(_) => None,
+        }
+    }
+
+    /// The other task that it is about, which its form names.
+    pub(crate) fn on(&self) -> Option<&str> {
+        match &self.act {
+            Act::Undepend(on) => Some(on),
+            Act::Give(_) | Act::Elsewhere(_) => None,
+        }
+    }
+
+    /// The page on which it is done; none: it is done here.
+    pub(crate) fn elsewhere(&self) -> Option<&str> {
+        match &self.act {
+            Act::Elsewhere(page) => Some(page),
+            Act::Give(_) | Act::Undepend(_) => None,
+        }
     }
 
     /// The last word of the form's path.
     pub(crate) fn word(&self) -> &'static str {
-        self.intent.map_or("", word)
+        if self.on().is_some() { "undepend" } else { self.intent().map_or("", word) }
     }
 
     /// What stands on the button.
     #[expect(clippy::trivially_copy_pass_by_ref, reason = "templates pass references")]
     pub(crate) fn label(&self, t: &Tongue) -> &'static str {
-        match self.intent {
+        if self.on().is_some() {
+            return t.of("Do without what it needs", "Обойтись без нужной ей");
+        }
+        match self.intent() {
             Some(Intent::Approve) => t.of("Approve", "Одобрить"),
             Some(Intent::Reject) => t.of("Reject", "Отклонить"),
             Some(Intent::ConfirmDeploy) => t.of("Confirm the deploy of", "Подтвердить выкладку"),
@@ -54,7 +95,13 @@ impl Deed {
     /// What it does, to how many.
     #[expect(clippy::trivially_copy_pass_by_ref, reason = "templates pass references")]
     pub(crate) fn means(&self, t: &Tongue) -> &'static str {
-        match self.intent {
+        if self.on().is_some() {
+            return t.of(
+                "1 ticket goes on without 1 other one, which stays as it is.",
+                "1 задача пойдёт дальше без 1 другой, а та останется как есть.",
+            );
+        }
+        match self.intent() {
             Some(Intent::Approve) => t.of("1 ticket goes on with its next step.", "1 задача пойдёт к следующему шагу."),
             Some(Intent::Reject) => t.of(
                 "1 ticket goes back; the next run reads what you write here.",
@@ -85,7 +132,7 @@ impl Deed {
 
     /// How the button looks: the likely one, the grave one, or as all others.
     pub(crate) fn weight(&self) -> &'static str {
-        match self.intent {
+        match self.intent() {
             Some(Intent::Approve | Intent::ConfirmDeploy) => "first",
             Some(Intent::Stop | Intent::Waive) => "grave",
             _ => "",
@@ -94,12 +141,12 @@ impl Deed {
 
     /// Whether a person can say why.
     pub(crate) fn takes_note(&self) -> bool {
-        self.intent != Some(Intent::Pause)
+        self.intent().is_some_and(|intent| intent != Intent::Pause)
     }
 
     /// Whether a person must.
     pub(crate) fn needs_note(&self) -> bool {
-        self.intent == Some(Intent::Waive)
+        self.intent() == Some(Intent::Waive)
     }
 }
 
@@ -132,6 +179,11 @@ pub(crate) fn did_words(t: Tongue, did: &str) -> Option<&'static str> {
     match did {
         "freeze" => Some(t.of("frozen", "заморожен")),
         "thaw" => Some(t.of("thawed", "разморожен")),
+        "depend" => Some(t.of("waits for the other one now", "теперь ждёт другую")),
+        "undepend" => Some(t.of("goes on without the other one", "пойдёт дальше без другой")),
+        "started" => Some(t.of("started", "начата")),
+        "resumed-all" => Some(t.of("all paused tickets go on", "все задачи с паузы идут дальше")),
+        "retried" => Some(t.of("the tickets of that cause are tried again", "задачи с этой причиной пробуются снова")),
         "created" => Some(t.of("made and started", "создана и начата")),
         "comment" => Some(t.of("comment written", "комментарий записан")),
         "stopped-all" => Some(t.of("all live tickets are being stopped", "все живые задачи останавливаются")),
@@ -142,7 +194,7 @@ pub(crate) fn did_words(t: Tongue, did: &str) -> Option<&'static str> {
 
 impl Scene {
     pub(crate) fn deeds(&self, task: &Task) -> Vec<Deed> {
-        let give = |intent: Intent| Deed { intent: Some(intent), line: command(intent, &task.work_item) };
+        let give = |intent: Intent| Deed { act: Act::Give(intent), line: command(intent, &task.work_item) };
         match &task.position.activity {
             Activity::AwaitingPerson { consent, .. } => {
                 let yes = if *consent == Consent::Approve { Intent::Approve } else { Intent::ConfirmDeploy };
@@ -186,9 +238,16 @@ impl Scene {
 /// What a person can do about a wait at once.
 fn moved_by(task: &Task, why: &WaitReason) -> Vec<Deed> {
     match why {
-        WaitReason::Freeze => vec![line(format!("gatewright project unfreeze {}", task.project))],
+        WaitReason::Freeze => {
+            let (page, line) =
+                (format!("/p/{}", task.project), format!("gatewright project unfreeze {}", task.project));
+            vec![Deed { act: Act::Elsewhere(page), line }]
+        }
         WaitReason::Dependency { waits_for, .. } => vec![undepend(task, &waits_for.work_item)],
-        WaitReason::ActiveTask { waits_for } => vec![line(command(Intent::Pause, &waits_for.work_item))],
+        WaitReason::ActiveTask { waits_for } => {
+            let (page, line) = (format!("/t/{}", waits_for.work_item), command(Intent::Pause, &waits_for.work_item));
+            vec![Deed { act: Act::Elsewhere(page), line }]
+        }
         WaitReason::Lease
         | WaitReason::Space
         | WaitReason::Program
@@ -201,11 +260,8 @@ fn moved_by(task: &Task, why: &WaitReason) -> Vec<Deed> {
 }
 
 fn undepend(task: &Task, needs: &dyn Display) -> Deed {
-    line(format!("gatewright task undepend {} --on {needs}", task.work_item))
-}
-
-const fn line(line: String) -> Deed {
-    Deed { intent: None, line }
+    let line = format!("gatewright task undepend {} --on {needs}", task.work_item);
+    Deed { act: Act::Undepend(needs.to_string()), line }
 }
 
 /// The line of the command line that gives this intent.

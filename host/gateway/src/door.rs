@@ -13,6 +13,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use crate::app::App;
+use crate::pages::{self, Reader, wants_page};
 use crate::problem::Problem;
 use crate::visitor::Visitor;
 
@@ -34,7 +35,11 @@ const HTTPS_ONLY: &str = "max-age=31536000";
 
 /// The outermost layer: it sees refusals as well as answers.
 pub(crate) async fn pass(State(app): State<App>, mut request: Request, next: Next) -> Response {
-    let mut response = match check(&app, &request) {
+    let checked = check(&app, &request);
+    let visitor = checked.as_ref().map_or_else(|_| Visitor::nobody(false), |(visitor, _)| visitor.clone());
+    let (headers, uri) = (request.headers(), request.uri());
+    let reader = wants_page(headers).then(|| Reader::of(request.method(), headers, uri, visitor));
+    let mut response = match checked {
         Ok((visitor, peer)) => {
             request.extensions_mut().insert(visitor);
             request.extensions_mut().insert(peer);
@@ -42,6 +47,10 @@ pub(crate) async fn pass(State(app): State<App>, mut request: Request, next: Nex
         }
         Err(problem) => problem.into_response(),
     };
+    // Whatever a browser meets is a page: also what no page has answered.
+    if let Some(reader) = reader {
+        response = pages::readable(response, reader);
+    }
     let headers = response.headers_mut();
     for (name, value) in HEADERS {
         headers.insert(name, HeaderValue::from_static(value));

@@ -37,7 +37,9 @@ mod standing;
 mod throttle;
 mod timeline;
 mod tongue;
+mod transcript;
 mod visitor;
+mod words;
 
 pub use app::{Clock, GatewayState, Luck, Token, TokenError};
 pub use desk::{Backups, Desk, Disk, Health, HeldBy, Holding, LastBackup, LastRestore, LoadedPlugin, Readings};

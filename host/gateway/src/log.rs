@@ -19,6 +19,8 @@ const CHUNK: u64 = 1 << 20;
 const SEARCHED: u64 = 256 << 20;
 /// Shown of one search.
 const MATCHES: usize = 200;
+/// Read on each side of what was found for the line that holds it, in bytes: 200 of them are 25 MiB, which takes some milliseconds.
+const REACH: u64 = 64 * 1024;
 /// Shown on each side of what was found, in bytes.
 const AROUND: usize = 300;
 
@@ -50,6 +52,8 @@ pub(crate) struct Part {
     pub(crate) start: u64,
     /// Where it ends.
     pub(crate) end: u64,
+    /// From where on it is followed: a line of a stream that is half written is read once more when it is whole.
+    pub(crate) follow: u64,
     /// Bytes of the whole log.
     pub(crate) size: u64,
 }
@@ -60,15 +64,20 @@ pub(crate) fn before(log: &mut (impl Read + Seek), end: Option<u64>) -> io::Resu
     let end = end.unwrap_or(size).min(size);
     let from = end.saturating_sub(WINDOW);
     let bytes = read(log, from, end)?;
-    let mut pieces = pieces(&bytes, from);
-    // The first line of a window began before it, most likely.
-    if from > 0 && pieces.len() > 1 && !pieces[1].goes_on {
-        pieces.remove(0);
+    let mut pieces = pieces(&bytes, from, usize::MAX);
+    // The first line of a window began before it, most likely: it is whole on the page before.
+    let cut = if from > 0 { 1 + pieces.iter().skip(1).take_while(|piece| piece.goes_on).count() } else { 0 };
+    if cut < pieces.len() {
+        pieces.drain(..cut);
     }
     let first = pieces.len().saturating_sub(LINES);
     pieces.drain(..first);
     let start = pieces.first().map_or(end, |piece| piece.at);
-    Ok(Part { pieces, start, end, size })
+    let last = pieces.iter().rev().find(|piece| !piece.goes_on);
+    let is_half = bytes.last().is_some_and(|byte| *byte != b'\n');
+    let half = last.filter(|last| is_half && last.text.starts_with('{') && !last.text.ends_with('}'));
+    let follow = half.map_or(end, |last| last.at);
+    Ok(Part { pieces, start, end, follow, size })
 }
 
 /// The lines from a place on, as far as they are whole; of too many the last ones.
@@ -81,7 +90,7 @@ pub(crate) fn after(log: &mut (impl Read + Seek), start: u64) -> io::Result<Part
     let bytes = read(log, start, size)?;
     let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |place| place + 1);
     let end = start + whole as u64;
-    Ok(Part { pieces: pieces(&bytes[..whole], start), start, end, size })
+    Ok(Part { pieces: pieces(&bytes[..whole], start, usize::MAX), start, end, follow: end, size })
 }
 
 /// What a search found.
@@ -93,6 +102,18 @@ pub(crate) struct Found {
     pub(crate) searched: u64,
     /// Where an older search would begin; none: all was looked through.
     pub(crate) older: Option<u64>,
+}
+
+/// The line in which a place lies, whole, if it is a line of an agent's stream of at most [`REACH`] bytes to each side.
+pub(crate) fn object_at(log: &mut (impl Read + Seek), place: u64) -> io::Result<Option<Piece>> {
+    let from = place.saturating_sub(REACH);
+    let bytes = read(log, from, place + REACH)?;
+    let middle = usize::try_from(place - from).unwrap_or(usize::MAX).min(bytes.len());
+    let start = memchr::memrchr(b'\n', &bytes[..middle]).map(|newline| newline + 1).or((from == 0).then_some(0));
+    let end = memchr::memchr(b'\n', &bytes[middle..]).map(|newline| middle + newline);
+    let (Some(start), Some(end)) = (start, end) else { return Ok(None) };
+    let line = &bytes[start..end];
+    Ok(is_object(line).then(|| Piece { at: from + start as u64, text: text_of(line), goes_on: false }))
 }
 
 /// Looks for a text from `end` backwards, within bounds.
@@ -143,14 +164,16 @@ fn read(log: &mut (impl Read + Seek), from: u64, to: u64) -> io::Result<Vec<u8>>
     Ok(bytes)
 }
 
-fn pieces(bytes: &[u8], base: u64) -> Vec<Piece> {
+fn pieces(bytes: &[u8], base: u64, longest_object: usize) -> Vec<Piece> {
     let mut pieces = Vec::new();
     let mut start = 0;
     for line in bytes.split_inclusive(|byte| *byte == b'\n') {
         let (mut from, end) = (start, start + line.len());
         let text_end = start + line.strip_suffix(b"\n").unwrap_or(line).len();
+        // A line of an agent's stream says something only as a whole; whoever shows it otherwise cuts it then.
+        let longest = if is_object(&bytes[start..text_end]) { longest_object } else { LONGEST_PIECE };
         loop {
-            let to = if text_end - from > LONGEST_PIECE { boundary(bytes, from + LONGEST_PIECE) } else { text_end };
+            let to = if text_end - from > longest { boundary(bytes, from + longest) } else { text_end };
             pieces.push(Piece { at: base + from as u64, text: text_of(&bytes[from..to]), goes_on: from > start });
             from = to;
             if from >= text_end {
@@ -160,6 +183,22 @@ fn pieces(bytes: &[u8], base: u64) -> Vec<Piece> {
         start = end;
     }
     pieces
+}
+
+/// Does a line look like a JSON object?
+fn is_object(line: &[u8]) -> bool {
+    let line = line.trim_ascii();
+    line.starts_with(b"{") && line.ends_with(b"}") && std::str::from_utf8(line).is_ok()
+}
+
+/// A line that is kept whole, cut as every other one.
+pub(crate) fn cut(piece: Piece) -> Vec<Piece> {
+    if piece.text.len() <= LONGEST_PIECE {
+        return vec![piece];
+    }
+    let mut cut = pieces(piece.text.as_bytes(), piece.at, LONGEST_PIECE);
+    cut[0].goes_on = piece.goes_on;
+    cut
 }
 
 /// The place itself, or the beginning of the character that it would cut.

@@ -28,7 +28,7 @@ use crate::problem::Problem;
 use crate::tongue::Tongue;
 
 use frame::{Frame, Here};
-pub(crate) use frame::{Reader, language};
+pub(crate) use frame::{Reader, language, wants_page};
 pub(crate) use run::raw;
 
 const CSS: &str = include_str!("../static/page.css");
@@ -110,7 +110,7 @@ pub(crate) async fn audit(
     Parameters(which): Parameters<crate::routes::audit::Which>,
 ) -> Page {
     let frame = Frame::still(&app, &reader, Here::Audit);
-    let read = app.ask(move |state| audit::read(state, which)).await;
+    let read = app.ask(move |state| audit::read(state, reader.tongue, which)).await;
     page(frame, read, |frame, audit| audit::AuditPage { frame, audit })
 }
 
@@ -152,6 +152,8 @@ pub(crate) struct Refused {
 struct RefusedPage {
     frame: Frame,
     title: &'static str,
+    /// What one can do, in the reader's language.
+    help: &'static str,
     detail: String,
 }
 
@@ -164,25 +166,78 @@ impl Refused {
 
 impl IntoResponse for Refused {
     fn into_response(self) -> Response {
+        if self.frame.is_for_program() {
+            return self.problem.into_response();
+        }
         let detail = crate::show::line(self.problem.detail(), 1000);
         let frame = self.frame.stilled();
-        let title = title(frame.t, self.problem.status().as_u16());
-        match (RefusedPage { frame, title, detail }).render() {
+        let (title, help) = words(frame.t, self.problem.status().as_u16());
+        match (RefusedPage { frame, title, help, detail }).render() {
             Ok(text) => (self.problem.status(), Html(text)).into_response(),
             Err(_) => self.problem.into_response(),
         }
     }
 }
 
-fn title(t: Tongue, status: u16) -> &'static str {
+/// An answer as a browser reads it: of a no that is none of a page, the page that says it. Status and headers stay.
+pub(crate) fn readable(response: Response, reader: Reader) -> Response {
+    let Some(problem) = response.extensions().get::<Problem>().cloned() else { return response };
+    let page = Refused::of(problem, reader).into_response();
+    let (mut parts, _) = response.into_parts();
+    let (made, body) = page.into_parts();
+    parts.headers.remove(header::CONTENT_LENGTH);
+    parts.headers.extend(made.headers);
+    Response::from_parts(parts, body)
+}
+
+/// What a refusal is called, and what one can do about it.
+fn words(t: Tongue, status: u16) -> (&'static str, &'static str) {
     match status {
-        400 => t.of("That is not understood", "Это непонятно"),
-        401 => t.of("Sign in first", "Сначала войдите"),
-        403 => t.of("Not allowed", "Нельзя"),
-        404 | 410 => t.of("Not there", "Этого здесь нет"),
-        409 => t.of("Not as things stand", "Сейчас так нельзя"),
-        500.. => t.of("The host is at fault", "Виноват хост"),
-        _ => t.of("Refused", "Отказано"),
+        400 | 413 | 415 => (
+            t.of("That is not understood", "Это непонятно"),
+            t.of("Correct the address or the form and send it again.", "Исправьте адрес или форму и отправьте снова."),
+        ),
+        401 => (
+            t.of("Sign in first", "Сначала войдите"),
+            t.of("Log in with a token, and try once more.", "Войдите с токеном и попробуйте ещё раз."),
+        ),
+        403 => (
+            t.of("Not allowed", "Нельзя"),
+            t.of(
+                "Nothing was done. This needs another right, or a page that is loaded anew.",
+                "Ничего не сделано. Нужно другое право или заново загруженная страница.",
+            ),
+        ),
+        404 | 410 => (
+            t.of("Not there", "Этого здесь нет"),
+            t.of("Look for it by its key or its title above.", "Поищите по ключу или названию — поле вверху."),
+        ),
+        405 => (
+            t.of("Not by this way", "Не так"),
+            t.of(
+                "This address takes what a button sends; go back to its page.",
+                "Этот адрес принимает то, что отправляет кнопка; вернитесь на её страницу.",
+            ),
+        ),
+        409 => (
+            t.of("Not as things stand", "Сейчас так нельзя"),
+            t.of(
+                "Nothing was done. Look at how it stands now, and decide again.",
+                "Ничего не сделано. Посмотрите, как обстоит дело сейчас, и решите заново.",
+            ),
+        ),
+        429 | 503 => (
+            t.of("Not at this moment", "Не сейчас"),
+            t.of("Try again in a moment.", "Попробуйте ещё раз немного позже."),
+        ),
+        500.. => (
+            t.of("The host is at fault", "Виноват хост"),
+            t.of(
+                "Its log says why; the page “System” says how it feels.",
+                "Почему — скажет его журнал; как он себя чувствует — страница «Система».",
+            ),
+        ),
+        _ => (t.of("Refused", "Отказано"), t.of("Nothing was done.", "Ничего не сделано.")),
     }
 }
 

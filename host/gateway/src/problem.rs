@@ -10,8 +10,8 @@ use domain::time::Milliseconds;
 
 use crate::api;
 
-/// A no. Boxed: it is the rare end of every `Result` here.
-#[derive(Debug)]
+/// A no. Boxed: it is the rare end of every `Result` here. Its answer carries it along, so that the door can make a page of it.
+#[derive(Clone, Debug)]
 pub(crate) struct Problem(Box<api::Problem>);
 
 impl Problem {
@@ -175,6 +175,7 @@ impl IntoResponse for Problem {
             let challenge = HeaderValue::from_static("Bearer realm=\"gatewright\"");
             response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
         }
+        response.extensions_mut().insert(self);
         response
     }
 }

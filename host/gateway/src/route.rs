@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use axum::handler::Handler;
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::MethodRouter;
@@ -15,7 +15,7 @@ use subtle::ConstantTimeEq as _;
 
 use crate::app::App;
 use crate::body;
-use crate::pages::{Reader, Refused};
+use crate::pages::{Reader, Refused, wants_page};
 use crate::problem::Problem;
 use crate::visitor::{CSRF_FIELD, Visitor};
 
@@ -110,7 +110,7 @@ async fn guard(State(needs): State<Arc<[(Method, Need)]>>, request: Request, nex
             }
         }
         Need::Form(right) => {
-            let reader = Reader::of(request.headers(), request.uri(), visitor.clone());
+            let reader = Reader::of(request.method(), request.headers(), request.uri(), visitor.clone());
             match keyed(&visitor, right, request).await {
                 Ok(request) => next.run(request).await,
                 Err(problem) => Refused::of(problem, reader).into_response(),
@@ -148,6 +148,16 @@ fn own_page(visitor: &Visitor, request: &Request) -> Result<(), Problem> {
 /// The request again, once its form has shown the key of this session.
 async fn keyed(visitor: &Visitor, right: Right, request: Request) -> Result<Request, Problem> {
     let Some(key) = visitor.csrf() else {
+        // A token is known: it is told what it lacks, not that nobody is there.
+        if visitor.name().is_some() && !visitor.may(right) {
+            return Err(refuse(visitor, right));
+        }
+        if visitor.name().is_some() {
+            return Err(Problem::csrf(
+                "this is the form of a page, which a browser's session sends; a program has routes of its own for it below \
+                 /api/v1, and docs/api.md lists them",
+            ));
+        }
         return Err(Problem::unauthorized(
             "nobody is logged in, or the session ended; log in at /login and press again",
         ));
@@ -172,21 +182,13 @@ async fn keyed(visitor: &Visitor, right: Right, request: Request) -> Result<Requ
     Ok(Request::from_parts(parts, axum::body::Body::from(bytes)))
 }
 
-/// A person who follows a link is asked for a token and then led where they wanted to go.
+/// A person who follows a link is asked for a token and then led where they wanted to go; a program is told what it lacks.
 fn to_login(request: &Request) -> Response {
     let wanted = request.uri().path_and_query().map_or("/", |wanted| wanted.as_str());
-    let by_a_browser = accepts_html(request.headers()) && *request.method() == Method::GET;
+    let by_a_browser = wants_page(request.headers()) && *request.method() == Method::GET;
     if !by_a_browser {
-        let reader = Reader::of(request.headers(), request.uri(), Visitor::nobody(false));
-        return Refused::of(Problem::no_token(), reader).into_response();
+        return Problem::no_token().into_response();
     }
     let next = serde_urlencoded::to_string([("next", wanted)]).unwrap_or_default();
     (StatusCode::SEE_OTHER, [(header::LOCATION, format!("/login?{next}"))]).into_response()
-}
-
-fn accepts_html(headers: &HeaderMap) -> bool {
-    headers
-        .get(header::ACCEPT)
-        .and_then(|accept| accept.to_str().ok())
-        .is_some_and(|accept| accept.contains("text/html"))
 }

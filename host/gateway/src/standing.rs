@@ -13,6 +13,7 @@ use crate::api::{Standing, State, TaskView};
 use crate::app::GatewayState;
 use crate::show::Moment;
 use crate::tongue::{Tongue, say};
+use crate::words;
 
 /// The word with which the host itself gives jobs of observed projects back.
 const OBSERVED: &str = "observed";
@@ -148,7 +149,7 @@ impl Scene {
         if task.stop_requested && task.end().is_none() {
             sentence.push_str(self.tongue.of("; it stops once that has answered", "; после ответа остановится"));
         } else if let Some(PutOff { reason, .. }) = &task.put_off {
-            let tongue = self.tongue;
+            let (tongue, reason) = (self.tongue, self.tongue.inner(reason));
             sentence.push_str(&say!(
                 tongue,
                 "; it is held once that has answered: {reason}",
@@ -196,6 +197,7 @@ impl Scene {
                 let run = || tongue.of("the run", "запуск").to_owned();
                 let (what, until) =
                     (step.as_ref().map_or_else(run, |step| format!("`{step}`")), Moment::of(*until).text);
+                let why = tongue.inner(why);
                 let again =
                     say!(tongue, "{what} is tried again by {until}: {why}", "{what}: новая попытка до {until}: {why}");
                 (State::Retrying, again)
@@ -234,7 +236,10 @@ impl Scene {
     fn worker(&self, task: &Task) -> String {
         let stage = self.pipeline(&task.project).and_then(|pipeline| pipeline.stage(&task.position.stage));
         match stage.map(|stage| &stage.kind) {
-            Some(StageKind::Work { role }) => say!(self.tongue, "the {role}", "роль {role}"),
+            Some(StageKind::Work { role }) => {
+                let role = words::role(self.tongue, role.as_str());
+                say!(self.tongue, "the {role}", "{role}")
+            }
             _ => self.tongue.of("a run", "запуск").to_owned(),
         }
     }
@@ -257,7 +262,8 @@ impl Scene {
             _ => false,
         };
         let why = note.as_ref().filter(says_itself);
-        let why = why.cloned().unwrap_or_else(|| wait_words(self.tongue, reason));
+        let why = why.map(|note| self.tongue.inner(note));
+        let why = why.unwrap_or_else(|| wait_words(self.tongue, reason));
         if *reason == WaitReason::Time {
             let until = Moment::of(*available_at).text;
             return Some((state, say!(self.tongue, "it waits until {until}: {why}", "ждёт до {until}: {why}")));
@@ -342,7 +348,7 @@ fn held(tongue: Tongue, hold: &Hold) -> (State, String) {
         | HoldKind::Panicked => State::Held,
     };
     let at = hold.step.as_ref().map(|step| say!(tongue, " at `{step}`", " на шаге `{step}`")).unwrap_or_default();
-    let (cause, reason) = (cause(tongue, hold.kind), &hold.reason);
+    let (cause, reason) = (cause(tongue, hold.kind), tongue.inner(&hold.reason));
     (state, say!(tongue, "held{at}: {reason}", "удержана{at}, {cause}: {reason}"))
 }
 

@@ -7,6 +7,7 @@ use domain::task::Activity;
 
 use crate::show::{Moment, cost};
 use crate::tongue::{Tongue, say};
+use crate::words;
 
 /// The entry in words; none: a reader has seen it in the entry beside it.
 pub(crate) fn words(entry: &Entry) -> Option<String> {
@@ -22,13 +23,19 @@ pub(crate) fn words_in(t: Tongue, entry: &Entry) -> Option<String> {
 fn of_the_way(t: Tongue, entry: &Entry) -> Option<String> {
     Some(match entry {
         Entry::Created { actor } => say!(t, "created by {actor}", "создана: {actor}"),
-        Entry::StageEntered { stage, visit: 1, .. } => say!(t, "entered {stage}", "вошла в {stage}"),
+        Entry::StageEntered { stage, visit: 1, .. } => {
+            let stage = words::stage(t, stage.as_str());
+            say!(t, "entered {stage}", "этап: {stage}")
+        }
         Entry::StageEntered { stage, visit, .. } => {
-            say!(t, "entered {stage} again, visit {visit}", "снова вошла в {stage}, заход {visit}")
+            let stage = words::stage(t, stage.as_str());
+            say!(t, "entered {stage} again, visit {visit}", "снова этап: {stage}, заход {visit}")
         }
         Entry::ActivityEntered { activity, .. } => return activity_words(t, activity),
-        Entry::StepAnswered { step, answer, note, .. } if note.is_empty() => format!("{step}: {answer}"),
-        Entry::StepAnswered { step, answer, note, .. } => format!("{step}: {answer}: {note}"),
+        Entry::StepAnswered { step, answer, note, .. } => {
+            let answer = words::verdict(t, answer);
+            if note.is_empty() { format!("{step}: {answer}") } else { format!("{step}: {answer}: {}", t.inner(note)) }
+        }
         Entry::LeaseRequested { name } => {
             say!(t, "stands in line for the {name} lease", "стоит в очереди за арендой {name}")
         }
@@ -44,8 +51,11 @@ fn of_the_way(t: Tongue, entry: &Entry) -> Option<String> {
         Entry::PassDropped { step } => {
             say!(t, "{step} is another one now: it is asked again", "{step} теперь другой: его спросят снова")
         }
-        Entry::Panicked { message } => say!(t, "deciding panicked: {message}", "решение сломалось: {message}"),
-        Entry::AftermathEnded { note } => note.clone(),
+        Entry::Panicked { message } => {
+            let message = t.inner(message);
+            say!(t, "deciding panicked: {message}", "решение сломалось: {message}")
+        }
+        Entry::AftermathEnded { note } => t.inner(note),
         _ => return None,
     })
 }
@@ -67,8 +77,9 @@ fn of_the_work(t: Tongue, entry: &Entry) -> Option<String> {
             say!(t, "the base stands at {base}", "основа стоит на {base}")
         }
         Entry::RunEnded { run, outcome, spent, .. } => {
-            let cost = spent.as_ref().map(cost).filter(|cost| !cost.is_empty());
+            let cost = spent.as_ref().map(|spent| cost(t, spent)).filter(|cost| !cost.is_empty());
             let cost = cost.map(|cost| format!(" ({cost})")).unwrap_or_default();
+            let outcome = t.inner(outcome);
             say!(t, "run {run} ended: {outcome}{cost}", "запуск {run} окончен: {outcome}{cost}")
         }
         Entry::RunRetrySpent => return fixed("the run is launched again", "запуск повторяется"),
@@ -119,7 +130,7 @@ fn of_people(t: Tongue, entry: &Entry) -> Option<String> {
             say!(t, "{word} by {actor}{note}", "{word}, {actor}{note}")
         }
         Entry::IntentRefused { intent, actor, why } => {
-            let word = intent_word(t, *intent);
+            let (word, why) = (intent_word(t, *intent), t.inner(why));
             say!(t, "{word} by {actor} does not count: {why}", "{word}, {actor}: не считается: {why}")
         }
         Entry::ForeignMergeSeen { commit } => {
@@ -145,6 +156,7 @@ fn of_people(t: Tongue, entry: &Entry) -> Option<String> {
             t.of("stops once the step under way has answered", "остановится, когда идущий шаг ответит").to_owned()
         }
         Entry::HoldDeferred { reason, .. } => {
+            let reason = t.inner(reason);
             say!(
                 t,
                 "is held once the step under way has answered: {reason}",
@@ -163,11 +175,11 @@ fn of_people(t: Tongue, entry: &Entry) -> Option<String> {
 fn activity_words(t: Tongue, activity: &Activity) -> Option<String> {
     match activity {
         Activity::Held { hold } => {
-            let reason = &hold.reason;
+            let reason = t.inner(&hold.reason);
             Some(say!(t, "held: {reason}", "удержана: {reason}"))
         }
         Activity::Waiting { until, why, .. } => {
-            let until = Moment::of(*until).text;
+            let (until, why) = (Moment::of(*until).text, t.inner(why));
             Some(say!(t, "waits until {until}: {why}", "ждёт до {until}: {why}"))
         }
         Activity::AwaitingPerson { step, .. } => Some(say!(t, "{step} asks a person", "{step} спрашивает человека")),

@@ -1,12 +1,38 @@
 //! The languages of the pages. Both texts stand side by side where they are said, so that neither can be left out.
 //!
-//! Only what the host itself says is said in both. What people, agents and plugins wrote, and what stands in the records, is
+//! Only what the host itself says on pages is said in both; what its inside wrote, such as why something is held, is English, and is
+//! marked so ([`Tongue::inner`]). What people, agents and plugins wrote, and what stands in the records, is
 //! shown as it was written; ids, commands and words of files are the same everywhere.
 
 use axum::http::{HeaderMap, header};
 
 /// The cookie that keeps a reader's choice.
 pub(crate) const COOKIE: &str = "gatewright-language";
+
+/// Around what stands in English within a sentence in another language. Private to Unicode and to this host: [`parts`] takes them away.
+const FROM: char = '\u{E000}';
+const TO: char = '\u{E001}';
+
+/// A part of a sentence, and whether it stands in English where the rest does not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Part {
+    pub(crate) is_english: bool,
+    pub(crate) text: String,
+}
+
+/// A sentence by its languages.
+pub(crate) fn parts(sentence: &str) -> Vec<Part> {
+    let (mut parts, mut is_english, mut rest) = (Vec::new(), false, sentence);
+    loop {
+        let end = rest.find([FROM, TO]).unwrap_or(rest.len());
+        if end > 0 {
+            parts.push(Part { is_english, text: rest[..end].to_owned() });
+        }
+        let Some(mark) = rest[end..].chars().next() else { return parts };
+        is_english = mark == FROM;
+        rest = &rest[end + mark.len_utf8()..];
+    }
+}
 
 /// A language that pages speak.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -65,6 +91,15 @@ impl Tongue {
             Self::Russian => russian[russian_form(number)],
         };
         format!("{number} {word}")
+    }
+
+    /// A sentence that the host's inside wrote, which knows one language, within one of a page: marked, so that a page can say in which
+    /// language it stands.
+    pub(crate) fn inner(self, text: &str) -> String {
+        match self {
+            Self::English => text.to_owned(),
+            Self::Russian => format!("{FROM}{}{TO}", text.replace([FROM, TO], "\u{FFFD}")),
+        }
     }
 
     /// What the reader chose, or else what the browser asks for.
@@ -133,6 +168,21 @@ mod tests {
         assert_eq!(Tongue::of_request(&headers), Tongue::Russian);
         headers.insert(header::COOKIE, "gatewright-language=<script>".parse().unwrap());
         assert_eq!(Tongue::of_request(&headers), Tongue::English);
+    }
+
+    #[test]
+    fn what_stands_in_english_within_another_language_is_marked() {
+        let part = |is_english, text: &str| Part { is_english, text: text.to_owned() };
+        let why = "it \u{E001}is late";
+        let sentence = format!("ждёт: {}; затем встанет", Tongue::Russian.inner(why));
+        assert_eq!(
+            parts(&sentence),
+            [part(false, "ждёт: "), part(true, "it \u{FFFD}is late"), part(false, "; затем встанет")]
+        );
+        assert_eq!(parts(&Tongue::English.inner("it waits")), [part(false, "it waits")]);
+        // Cut in its middle, it is still English to its end.
+        assert_eq!(parts("a\u{E000}b"), [part(false, "a"), part(true, "b")]);
+        assert_eq!(parts(""), []);
     }
 
     #[test]

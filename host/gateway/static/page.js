@@ -150,12 +150,17 @@ if (lines && lines.dataset.follow) {
   let following = null;
   const step = async () => {
     try {
-      const answer = await fetch(`/r/${lines.dataset.run}?after=${lines.dataset.end}`, { headers: { accept: "text/html" } });
+      const answer = await fetch(`/r/${lines.dataset.run}?after=${lines.dataset.end}${lines.dataset.raw ? "&raw=1" : ""}`, { headers: { accept: "text/html" } });
       if (!answer.ok) return;
       const page = new DOMParser().parseFromString(await answer.text(), "text/html");
       const next = page.getElementById("lines");
       if (!next) return;
-      const fresh = Array.from(next.children).filter((line) => !document.getElementById(line.id));
+      // A line that was half written when the page was made is there already, by the same place.
+      const fresh = Array.from(next.children).filter((line) => {
+        const there = document.getElementById(line.id);
+        if (there && there.textContent !== line.textContent) there.replaceWith(line);
+        return !there;
+      });
       lines.append(...fresh);
       while (lines.children.length > 5000) lines.firstElementChild.remove();
       lines.dataset.end = next.dataset.end;

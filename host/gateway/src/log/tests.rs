@@ -50,6 +50,45 @@ fn a_line_without_an_end_goes_on_in_pieces_and_no_character_is_cut() {
 }
 
 #[test]
+fn a_line_of_a_stream_is_whole_and_others_are_cut() {
+    let object = format!("{{\"type\":\"x\",\"text\":\"{}\"}}", "a".repeat(9000));
+    let text = format!("first\n{object}\n{}\n{{\"half", "b".repeat(5000));
+    let mut log = Cursor::new(text.clone().into_bytes());
+    let part = before(&mut log, None).unwrap();
+    assert_eq!(texts(&part)[1], object);
+    assert_eq!(part.pieces.iter().filter(|piece| piece.goes_on).count(), 2);
+    let cut = cut(part.pieces[1].clone());
+    assert_eq!((cut.len(), cut[0].at, cut[1].at, cut[0].goes_on, cut[1].goes_on), (5, 6, 2006, false, true));
+    assert_eq!(cut.iter().map(|piece| piece.text.as_str()).collect::<String>(), object);
+    // What is half written is read again once it is whole.
+    assert_eq!((part.end, part.follow), (text.len() as u64, text.len() as u64 - 6));
+    log.get_mut().extend_from_slice(b"\"}\n");
+    assert_eq!(texts(&after(&mut log, part.follow).unwrap()), ["{\"half\"}"]);
+    let found = object_at(&mut log, 4000).unwrap().unwrap();
+    assert_eq!((found.at, found.text), (6, object));
+    assert_eq!(object_at(&mut log, 2).unwrap(), None);
+    assert_eq!(object_at(&mut log, 1 << 40).unwrap(), None);
+}
+
+#[test]
+fn a_line_that_is_longer_than_a_page_is_gone_through_page_by_page() {
+    let line = format!("{{\"type\":\"{}\"}}\n", "x".repeat(3 << 20));
+    let mut log = Cursor::new(format!("first\n{line}last\n").into_bytes());
+    let mut end = None;
+    let mut seen = 0;
+    for _ in 0..20 {
+        let part = before(&mut log, end).unwrap();
+        assert!(!part.pieces.is_empty());
+        seen += part.end - part.start;
+        end = Some(part.start);
+        if part.start == 0 {
+            break;
+        }
+    }
+    assert_eq!((end, seen), (Some(0), log.get_ref().len() as u64));
+}
+
+#[test]
 fn a_search_finds_each_line_once_from_the_end_also_over_the_edges_of_its_reads() {
     let mut bytes = vec![b'.'; 3 << 20];
     // Over the edge of a read, at both ends of the log, and two in one line.

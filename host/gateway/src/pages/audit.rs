@@ -13,6 +13,8 @@ use crate::find;
 use crate::problem::Problem;
 use crate::routes::audit::{self, Which};
 use crate::show::{Moment, line};
+use crate::tongue::Tongue;
+use crate::words;
 
 #[derive(Template)]
 #[template(path = "audit.html")]
@@ -48,7 +50,7 @@ struct Row {
     why: String,
 }
 
-pub(crate) fn read(state: &GatewayState, which: Which) -> Result<Audit, Problem> {
+pub(crate) fn read(state: &GatewayState, t: Tongue, which: Which) -> Result<Audit, Problem> {
     let text = |value: &Option<String>| value.clone().unwrap_or_default();
     let (who, what, task, project) = (text(&which.who), text(&which.what), text(&which.task), text(&which.project));
     let query = query(&which);
@@ -56,7 +58,7 @@ pub(crate) fn read(state: &GatewayState, which: Which) -> Result<Audit, Problem>
     let keys = find::keys(&*state.store, found.items.iter().filter_map(|row| row.task))?;
     let older = found.next.map(|before| format!("{query}before={before}"));
     Ok(Audit {
-        rows: found.items.iter().map(|found| row(found, &keys)).collect(),
+        rows: found.items.iter().map(|found| row(t, found, &keys)).collect(),
         is_filtered: [&who, &what, &task, &project].iter().any(|text| !text.is_empty()),
         who,
         what,
@@ -87,12 +89,13 @@ fn query(which: &Which) -> String {
     query
 }
 
-fn row(row: &AuditRow, keys: &HashMap<TaskId, WorkItemId>) -> Row {
+fn row(t: Tongue, row: &AuditRow, keys: &HashMap<TaskId, WorkItemId>) -> Row {
     let ticket = row.task.and_then(|task| keys.get(&task)).map(ToString::to_string);
     let about = row.subject.clone().or_else(|| row.project.clone()).unwrap_or_default();
+    let stood = |place: &String| words::place(t, place);
     let moved = match (&row.before, &row.after) {
-        (Some(before), Some(after)) => format!("{before} → {after}"),
-        (one, other) => other.clone().or_else(|| one.clone()).unwrap_or_default(),
+        (Some(before), Some(after)) => format!("{} → {}", stood(before), stood(after)),
+        (one, other) => other.as_ref().or(one.as_ref()).map(stood).unwrap_or_default(),
     };
     Row {
         at: Moment::of(row.at),
@@ -102,7 +105,7 @@ fn row(row: &AuditRow, keys: &HashMap<TaskId, WorkItemId>) -> Row {
         about: if ticket.as_deref() == Some(about.as_str()) { String::new() } else { line(&about, 120) },
         ticket,
         state: if row.outcome == "done" { State::Done } else { State::Stopped },
-        outcome: line(&row.outcome, 40),
+        outcome: line(words::outcome(t, &row.outcome), 40),
         moved: line(&moved, 200),
         why: line(&row.why, 300),
     }

@@ -16,6 +16,7 @@ use crate::problem::Problem;
 use crate::routes::deliveries::{SOURCES, STATES, Which, view};
 use crate::show::{Age, Moment, bytes, line, plain};
 use crate::tongue::{Tongue, say};
+use crate::words;
 
 /// Rows of a page.
 const SHOWN: u32 = 100;
@@ -46,6 +47,7 @@ pub(crate) struct Deliveries {
 /// One of those that a filter offers.
 struct Choice {
     word: String,
+    shown: String,
     is_chosen: bool,
 }
 
@@ -92,16 +94,17 @@ pub(crate) fn read(state: &GatewayState, t: Tongue, which: &Which) -> Result<Del
         rows: found.iter().map(|delivery| row(t, delivery, &keys)).collect(),
         senders: senders(state, t)?,
         refused: refused(state, t),
-        sources: choices(SOURCES.map(str::to_owned), filter.source.as_deref()),
-        states: choices(STATES.map(str::to_owned), filter.state.as_deref()),
-        projects: choices(projects.iter().map(|project| project.name.to_string()), chosen.as_deref()),
+        sources: choices(SOURCES.map(str::to_owned), filter.source.as_deref(), |word| words::source(t, word)),
+        states: choices(STATES.map(str::to_owned), filter.state.as_deref(), |word| words::delivery(t, word)),
+        projects: choices(projects.iter().map(|project| project.name.to_string()), chosen.as_deref(), |word| word),
         is_filtered: filter != DeliveryFilter::default(),
         older,
     })
 }
 
-fn choices(words: impl IntoIterator<Item = String>, chosen: Option<&str>) -> Vec<Choice> {
-    words.into_iter().map(|word| Choice { is_chosen: chosen == Some(&word), word }).collect()
+fn choices(words: impl IntoIterator<Item = String>, chosen: Option<&str>, shown: impl Fn(&str) -> &str) -> Vec<Choice> {
+    let choice = |word: String| Choice { is_chosen: chosen == Some(&word), shown: shown(&word).to_owned(), word };
+    words.into_iter().map(choice).collect()
 }
 
 /// The way to those before this one.
@@ -120,14 +123,14 @@ fn senders(state: &GatewayState, t: Tongue) -> Result<Vec<Sender>, Problem> {
     let (now, contacts) = (state.now(), state.store.contacts()?);
     let heard = |at: Option<Timestamp>| at.filter(|at| now.since(*at) < SILENCE);
     let sender = |contact: &conductor::ports::store::Contact| {
-        let (source, project) = (&contact.source, &contact.project);
-        let others = contacts.iter().filter(|other| other.project == *project && other.source != *source);
+        let (source, project) = (words::source(t, &contact.source), &contact.project);
+        let others = contacts.iter().filter(|other| other.project == *project && other.source != contact.source);
         let is_silent =
             heard(contact.delivered).is_none() && others.filter_map(|other| heard(other.delivered)).count() > 0;
         Sender {
             name: line(&say!(t, "{source} of {project}", "{source} проекта {project}"), 100),
             last: contact.delivered.map(|at| Age::of(t, at, now)),
-            is_silent: is_silent && source != SOURCES[0],
+            is_silent: is_silent && contact.source != SOURCES[0],
         }
     };
     Ok(contacts.iter().map(sender).collect())
@@ -147,7 +150,7 @@ fn row(t: Tongue, delivery: &DeliveryRow, keys: &HashMap<TaskId, WorkItemId>) ->
     Row {
         id: delivery.id.0,
         at: Moment::of(delivery.received_at),
-        source: line(&delivery.source, 40),
+        source: line(words::source(t, &delivery.source), 40),
         word: line(delivery.word.as_deref().unwrap_or_default(), 80),
         project: delivery.project.to_string(),
         item: delivery.work_item.as_ref().or(by_task).map(ToString::to_string),

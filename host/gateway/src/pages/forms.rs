@@ -6,10 +6,12 @@ use conductor::ports::access::{Deed, Record};
 use conductor::ports::store::{Applied, Live};
 use domain::event::{Event, Intent};
 use domain::ids::{Actor, Epoch, TaskId, Version};
+use domain::task::Task;
 use serde::Deserialize;
 
-use super::Refused;
 use super::frame::{Reader, own_path};
+use super::ticket::SHOWN_STATUS;
+use super::{Refused, now};
 use crate::api::{IntentNote, NewCard};
 use crate::app::{App, GatewayState};
 use crate::body::Segments;
@@ -17,6 +19,7 @@ use crate::deed::word;
 use crate::find;
 use crate::problem::Problem;
 use crate::routes::{intents, items, one_line};
+use crate::show::line;
 use crate::tongue::Tongue;
 use crate::visitor::{Form, Operator};
 
@@ -65,6 +68,9 @@ pub(crate) async fn give(
 pub(crate) struct Frozen {
     #[serde(default)]
     reason: String,
+    /// How it stood when the button was shown: `frozen` or `open`.
+    #[serde(default)]
+    seen: String,
     #[serde(default)]
     back: String,
 }
@@ -100,6 +106,20 @@ async fn set_freeze(
     let set = app.write(move |state| {
         let reason = if on { Some(one_line("reason", &form.reason, 500)?) } else { None };
         let project = find::project(&*state.store, &name)?.name;
+        let frozen = state.store.freeze(&project)?;
+        match (form.seen.as_str(), &frozen) {
+            ("open", Some(why)) => {
+                let who = state.store.freeze_log(&project, 1)?.first().map(|row| format!(" by {}", row.actor));
+                let who = who.unwrap_or_default();
+                return Err(Problem::conflict(format!(
+                    "changed since you looked: `{project}` was frozen meanwhile{who}: {why}"
+                )));
+            }
+            ("frozen", None) => {
+                return Err(Problem::conflict(format!("changed since you looked: `{project}` is frozen no more")));
+            }
+            _ => {}
+        }
         state.store.set_freeze(&project, reason.as_deref(), &actor, state.now())?;
         Ok(form.back)
     });
@@ -140,6 +160,189 @@ pub(crate) async fn create(
         Ok(card) => Ok(done(&format!("/t/{}", card.work_item), "created", Some(card.work_item.as_str()))),
         Err(problem) => Err(Refused::of(problem, reader)),
     }
+}
+
+/// What a form about another task sends.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Needing {
+    task: u64,
+    version: u64,
+    on: String,
+    #[serde(default)]
+    back: String,
+}
+
+pub(crate) async fn depend(
+    State(app): State<App>,
+    reader: Reader,
+    Operator(actor): Operator,
+    Segments(item): Segments<String>,
+    Form(form): Form<Needing>,
+) -> Result<Response, Refused> {
+    set_need(app, reader, actor, item, form, true).await
+}
+
+pub(crate) async fn undepend(
+    State(app): State<App>,
+    reader: Reader,
+    Operator(actor): Operator,
+    Segments(item): Segments<String>,
+    Form(form): Form<Needing>,
+) -> Result<Response, Refused> {
+    set_need(app, reader, actor, item, form, false).await
+}
+
+async fn set_need(
+    app: App,
+    reader: Reader,
+    actor: Actor,
+    item: String,
+    form: Needing,
+    on: bool,
+) -> Result<Response, Refused> {
+    let set = app.write(move |state| {
+        let task = state.store.task(TaskId(form.task))?;
+        if task.version != Version(form.version) {
+            let (saw, now) = (form.version, task.version);
+            let late = format!("changed since you looked: you saw version {saw} of task {}, it is at {now}", task.id);
+            return Err(intents::no(state, "late", late, task));
+        }
+        let other = find::task_in(&*state.store, &task.project, form.on.trim())?.id;
+        let applied = if on {
+            state.store.depend(task.id, other, &actor, state.now())?
+        } else {
+            state.store.undepend(task.id, other, &actor, state.now())?
+        };
+        match applied {
+            Applied::Stepped { .. } => Ok((task.work_item, form.back)),
+            Applied::Rejected(no) => Err(intents::no(state, no.word(), no.to_string(), state.store.task(task.id)?)),
+        }
+    });
+    match set.await {
+        Ok((key, back)) => Ok(done(&back, if on { "depend" } else { "undepend" }, Some(key.as_str()))),
+        Err(problem) => Err(Refused::of(problem, reader.at(&format!("/t/{item}")))),
+    }
+}
+
+/// What a form of a card sends.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Card {
+    project: String,
+    /// Where it stood when the button was shown.
+    status: String,
+}
+
+/// Moves a card to where tasks are started from.
+pub(crate) async fn start(
+    State(app): State<App>,
+    reader: Reader,
+    Operator(actor): Operator,
+    Segments(item): Segments<String>,
+    Form(form): Form<Card>,
+) -> Result<Response, Refused> {
+    let way_back = format!("/t/{item}");
+    let started = app.write(move |state| {
+        let project = find::project(&*state.store, &form.project)?.name;
+        let card = find::card(&*state.store, &project, &item)?;
+        if line(&card.status, SHOWN_STATUS) != form.status {
+            let (saw, now) = (&form.status, &card.status);
+            return Err(Problem::conflict(format!(
+                "changed since you looked: `{item}` stood at “{saw}” on the board, and stands at “{now}” now"
+            )));
+        }
+        let to = state.desk.start_status(&project);
+        state.store.move_item(&project, &card.work_item, &to, &actor, state.now())?;
+        Ok(card.work_item)
+    });
+    match started.await {
+        Ok(key) => Ok(done(&way_back, "started", Some(key.as_str()))),
+        Err(problem) => Err(Refused::of(problem, reader.at(&way_back))),
+    }
+}
+
+/// What a comment's form sends.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Comment {
+    project: String,
+    text: String,
+}
+
+pub(crate) async fn comment(
+    State(app): State<App>,
+    reader: Reader,
+    Operator(actor): Operator,
+    Segments(item): Segments<String>,
+    Form(form): Form<Comment>,
+) -> Result<Response, Refused> {
+    let way_back = format!("/t/{item}");
+    match app.write(move |state| items::write(state, &form.project, &item, &form.text, &actor)).await {
+        Ok(_) => Ok(done(&way_back, "comment", None)),
+        Err(problem) => Err(Refused::of(problem, reader.at(&way_back))),
+    }
+}
+
+/// What the button of a cause sends.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Caused {
+    cause: String,
+    #[serde(default)]
+    step: String,
+    count: u64,
+    #[serde(default)]
+    note: String,
+}
+
+pub(crate) async fn retry(
+    State(app): State<App>,
+    reader: Reader,
+    Operator(actor): Operator,
+    Form(form): Form<Caused>,
+) -> Result<Response, Refused> {
+    let retried = app.write(move |state| {
+        let tasks = now::held_by(state, &form.cause, &form.step)?;
+        resume(state, &actor, tasks, &form.note, form.count)
+    });
+    match retried.await {
+        Ok(()) => Ok(done("/", "retried", None)),
+        Err(problem) => Err(Refused::of(problem, reader)),
+    }
+}
+
+pub(crate) async fn resume_all(
+    State(app): State<App>,
+    reader: Reader,
+    Operator(actor): Operator,
+    Form(form): Form<Counted>,
+) -> Result<Response, Refused> {
+    let resumed = app.write(move |state| {
+        let tasks = now::paused(&*state.store)?;
+        resume(state, &actor, tasks, &form.note, form.count)
+    });
+    match resumed.await {
+        Ok(()) => Ok(done("/", "resumed-all", None)),
+        Err(problem) => Err(Refused::of(problem, reader)),
+    }
+}
+
+/// Lets tasks go on, if there are still as many as the button named.
+fn resume(state: &GatewayState, actor: &Actor, tasks: Vec<Task>, note: &str, count: u64) -> Result<(), Problem> {
+    let there = tasks.len() as u64;
+    if there != count {
+        return Err(Problem::conflict(format!(
+            "changed since you looked: the button named {}, and there are {there} now; look again",
+            live_tickets(count)
+        )));
+    }
+    for task in tasks {
+        let event = Event::Intent { intent: Intent::Resume, actor: actor.clone(), note: note.trim().to_owned() };
+        // One that goes on meanwhile is what was wanted.
+        let (Applied::Stepped { .. } | Applied::Rejected(_)) = state.store.apply(task.id, &event, state.now())?;
+    }
+    Ok(())
 }
 
 /// How many the button named.

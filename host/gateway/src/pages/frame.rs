@@ -3,7 +3,7 @@
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::uri::PathAndQuery;
-use axum::http::{HeaderMap, Uri, header};
+use axum::http::{HeaderMap, Method, Uri, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use domain::access::Right;
 use domain::ids::WorkItemId;
@@ -17,6 +17,7 @@ use crate::routes::events::Cursor;
 use crate::show::Moment;
 use crate::tongue::{COOKIE, Tongue};
 use crate::visitor::Visitor;
+use crate::words;
 
 /// The pages of the navigation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,21 +73,62 @@ pub(crate) struct Reader {
     place: String,
     /// The listener, as the reader named it; the door let no other name in.
     host: String,
+    /// The page of ours from which this one was asked for.
+    came_from: Option<String>,
+    asks_as: AsksAs,
+}
+
+/// How a reader asks, by which the way back is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum AsksAs {
+    /// By following a link: the same page can be loaded again.
+    Visitor,
+    /// By pressing a button: what is shown is the answer, and loading its path is another request.
+    Presser,
+    /// As a program, which a page says nothing.
+    Program,
 }
 
 impl Reader {
-    pub(crate) fn of(headers: &HeaderMap, uri: &Uri, visitor: Visitor) -> Self {
-        let place = uri.path_and_query().map_or("/", PathAndQuery::as_str).to_owned();
+    pub(crate) fn of(method: &Method, headers: &HeaderMap, uri: &Uri, visitor: Visitor) -> Self {
         let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("localhost").to_owned();
-        Self { tongue: Tongue::of_request(headers), visitor, place, host }
+        let came_from = came_from(headers, &host);
+        let asked = uri.path_and_query().map_or("/", PathAndQuery::as_str);
+        let asks_as = match *method {
+            _ if !wants_page(headers) && is_program(headers) => AsksAs::Program,
+            Method::GET | Method::HEAD => AsksAs::Visitor,
+            _ => AsksAs::Presser,
+        };
+        let place = if asks_as == AsksAs::Presser { came_from.as_deref().unwrap_or("/") } else { asked };
+        Self { tongue: Tongue::of_request(headers), visitor, place: place.to_owned(), host, came_from, asks_as }
     }
-}
 
-impl Reader {
     /// The same reader at another page: where the way back leads.
     pub(super) fn at(self, place: &str) -> Self {
         Self { place: place.to_owned(), ..self }
     }
+}
+
+/// Whether a page is asked for, as browsers ask.
+pub(crate) fn wants_page(headers: &HeaderMap) -> bool {
+    accepts(headers, "text/html")
+}
+
+/// A program brings a token with it, or says what it reads.
+fn is_program(headers: &HeaderMap) -> bool {
+    headers.contains_key(header::AUTHORIZATION) || accepts(headers, "json")
+}
+
+fn accepts(headers: &HeaderMap, kind: &str) -> bool {
+    headers.get_all(header::ACCEPT).iter().filter_map(|accept| accept.to_str().ok()).any(|accept| accept.contains(kind))
+}
+
+/// The page before, if it is one of ours.
+fn came_from(headers: &HeaderMap, host: &str) -> Option<String> {
+    let from: Uri = headers.get(header::REFERER)?.to_str().ok()?.parse().ok()?;
+    let path = from.path_and_query()?.as_str();
+    let is_ours = from.authority().is_some_and(|authority| authority.as_str() == host);
+    (is_ours && own_path(path) == path && !path.starts_with("/login")).then(|| path.to_owned())
 }
 
 impl FromRequestParts<App> for Reader {
@@ -94,7 +136,7 @@ impl FromRequestParts<App> for Reader {
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
         let visitor = Visitor::from_request_parts(parts, app).await?;
-        Ok(Self::of(&parts.headers, &parts.uri, visitor))
+        Ok(Self::of(&parts.method, &parts.headers, &parts.uri, visitor))
     }
 }
 
@@ -109,14 +151,40 @@ pub(crate) struct Frame {
     /// The listener, as lines of a shell name it.
     pub(crate) host: String,
     pub(crate) place: String,
+    came_from: Option<String>,
+    asks_as: AsksAs,
     visitor: Visitor,
 }
 
 impl Frame {
     /// Around a page that tells nothing of the store.
     pub(crate) fn bare(reader: Reader, here: Here) -> Self {
-        let Reader { tongue, visitor, place, host } = reader;
-        Self { t: tongue, here, cursor: None, at: None, host, place, visitor }
+        let Reader { tongue, visitor, place, host, came_from, asks_as } = reader;
+        Self { t: tongue, here, cursor: None, at: None, host, place, came_from, asks_as, visitor }
+    }
+
+    /// The same page can be loaded again by its address.
+    pub(crate) fn can_refresh(&self) -> bool {
+        self.asks_as != AsksAs::Presser
+    }
+
+    /// Whoever asked reads no pages.
+    pub(super) fn is_for_program(&self) -> bool {
+        self.asks_as == AsksAs::Program
+    }
+
+    /// Where the reader was before a page that could not be shown.
+    pub(crate) fn way_back(&self) -> Option<&str> {
+        let here = if self.can_refresh() { Some(self.place.as_str()) } else { None };
+        let before = self.came_from.as_deref().filter(|before| Some(*before) != here);
+        // The page of what a button was about, where the browser does not say from where it was pressed.
+        before.or((here.is_none() && self.place != "/").then_some(self.place.as_str()))
+    }
+
+    /// In which language a sentence of the host's inside stands, where that is not the page's.
+    pub(crate) fn lang_of(&self, text: &str) -> &'static str {
+        let is_cyrillic = text.chars().any(|character| matches!(character, 'А'..='я' | 'ё' | 'Ё'));
+        if self.t == Tongue::Russian && !is_cyrillic { Tongue::English.code() } else { self.t.code() }
     }
 
     /// Around a page that does not change by itself.
@@ -132,7 +200,13 @@ impl Frame {
 
     /// Who is logged in, and what they may.
     pub(crate) fn who(&self) -> Option<String> {
-        Some(format!("{} ({})", self.visitor.name()?, self.visitor.right()?))
+        Some(format!("{} ({})", self.visitor.name()?, self.right_word(&self.visitor.right()?)))
+    }
+
+    /// A right in the reader's language.
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "templates pass references")]
+    pub(crate) fn right_word(&self, right: &Right) -> String {
+        words::right(self.t, &right.to_string()).to_owned()
     }
 
     /// The key of a form of the browser's own session.
@@ -237,6 +311,25 @@ mod tests {
             assert_eq!(own_path(back), "/", "{back:?}");
         }
         assert_eq!(own_path("/t/DEMO-1?q=a%20b"), "/t/DEMO-1?q=a%20b");
+    }
+
+    #[test]
+    fn the_way_back_leads_to_a_page_of_ours_alone() {
+        let from = |referer: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::REFERER, referer.parse().unwrap());
+            came_from(&headers, "127.0.0.1:8500")
+        };
+        assert_eq!(from("http://127.0.0.1:8500/t/DEMO-1?q=a"), Some("/t/DEMO-1?q=a".to_owned()));
+        for elsewhere in [
+            "http://x.example/",
+            "http://127.0.0.1:8501/",
+            "/t/1",
+            "http://127.0.0.1:8500//x",
+            "http://127.0.0.1:8500/login?next=/",
+        ] {
+            assert_eq!(from(elsewhere), None, "{elsewhere}");
+        }
     }
 
     #[test]

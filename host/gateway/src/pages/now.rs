@@ -4,8 +4,9 @@
 use std::collections::BTreeMap;
 
 use askama::Template;
-use conductor::ports::store::{Live, Load};
-use domain::task::{Activity, Task};
+use conductor::ports::store::{Live, Load, Store, StoreError};
+use domain::ids::StepName;
+use domain::task::{Activity, HoldKind, Task};
 use domain::time::Timestamp;
 
 use super::frame::Frame;
@@ -14,9 +15,9 @@ use super::row::{LONGEST_SENTENCE, Row};
 use crate::api::State;
 use crate::app::GatewayState;
 use crate::problem::Problem;
-use crate::show::{Age, line, quoted};
+use crate::show::{Age, line, quoted, sentence};
 use crate::standing::{Scene, Wait, cause};
-use crate::tongue::{Tongue, say};
+use crate::tongue::{Part, Tongue, say};
 
 /// Rows of each kind that are shown; the rest is counted.
 const SHOWN: usize = 40;
@@ -35,7 +36,7 @@ pub(crate) struct NowPage {
 /// All that the page says.
 pub(crate) struct Now {
     state: State,
-    sentence: String,
+    sentence: Vec<Part>,
     facts: Vec<String>,
     troubles: Vec<String>,
     needs: Vec<Row>,
@@ -46,12 +47,17 @@ pub(crate) struct Now {
     places: Vec<Place>,
     neighbours: Vec<Neighbour>,
     live: u64,
+    /// Of those that are looked at, how many a person paused.
+    paused: usize,
 }
 
 /// What several tasks are held by.
 struct Cause {
     /// The work is at fault, or else the system.
     is_work: bool,
+    /// By which a button names it.
+    kind: String,
+    step: String,
     text: String,
     count: usize,
     /// That with its noun.
@@ -72,10 +78,10 @@ pub(crate) fn read(state: &GatewayState, t: Tongue) -> Result<Now, Problem> {
     needs.sort_by_key(|task| (scene.standing(task).state == State::Paused, task.activity_entered_at));
     let broken = broken(&scene, &waiting);
     let pulse = Pulse { all_needs, broken: &broken, load, limit: state.desk.limits().runs };
-    let (headline, sentence) = pulse.headline(&scene, &moving);
+    let (headline, headline_words) = pulse.headline(&scene, &moving);
     Ok(Now {
         state: headline,
-        sentence,
+        sentence: sentence(&headline_words, LONGEST_SENTENCE),
         facts: pulse.facts(t, store.last_step()?, now),
         troubles: state.desk.health().reasons.iter().map(|reason| line(reason, LONGEST_SENTENCE)).collect(),
         needs: needs.into_iter().take(SHOWN).map(|task| Row::of(&scene, task, now)).collect(),
@@ -85,6 +91,7 @@ pub(crate) fn read(state: &GatewayState, t: Tongue) -> Result<Now, Problem> {
         places: places(state, t, &scene.projects)?,
         neighbours: neighbours(state, t)?,
         live: standings.live(),
+        paused: waiting.iter().chain(&stuck).chain(&moving).filter(|task| is_paused(task)).count(),
         broken,
     })
 }
@@ -104,7 +111,7 @@ impl Pulse<'_> {
             return (State::Working, t.of("It is moving.", "Работа идёт.").to_owned());
         }
         if let Some(Wait { reason: why, note, .. }) = moving.iter().find_map(|task| scene.wait(task)) {
-            let why = note.clone().unwrap_or_else(|| crate::standing::wait_words(t, why));
+            let why = note.as_ref().map_or_else(|| crate::standing::wait_words(t, why), |note| t.inner(note));
             return (State::Queued, say!(t, "Nothing runs: {why}.", "Ничего не выполняется: {why}."));
         }
         match self.all_needs {
@@ -140,9 +147,39 @@ impl Pulse<'_> {
     }
 }
 
+/// The word by which a button names a kind of hold.
+fn kind_word(kind: HoldKind) -> String {
+    serde_json::to_value(kind).ok().and_then(|word| Some(word.as_str()?.to_owned())).unwrap_or_default()
+}
+
+/// A person paused it, or it is to pause.
+fn is_paused(task: &Task) -> bool {
+    task.end().is_none() && !matches!(task.position.activity, Activity::Stopping) && (task.paused || task.is_paused())
+}
+
+/// The tasks that the button *Resume all* means: those among which the page counts.
+pub(super) fn paused(store: &dyn Store) -> Result<Vec<Task>, StoreError> {
+    let mut tasks = store.live_tasks(Live::Waiting, LOOKED_AT)?;
+    tasks.extend(store.live_tasks(Live::Moving, LOOKED_AT)?);
+    tasks.retain(is_paused);
+    Ok(tasks)
+}
+
+/// The tasks that are held by this cause at this step: those that the page counts under it.
+pub(super) fn held_by(state: &GatewayState, kind: &str, step: &str) -> Result<Vec<Task>, StoreError> {
+    let mut waiting = state.store.live_tasks(Live::Waiting, LOOKED_AT)?;
+    let scene = Scene::among(state, Tongue::English, &waiting)?;
+    waiting.retain(|task| {
+        let Activity::Held { hold } = &task.position.activity else { return false };
+        let is_broken = matches!(scene.standing(task).state, State::Failed | State::Held);
+        is_broken && kind_word(hold.kind) == kind && hold.step.as_ref().map_or("", StepName::as_str) == step
+    });
+    Ok(waiting)
+}
+
 /// Held tasks by their cause: whether the work or the system is at fault, and at which step.
 fn broken(scene: &Scene, waiting: &[Task]) -> Vec<Cause> {
-    let mut causes: BTreeMap<(bool, String), Vec<&Task>> = BTreeMap::new();
+    let mut causes: BTreeMap<(bool, String, String), (HoldKind, Vec<&Task>)> = BTreeMap::new();
     for task in waiting {
         let Activity::Held { hold } = &task.position.activity else { continue };
         let is_work = match scene.standing(task).state {
@@ -150,16 +187,23 @@ fn broken(scene: &Scene, waiting: &[Task]) -> Vec<Cause> {
             State::Held => false,
             _ => continue,
         };
-        let cause = cause(scene.tongue, hold.kind);
-        let text = match &hold.step {
-            Some(step) => say!(scene.tongue, "{cause}, at `{step}`", "{cause}, на шаге `{step}`"),
-            None => cause.to_owned(),
-        };
-        causes.entry((is_work, text)).or_default().push(task);
+        let step = hold.step.as_ref().map_or("", StepName::as_str).to_owned();
+        let known = causes.entry((is_work, kind_word(hold.kind), step)).or_insert_with(|| (hold.kind, Vec::new()));
+        known.1.push(task);
     }
-    let cause = |((is_work, text), tasks): ((bool, String), Vec<&Task>)| Cause {
+    let words = |kind: HoldKind, step: &str| {
+        let cause = cause(scene.tongue, kind);
+        if step.is_empty() {
+            cause.to_owned()
+        } else {
+            say!(scene.tongue, "{cause}, at `{step}`", "{cause}, на шаге `{step}`")
+        }
+    };
+    let cause = |((is_work, kind, step), (hold, tasks)): ((bool, String, String), (HoldKind, Vec<&Task>))| Cause {
         is_work,
-        text: line(&quoted(&text), LONGEST_SENTENCE),
+        kind,
+        text: line(&quoted(&words(hold, &step)), LONGEST_SENTENCE),
+        step,
         count: tasks.len(),
         counted: scene.tongue.count(tasks.len() as u64, ["ticket", "tickets"], ["задача", "задачи", "задач"]),
         keys: tasks.iter().take(NAMED).map(|task| task.work_item.to_string()).collect(),

@@ -14,6 +14,7 @@ use crate::misfits::Misfit;
 use crate::problem::Problem;
 use crate::show::{Age, line};
 use crate::tongue::{Tongue, say};
+use crate::words;
 
 /// Ended tasks of a project among which the last one that landed is looked for.
 const ENDED: u32 = 20;
@@ -130,7 +131,8 @@ fn senders(state: &GatewayState, t: Tongue) -> Result<Vec<Neighbour>, Problem> {
     let mut senders = Vec::new();
     for contact in &contacts {
         let (source, project) = (&contact.source, &contact.project);
-        let name = say!(t, "{source} of {project}", "{source} проекта {project}");
+        let shown = words::source(t, source);
+        let name = say!(t, "{shown} of {project}", "{shown} проекта {project}");
         let misfit = misfits.iter().find(|misfit| misfit.source == source);
         if let Some(misfit) = misfit.filter(|misfit| contact.delivered.is_none_or(|at| at <= misfit.last)) {
             senders.push(refused(&name, misfit));

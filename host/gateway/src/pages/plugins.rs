@@ -13,6 +13,7 @@ use crate::desk::LoadedPlugin;
 use crate::problem::Problem;
 use crate::show::{Age, bytes, line};
 use crate::tongue::{Tongue, say};
+use crate::words;
 
 /// Answers that are looked at: the newest of all plugins.
 const ANSWERS: u32 = 2000;
@@ -69,7 +70,10 @@ pub(crate) fn read(state: &GatewayState, t: Tongue) -> Result<Vec<Plugin>, Probl
             .filter_map(|stage| Some((stage, stage.edge.as_ref()?)))
             .flat_map(|(stage, edge)| edge.steps.iter().map(move |step| (stage, edge, step)))
             .filter(|(_, _, step)| matches!(&step.kind, StepKind::Gate { plugin } if Some(plugin) == id.as_ref()))
-            .map(|(stage, edge, step)| format!("{} → {}: {}", stage.name, edge.to, step.name))
+            .map(|(stage, edge, step)| {
+                let (from, to) = (words::stage(t, stage.name.as_str()), words::stage(t, edge.to.as_str()));
+                format!("{from} → {to}: {}", step.name)
+            })
             .collect();
         let figures = id.as_ref().and_then(|id| figures(state, t, answers.get(id)?));
         shown(t, loaded, places.join(", "), figures)
@@ -89,7 +93,7 @@ fn shown(t: Tongue, loaded: LoadedPlugin, places: String, figures: Option<Figure
     Plugin {
         id: info.id.map_or_else(String::new, |id| id.to_string()),
         project: project.to_string(),
-        kind: info.kind.as_str().to_owned(),
+        kind: words::plugin(t, info.kind.as_str()).to_owned(),
         digest: info.digest.as_str()[..12].to_owned(),
         size: bytes(info.size),
         places: if places.is_empty() { elsewhere.to_owned() } else { places },
@@ -111,7 +115,13 @@ fn figures(state: &GatewayState, t: Tongue, rows: &[AnswerRow]) -> Option<Figure
     let (whole, tenth) = (p95 / 1000, p95 % 1000 / 100);
     Some(Figures {
         asked: rows.len(),
-        mix: line(&mix.iter().map(|(answer, count)| format!("{answer} {count}")).collect::<Vec<_>>().join(", "), 300),
+        mix: line(
+            &mix.iter()
+                .map(|(answer, count)| format!("{} {count}", words::verdict(t, answer)))
+                .collect::<Vec<_>>()
+                .join(", "),
+            300,
+        ),
         p95: say!(t, "{whole}.{tenth} ms", "{whole},{tenth} мс"),
         broke: mix.get("infra").copied().unwrap_or_default(),
         last: Age::of(t, rows.first()?.at, state.now()),

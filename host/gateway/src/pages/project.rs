@@ -15,6 +15,7 @@ use crate::problem::Problem;
 use crate::show::line;
 use crate::standing::Scene;
 use crate::tongue::Tongue;
+use crate::words;
 
 /// Live tasks that are looked at. A board with more is read by nobody; the search is.
 const LIVE: u32 = 300;
@@ -103,5 +104,5 @@ fn column(scene: &Scene, stage: &StageName, is_end: bool, tasks: &[Task], now: T
     let standing: Vec<&Task> = tasks.iter().filter(|task| task.position.stage == *stage).collect();
     let shown = standing.len().min(if is_end { SHOWN_ENDED } else { SHOWN_LIVE });
     let cards = standing[..shown].iter().map(|task| Row::of(scene, task, now)).collect();
-    Column { name: stage.to_string(), cards, more: standing.len() - shown }
+    Column { name: words::stage(scene.tongue, stage.as_str()).to_owned(), cards, more: standing.len() - shown }
 }

@@ -13,9 +13,9 @@ use crate::app::GatewayState;
 use crate::find;
 use crate::problem::Problem;
 use crate::routes::queue::drivers;
-use crate::show::{Age, Moment, line};
+use crate::show::{Age, Moment, line, sentence};
 use crate::standing::wait_words;
-use crate::tongue::{Tongue, say};
+use crate::tongue::{Part, Tongue, say};
 
 /// Jobs that are looked at.
 const JOBS: u32 = 1000;
@@ -57,7 +57,7 @@ struct Group {
 struct Job {
     key: String,
     effect: String,
-    why: String,
+    why: Vec<Part>,
     attempts: u32,
     since: Option<Age>,
     until: Option<Moment>,
@@ -190,11 +190,12 @@ fn heading(t: Tongue, place: usize) -> (&'static str, &'static str) {
 }
 
 fn row(t: Tongue, job: &JobRow, key: &dyn Fn(TaskId) -> String, now: Timestamp) -> Job {
-    let why = job.note.clone().or_else(|| job.reason.as_ref().map(|reason| wait_words(t, reason)));
+    let why = job.note.as_ref().map(|note| t.inner(note));
+    let why = why.or_else(|| job.reason.as_ref().map(|reason| wait_words(t, reason)));
     Job {
         key: key(job.task),
         effect: job.effect.clone(),
-        why: line(&why.unwrap_or_default(), 300),
+        why: sentence(&why.unwrap_or_default(), 300),
         attempts: job.attempts,
         since: job.claimed_at.map(|at| Age::of(t, at, now)),
         until: Some(job.available_at).filter(|at| *at > now).map(Moment::of),

@@ -7,9 +7,10 @@ use domain::time::Timestamp;
 
 use crate::api::State;
 use crate::deed::Deed;
-use crate::show::{Age, cost, line, quoted};
+use crate::show::{Age, cost, line, sentence};
 use crate::standing::Scene;
-use crate::tongue::{Tongue, say};
+use crate::tongue::{Part, Tongue, say};
+use crate::words;
 
 const LONGEST_TITLE: usize = 140;
 pub(crate) const LONGEST_SENTENCE: usize = 300;
@@ -25,7 +26,7 @@ pub(crate) struct Row {
     pub(crate) stage: String,
     pub(crate) strip: Vec<Pip>,
     pub(crate) state: State,
-    pub(crate) sentence: String,
+    pub(crate) sentence: Vec<Part>,
     pub(crate) since: Age,
     /// Empty before the second visit.
     pub(crate) attempt: String,
@@ -50,13 +51,13 @@ impl Row {
             key: task.work_item.to_string(),
             project: task.project.to_string(),
             title: line(&task.title, LONGEST_TITLE),
-            stage: task.position.stage.to_string(),
-            strip: scene.pipeline(&task.project).map(|pipeline| strip(pipeline, task)).unwrap_or_default(),
+            stage: words::stage(t, task.position.stage.as_str()).to_owned(),
+            strip: scene.pipeline(&task.project).map(|pipeline| strip(t, pipeline, task)).unwrap_or_default(),
             state: standing.state,
-            sentence: line(&quoted(&standing.sentence), LONGEST_SENTENCE),
+            sentence: sentence(&standing.sentence, LONGEST_SENTENCE),
             since: Age::of(t, task.activity_entered_at, now),
             attempt: if visit > 1 { say!(t, "visit {visit}", "заход {visit}") } else { String::new() },
-            cost: cost(&task.spent),
+            cost: cost(t, &task.spent),
             deeds: scene.deeds(task),
         }
     }
@@ -72,7 +73,7 @@ impl Row {
             stage: String::new(),
             strip: Vec::new(),
             state: if item.gone.is_some() { State::Stopped } else { State::Skipped },
-            sentence: line(&say!(t, "on the board as {status}", "на доске: {status}"), LONGEST_SENTENCE),
+            sentence: sentence(&say!(t, "on the board as {status}", "на доске: {status}"), LONGEST_SENTENCE),
             since: Age::of(t, item.created_at, now),
             attempt: String::new(),
             cost: String::new(),
@@ -94,12 +95,12 @@ impl Row {
     }
 }
 
-fn strip(pipeline: &Pipeline, task: &Task) -> Vec<Pip> {
+fn strip(t: Tongue, pipeline: &Pipeline, task: &Task) -> Vec<Pip> {
     let ends_well = |kind: &StageKind| !matches!(kind, StageKind::Terminal { end: Terminality::Cancelled });
     let stages: Vec<_> = pipeline.stages().iter().filter(|stage| ends_well(&stage.kind)).collect();
     let here = stages.iter().position(|stage| stage.name == task.position.stage);
     let pip = |(place, stage): (usize, &&domain::pipeline::Stage)| Pip {
-        name: stage.name.to_string(),
+        name: words::stage(t, stage.name.as_str()).to_owned(),
         is: match here {
             Some(here) if place < here => "done",
             Some(here) if place == here => "here",

@@ -21,8 +21,10 @@ use crate::desk::with_live_usage;
 use crate::find;
 use crate::log::{self, Found, Part};
 use crate::problem::Problem;
-use crate::show::{Age, Moment, bytes, cost, line, plain, span_in};
+use crate::show::{Age, Moment, bytes, cost, line, logged, plain, span_in};
 use crate::tongue::{Tongue, say};
+use crate::transcript::{self, Saying};
+use crate::words;
 
 /// Characters of what is looked for.
 const LONGEST_SEARCH: usize = 200;
@@ -46,6 +48,8 @@ pub(crate) struct Which {
     after: Option<u64>,
     q: Option<String>,
     wrap: Option<u8>,
+    /// Every line as it was written, with its escapes spelled out.
+    raw: Option<u8>,
 }
 
 /// All that the page says.
@@ -59,6 +63,8 @@ pub(crate) struct Run {
     since: Age,
     is_live: bool,
     wraps: bool,
+    /// Lines stand as they were written.
+    is_raw: bool,
     q: String,
     size: String,
     lines: Vec<Line>,
@@ -68,7 +74,8 @@ pub(crate) struct Run {
     older: Option<u64>,
     /// The page shows the end of the log.
     is_end: bool,
-    end: u64,
+    /// From where on it is followed.
+    follow: u64,
     found: Option<String>,
     has_log: bool,
     /// When the log was removed.
@@ -78,7 +85,11 @@ pub(crate) struct Run {
 /// A line of the log.
 struct Line {
     at: u64,
+    /// The end of a page on which it stands.
+    until: u64,
     text: String,
+    /// What an agent says by it, instead of the text.
+    said: Vec<Saying>,
     goes_on: bool,
     is_trouble: bool,
 }
@@ -86,15 +97,34 @@ struct Line {
 impl Run {
     /// The same page with another part of the log.
     fn link(&self, change: &str) -> String {
-        let wrap = if self.wraps { "" } else { "&wrap=0" };
+        self.linked(change, self.wraps, self.is_raw)
+    }
+
+    fn linked(&self, change: &str, wraps: bool, is_raw: bool) -> String {
+        let wrap = if wraps { "" } else { "&wrap=0" };
+        let raw = if is_raw { "&raw=1" } else { "" };
         let q = if self.q.is_empty() { String::new() } else { format!("&q={}", encoded(&self.q)) };
-        format!("/r/{}?{}", self.id, format!("{change}{q}{wrap}").trim_start_matches('&'))
+        let query = format!("{change}{q}{wrap}{raw}");
+        match query.trim_start_matches('&') {
+            "" => format!("/r/{}", self.id),
+            query => format!("/r/{}?{query}", self.id),
+        }
     }
 
     /// The same part, wrapped the other way.
     fn turned(&self) -> String {
-        let q = if self.q.is_empty() { String::new() } else { format!("&q={}", encoded(&self.q)) };
-        format!("/r/{}?wrap={}{q}", self.id, u8::from(!self.wraps))
+        self.linked("", !self.wraps, self.is_raw)
+    }
+
+    /// The same part, as it was written or as it is told.
+    fn other_way(&self) -> String {
+        self.linked("", self.wraps, !self.is_raw)
+    }
+
+    /// The part around a line that was found.
+    fn around(&self, line: &Line) -> String {
+        let raw = if self.is_raw { "&raw=1" } else { "" };
+        format!("/r/{}?before={}{raw}#b{}", self.id, line.until, line.at)
     }
 }
 
@@ -105,7 +135,8 @@ pub(crate) fn read(state: &GatewayState, t: Tongue, run: &str, which: &Which) ->
     let q = line(which.q.as_deref().unwrap_or_default(), LONGEST_SEARCH);
     let mut file = state.desk.run_log(id);
     let is_live = row.ended_at.is_none();
-    let (mut part, mut found) = (Part::default(), None);
+    let shown = Shown { t, is_raw: which.raw == Some(1) };
+    let (mut part, mut found, mut lines) = (Part::default(), None, Vec::new());
     if let Some(file) = &mut file {
         let broken = |error: std::io::Error| Problem::broken(&format!("the log of run {id} cannot be read: {error}"));
         if q.is_empty() {
@@ -113,12 +144,14 @@ pub(crate) fn read(state: &GatewayState, t: Tongue, run: &str, which: &Which) ->
                 Some(place) => log::after(file, place).map_err(broken)?,
                 None => log::before(file, which.before).map_err(broken)?,
             };
+            lines = part.pieces.drain(..).flat_map(|piece| shown.lines(piece)).collect();
         } else {
-            found = Some(log::search(file, &q, which.before).map_err(broken)?);
+            let hits = look_for(file, &q, which.before).map_err(broken)?;
+            lines = shown.found(file, &hits, &q).map_err(broken)?;
+            found = Some(hits);
             part.size = file.metadata().map_err(broken)?.len();
         }
     }
-    let lines: Vec<Line> = found.as_ref().map_or(&part.pieces, |found| &found.pieces).iter().map(shown).collect();
     let (is, outcome) = ended(t, &row);
     Ok(Run {
         id: id.0,
@@ -130,11 +163,12 @@ pub(crate) fn read(state: &GatewayState, t: Tongue, run: &str, which: &Which) ->
         since: Age::of(t, row.started_at, state.now()),
         is_live,
         wraps: which.wrap != Some(0),
+        is_raw: shown.is_raw,
         size: bytes(part.size),
         trouble: lines.iter().find(|line| line.is_trouble).map(|line| line.at).filter(|_| found.is_none()),
         older: found.as_ref().map_or_else(|| Some(part.start).filter(|start| *start > 0), |found| found.older),
         is_end: found.is_none() && part.end >= part.size,
-        end: part.end,
+        follow: part.follow,
         found: found.as_ref().map(|found| found_words(t, found)),
         has_log: file.is_some(),
         collected: state.store.when_collected(id)?.map(Moment::of),
@@ -143,8 +177,63 @@ pub(crate) fn read(state: &GatewayState, t: Tongue, run: &str, which: &Which) ->
     })
 }
 
-fn shown(piece: &log::Piece) -> Line {
-    Line { at: piece.at, text: plain(&piece.text), goes_on: piece.goes_on, is_trouble: piece.is_trouble() }
+/// A text letter by letter. Where it stands nowhere, it is looked for as a line of an agent's stream holds it: with its quotes and
+/// line breaks escaped.
+fn look_for(file: &mut std::fs::File, q: &str, before: Option<u64>) -> std::io::Result<Found> {
+    let found = log::search(file, q, before)?;
+    match transcript::as_written(q).filter(|_| found.pieces.is_empty()) {
+        Some(written) => log::search(file, &written, before),
+        None => Ok(found),
+    }
+}
+
+/// Bytes after a place of a plain log that its page shows too.
+const AFTER: u64 = 20_000;
+
+/// How lines are shown.
+#[derive(Clone, Copy)]
+struct Shown {
+    t: Tongue,
+    is_raw: bool,
+}
+
+impl Shown {
+    /// What an agent says by a line, or else the line, cut where it is long.
+    fn lines(self, piece: log::Piece) -> Vec<Line> {
+        match self.told(&piece) {
+            Some(line) => vec![line],
+            None => log::cut(piece).iter().map(|piece| self.plain(piece)).collect(),
+        }
+    }
+
+    fn told(self, piece: &log::Piece) -> Option<Line> {
+        let said = (!self.is_raw && !piece.goes_on).then(|| transcript::told(self.t, &piece.text)).flatten()?;
+        let is_trouble = said.iter().any(Saying::is_error);
+        let until = piece.at + piece.text.len() as u64 + 1;
+        Some(Line { at: piece.at, until, text: String::new(), said, goes_on: false, is_trouble })
+    }
+
+    fn plain(self, piece: &log::Piece) -> Line {
+        let text = if self.is_raw { plain(&piece.text) } else { logged(&piece.text) };
+        let until = piece.at + piece.text.len() as u64 + AFTER;
+        let is_trouble = piece.is_trouble();
+        Line { at: piece.at, until, text, said: Vec::new(), goes_on: piece.goes_on, is_trouble }
+    }
+
+    /// What was found, told where that still has it; several places of a line that is told are one.
+    fn found(self, file: &mut std::fs::File, found: &Found, q: &str) -> std::io::Result<Vec<Line>> {
+        let has = |line: &Line| line.said.iter().any(|said| said.text.contains(q) || said.name.contains(q));
+        let mut lines: Vec<Line> = Vec::new();
+        for piece in &found.pieces {
+            let whole = if self.is_raw { None } else { log::object_at(file, piece.at)? };
+            let told = whole.and_then(|whole| self.told(&whole)).filter(has);
+            let line = told.unwrap_or_else(|| self.plain(piece));
+            if lines.last().is_none_or(|last| last.at != line.at) {
+                lines.push(line);
+            }
+        }
+        Ok(lines)
+    }
 }
 
 fn found_words(t: Tongue, found: &Found) -> String {
@@ -199,17 +288,13 @@ const fn result_words(t: Tongue, result: RunResult) -> &'static str {
 
 fn facts(t: Tongue, row: &RunRow) -> Vec<(&'static str, String)> {
     let mut facts = vec![
-        (t.of("role", "роль"), row.role.to_string()),
-        (t.of("stage", "этап"), row.stage.to_string()),
+        (t.of("role", "роль"), words::role(t, row.role.as_str()).to_owned()),
+        (t.of("stage", "этап"), words::stage(t, row.stage.as_str()).to_owned()),
         (t.of("visit", "заход"), row.visit.to_string()),
         (t.of("attempt", "попытка"), row.attempt.to_string()),
     ];
     let stamps = [(t.of("model", "модель"), &row.model), (t.of("effort", "усилие"), &row.effort)];
     facts.extend(stamps.into_iter().filter_map(|(name, stamp)| Some((name, line(stamp.as_ref()?, 100)))));
-    facts.extend(row.doing.as_ref().map(|doing| (t.of("last step", "последний шаг"), line(doing, 200))));
-    if row.steps > 0 {
-        facts.push((t.of("tools used", "вызовов инструментов"), row.steps.to_string()));
-    }
     let resumed = row.conversation.as_ref().and_then(|conversation| conversation.resumed);
     facts.extend(resumed.map(|before| (t.of("goes on with run", "продолжает запуск"), before.to_string())));
     if let Some(end) = row.ended_at {
@@ -217,7 +302,10 @@ fn facts(t: Tongue, row: &RunRow) -> Vec<(&'static str, String)> {
     }
     facts.push((t.of("command", "команда"), line(&row.command, 200)));
     facts.extend(
-        row.spent.as_ref().map(|spent| (t.of("cost", "стоимость"), cost(spent))).filter(|(_, cost)| !cost.is_empty()),
+        row.spent
+            .as_ref()
+            .map(|spent| (t.of("cost", "стоимость"), cost(t, spent)))
+            .filter(|(_, cost)| !cost.is_empty()),
     );
     if row.steps > 0 {
         facts.push((t.of("tools used", "вызовов инструментов"), row.steps.to_string()));

@@ -7,8 +7,9 @@ use crate::api::{HeldBy, Holding, State};
 use crate::app::GatewayState;
 use crate::desk::Backups;
 use crate::problem::Problem;
-use crate::show::{Age, bytes, line};
+use crate::show::{Age, bytes, line, quoted};
 use crate::tongue::Tongue;
+use crate::words;
 
 /// What helps against a sandbox that does not work is a long sentence.
 const LONGEST_HOW: usize = 1000;
@@ -67,7 +68,7 @@ pub(crate) fn read(state: &GatewayState, t: Tongue) -> Result<System, Problem> {
     ];
     Ok(System {
         ok: health.ok,
-        reasons: health.reasons.iter().map(|reason| line(reason, LONGEST_HOW)).collect(),
+        reasons: health.reasons.iter().map(|reason| line(&quoted(reason), LONGEST_HOW)).collect(),
         facts,
         holdings: state.desk.holdings().into_iter().map(|holding| held(t, holding)).collect(),
         backup: last.map(|last| Backup {
@@ -85,5 +86,5 @@ fn held(t: Tongue, holding: Holding) -> Held {
         HeldBy::Shim => (State::Done, t.of("by the run's shim", "надзирателем запуска")),
         HeldBy::Nobody => (State::Held, t.of("by nobody", "никем")),
     };
-    Held { name: holding.name, state, by, how: line(&holding.how, LONGEST_HOW) }
+    Held { name: words::holding(t, &holding.name).to_owned(), state, by, how: line(&quoted(&holding.how), LONGEST_HOW) }
 }

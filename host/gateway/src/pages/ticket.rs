@@ -1,7 +1,7 @@
 //! The page of one work item: what happens next, what a person can do, and all that happened so far.
 
 use askama::Template;
-use conductor::ports::store::{BoardComment, BoardItem};
+use conductor::ports::store::{BoardComment, BoardItem, Prerequisite, Unmet};
 use domain::ids::WorkItemId;
 use domain::task::Task;
 
@@ -11,9 +11,9 @@ use crate::api::State;
 use crate::app::GatewayState;
 use crate::find;
 use crate::problem::Problem;
-use crate::show::{Moment, line, plain, quoted};
+use crate::show::{Moment, line, plain, sentence};
 use crate::standing::Scene;
-use crate::tongue::{Tongue, say};
+use crate::tongue::{Part, Tongue, say};
 
 mod history;
 
@@ -21,6 +21,8 @@ use history::Share;
 
 const ROWS: u32 = 50;
 const LONGEST_TEXT: usize = 20_000;
+/// Characters of a card's status.
+pub(super) const SHOWN_STATUS: usize = 200;
 
 #[derive(Template)]
 #[template(path = "ticket.html")]
@@ -36,10 +38,23 @@ pub(crate) struct Ticket {
     description: String,
     labels: String,
     status: Option<String>,
-    sentence: String,
+    sentence: Vec<Part>,
     pull: Option<String>,
+    /// Its card can be started, and is here.
+    can_start: bool,
+    /// It is a card of our own board: comments are written to it.
+    has_card: bool,
+    /// What it needs first.
+    needs: Vec<Need>,
     task: Option<Way>,
     comments: Vec<Line>,
+}
+
+impl Ticket {
+    /// It can still be made to wait for another one.
+    fn takes_needs(&self) -> bool {
+        self.task.is_some() && !matches!(self.row.state, State::Done | State::Stopped)
+    }
 }
 
 /// What came of it so far.
@@ -51,7 +66,7 @@ struct Way {
     runs: Vec<Run>,
     evaluations: Vec<Judgement>,
     documents: Vec<Paper>,
-    entries: Vec<Line>,
+    entries: Vec<Event>,
     older: usize,
 }
 
@@ -59,6 +74,19 @@ struct Line {
     at: Moment,
     who: String,
     text: String,
+}
+
+/// Another task that must be done first.
+struct Need {
+    key: String,
+    state: State,
+    word: &'static str,
+}
+
+/// One thing that happened.
+struct Event {
+    at: Moment,
+    text: Vec<Part>,
 }
 
 struct Run {
@@ -119,12 +147,16 @@ fn started(state: &GatewayState, scene: &Scene, task: Task, card: Option<BoardIt
         Some(_) => store.comments(&task.project, &task.work_item, ROWS)?,
         None => Vec::new(),
     };
+    let has_card = card.as_ref().is_some_and(|card| card.gone.is_none());
     Ok(Ticket {
+        can_start: false,
+        has_card,
+        needs: needs(store.prerequisites(task.id)?, t),
         title: line(&task.title, 500),
         description: text(&store.blob(&task.description)?),
         labels: line(&task.labels.join(", "), 1000),
-        status: card.map(|card| line(&card.status, 200)),
-        sentence: line(&quoted(&standing.sentence), 1000),
+        status: card.map(|card| line(&card.status, SHOWN_STATUS)),
+        sentence: sentence(&standing.sentence, 1000),
         row: Row::of(scene, &task, state.now()),
         pull: task.merged.as_ref().and_then(|_| state.desk.pull_command(&task.project)),
         comments: comments.iter().map(comment).collect(),
@@ -135,24 +167,45 @@ fn started(state: &GatewayState, scene: &Scene, task: Task, card: Option<BoardIt
 fn unstarted(state: &GatewayState, t: Tongue, card: BoardItem) -> Result<Ticket, Problem> {
     let comments = state.store.comments(&card.project, &card.work_item, ROWS)?;
     let start = line(&state.desk.start_status(&card.project), 100);
+    let is_there = card.gone.is_none();
     Ok(Ticket {
+        can_start: is_there && card.status != state.desk.start_status(&card.project),
+        has_card: is_there,
+        needs: Vec::new(),
         title: line(&card.title, 500),
         description: text(card.description.as_bytes()),
         labels: line(&card.labels.join(", "), 1000),
-        status: Some(line(&card.status, 200)),
+        status: Some(line(&card.status, SHOWN_STATUS)),
         row: Row::unstarted(t, &card, state.now()),
         sentence: match &card.gone {
-            Some(actor) => line(&say!(t, "removed from the board by {actor}", "убрана с доски: {actor}"), 200),
-            None => say!(
-                t,
-                "nobody started it; a move to “{start}” does",
-                "её никто не начал; для этого переместите её в «{start}»"
+            Some(actor) => sentence(&say!(t, "removed from the board by {actor}", "убрана с доски: {actor}"), 200),
+            None => sentence(
+                &say!(
+                    t,
+                    "nobody started it; a move to “{start}” does",
+                    "её никто не начал; для этого переместите её в «{start}»"
+                ),
+                300,
             ),
         },
         pull: None,
         task: None,
         comments: comments.iter().map(comment).collect(),
     })
+}
+
+fn needs(rows: Vec<Prerequisite>, t: Tongue) -> Vec<Need> {
+    let need = |row: Prerequisite| {
+        let (state, word) = match row.unmet {
+            None => (State::Done, t.of("done", "готова")),
+            Some(Unmet::Unfinished) => (State::Queued, t.of("not done yet", "ещё не готова")),
+            Some(Unmet::Cancelled) => {
+                (State::NeedsYou, t.of("stopped, it will not be done", "остановлена, готова не будет"))
+            }
+        };
+        Need { key: row.needs.work_item.to_string(), state, word }
+    };
+    rows.into_iter().map(need).collect()
 }
 
 fn comment(row: &BoardComment) -> Line {

@@ -147,16 +147,25 @@ pub(crate) async fn comment(
     Segments((name, item)): Segments<(String, String)>,
     Required(body): Required<NewComment>,
 ) -> Result<(StatusCode, Json<Listing<BoardComment>>), Problem> {
-    if body.text.trim().is_empty() {
+    let newest = app.write(move |state| write(state, &name, &item, &body.text, &actor));
+    Ok((StatusCode::CREATED, Json(listing(newest.await?, 1))))
+}
+
+/// Writes a comment after looking at it; the newest two.
+pub(crate) fn write(
+    state: &GatewayState,
+    project: &str,
+    item: &str,
+    text: &str,
+    actor: &Actor,
+) -> Result<Vec<BoardComment>, Problem> {
+    if text.trim().is_empty() {
         return Err(Problem::invalid("`text` is empty"));
     }
-    at_most("text", &body.text, LONGEST_TEXT)?;
-    let newest = app.write(move |state| {
-        let (project, card) = there(state, &name, &item)?;
-        state.store.put_comment(&project, &card, &actor, None, &body.text, state.now())?;
-        Ok(state.store.comments(&project, &card, 2)?)
-    });
-    Ok((StatusCode::CREATED, Json(listing(newest.await?, 1))))
+    at_most("text", text, LONGEST_TEXT)?;
+    let (project, card) = there(state, project, item)?;
+    state.store.put_comment(&project, &card, actor, None, text, state.now())?;
+    Ok(state.store.comments(&project, &card, 2)?)
 }
 
 pub(crate) async fn activity(

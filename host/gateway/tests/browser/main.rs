@@ -11,6 +11,7 @@
 
 mod desk;
 mod scene;
+mod tongues;
 
 use std::fs;
 use std::io::{Seek as _, SeekFrom, Write as _};
@@ -80,7 +81,24 @@ fn small_log(folder: &Path) -> PathBuf {
     for number in 0..700 {
         text.push_str(&format!("{number:>5} the agent reads src/part_{number}.rs\n"));
     }
-    text.push_str(&format!("error: {HOSTILE}\n{}\nneedle in the haystack\nall done so far\n", "x".repeat(9000)));
+    text.push_str(&format!("error: {HOSTILE}\n{}\n", "x".repeat(9000)));
+    let said =
+        |content: serde_json::Value| serde_json::json!({ "type": "assistant", "message": { "content": [content] } });
+    for line in [
+        serde_json::json!({ "type": "system", "subtype": "init", "model": "large", "tools": ["Bash", "Edit"] }),
+        said(serde_json::json!({ "type": "text", "text": format!("I look at the greeting first. {HOSTILE}") })),
+        said(
+            serde_json::json!({ "type": "tool_use", "name": "Bash", "input": { "command": "cargo test --workspace" } }),
+        ),
+        serde_json::json!({ "type": "user", "message": { "content": [
+            { "type": "tool_result", "is_error": true, "content": format!("one test failed\n{}", "at src/greeting.rs\n".repeat(90)) },
+        ] } }),
+        serde_json::json!({ "type": "of tomorrow", "told": "as it is" }),
+        serde_json::json!({ "type": "result", "subtype": "success", "is_error": false, "num_turns": 7, "total_cost_usd": 0.4 }),
+    ] {
+        text.push_str(&format!("{line}\n"));
+    }
+    text.push_str("needle in the haystack\nall done so far\n");
     fs::write(&path, text).unwrap();
     path
 }

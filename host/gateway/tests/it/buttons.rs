@@ -87,3 +87,96 @@ async fn a_project_is_frozen_thawed_and_given_tickets_from_its_page() {
     assert!(browser.get(&world, &place).await.text().contains("ui, bug"));
     assert_eq!(press(&world, &browser, "/p/none/new", &[("title", "x")]).await.status, StatusCode::NOT_FOUND);
 }
+
+#[tokio::test]
+async fn what_broke_together_is_tried_again_together_and_paused_tickets_go_on_together() {
+    let world = World::new();
+    for key in ["DEMO-001", "DEMO-002"] {
+        let task = world.task(key, "Say hello");
+        let panicked = domain::event::Event::Panicked { message: "out of ink".to_owned(), unanswered: false };
+        world.store.apply(task, &panicked, crate::world::NOW).unwrap();
+    }
+    let browser = Browser::log_in(&world, SECRET).await;
+    let text = browser.get(&world, "/").await.text().to_owned();
+    let fields = ["cause", "step", "count"].map(|name| (name, hidden(&text, "/retry", name)));
+    let fields: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    assert_eq!(fields[2], ("count", "2"));
+    let more = [("cause", fields[0].1), ("step", fields[1].1), ("count", "3")];
+    let refused = press(&world, &browser, "/retry", &more).await;
+    assert_eq!(refused.status, StatusCode::CONFLICT);
+    assert!(refused.text().contains("and there are 2 now"), "{}", refused.text());
+    let retried = press(&world, &browser, "/retry", &fields).await;
+    assert_eq!(retried.headers[header::LOCATION], "/?did=retried", "{}", retried.text());
+    assert_eq!(world.store.standings().unwrap().held, 0);
+    // The second press meets none of them.
+    assert_eq!(press(&world, &browser, "/retry", &fields).await.status, StatusCode::CONFLICT);
+    assert_eq!(press(&world, &browser, "/pause-all", &[("count", "2")]).await.status, StatusCode::SEE_OTHER);
+    let text = browser.get(&world, "/").await.text().to_owned();
+    assert_eq!(hidden(&text, "/resume-all", "count"), "2");
+    let resumed = press(&world, &browser, "/resume-all", &[("count", "2"), ("note", "go on")]).await;
+    assert_eq!(resumed.headers[header::LOCATION], "/?did=resumed-all");
+    assert!(!world.store.tasks(true, 9).unwrap().iter().any(domain::task::Task::is_paused));
+}
+
+#[tokio::test]
+async fn a_ticket_is_made_to_wait_for_another_and_a_late_press_does_nothing() {
+    let world = World::new();
+    world.task("DEMO-001", "Say hello");
+    world.task("DEMO-002", "Say goodbye");
+    let browser = Browser::log_in(&world, SECRET).await;
+    let text = browser.get(&world, "/t/DEMO-002").await.text().to_owned();
+    assert!(text.contains("gatewright task depend DEMO-002 --on KEY"));
+    let version = hidden(&text, "/t/DEMO-002/depend", "version");
+    let fields = [("task", "2"), ("version", version.as_str()), ("on", "DEMO-001"), ("back", "/t/DEMO-002")];
+    let set = press(&world, &browser, "/t/DEMO-002/depend", &fields).await;
+    assert_eq!(set.headers[header::LOCATION], "/t/DEMO-002?did=depend&item=DEMO-002", "{}", set.text());
+    let late = press(&world, &browser, "/t/DEMO-002/depend", &fields).await;
+    assert!(late.status == StatusCode::CONFLICT && late.text().contains("changed since you looked"), "{}", late.text());
+    let text = browser.get(&world, "/t/DEMO-002").await.text().to_owned();
+    assert!(text.contains("What it needs first") && text.contains("not done yet"), "{text}");
+    let version = hidden(&text, "/t/DEMO-002/undepend", "version");
+    let cycle = [("task", "1"), ("version", "1"), ("on", "DEMO-002")];
+    assert_eq!(press(&world, &browser, "/t/DEMO-001/depend", &cycle).await.status, StatusCode::CONFLICT);
+    let fields = [("task", "2"), ("version", version.as_str()), ("on", "DEMO-001"), ("back", "/t/DEMO-002")];
+    let gone = press(&world, &browser, "/t/DEMO-002/undepend", &fields).await;
+    assert_eq!(gone.headers[header::LOCATION], "/t/DEMO-002?did=undepend&item=DEMO-002", "{}", gone.text());
+    assert!(!browser.get(&world, "/t/DEMO-002").await.text().contains("What it needs first"));
+}
+
+#[tokio::test]
+async fn a_card_is_started_and_commented_from_its_page() {
+    let world = World::new();
+    let card = r#"{"title":"An idea","status":"Backlog"}"#;
+    world.post("/api/v1/projects/demo/items", card).await;
+    let browser = Browser::log_in(&world, SECRET).await;
+    let text = browser.get(&world, "/t/DEMO-001").await.text().to_owned();
+    assert_eq!(hidden(&text, "/t/DEMO-001/start", "status"), "Backlog");
+    let comment = [("project", "demo"), ("text", "mind the <totals>")];
+    let written = press(&world, &browser, "/t/DEMO-001/comment", &comment).await;
+    assert_eq!(written.headers[header::LOCATION], "/t/DEMO-001?did=comment", "{}", written.text());
+    assert!(browser.get(&world, "/t/DEMO-001").await.text().contains("mind the &#60;totals&#62;"));
+    let started = press(&world, &browser, "/t/DEMO-001/start", &[("project", "demo"), ("status", "Backlog")]).await;
+    assert_eq!(started.headers[header::LOCATION], "/t/DEMO-001?did=started&item=DEMO-001", "{}", started.text());
+    let late = press(&world, &browser, "/t/DEMO-001/start", &[("project", "demo"), ("status", "Backlog")]).await;
+    assert_eq!(late.status, StatusCode::CONFLICT);
+    assert!(late.text().contains("stands at “To Analyse” now"), "{}", late.text());
+    assert!(!browser.get(&world, "/t/DEMO-001").await.text().contains("/t/DEMO-001/start"));
+}
+
+#[tokio::test]
+async fn who_freezes_what_is_frozen_meanwhile_is_told_by_whom_and_why() {
+    let world = World::new();
+    let browser = Browser::log_in(&world, SECRET).await;
+    for page in ["/p/demo", "/repositories"] {
+        assert_eq!(hidden(browser.get(&world, page).await.text(), "/p/demo/freeze", "seen"), "open");
+    }
+    world.post("/api/v1/projects/demo/freeze", r#"{"reason":"it smells"}"#).await;
+    let late = press(&world, &browser, "/p/demo/freeze", &[("seen", "open"), ("reason", "mine")]).await;
+    assert_eq!(late.status, StatusCode::CONFLICT);
+    assert!(late.text().contains("was frozen meanwhile by operator: it smells"), "{}", late.text());
+    assert_eq!(world.store.freeze(&crate::world::name("demo")).unwrap().as_deref(), Some("it smells"));
+    assert_eq!(hidden(browser.get(&world, "/q").await.text(), "/p/demo/thaw", "seen"), "frozen");
+    assert_eq!(press(&world, &browser, "/p/demo/thaw", &[("seen", "frozen")]).await.status, StatusCode::SEE_OTHER);
+    let late = press(&world, &browser, "/p/demo/thaw", &[("seen", "frozen")]).await;
+    assert!(late.status == StatusCode::CONFLICT && late.text().contains("is frozen no more"), "{}", late.text());
+}

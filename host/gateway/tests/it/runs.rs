@@ -101,11 +101,77 @@ async fn a_hostile_log_is_text() {
         assert!(text.len() < 6 << 20, "{path}: {} bytes", text.len());
     }
     let page = world.get(&format!("/r/{run}?before=400")).await;
-    assert!(
-        page.text().contains("⟦U+001B⟧[31mred⟦U+001B⟧[0m &#60;/li&#62;&#60;/ol&#62;&#60;script&#62;"),
-        "{}",
-        page.text()
-    );
+    assert!(page.text().contains(">red &#60;/li&#62;&#60;/ol&#62;&#60;script&#62;"), "{}", page.text());
+    assert!(page.text().contains("⟦U+001B⟧]8;;http://x.example"), "an address is hidden: {}", page.text());
+    let raw = world.get(&format!("/r/{run}?before=400&raw=1")).await;
+    let spelled = "⟦U+001B⟧[31mred⟦U+001B⟧[0m &#60;/li&#62;&#60;/ol&#62;&#60;script&#62;";
+    assert!(raw.text().contains(spelled), "{}", raw.text());
+}
+
+/// What an agent writes with `stream-json`, as lines.
+fn stream() -> String {
+    let lines = [
+        serde_json::json!({ "type": "system", "subtype": "init", "model": "large", "tools": ["Bash"] }),
+        serde_json::json!({ "type": "assistant", "message": { "content": [
+            { "type": "text", "text": "I say \"hello\" <b>first</b>." },
+            { "type": "tool_use", "id": "t", "name": "Bash", "input": { "command": "cargo test" } },
+        ] } }),
+        serde_json::json!({ "type": "user", "message": { "content": [
+            { "type": "tool_result", "tool_use_id": "t", "is_error": true, "content": format!("\u{1b}[31mone failed\u{1b}[0m {}", "x".repeat(9000)) },
+        ] } }),
+        serde_json::json!({ "type": "of tomorrow", "told": "as it is" }),
+        serde_json::json!({ "type": "result", "subtype": "success", "is_error": false, "num_turns": 2 }),
+    ];
+    lines.map(|line| format!("{line}\n")).concat()
+}
+
+#[tokio::test]
+async fn a_stream_of_an_agent_is_shown_as_what_it_says_and_raw_is_one_click_away() {
+    let world = World::new();
+    let run = under_way(&world).await;
+    write(&world, stream());
+    let page = world.get(&format!("/r/{run}")).await;
+    let text = page.text();
+    for part in [
+        "I say &#34;hello&#34; &#60;b&#62;first&#60;/b&#62;.</span>",
+        "<b>Bash</b> <span class=\"what\">cargo test</span>",
+        "<span class=\"what\">one failed xxx",
+        "✕</span> error</span>",
+        "success, turns: 2",
+        "&#34;told&#34;:&#34;as it is&#34;",
+        "First trouble",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    assert!(!text.contains("tool_use_id") && !text.contains("[31m"), "{text}");
+    let (_, link) = text.split_once(&format!("href=\"/r/{run}?raw=1\"")).expect("a way to the raw lines");
+    assert!(link.starts_with(">Raw lines<"));
+    let raw = world.get(&format!("/r/{run}?raw=1")).await;
+    assert!(raw.text().contains("tool_use_id") && raw.text().contains("\\u001b[31mone failed"), "{}", raw.text());
+    // Followed: from the end of what was shown, whole lines.
+    let end = text.split("data-end=\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
+    write(&world, stream() + "{\"type\":\"turn.started\"}\n{\"type\":\"tu");
+    let more = world.get(&format!("/r/{run}?after={end}")).await;
+    assert!(more.text().contains("a turn begins") && !more.text().contains("I say"), "{}", more.text());
+    let russian = crate::world::request(axum::http::Method::GET, &format!("/r/{run}")).header("accept-language", "ru");
+    let russian = world.send(russian.body(axum::body::Body::empty()).unwrap()).await;
+    assert!(russian.text().contains("агент</span>") && russian.text().contains("ходов: 2"), "{}", russian.text());
+}
+
+#[tokio::test]
+async fn a_search_finds_what_an_agent_said_also_over_quotes() {
+    let world = World::new();
+    let run = under_way(&world).await;
+    write(&world, stream());
+    let found = world.get(&format!("/r/{run}?q=cargo+test")).await;
+    assert!(found.text().contains("1 line has it") && found.text().contains("<b>Bash</b>"), "{}", found.text());
+    let at = stream().find('\n').unwrap() + 1;
+    assert!(found.text().contains(&format!("#b{at}\">{at}</a>")), "{}", found.text());
+    let quoted = world.get(&format!("/r/{run}?q=say+%22hello%22")).await;
+    assert!(quoted.text().contains("1 line has it"), "{}", quoted.text());
+    // What was left out of the page is found all the same, and shown as it stands there.
+    let left_out = world.get(&format!("/r/{run}?q=is_error%22:true")).await;
+    assert!(left_out.text().contains("1 line has it"), "{}", left_out.text());
 }
 
 #[tokio::test]

@@ -56,8 +56,9 @@ async fn each_route_takes_the_rights_that_its_row_names_and_no_lesser_one() {
                 let reply = world.send(with_token(&method, &somewhere(path), secret.as_deref())).await;
                 let what = format!("{method} {path} with {right:?}: {} {}", reply.status, reply.text());
                 let refused = match (need, right) {
-                    // A form is no program's: it needs a browser's session.
-                    (Need::Form(_), _) => Some(StatusCode::UNAUTHORIZED),
+                    // A form is no program's, whatever its token may: it needs a browser's session.
+                    (Need::Form(_), None) => Some(StatusCode::UNAUTHORIZED),
+                    (Need::Form(_), Some(_)) => Some(StatusCode::FORBIDDEN),
                     (Need::Token(_), None) => Some(StatusCode::UNAUTHORIZED),
                     (Need::Token(wanted), Some(right)) if *right < wanted => Some(StatusCode::FORBIDDEN),
                     _ => None,
@@ -72,8 +73,12 @@ async fn each_route_takes_the_rights_that_its_row_names_and_no_lesser_one() {
                 }
                 if refused == Some(StatusCode::FORBIDDEN) {
                     let problem: Problem = reply.parse();
+                    let (Need::Token(wanted) | Need::Form(wanted)) = need else { unreachable!() };
+                    if right.is_some_and(|right| right >= wanted) {
+                        assert_eq!(problem.kind, "urn:gatewright:csrf", "{what}");
+                        continue;
+                    }
                     assert_eq!(problem.kind, "urn:gatewright:right", "{what}");
-                    let Need::Token(wanted) = need else { unreachable!() };
                     assert!(problem.detail.contains(&format!("this needs `{wanted}`")), "{what}");
                 }
             }

@@ -11,14 +11,15 @@ use domain::time::{Milliseconds, Timestamp};
 use domain::verdict::Verdict;
 
 use super::super::run::ended;
-use super::{Judgement, Line, Paper, ROWS, Run, Way};
+use super::{Event, Judgement, Paper, ROWS, Run, Way};
 use crate::api::State;
 use crate::app::GatewayState;
 use crate::desk::with_live_usage;
 use crate::problem::Problem;
-use crate::show::{Moment, bytes, cost, line, plain, span_in};
+use crate::show::{Moment, bytes, cost, line, plain, sentence, span_in};
 use crate::timeline;
 use crate::tongue::{Tongue, say};
+use crate::words;
 
 /// Entries on the page: the newest. The API has all.
 const ENTRIES: usize = 300;
@@ -41,11 +42,11 @@ pub(super) struct Share {
 pub(super) fn way(state: &GatewayState, t: Tongue, task: &Task) -> Result<Way, Problem> {
     let store = &*state.store;
     let (rows, beyond) = store.newest_entries(task.id, COUNTED)?;
-    let mut entries: Vec<Line> = rows
+    let mut entries: Vec<Event> = rows
         .iter()
         .filter_map(|row| {
-            let text = line(&timeline::words_in(t, &row.entry)?, 600);
-            Some(Line { at: Moment::of(row.at), who: String::new(), text })
+            let text = sentence(&timeline::words_in(t, &row.entry)?, 600);
+            Some(Event { at: Moment::of(row.at), text })
         })
         .collect();
     let older = entries.len().saturating_sub(ENTRIES) + usize::try_from(beyond).unwrap_or(usize::MAX);
@@ -103,7 +104,7 @@ fn shares(t: Tongue, rows: &[EntryRow], until: Timestamp) -> Vec<Share> {
 
 fn facts(t: Tongue, task: &Task) -> Vec<(&'static str, String)> {
     let position = &task.position;
-    let (stage, visit) = (&position.stage, position.visit);
+    let (stage, visit) = (words::stage(t, position.stage.as_str()), position.visit);
     let (retries, infra) = (task.retries, task.infra_retries);
     let mut facts = vec![
         (t.of("stage", "этап"), say!(t, "{stage}, visit {visit}", "{stage}, заход {visit}")),
@@ -131,17 +132,22 @@ fn facts(t: Tongue, task: &Task) -> Vec<(&'static str, String)> {
         };
         facts.push((t.of("leases", "аренды"), task.leases.iter().map(lease).collect::<Vec<_>>().join(", ")));
     }
-    facts.extend(Some((t.of("cost", "стоимость"), cost(&task.spent))).filter(|(_, cost)| !cost.is_empty()));
+    facts.extend(Some((t.of("cost", "стоимость"), cost(t, &task.spent))).filter(|(_, cost)| !cost.is_empty()));
     for (role, sum) in &task.by_role {
         let runs = t.count(u64::from(sum.runs), ["run", "runs"], ["запуск", "запуска", "запусков"]);
-        facts.push((role.as_str(), format!("{runs}, {}", sum.spent.words())));
+        let spent = match t {
+            Tongue::English => sum.spent.words(),
+            Tongue::Russian => cost(t, &sum.spent),
+        };
+        facts.push((words::role(t, role.as_str()), format!("{runs}, {spent}")));
     }
     facts
 }
 
 fn run(t: Tongue, row: &RunRow) -> Run {
     let (state, outcome) = ended(t, row);
-    let (role, stage, visit, attempt) = (row.role, &row.stage, row.visit, row.attempt);
+    let (role, stage) = (words::role(t, row.role.as_str()), words::stage(t, row.stage.as_str()));
+    let (visit, attempt) = (row.visit, row.attempt);
     let stamp = [&row.model, &row.effort].into_iter().flatten().map(|stamp| line(stamp, 100));
     Run {
         id: row.id.0,
@@ -149,13 +155,13 @@ fn run(t: Tongue, row: &RunRow) -> Run {
         what: say!(
             t,
             "{role} in {stage}, visit {visit}, attempt {attempt}",
-            "{role} в {stage}, заход {visit}, попытка {attempt}"
+            "{role}, этап {stage}, заход {visit}, попытка {attempt}"
         ),
         stamp: stamp.collect::<Vec<_>>().join(", "),
         at: Moment::of(row.started_at),
         took: row.ended_at.map(|end| span_in(t, end.since(row.started_at))).unwrap_or_default(),
         outcome,
-        cost: row.spent.as_ref().map(cost).unwrap_or_default(),
+        cost: row.spent.as_ref().map(|spent| cost(t, spent)).unwrap_or_default(),
     }
 }
 
@@ -166,7 +172,7 @@ fn judgements(store: &dyn Store, t: Tongue, rows: Vec<EvaluationRow>) -> Vec<Jud
         let mut findings = Vec::new();
         if evaluation.answer == "fail" && failed < FAILED {
             failed += 1;
-            findings = findings_of(store, &evaluation.verdict);
+            findings = findings_of(store, t, &evaluation.verdict);
         }
         let digest = evaluation.digest.as_ref().map(|digest| digest.as_str()[..12].to_owned());
         judgements.push(Judgement {
@@ -176,7 +182,7 @@ fn judgements(store: &dyn Store, t: Tongue, rows: Vec<EvaluationRow>) -> Vec<Jud
             plugin: evaluation.plugin.to_string(),
             digest: digest.unwrap_or_else(|| t.of("not loaded", "не загружен").to_owned()),
             state: verdict_state(&evaluation.answer),
-            answer: line(&evaluation.answer, 100),
+            answer: line(words::verdict(t, &evaluation.answer), 100),
             summary: line(&evaluation.summary, 300),
             head: evaluation.head.as_ref().map(|head| head.as_str()[..12].to_owned()).unwrap_or_default(),
             took: format!("{}.{} ms", evaluation.micros / 1000, evaluation.micros % 1000 / 100),
@@ -199,11 +205,12 @@ pub(in crate::pages) fn verdict_state(answer: &str) -> State {
 }
 
 /// The findings of a failed evaluation, a line each; a verdict that cannot be read has none to show.
-fn findings_of(store: &dyn Store, verdict: &Digest) -> Vec<String> {
+fn findings_of(store: &dyn Store, t: Tongue, verdict: &Digest) -> Vec<String> {
     let bytes = store.blob(verdict).unwrap_or_default();
     let Ok(Verdict::Fail { findings, .. }) = serde_json::from_slice(&bytes) else { return Vec::new() };
     let lines = findings.iter().take(FINDINGS).map(|finding| {
-        let mut text = format!("{}: {}", finding.severity, finding.title);
+        let severity = finding.severity.to_string();
+        let mut text = format!("{}: {}", words::severity(t, &severity), finding.title);
         if let Some(path) = &finding.path {
             let _ = write!(text, " ({path}");
             let _ = finding.line.map(|line| write!(text, ":{line}"));
@@ -215,10 +222,10 @@ fn findings_of(store: &dyn Store, verdict: &Digest) -> Vec<String> {
 }
 
 fn paper(t: Tongue, row: &Document) -> Paper {
-    let stage = &row.stage;
+    let stage = words::stage(t, row.stage.as_str());
     let by = match row.run {
-        Some(run) => say!(t, "run {run} in {stage}", "запуск {run} в {stage}"),
-        None => say!(t, "the host in {stage}", "хост в {stage}"),
+        Some(run) => say!(t, "run {run} in {stage}", "запуск {run}, этап {stage}"),
+        None => say!(t, "the host in {stage}", "хост, этап {stage}"),
     };
     Paper { id: row.id.0, name: line(&row.name, 200), by, at: Moment::of(row.written_at), size: bytes(row.size) }
 }
