@@ -42,5 +42,6 @@ mod world;
 mod would;
 
 pub use budget::LiveRun;
+pub use hints::Pace;
 pub use reconcile::RECONCILE_INTERVAL;
 pub use schedule::{Conductor, Intervals, Outside, RIGHT, Tick, Work};

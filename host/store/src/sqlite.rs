@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use conductor::ports::inbox::{Answer, DeliveryFilter, DeliveryRow, Hint, Inbox, NewDelivery, Taken, WholeDelivery};
+use conductor::ports::inbox::{DeliveryFilter, DeliveryRow, Hint, Taken, WholeDelivery};
 use conductor::ports::store::{
     Applied, AppliedSeen, BoardActivity, BoardComment, BoardItem, ClaimLimits, Completion, Delivery, EntryRow,
     EvaluationRow, EventRow, Expansion, FreezeRow, Incarnation, JobRow, LeaseRow, NewEvaluation, NewItem, NewTask,
@@ -29,7 +29,6 @@ use crate::failure::Result as Inner;
 use crate::lock::HostLock;
 use crate::open::Core;
 use crate::readers::Readers;
-use crate::row::to_json;
 use crate::transact::{self, Origin};
 use crate::writer::{News, Stopwatch, Tx, Writer, micros};
 use crate::{
@@ -100,17 +99,6 @@ impl SqliteStore {
     /// A ticket's text must lie on the disk before the task that names it.
     fn keep_description(&self, new: &NewTask) -> Result<()> {
         self.put_blob(new.description.as_bytes()).map(|_| ())
-    }
-}
-
-impl Inbox for SqliteStore {
-    fn receive(&self, delivery: NewDelivery, answer: Answer) {
-        match self.news.check().and_then(|()| Ok(to_json(&delivery.headers)?)) {
-            Ok(headers) => {
-                self.writer.write_and_tell(move |tx| hints::insert(tx.sql, &delivery, &headers), answer);
-            }
-            Err(error) => answer(Err(error)),
-        }
     }
 }
 
@@ -487,6 +475,11 @@ impl Store for SqliteStore {
 
     fn delivery(&self, id: DeliveryId) -> Result<WholeDelivery> {
         self.read(|sql| hints::whole(sql, id))
+    }
+
+    fn retry_delivery(&self, id: DeliveryId, actor: &Actor, now: Timestamp) -> Result<()> {
+        let actor = actor.clone();
+        self.write(move |tx| hints::retry(tx.sql, id, &actor, now))
     }
 
     fn expand_later(&self, delivery: DeliveryId, why: &str) -> Result<()> {

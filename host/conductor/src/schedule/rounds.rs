@@ -77,6 +77,7 @@ impl Conductor {
         let projects = self.forges.read().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect::<Vec<_>>();
         let mut state = self.state();
         let State { asked, observing, reconciling, .. } = &mut *state;
+        asked.let_through(intervals, now);
         let is_ours = |project: &ProjectName| projects.contains(project);
         let forges = asked.forges(|project| !is_ours(project) || observing.insert(project.clone()));
         tick.work.extend(forges.into_iter().filter(&is_ours).map(Work::Observe));
