@@ -42,6 +42,7 @@ mod world;
 mod would;
 
 pub use budget::LiveRun;
+pub use hints::Pace;
 pub use reconcile::RECONCILE_INTERVAL;
 pub use schedule::looks::LookAt;
 pub use schedule::{Conductor, Intervals, Outside, RIGHT, Tick, Work};

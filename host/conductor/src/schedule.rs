@@ -300,9 +300,10 @@ impl Conductor {
             tick.work.push(Work::Perform(Box::new(claim)));
         }
         let next = self.outside.store.next_available(self.now())?;
+        let (intervals, now) = (self.intervals(), self.now());
         let (put_off, asked) = {
             let state = self.state();
-            (state.unheard.put_off.values().copied().min(), state.asked.next())
+            (state.unheard.put_off.values().copied().min(), state.asked.next(intervals, now))
         };
         let due = [next, seen.look_again(), self.next_passage()?, put_off, asked, tick.look_again];
         tick.look_again = due.into_iter().flatten().min();

@@ -110,7 +110,7 @@ fn ours(dir: &Path) -> (Runtime, u16) {
     let project = store::conformance::small_project();
     store.put_project(&project, Timestamp(1)).unwrap();
     let now = || Timestamp(SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_millis() as u64);
-    let intake = Arc::new(Intake::new(store, Arc::new(|_, _| {}), Arc::new(now)));
+    let intake = Arc::new(Intake::new(store, Arc::new(|_, _, _| {}), Arc::new(now)));
     intake.put_hooks(Hooks::new(vec![Hook {
         project: project.name,
         source: Source::Gitea,

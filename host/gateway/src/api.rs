@@ -336,6 +336,39 @@ pub struct DeliveryView {
     pub unreadable: Option<String>,
 }
 
+/// `GET /api/v1/deliveries/refused`: deliveries of one source that were refused for their signature since the host started, as far as
+/// they may be a sender's own.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefusedDeliveries {
+    /// `plane`, `gitea`.
+    pub source: String,
+    /// The projects that they name.
+    pub projects: Vec<ProjectName>,
+    /// How many.
+    pub count: u64,
+    /// When the first came.
+    pub first_at: Timestamp,
+    /// When the last came.
+    pub last_at: Timestamp,
+    /// From where; at most eight of each project.
+    pub addresses: Vec<RefusedFrom>,
+    /// How many from further addresses.
+    pub others: u64,
+    /// What is known by that, and what may be done.
+    pub advice: String,
+}
+
+/// How many came from one address.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefusedFrom {
+    /// It; of IPv6, its network.
+    pub address: std::net::IpAddr,
+    /// How many.
+    pub count: u64,
+    /// Deliveries from there fitted before.
+    pub fitted_before: bool,
+}
+
 /// A lease for people.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LeaseView {

@@ -81,22 +81,7 @@ impl Front {
 
     /// Who sends this, behind the proxies that are believed.
     pub(crate) fn peer(&self, socket: IpAddr, headers: &HeaderMap) -> IpAddr {
-        let is_proxy = |address: &IpAddr| self.reach.proxies.contains(&address.to_canonical());
-        if !is_proxy(&socket) {
-            return socket;
-        }
-        let lines = headers.get_all(&FORWARDED[0]).iter().filter_map(|line| line.to_str().ok());
-        let hops = lines.flat_map(|line| line.split(',')).map(|hop| hop.trim().parse::<IpAddr>());
-        // From the nearest on: what stands further left the client may have written itself.
-        let mut hops = hops.collect::<Vec<_>>();
-        while let Some(hop) = hops.pop() {
-            match hop {
-                Ok(address) if is_proxy(&address) => {}
-                Ok(address) => return address.to_canonical(),
-                Err(_) => break,
-            }
-        }
-        socket
+        behind(&self.reach.proxies, socket, headers)
     }
 
     /// Somebody on this very machine, who came straight here: what is forwarded may come from anywhere.
@@ -118,6 +103,26 @@ impl Front {
         names.extend([format!("`localhost:{port}`"), format!("`127.0.0.1:{port}`")]);
         format!("{} or `[::1]:{port}`", names.join(", "))
     }
+}
+
+/// Who sends this, behind the proxies that are believed.
+pub(crate) fn behind(proxies: &[IpAddr], socket: IpAddr, headers: &HeaderMap) -> IpAddr {
+    let is_proxy = |address: &IpAddr| proxies.contains(&address.to_canonical());
+    if !is_proxy(&socket) {
+        return socket;
+    }
+    let lines = headers.get_all(&FORWARDED[0]).iter().filter_map(|line| line.to_str().ok());
+    let hops = lines.flat_map(|line| line.split(',')).map(|hop| hop.trim().parse::<IpAddr>());
+    // From the nearest on: what stands further left the client may have written itself.
+    let mut hops = hops.collect::<Vec<_>>();
+    while let Some(hop) = hops.pop() {
+        match hop {
+            Ok(address) if is_proxy(&address) => {}
+            Ok(address) => return address.to_canonical(),
+            Err(_) => break,
+        }
+    }
+    socket
 }
 
 fn literal(authority: &Authority) -> Option<IpAddr> {

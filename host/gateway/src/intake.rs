@@ -1,17 +1,22 @@
 //! The listener of trackers and forges: `POST /webhook/plane` and `POST /webhook/gitea`, and nothing else.
 //!
 //! A delivery is verified, routed, committed, and then answered. What it means is found out later: neither sender comes again, so
-//! nothing but the delivery itself may be a reason to refuse it. Who sends faster than the disk takes waits for his answer.
+//! nothing but the delivery itself may be a reason to refuse it. Who sends faster than the disk takes waits for his answer. What is
+//! refused all the same brings a look at whoever may have sent it: at once where the sender proved who he is, else within bounds.
 
-use std::net::IpAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
 
+use axum::body::Body;
 use axum::extract::{Request, State};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Json, Router};
+use conductor::Pace;
 use conductor::ports::inbox::{Inbox, NewDelivery, Received};
 use conductor::ports::store::StoreError;
 use domain::ids::ProjectName;
@@ -19,33 +24,53 @@ use domain::time::{Milliseconds, Timestamp};
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
-use webhooks::{Headers, Source, delivery_id, inspect, key, signed};
+use webhooks::{Headers, Signature, Source, delivery_id, inspect, key, signed};
 
 use crate::app::Clock;
 use crate::door::Peer;
+use crate::front::behind;
 use crate::metrics::Meters;
+use crate::misfits::Standing;
+use crate::seats::Seats;
 use crate::serve::{ServeError, answer_until};
+use crate::throttle::network;
 
 mod admission;
 mod body;
+mod quiet;
 mod refusal;
 
 pub use admission::{Hook, Hooks};
 
 use admission::Admission;
 use body::{Bodies, LARGE};
-use refusal::Refusal;
+use quiet::Quiet;
+use refusal::{News, Refusal, Turned};
 
 /// A body's largest size in bytes: a ticket of two megabytes makes a delivery of four.
 pub const LARGEST_DELIVERY: usize = 5 << 20;
 /// Connections at one time, of the descriptors that a process has by default; more wait in the kernel's line. Each has one delivery
 /// in the store's line, which has room for twice as many.
 const CONNECTIONS: usize = 512;
-/// From one look that an unread delivery brings to the next.
-const UNREAD_INTERVAL: Milliseconds = Milliseconds::from_seconds(10);
+/// Of one address: a forge sends one delivery at a time, a tracker as many as it has workers, and eight strangers must come together
+/// to keep everybody else waiting.
+const CONNECTIONS_OF_ONE: usize = 64;
+/// From one look that a delivery of an unproven sender brings to the next.
+const UNPROVEN_INTERVAL: Milliseconds = Milliseconds::from_seconds(10);
+/// From one moment at which looks and lines that are owed are made up for to the next.
+const BEAT: Duration = Duration::from_secs(1);
 
 /// Who looks at a project's tracker or forge.
-pub type Look = Arc<dyn Fn(&ProjectName, Source) + Send + Sync>;
+pub type Look = Arc<dyn Fn(&ProjectName, Source, Trust) + Send + Sync>;
+
+/// At whose word it is looked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trust {
+    /// Somebody who knows a secret of the project's.
+    Proven,
+    /// Anybody: no more of such looks than the clock makes.
+    Anybody,
+}
 
 /// What the listener stands on.
 pub struct Intake {
@@ -54,21 +79,39 @@ pub struct Intake {
     clock: Clock,
     hooks: RwLock<Arc<Hooks>>,
     bodies: Bodies,
-    unread: AtomicU64,
+    proxies: Vec<IpAddr>,
+    unproven: Mutex<BTreeMap<Source, Pace>>,
+    quiet: Quiet,
     meters: Option<Arc<Meters>>,
 }
 
 impl Intake {
     /// A listener that takes nothing yet.
     pub fn new(inbox: Arc<dyn Inbox>, look: Look, clock: Clock) -> Self {
-        let (hooks, bodies) = (RwLock::default(), Bodies::default());
-        Self { inbox, look, clock, hooks, bodies, unread: AtomicU64::new(0), meters: None }
+        Self {
+            inbox,
+            look,
+            clock,
+            hooks: RwLock::default(),
+            bodies: Bodies::default(),
+            proxies: Vec::new(),
+            unproven: Mutex::default(),
+            quiet: Quiet::default(),
+            meters: None,
+        }
     }
 
     /// What becomes of requests is counted there.
     #[must_use]
     pub fn counted_by(mut self, meters: Arc<Meters>) -> Self {
         self.meters = Some(meters);
+        self
+    }
+
+    /// Proxies whose `X-Forwarded-For` is believed, and which have as many connections as they want.
+    #[must_use]
+    pub fn behind(mut self, proxies: Vec<IpAddr>) -> Self {
+        self.proxies = proxies;
         self
     }
 
@@ -93,15 +136,92 @@ impl Intake {
         self.hooks.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// What was too large to be read is found by a look. Anybody may send it, so it is not looked for each.
-    fn look_for_unread(&self, source: Source) {
-        let (now, last) = ((self.clock)().0, self.unread.load(Ordering::Relaxed));
-        let due = now >= last.saturating_add(UNREAD_INTERVAL.0) || now < last;
-        if due && self.unread.compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
+    /// What was refused is found by a look.
+    fn look_after(&self, source: Source, news: &News) {
+        match news {
+            News::Nobody => {}
+            News::Proven(projects) => {
+                for project in projects {
+                    (self.look)(project, source, Trust::Proven);
+                }
+            }
+            News::Anybody => self.look_seldom(&[source]),
+        }
+    }
+
+    /// Anybody may cause this, so it is not looked for each; the last of them is looked for all the same, a beat later.
+    fn look_seldom(&self, sources: &[Source]) {
+        let mut unproven = self.unproven.lock().unwrap_or_else(PoisonError::into_inner);
+        for source in sources {
+            unproven.entry(*source).or_default().owe();
+        }
+        drop(unproven);
+        self.make_up();
+    }
+
+    /// Makes the looks that are owed and due.
+    fn make_up(&self) {
+        let now = (self.clock)();
+        let due = {
+            let mut unproven = self.unproven.lock().unwrap_or_else(PoisonError::into_inner);
+            let due = |(source, pace): (&Source, &mut Pace)| pace.take(UNPROVEN_INTERVAL, now).then_some(*source);
+            unproven.iter_mut().filter_map(due).collect::<Vec<_>>()
+        };
+        for source in due {
             for project in self.hooks().projects(source) {
-                (self.look)(project, source);
+                (self.look)(project, source, Trust::Anybody);
             }
         }
+    }
+
+    /// What the clock brings.
+    fn beat(&self) {
+        self.make_up();
+        let now = (self.clock)();
+        for more in self.quiet.due(now) {
+            let minutes = now.since(more.since).0.div_ceil(60_000);
+            let count = more.count;
+            if let Some((peer, source, word)) = more.kind {
+                tracing::warn!(source, from = %peer, reason = word, "{count} more were refused within {minutes} minutes");
+            } else {
+                let whence = "from more addresses than have a line of their own";
+                tracing::warn!("{count} more were refused within {minutes} minutes, {whence}");
+            }
+        }
+    }
+
+    /// Tells of a refusal, once for each peer and reason, and notes what may be a secret that was changed on one side alone.
+    fn tell(&self, source: Source, refusal: &Refusal, peer: IpAddr) {
+        let now = (self.clock)();
+        let standing = match (refusal, &self.meters) {
+            (Refusal::Misfit(projects), Some(meters)) => {
+                let notes = projects.iter().map(|project| meters.misfits.note(source.as_str(), project, peer, now));
+                // Of several projects one is enough to know him by.
+                notes.min_by_key(|standing| *standing as u8)
+            }
+            _ => None,
+        };
+        if self.quiet.note((network(peer), source.as_str(), refusal.kind()), now) {
+            let known = match standing {
+                Some(Standing::Proven) => {
+                    "; deliveries from there fitted before: was the secret changed on one side alone?"
+                }
+                Some(Standing::Possible) => "; none has fitted since the host started: has the sender another secret?",
+                Some(Standing::Stranger) | None => "",
+            };
+            refusal.tell(source, peer, known);
+        }
+    }
+
+    /// A connection of an address that has all that it may have.
+    fn turn_away(&self, peer: IpAddr) {
+        if self.quiet.note((network(peer), "any", "connections"), (self.clock)()) {
+            tracing::warn!(from = %peer, "a connection is reset: its address has {CONNECTIONS_OF_ONE} already");
+        }
+        if let Some(meters) = &self.meters {
+            meters.received("any", "connections");
+        }
+        self.look_seldom(&Source::ALL);
     }
 }
 
@@ -112,7 +232,21 @@ pub async fn serve_intake(
     shutdown: impl Future<Output = ()> + Send,
 ) -> Result<(), ServeError> {
     let (close, closing) = watch::channel(false);
-    answer_until(listener, intake_router(intake), CONNECTIONS, (close, closing), shutdown).await;
+    let told = intake.clone();
+    let turned = Arc::new(move |peer: IpAddr| told.turn_away(peer));
+    let seats = Seats::new(CONNECTIONS).with_most_of_one(CONNECTIONS_OF_ONE, intake.proxies.clone(), turned);
+    let beats = async {
+        let mut beats = tokio::time::interval(BEAT);
+        loop {
+            beats.tick().await;
+            intake.beat();
+        }
+    };
+    let answering = answer_until(listener, intake_router(intake.clone()), seats, (close, closing), shutdown);
+    tokio::select! {
+        () = answering => {}
+        () = beats => {}
+    }
     Ok(())
 }
 
@@ -129,18 +263,20 @@ pub(crate) fn intake_router(intake: Arc<Intake>) -> Router {
 }
 
 async fn take(intake: Arc<Intake>, source: Source, request: Request) -> Response {
-    let (misfits, outcome, response) = match receive(&intake, source, request).await {
-        Ok((outcome, answer)) => (false, outcome, answer),
-        Err(refusal) => {
-            refusal.tell(source);
-            (matches!(refusal, Refusal::Signature(_)), refusal.word(), refusal.into_response())
+    let (parts, body) = request.into_parts();
+    let socket = parts.extensions.get::<Peer>().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0);
+    let peer = behind(&intake.proxies, socket, &parts.headers);
+    let is_here = socket.to_canonical().is_loopback() && !was_forwarded(&parts.headers);
+    let (outcome, response) = match receive(&intake, source, (peer, is_here), &parts, body).await {
+        Ok(answered) => answered,
+        Err(Turned { refusal, news }) => {
+            intake.tell(source, &refusal, peer);
+            intake.look_after(source, &news);
+            (refusal.word(), refusal.into_response())
         }
     };
     if let Some(meters) = &intake.meters {
         meters.received(source.as_str(), outcome);
-        if misfits {
-            meters.misfits.note(source.as_str(), (intake.clock)());
-        }
     }
     response
 }
@@ -148,23 +284,22 @@ async fn take(intake: Arc<Intake>, source: Source, request: Request) -> Response
 /// What became of a delivery, in a word, and how that is answered.
 type Answered = (&'static str, Response);
 
-async fn receive(intake: &Arc<Intake>, source: Source, request: Request) -> Result<Answered, Refusal> {
+async fn receive(
+    intake: &Arc<Intake>,
+    source: Source,
+    (peer, is_here): (IpAddr, bool),
+    parts: &Parts,
+    body: Body,
+) -> Result<Answered, Turned> {
     let hooks = intake.hooks();
     if !hooks.takes(source) {
-        return Err(Refusal::Source(source));
+        return Err(Refusal::Source(source).into());
     }
-    let (parts, body) = request.into_parts();
-    let peer = parts.extensions.get::<Peer>().map(|peer| peer.0);
-    let is_here = peer.is_some_and(|peer: IpAddr| peer.to_canonical().is_loopback()) && !was_forwarded(&parts.headers);
     let headers = read_headers(&parts.headers);
     // What is packed or of another kind is refused before its body is waited for.
     signed(source, &headers, b"payload=").map_err(Refusal::Payload)?;
     hooks.may_be_signed(source, &headers, is_here)?;
-    let whole = intake.bodies.read(&parts.headers, body).await.inspect_err(|refusal| {
-        if matches!(refusal, Refusal::Large) {
-            intake.look_for_unread(source);
-        }
-    })?;
+    let whole = intake.bodies.read(&parts.headers, body).await?;
     let (body, room) = (whole.bytes, whole.room);
     let (at, is_large) = ((intake.clock)(), body.len() > LARGE);
     // Wherever the body goes, its room goes with it, whether or not somebody still waits for the answer.
@@ -176,15 +311,30 @@ async fn receive(intake: &Arc<Intake>, source: Source, request: Request) -> Resu
     };
     let (admitted, room) = admitted?;
     match admitted {
-        Admitted::Ignored(why) => Ok(("ignored", answer(StatusCode::OK, &json!({"status": "ignored", "why": why})))),
-        Admitted::Kept(delivery) => keep(intake, *delivery, room).await,
+        Admitted::Ignored { why, of } => {
+            for project in of {
+                (intake.look)(&project, source, Trust::Anybody);
+            }
+            Ok(("ignored", answer(StatusCode::OK, &json!({"status": "ignored", "why": why}))))
+        }
+        Admitted::Kept(delivery) => {
+            if let Some(meters) = &intake.meters {
+                let proven = delivery.projects.iter().filter(|(_, proven)| *proven);
+                proven.for_each(|(project, _)| meters.misfits.prove(source.as_str(), project, peer));
+            }
+            keep(intake, *delivery, room).await
+        }
     }
 }
 
 /// What is done with a delivery of which all is known.
 enum Admitted {
     Kept(Box<NewDelivery>),
-    Ignored(String),
+    /// For this reason; these may look whether it was for them.
+    Ignored {
+        why: String,
+        of: Vec<ProjectName>,
+    },
 }
 
 fn admit(
@@ -194,12 +344,22 @@ fn admit(
     body: Vec<u8>,
     is_here: bool,
     at: Timestamp,
-) -> Result<Admitted, Refusal> {
+) -> Result<Admitted, Turned> {
     let bytes = signed(source, &headers, &body).map_err(Refusal::Payload)?;
-    let sender = hooks.sender(source, &headers, &bytes, is_here)?;
-    let inspected = inspect(source, &headers, &bytes).map_err(Refusal::Payload)?;
-    match sender.admit(inspected.about.as_deref())? {
-        Admission::Ignored(why) => Ok(Admitted::Ignored(why)),
+    let sender = match hooks.sender(source, &headers, &bytes, is_here) {
+        Ok(sender) => sender,
+        // Of whose it could be, so that whoever changed a secret hears of it; nothing else of it is read.
+        Err(Refusal::Signature(Signature::Given(_))) if body.len() <= LARGE => {
+            let about = inspect(source, &headers, &bytes).ok().and_then(|inspected| inspected.about);
+            return Err(Refusal::misfit(hooks.bound(source, about.as_deref())).into());
+        }
+        Err(refusal) => return Err(refusal.into()),
+    };
+    // A sender who proved who he is had something to say, whatever became of it on the way.
+    let inspected = inspect(source, &headers, &bytes)
+        .map_err(|error| Turned::of_proven(Refusal::Payload(error), sender.proven()))?;
+    match sender.admit(inspected.about.as_deref(), inspected.is_known)? {
+        Admission::Ignored { why, of } => Ok(Admitted::Ignored { why, of }),
         Admission::For(projects) => {
             let key = key(source, &headers, &body);
             let sent_as = delivery_id(source, &headers).map(str::to_owned);
@@ -209,7 +369,7 @@ fn admit(
     }
 }
 
-async fn keep(intake: &Intake, delivery: NewDelivery, room: Option<OwnedSemaphorePermit>) -> Result<Answered, Refusal> {
+async fn keep(intake: &Intake, delivery: NewDelivery, room: Option<OwnedSemaphorePermit>) -> Result<Answered, Turned> {
     let (source, projects) = (delivery.source, delivery.projects.clone());
     let (tell, told) = oneshot::channel();
     // A sender that hung up needs no answer; the delivery is kept all the same.
@@ -222,13 +382,17 @@ async fn keep(intake: &Intake, delivery: NewDelivery, room: Option<OwnedSemaphor
         Ok(Received::New) => Ok(("accepted", answer(StatusCode::ACCEPTED, &json!({"status": "accepted"})))),
         Ok(Received::Repeat) => {
             // Who says the same again may have been unheard the first time.
-            for (project, _) in &projects {
-                (intake.look)(project, source);
+            for (project, proven) in &projects {
+                let trust = if *proven { Trust::Proven } else { Trust::Anybody };
+                (intake.look)(project, source, trust);
             }
             Ok(("duplicate", answer(StatusCode::OK, &json!({"status": "duplicate"}))))
         }
-        Err(StoreError::Full(_)) => Err(Refusal::Full),
-        Err(error) => Err(Refusal::broken(&error)),
+        Err(error) => {
+            let proven = projects.into_iter().filter(|(_, proven)| *proven).map(|(project, _)| project).collect();
+            let refusal = if matches!(error, StoreError::Full(_)) { Refusal::Full } else { Refusal::broken(&error) };
+            Err(Turned::of_proven(refusal, proven))
+        }
     }
 }
 

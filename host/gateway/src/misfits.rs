@@ -1,32 +1,218 @@
 //! Deliveries that were refused for their signature in this life of the host: they left nothing in the store, for anybody may send
 //! them, and whoever changed a secret on one side alone must hear of them all the same.
+//!
+//! Nothing that a stranger writes is taken for more than it is. One counts here only if it bears a signature, reads, and names what a
+//! project of ours is bound to; and from the first delivery on that fits, only those count that come from where fitting ones came.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 
+use domain::ids::ProjectName;
 use domain::time::Timestamp;
 
-/// By their source, of which there are few.
+use crate::throttle::network;
+
+/// Addresses that are remembered of a project's sender, and addresses of those that are refused. The last to prove themselves, and
+/// the first to be refused.
+const ADDRESSES: usize = 8;
+
+/// By their source and their project, of which there are few.
 #[derive(Default)]
-pub(crate) struct Misfits(Mutex<BTreeMap<&'static str, Misfit>>);
+pub(crate) struct Misfits(Mutex<BTreeMap<(&'static str, ProjectName), Sender>>);
+
+/// What is known of who sends for a project.
+#[derive(Default)]
+struct Sender {
+    /// Where deliveries came from that fitted.
+    proven: Vec<IpAddr>,
+    refused: BTreeMap<IpAddr, Count>,
+    /// From further addresses.
+    others: Option<Count>,
+}
+
+#[derive(Clone, Copy)]
+struct Count {
+    count: u64,
+    first: Timestamp,
+    last: Timestamp,
+}
+
+impl Count {
+    const fn none(at: Timestamp) -> Self {
+        Self { count: 0, first: at, last: at }
+    }
+
+    fn add(&mut self, at: Timestamp) {
+        self.count += 1;
+        self.last = at;
+    }
+}
+
+/// What is known of who was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// Deliveries from there fitted before.
+    Proven,
+    /// None fitted yet, from wherever.
+    Possible,
+    /// Others fit, and none from there.
+    Stranger,
+}
 
 /// Those of one source.
-#[derive(Clone, Copy)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Misfit {
     pub(crate) source: &'static str,
+    pub(crate) projects: Vec<ProjectName>,
     pub(crate) count: u64,
+    pub(crate) first: Timestamp,
     pub(crate) last: Timestamp,
+    /// How many from where; an address of IPv6 is its network. Whom `proven` says so, deliveries from there fitted before.
+    pub(crate) addresses: Vec<From>,
+    /// How many from further ones.
+    pub(crate) others: u64,
+}
+
+/// How many from one address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct From {
+    pub(crate) address: IpAddr,
+    pub(crate) count: u64,
+    pub(crate) proven: bool,
 }
 
 impl Misfits {
-    pub(crate) fn note(&self, source: &'static str, at: Timestamp) {
-        let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let misfit = seen.entry(source).or_insert(Misfit { source, count: 0, last: at });
-        misfit.count += 1;
-        misfit.last = at;
+    /// One was refused that names a project.
+    pub(crate) fn note(&self, source: &'static str, project: &ProjectName, peer: IpAddr, at: Timestamp) -> Standing {
+        let (mut senders, peer) = (self.0.lock().unwrap_or_else(PoisonError::into_inner), network(peer));
+        let sender = senders.entry((source, project.clone())).or_default();
+        let standing = match &sender.proven {
+            proven if proven.contains(&peer) => Standing::Proven,
+            proven if proven.is_empty() => Standing::Possible,
+            _ => return Standing::Stranger,
+        };
+        if sender.refused.len() < ADDRESSES || sender.refused.contains_key(&peer) {
+            sender.refused.entry(peer).or_insert(Count::none(at)).add(at);
+        } else {
+            sender.others.get_or_insert(Count::none(at)).add(at);
+        }
+        standing
     }
 
+    /// One fitted: what came from elsewhere was a stranger's.
+    pub(crate) fn prove(&self, source: &'static str, project: &ProjectName, peer: IpAddr) {
+        let (mut senders, peer) = (self.0.lock().unwrap_or_else(PoisonError::into_inner), network(peer));
+        let sender = senders.entry((source, project.clone())).or_default();
+        if sender.proven.last() == Some(&peer) {
+            return;
+        }
+        sender.proven.retain(|known| *known != peer);
+        if sender.proven.len() >= ADDRESSES {
+            sender.proven.remove(0);
+        }
+        sender.proven.push(peer);
+        sender.refused.retain(|address, _| sender.proven.contains(address));
+        sender.others = None;
+    }
+
+    /// What is worth a look at the secret, by source.
     pub(crate) fn all(&self) -> Vec<Misfit> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).values().copied().collect()
+        let senders = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = Vec::<Misfit>::new();
+        for ((source, project), sender) in &*senders {
+            let counts = sender.refused.values().chain(&sender.others).copied().collect::<Vec<_>>();
+            let Some(first) = counts.iter().map(|count| count.first).min() else { continue };
+            if all.last().is_none_or(|misfit| misfit.source != *source) {
+                let (projects, addresses) = (Vec::new(), Vec::new());
+                all.push(Misfit { source, projects, count: 0, first, last: first, addresses, others: 0 });
+            }
+            let Some(misfit) = all.last_mut() else { continue };
+            misfit.projects.push(project.clone());
+            misfit.count += counts.iter().map(|count| count.count).sum::<u64>();
+            misfit.first = misfit.first.min(first);
+            misfit.last = counts.iter().map(|count| count.last).fold(misfit.last, Timestamp::max);
+            misfit.others += sender.others.map_or(0, |others| others.count);
+            for (address, count) in &sender.refused {
+                let proven = sender.proven.contains(address);
+                match misfit.addresses.iter_mut().find(|from| from.address == *address) {
+                    Some(from) => (from.count, from.proven) = (from.count + count.count, from.proven || proven),
+                    None => misfit.addresses.push(From { address: *address, count: count.count, proven }),
+                }
+            }
+        }
+        all
+    }
+}
+
+impl Misfit {
+    /// What is known, and what may be done; for people.
+    pub(crate) fn advice(&self) -> String {
+        let source = self.source;
+        let projects = self.projects.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        if self.addresses.iter().any(|from| from.proven) {
+            return format!(
+                "deliveries from the same address fitted before, so the secret was likely changed on one side alone: `secret-files` \
+                 under [webhooks.{source}] of {projects} and the webhook at {source} must name the same one"
+            );
+        }
+        format!(
+            "no delivery of {source} has fitted since the host started. Is one of these addresses your {source}'s? Then its webhook signs \
+             with another secret than `secret-files` under [webhooks.{source}] of {projects} name. If none is, strangers sent them, and \
+             nothing is to be done"
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn demo() -> ProjectName {
+        ProjectName::new("demo").unwrap()
+    }
+
+    fn peer(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    fn note(misfits: &Misfits, from: &str, at: u64) -> Standing {
+        misfits.note("gitea", &demo(), peer(from), Timestamp(at))
+    }
+
+    #[test]
+    fn once_a_delivery_fits_a_stranger_counts_no_more() {
+        let misfits = Misfits::default();
+        assert_eq!(note(&misfits, "10.0.0.5", 1), Standing::Possible);
+        assert_eq!(note(&misfits, "192.0.2.1", 2), Standing::Possible);
+        assert_eq!(note(&misfits, "10.0.0.5", 3), Standing::Possible);
+        let told = misfits.all().remove(0);
+        assert_eq!((told.count, told.first, told.last), (3, Timestamp(1), Timestamp(3)));
+        assert!(told.advice().contains("strangers sent them") && told.advice().contains("of demo name"));
+        misfits.prove("gitea", &demo(), peer("10.0.0.5"));
+        assert_eq!(note(&misfits, "192.0.2.1", 4), Standing::Stranger);
+        let told = misfits.all().remove(0);
+        assert_eq!(told.addresses, [From { address: peer("10.0.0.5"), count: 2, proven: true }]);
+        assert!(told.advice().contains("changed on one side alone"));
+        assert_eq!(note(&misfits, "10.0.0.5", 5), Standing::Proven);
+        assert_eq!(misfits.all()[0].count, 3);
+        misfits.prove("gitea", &demo(), peer("192.0.2.200"));
+        assert_eq!(misfits.all()[0].count, 3, "a forge may have two addresses");
+        assert_eq!(misfits.note("plane", &demo(), peer("192.0.2.1"), Timestamp(6)), Standing::Possible);
+        assert_eq!(misfits.all().len(), 2);
+    }
+
+    #[test]
+    fn however_many_addresses_send_few_are_remembered() {
+        let misfits = Misfits::default();
+        for number in 0..1_000_u32 {
+            note(&misfits, &std::net::Ipv4Addr::from(0x0a00_0000 + number).to_string(), 1);
+        }
+        let told = misfits.all().remove(0);
+        assert_eq!((told.count, told.addresses.len(), told.others), (1_000, ADDRESSES, 1_000 - ADDRESSES as u64));
+        for number in 0..1_000_u32 {
+            misfits.prove("gitea", &demo(), std::net::Ipv4Addr::from(0x0b00_0000 + number).into());
+        }
+        assert_eq!(misfits.0.lock().unwrap().values().next().unwrap().proven.len(), ADDRESSES);
     }
 }

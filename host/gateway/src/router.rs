@@ -137,11 +137,13 @@ fn of_tasks() -> Vec<Row> {
 }
 
 /// What trackers, forges and the board told.
-fn told() -> [Row; 3] {
+fn told() -> [Row; 5] {
     [
         at("/api/v1/deliveries").get(Need::Look, deliveries::list),
+        at("/api/v1/deliveries/refused").get(Need::Look, deliveries::refused),
         at("/api/v1/deliveries/{delivery}").get(Need::Look, deliveries::show),
         at("/api/v1/deliveries/{delivery}/body").get(Need::Token(Right::Read), deliveries::body),
+        at("/api/v1/deliveries/{delivery}/retry").post(OPERATE, deliveries::retry),
     ]
 }
 

@@ -4,7 +4,6 @@ use std::future::Future;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -15,18 +14,18 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tower::ServiceExt as _;
 
 use crate::app::{GatewayState, closed};
 use crate::door::Peer;
+use crate::plain::{HEADER_BYTES, HEADERS, Plain};
 use crate::router::router;
+use crate::seats::{Seat, Seats};
 
 /// From the accept, or the end of the last answer, to the end of the headers.
 const HEADER_TIME: Duration = Duration::from_secs(10);
-/// Headers of one request in bytes.
-const HEADER_BYTES: usize = 64 * 1024;
 /// More wait in the kernel's line.
 const CONNECTIONS: usize = 256;
 /// What is being answered at a shutdown may end by itself within this time.
@@ -60,26 +59,25 @@ pub async fn serve(
     }
     let (close, closing) = watch::channel(false);
     let router = router(state, address, closing.clone())?;
-    answer_until(listener, router, CONNECTIONS, (close, closing), shutdown).await;
+    answer_until(listener, router, Seats::new(CONNECTIONS), (close, closing), shutdown).await;
     Ok(())
 }
 
-/// Answers so many connections at a time until `shutdown` ends, then tells them by the watch and lets what is being answered end.
+/// Answers as many connections at a time as there are seats, until `shutdown` ends, then tells them by the watch and lets what is being answered end.
 pub(crate) async fn answer_until(
     listener: TcpListener,
     router: Router,
-    connections: usize,
+    seats: Seats,
     (close, closing): (watch::Sender<bool>, watch::Receiver<bool>),
     shutdown: impl Future<Output = ()> + Send,
 ) {
-    let slots = Arc::new(Semaphore::new(connections));
     let mut connections = JoinSet::new();
     let mut shutdown = pin!(shutdown);
     loop {
         tokio::select! {
             () = &mut shutdown => break,
-            (stream, peer, slot) = accept(&listener, &slots) => {
-                connections.spawn(answer(stream, Peer(peer), router.clone(), closing.clone(), slot));
+            (stream, peer, seat) = accept(&listener, &seats) => {
+                connections.spawn(answer(stream, Peer(peer), router.clone(), closing.clone(), seat));
             }
             Some(_) = connections.join_next() => {}
         }
@@ -92,27 +90,34 @@ pub(crate) async fn answer_until(
     }
 }
 
-/// The next connection, once there is a slot for it.
-async fn accept(listener: &TcpListener, slots: &Arc<Semaphore>) -> (TcpStream, IpAddr, Option<OwnedSemaphorePermit>) {
-    let slot = Arc::clone(slots).acquire_owned().await.ok();
+/// The next connection that has a seat, once there is one.
+async fn accept(listener: &TcpListener, seats: &Seats) -> (TcpStream, IpAddr, Seat) {
+    loop {
+        let free = seats.free().await;
+        let (stream, peer) = connection(listener).await;
+        if let Some(seat) = seats.take(free, &stream, peer) {
+            return (stream, peer, seat);
+        }
+    }
+}
+
+async fn connection(listener: &TcpListener) -> (TcpStream, IpAddr) {
+    let mut is_told = false;
     loop {
         match listener.accept().await {
-            Ok((stream, peer)) => return (stream, peer.ip(), slot),
+            Ok((stream, peer)) => return (stream, peer.ip()),
             Err(error) => {
-                tracing::warn!(%error, "a connection could not be accepted");
+                // Until one is accepted again, this is one piece of news.
+                if !std::mem::replace(&mut is_told, true) {
+                    tracing::warn!(%error, "a connection could not be accepted");
+                }
                 tokio::time::sleep(RESPITE).await;
             }
         }
     }
 }
 
-async fn answer(
-    stream: TcpStream,
-    peer: Peer,
-    router: Router,
-    mut closing: watch::Receiver<bool>,
-    _slot: Option<OwnedSemaphorePermit>,
-) {
+async fn answer(stream: TcpStream, peer: Peer, router: Router, mut closing: watch::Receiver<bool>, _seat: Seat) {
     let service = TowerToHyperService::new(router.map_request(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(peer);
         request
@@ -121,7 +126,8 @@ async fn answer(
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_TIME)
         .max_buf_size(HEADER_BYTES)
-        .serve_connection(TokioIo::new(stream), service);
+        .max_headers(HEADERS)
+        .serve_connection(TokioIo::new(Plain::new(stream)), service);
     let mut connection = pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,

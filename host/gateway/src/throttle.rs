@@ -68,7 +68,7 @@ impl Throttle {
 }
 
 /// Who has an IPv6 address has 2^64 of them.
-fn network(peer: IpAddr) -> IpAddr {
+pub(crate) fn network(peer: IpAddr) -> IpAddr {
     match peer.to_canonical() {
         IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from(u128::from(address) & !u128::from(u64::MAX))),
         address @ IpAddr::V4(_) => address,

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use domain::access::Right;
-use domain::ids::{ProjectName, TokenName};
+use domain::ids::{DeliveryId, ProjectName, TokenName};
 use domain::time::{Milliseconds, Timestamp};
 
 use crate::reference::Reference;
@@ -78,6 +78,9 @@ pub(crate) enum Command {
     Completions(Completions),
     /// Write the man pages.
     Man(Man),
+    /// What trackers, forges and the board told.
+    #[command(subcommand)]
+    Delivery(Delivery),
     /// Requests of trackers and forges.
     #[command(subcommand)]
     Webhook(Webhook),
@@ -353,6 +356,38 @@ pub(crate) enum Verdict {
         /// A transcript in a file, perhaps with changed answers.
         #[arg(long, value_name = "F")]
         file: Option<PathBuf>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Delivery {
+    /// Newest first; before them what was refused for its signature and may be a sender's own.
+    List {
+        /// Of this sender: board, plane, gitea.
+        #[arg(long, value_parser = ["board", "plane", "gitea"])]
+        source: Option<String>,
+        /// Of one project.
+        #[arg(long)]
+        project: Option<ProjectName>,
+        /// That stand so: pending, expanded, parked.
+        #[arg(long, value_parser = ["pending", "expanded", "parked"])]
+        state: Option<String>,
+        /// Older than that one.
+        #[arg(long, value_name = "ID")]
+        before: Option<DeliveryId>,
+        /// At most so many.
+        #[arg(long, default_value_t = 100, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
+        limit: u32,
+    },
+    /// One delivery: what was kept of it, and what it tells of.
+    Show {
+        /// Its number.
+        id: DeliveryId,
+    },
+    /// Read a parked one once more, as if it had just come. Exit 1: it is not parked.
+    Retry {
+        /// Its number.
+        id: DeliveryId,
     },
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use configuration::Loaded;
 use domain::ids::ProjectName;
-use gateway::{Hook, Hooks};
+use gateway::{Hook, Hooks, Trust};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
@@ -80,11 +80,13 @@ pub(crate) fn hooks(loaded: &Loaded) -> Hooks {
     Hooks::new(hooks)
 }
 
-/// The look that a delivery brings which is not read.
+/// The look that a delivery brings which is not kept, or which came before.
 pub(crate) fn look(conductor: Arc<conductor::Conductor>, signal: Arc<crate::scheduler::Signal>) -> gateway::Look {
-    Arc::new(move |project: &ProjectName, source: Source| {
-        let looks = Looks { forge: source == Source::Gitea, tracker: source == Source::Plane };
-        conductor.ask_for_looks(project, looks);
+    Arc::new(move |project: &ProjectName, source: Source, trust: Trust| {
+        match trust {
+            Trust::Proven => conductor.ask_for_looks(project, Looks::at(source)),
+            Trust::Anybody => conductor.ask_for_looks_seldom(project, Looks::at(source)),
+        }
         signal.notify();
     })
 }

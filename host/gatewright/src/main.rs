@@ -8,6 +8,7 @@ mod client;
 mod clock;
 mod collector;
 mod config;
+mod delivery;
 mod demo;
 mod doctor;
 mod door;
@@ -80,6 +81,9 @@ fn run(cli: Cli) -> anyhow::Result<bool> {
         Command::Check => check::run(&state::find(given)?, &out),
         Command::Task(command) => task::run(&Client::find(&state::find(given)?)?, command, &out),
         Command::Project(command) => project::run(&Client::find(&state::find(given)?)?, &command, &out).map(|()| true),
+        Command::Delivery(command) => {
+            delivery::run(&Client::find(&state::find(given)?)?, &command, &out).map(|()| true)
+        }
         Command::Stop(options) => stop::run(&Client::find(&state::find(given)?)?, &options, &out),
         Command::Token(command) => token::run(&state::find(given)?, &command, &out).map(|()| true),
         Command::Audit(wanted) => audit::run(&state::find(given)?, &wanted, &out).map(|()| true),

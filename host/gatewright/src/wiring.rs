@@ -337,7 +337,7 @@ impl Host {
         let conductor = Arc::new(Conductor::new(outside, me.clone()));
         let look = crate::door::look(conductor.clone(), signal.clone());
         let intake = gateway::Intake::new(sqlite, look, Arc::new(|| SystemClock.now()));
-        let intake = Arc::new(intake.counted_by(meters.clone()));
+        let intake = Arc::new(intake.counted_by(meters.clone()).behind(loaded.host.reach.proxies.clone()));
         let host = Self {
             store,
             access,

@@ -1,23 +1,24 @@
 //! Deliveries of trackers and forges outside: kept raw under a key, and closed with the facts that they told, in one transaction.
 
+use conductor::ports::access::{Deed, Record};
 use conductor::ports::inbox::{
     Answer, DeliveryFilter, DeliveryRow, Hint, Inbox, NewDelivery, Received, Taken, WholeDelivery,
 };
 use conductor::ports::store::StoreError;
-use domain::ids::DeliveryId;
+use domain::ids::{Actor, DeliveryId, ProjectName};
 use domain::time::Timestamp;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Row, params};
 use webhooks::Fact;
 
-use crate::failure::{Failure, Result, not_found};
+use crate::failure::{Failure, Result, not_found, refused};
 use crate::row::{
     execute, from_json, get_name, get_readable, get_text, get_text_or_none, get_time, get_u64, int, one, read_or_none,
     sound, time, to_json,
 };
 use crate::sqlite::SqliteStore;
 use crate::writer::Tx;
-use crate::{delivery, wakes};
+use crate::{access, delivery, wakes};
 
 /// Bytes of bodies that are read at once: what waits may be thousands of large ones.
 const BATCH_BYTES: usize = 8 << 20;
@@ -120,6 +121,29 @@ pub(crate) fn take(tx: &Tx<'_>, taken: &[Taken], now: Timestamp) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// A parked one is pending again, with a line of the audit. It counts its tries anew.
+pub(crate) fn retry(sql: &Connection, id: DeliveryId, actor: &Actor, now: Timestamp) -> Result<()> {
+    let query = "SELECT project, state, why FROM delivery WHERE id = ?1";
+    let found = one(sql, query, params![int(id.0)], |row| {
+        let project: ProjectName = get_name(row, "delivery", "project")?;
+        Ok((project, row.get::<_, String>("state")?, row.get::<_, Option<String>>("why")?))
+    })?;
+    let (project, state, why) = found.ok_or_else(|| not_found("delivery", id))?;
+    if state != "parked" {
+        return Err(refused(format!("delivery {id} is {state}; only one that is parked is read again")));
+    }
+    let statement = "UPDATE delivery SET state = 'pending', closed_at = NULL, why = NULL, attempts = 0 WHERE id = ?1";
+    execute(sql, statement, params![int(id.0)])?;
+    let retried = Record {
+        project: Some(project),
+        subject: Some(id.to_string()),
+        before: Some(why.map_or_else(|| "parked".to_owned(), |why| format!("parked: {why}"))),
+        after: Some("pending".to_owned()),
+        ..Record::done(actor.clone(), Deed::RetryDelivery)
+    };
+    access::append(sql, &retried, now)
 }
 
 /// The newest first. Of one source, each project's newest are asked for: an index has them in their order.

@@ -481,6 +481,11 @@ impl Store for SqliteStore {
         self.read(|sql| hints::whole(sql, id))
     }
 
+    fn retry_delivery(&self, id: DeliveryId, actor: &Actor, now: Timestamp) -> Result<()> {
+        let actor = actor.clone();
+        self.write(move |tx| hints::retry(tx.sql, id, &actor, now))
+    }
+
     fn expand_later(&self, delivery: DeliveryId, why: &str) -> Result<()> {
         let why = why.to_owned();
         self.write(move |tx| delivery::later(tx, delivery, &why))

@@ -4,6 +4,7 @@
 
 use std::sync::mpsc::channel;
 
+use conductor::ports::access::{Access as _, AuditFilter, Deed};
 use conductor::ports::inbox::{DeliveryFilter, NewDelivery, Received, Taken};
 use conductor::ports::store::{NewItem, Store as _, StoreError};
 use domain::ids::{Actor, CommitId, DeliveryId, ProjectName};
@@ -107,6 +108,26 @@ fn a_hint_is_closed_with_its_facts_once_and_in_one_transaction() {
     store.take_hints(&[taken(id, facts)], Timestamp(2_000_000)).unwrap();
     let row = store.deliveries(&DeliveryFilter::default(), 1).unwrap().remove(0);
     assert_eq!((row.state.as_str(), row.closed_at), ("expanded", Some(NOW)), "nothing happens a second time");
+}
+
+#[test]
+fn a_parked_one_is_pending_again_once_and_the_audit_says_who_wanted_it() {
+    let (_dir, store) = open();
+    receive(&store, delivery(1, true)).unwrap();
+    let (id, ada) = (store.hints(1).unwrap()[0].id, Actor::Person("ada".to_owned()));
+    assert!(matches!(store.retry_delivery(id, &ada, NOW), Err(StoreError::Refused(_))), "it is pending");
+    store.take_hints(&[Taken { parked: true, ..taken(id, Vec::new()) }], NOW).unwrap();
+    assert_eq!(store.hints(10).unwrap(), []);
+    store.retry_delivery(id, &ada, NOW).unwrap();
+    assert_eq!(store.hints(10).unwrap().len(), 1);
+    let fact = Fact::Check { commit: commit(), check: check() };
+    store.take_hints(&[taken(id, vec![fact])], NOW).unwrap();
+    assert_eq!(store.checks(&small_project().name, &commit()).unwrap().len(), 1);
+    assert!(matches!(store.retry_delivery(id, &ada, NOW), Err(StoreError::Refused(_))), "it was read");
+    assert!(matches!(store.retry_delivery(DeliveryId(9), &ada, NOW), Err(StoreError::NotFound { .. })));
+    let lines = store.audit(&AuditFilter { what: Some(Deed::RetryDelivery), ..AuditFilter::default() }, 10).unwrap();
+    let told = lines.iter().map(|line| (line.who.as_str(), line.subject.as_deref())).collect::<Vec<_>>();
+    assert_eq!(told, [("ada", Some("1"))]);
 }
 
 #[test]

@@ -14,8 +14,41 @@ use crate::route;
 use crate::words::{Change, PullRequestAction, Verdict};
 use crate::{DecodeError, Source};
 
+/// The events that are read.
+pub(crate) const KNOWN: [&str; 28] = [
+    "push",
+    "create",
+    "delete",
+    "pull_request",
+    "pull_request_assign",
+    "pull_request_label",
+    "pull_request_milestone",
+    "pull_request_sync",
+    "pull_request_review_request",
+    "pull_request_review_approved",
+    "pull_request_review_rejected",
+    "pull_request_review_comment",
+    "pull_request_approved",
+    "pull_request_rejected",
+    "pull_request_comment",
+    "issue_comment",
+    "issues",
+    "issue_assign",
+    "issue_label",
+    "issue_milestone",
+    "status",
+    "workflow_run",
+    "workflow_job",
+    "repository",
+    "fork",
+    "wiki",
+    "release",
+    "package",
+];
+
 pub(crate) fn decode(headers: &Headers, body: &Value) -> Result<Event, DecodeError> {
-    let Some(kind) = headers.first(route::names(Source::Gitea)) else {
+    let kind = route::event(Source::Gitea, headers, None);
+    let Some(kind) = kind.as_deref() else {
         return Err(DecodeError::Unknown("neither `X-Gitea-Event-Type` nor `X-Gitea-Event` names one".to_owned()));
     };
     Ok(match kind {

@@ -10,6 +10,7 @@ use domain::time::Timestamp;
 use domain::verdict::WakeKind;
 use serde::Serialize;
 
+use crate::Source;
 use crate::event::{CheckReported, Event, PullRequest};
 
 /// Whoever reports under these names is this host: its own word wakes nobody, least of all itself.
@@ -42,6 +43,16 @@ pub struct Looks {
     pub forge: bool,
     /// At what the tracker's log says that nobody told.
     pub tracker: bool,
+}
+
+impl Looks {
+    /// At whoever sends this.
+    pub const fn at(source: Source) -> Self {
+        match source {
+            Source::Plane => TRACKER,
+            Source::Gitea => FORGE,
+        }
+    }
 }
 
 /// What an event is good for.

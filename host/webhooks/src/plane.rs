@@ -5,16 +5,19 @@
 
 use serde_json::Value;
 
-use crate::DecodeError;
 use crate::event::{Event, ItemComment, ProjectChanged, Status, WorkItem};
 use crate::headers::Headers;
 use crate::look::{self, TEXT, TITLE};
+use crate::route;
 use crate::words::{Change, Field};
+use crate::{DecodeError, Source};
+
+/// The events that are read.
+pub(crate) const KNOWN: [&str; 7] =
+    ["project", "issue", "work_item", "issue_comment", "work_item_comment", "cycle", "module"];
 
 pub(crate) fn decode(headers: &Headers, envelope: &Value) -> Result<Event, DecodeError> {
-    // The body is signed and the header is not, so the body's own word counts first.
-    let event = look::word(envelope, &["event"]).or_else(|| headers.get("x-plane-event").map(str::to_owned));
-    let event = event.filter(|event| !event.is_empty());
+    let event = route::event(Source::Plane, headers, look::id(envelope, &["event"]));
     let Some(event) = event else {
         return Err(DecodeError::Unknown("neither `X-Plane-Event` nor `event` of the body names one".to_owned()));
     };

@@ -5,9 +5,9 @@ use std::fmt;
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use crate::Source;
 use crate::headers::Headers;
 use crate::payload::{self, PayloadError};
+use crate::{Source, gitea, plane};
 
 /// What the listener must know of a request before it is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,6 +16,8 @@ pub struct Inspected {
     pub about: Option<String>,
     /// The sender's own word for the event, for people; at most 64 characters.
     pub event: String,
+    /// Whether such an event is read. What another one means nobody knows.
+    pub is_known: bool,
 }
 
 /// Refuses what is no JSON object, and finds out whom the rest is for.
@@ -27,13 +29,25 @@ pub fn inspect(source: Source, headers: &Headers, signed: &[u8]) -> Result<Inspe
             Err(error) => Err(payload::not_json(&error)),
         };
     }
-    let (about, body_event) = match source {
-        Source::Plane => plane(text)?,
-        Source::Gitea => (gitea(text)?, None),
+    let (about, named) = match source {
+        Source::Plane => of_plane(headers, text)?,
+        Source::Gitea => (of_gitea(text)?, event(source, headers, None)),
     };
-    let event = headers.first(names(source)).map(str::to_owned).or(body_event).unwrap_or_default();
-    let event = event.chars().filter(char::is_ascii_graphic).take(64).collect();
-    Ok(Inspected { about: about.map(|about| about.to_lowercase()), event })
+    let named = named.unwrap_or_default();
+    let known: &[&str] = match source {
+        Source::Plane => &plane::KNOWN,
+        Source::Gitea => &gitea::KNOWN,
+    };
+    let is_known = known.contains(&named.as_str());
+    let event = named.chars().filter(char::is_ascii_graphic).take(64).collect();
+    Ok(Inspected { about: about.map(|about| about.to_lowercase()), event, is_known })
+}
+
+/// The sender's word for an event, as all that asks takes it. The body is signed and the header is not, so the body's own word counts
+/// first; Plane says it in both places, and Gitea in its headers alone.
+pub(crate) fn event(source: Source, headers: &Headers, of_body: Option<String>) -> Option<String> {
+    let of_body = of_body.filter(|word| !word.is_empty());
+    of_body.or_else(|| headers.first(names(source)).map(str::to_owned))
 }
 
 /// The header that names the event, under each of its names.
@@ -51,23 +65,24 @@ pub(crate) const fn names(source: Source) -> &'static [&'static str] {
     }
 }
 
-fn plane(text: &str) -> Result<(Option<String>, Option<String>), PayloadError> {
+fn of_plane(headers: &Headers, text: &str) -> Result<(Option<String>, Option<String>), PayloadError> {
     #[derive(Default, Deserialize)]
     #[serde(default)]
     struct Envelope {
         event: Loose,
         data: Part,
     }
-    let Envelope { event, data } = read(text)?;
-    let about = if event.0.as_deref() == Some("project") {
+    let Envelope { event: of_body, data } = read(text)?;
+    let event = event(Source::Plane, headers, of_body.0);
+    let about = if event.as_deref() == Some("project") {
         data.get("id")
     } else {
         data.get("project").or_else(|| data.get("project_id"))
     };
-    Ok((about, event.0))
+    Ok((about, event))
 }
 
-fn gitea(text: &str) -> Result<Option<String>, PayloadError> {
+fn of_gitea(text: &str) -> Result<Option<String>, PayloadError> {
     #[derive(Default, Deserialize)]
     #[serde(default)]
     struct Envelope {
@@ -255,6 +270,48 @@ mod tests {
             (r#"{"event": "issue", "data": {"id": "i"}}"#, None),
         ] {
             assert_eq!(about(Source::Plane, text).as_deref(), expected, "{text}");
+        }
+    }
+
+    /// Plane says the event in its body and in a header; whichever is missing, the same project and the same event come of it.
+    #[test]
+    fn an_event_that_only_a_header_names_goes_the_same_way() {
+        let data = r#""data": {"id": "p", "project": "q"}"#;
+        for event in plane::KNOWN {
+            let in_body = format!(r#"{{"event": "{event}", {data}}}"#);
+            let in_header = format!("{{{data}}}");
+            let both = [("content-type", "application/json"), ("x-plane-event", event)];
+            let json = Headers::new([both[0]]);
+            let cases = [
+                (&Headers::new(both), in_body.as_str()),
+                (&json, in_body.as_str()),
+                (&Headers::new(both), in_header.as_str()),
+                (&Headers::new([both[0], ("x-plane-event", "module")]), in_body.as_str()),
+            ];
+            let first = inspect(Source::Plane, cases[0].0, cases[0].1.as_bytes()).unwrap();
+            let told = crate::decode(Source::Plane, cases[0].0, cases[0].1.as_bytes()).unwrap();
+            assert_eq!(first.about.as_deref(), Some(if event == "project" { "p" } else { "q" }), "{event}");
+            assert!(first.is_known && first.event == event, "{event}");
+            for (headers, body) in cases {
+                assert_eq!(inspect(Source::Plane, headers, body.as_bytes()).unwrap(), first, "{event}: {body}");
+                assert_eq!(crate::decode(Source::Plane, headers, body.as_bytes()).unwrap(), told, "{event}: {body}");
+            }
+        }
+        let empty = inspect(
+            Source::Plane,
+            &Headers::new([("x-plane-event", "project")]),
+            br#"{"event": "", "data": {"id": "p"}}"#,
+        );
+        assert_eq!(empty.unwrap().about.as_deref(), Some("p"));
+    }
+
+    #[test]
+    fn an_event_is_known_where_it_is_read() {
+        for event in gitea::KNOWN.into_iter().chain(["star", "", "PUSH", "push "]) {
+            let headers = Headers::new([("content-type", "application/json"), ("x-gitea-event-type", event)]);
+            let is_known = inspect(Source::Gitea, &headers, b"{}").unwrap().is_known;
+            assert_eq!(is_known, crate::decode(Source::Gitea, &headers, b"{}").is_ok(), "{event}");
+            assert_eq!(is_known, gitea::KNOWN.contains(&event.trim()), "{event}");
         }
     }
 

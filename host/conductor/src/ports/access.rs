@@ -94,6 +94,8 @@ pub enum Deed {
     LogIn,
     /// To log out.
     LogOut,
+    /// A parked delivery read once more.
+    RetryDelivery,
     /// All tasks stopped.
     StopAll,
     /// The host's files read anew.
@@ -106,7 +108,7 @@ pub enum Deed {
 
 impl Deed {
     /// All of them.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 27] = [
         Self::Intent(Intent::Start),
         Self::Intent(Intent::Approve),
         Self::Intent(Intent::Reject),
@@ -129,6 +131,7 @@ impl Deed {
         Self::RevokeToken,
         Self::LogIn,
         Self::LogOut,
+        Self::RetryDelivery,
         Self::StopAll,
         Self::Reload,
         Self::AddPlugin,
@@ -160,6 +163,7 @@ impl Deed {
             Self::RevokeToken => "revoke-token",
             Self::LogIn => "log-in",
             Self::LogOut => "log-out",
+            Self::RetryDelivery => "retry-delivery",
             Self::StopAll => "stop-all",
             Self::Reload => "reload",
             Self::AddPlugin => "add-plugin",

@@ -428,6 +428,9 @@ pub trait Store: Overview + Counts + Keeping + Send + Sync {
     /// A delivery with all that was kept of it.
     fn delivery(&self, id: DeliveryId) -> Result<WholeDelivery, StoreError>;
 
+    /// A parked delivery is read once more, as if it had just come. Refused of one that is not parked.
+    fn retry_delivery(&self, id: DeliveryId, actor: &Actor, now: Timestamp) -> Result<(), StoreError>;
+
     /// A delivery could not be expanded yet: one more attempt is counted.
     fn expand_later(&self, delivery: DeliveryId, why: &str) -> Result<(), StoreError>;
 

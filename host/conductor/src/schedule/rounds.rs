@@ -79,6 +79,7 @@ impl Conductor {
         let projects = self.forges.read().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect::<Vec<_>>();
         let mut state = self.state();
         let State { asked, looks, .. } = &mut *state;
+        asked.let_through(intervals, now);
         let is_ours = |project: &ProjectName| projects.contains(project);
         for project in asked.forges(|project| !is_ours(project) || looks.may_hurry(&LookAt::Forge(project.clone()))) {
             looks.hurry(LookAt::Forge(project));

@@ -79,6 +79,32 @@ fn what_is_no_event_of_ours_is_closed_with_its_reason_and_holds_nobody_up() {
     world.tell_raw(Source::Gitea, "push", b"{\"ref\": \"\\ud800\"}", true);
     world.tell(Source::Gitea, "push", &json!({"ref": "refs/heads/x", "after": "c".repeat(40)}), true);
     world.go();
-    let states = rows(&world).into_iter().map(|(state, _)| state).collect::<Vec<_>>();
+    let rows = rows(&world);
+    let states = rows.iter().map(|(state, _)| state.as_str()).collect::<Vec<_>>();
     assert_eq!(states, ["expanded", "parked", "expanded"], "the newest first");
+    assert_eq!(rows[2].1.as_deref(), Some("not understood: Gitea's `star`; a look at the forge"));
+}
+
+/// Neither sender comes again: what was not understood, and what was parked, is found by a look, and a flood of it by no more looks
+/// than the clock makes.
+#[test]
+fn what_is_parked_or_not_understood_brings_a_look_and_a_flood_of_it_few() {
+    let world = World::new();
+    world.started();
+    world.pass(300);
+    let before = world.tracker.polls.load(Ordering::SeqCst);
+    let polls = |world: &World| world.tracker.polls.load(Ordering::SeqCst) - before;
+    world.tell_raw(Source::Plane, "issue", b"{", true);
+    world.go();
+    assert_eq!(polls(&world), 1, "parked");
+    for number in 0..20 {
+        world.tell(Source::Plane, "sticker", &json!({"event": "sticker", "n": number}), true);
+        world.tell(Source::Plane, "issue", &json!({"event": "issue", "data": {"id": number}}), false);
+        world.go();
+        world.pass(1);
+    }
+    assert!(polls(&world) <= 2, "{} polls in 20 seconds", polls(&world));
+    let after = polls(&world);
+    world.pass(120);
+    assert!((after + 1..=after + 3).contains(&polls(&world)), "the last of them is looked after: {}", polls(&world));
 }

@@ -40,6 +40,12 @@ impl Hooks {
         self.0.iter().filter(|hook| hook.source == source).map(|hook| &hook.project).collect()
     }
 
+    /// The projects that are bound to what a body names.
+    pub(super) fn bound(&self, source: Source, about: Option<&str>) -> Vec<ProjectName> {
+        let named = self.0.iter().filter(|hook| hook.source == source && about == Some(hook.about.as_str()));
+        named.map(|hook| hook.project.clone()).collect()
+    }
+
     /// Who sends no signature, or none that could fit, is refused before his body is waited for; unless it may come without one.
     pub(super) fn may_be_signed(&self, source: Source, headers: &Headers, is_here: bool) -> Result<(), Refusal> {
         let signature = Signature::of(source, headers);
@@ -85,23 +91,37 @@ pub(super) struct Sender<'h> {
 pub(super) enum Admission {
     /// It is for these, and whether its sender proved to be theirs.
     For(Vec<(ProjectName, bool)>),
-    /// It is in order and for nobody here.
-    Ignored(String),
+    /// It is in order and for nobody here, for this reason; these may look whether it was for them.
+    Ignored { why: String, of: Vec<ProjectName> },
 }
 
 impl Sender<'_> {
-    pub(super) fn admit(&self, about: Option<&str>) -> Result<Admission, Refusal> {
+    /// The projects whose secret it knows.
+    pub(super) fn proven(&self) -> Vec<ProjectName> {
+        self.bound.iter().filter(|(_, fits, _)| *fits).map(|(hook, ..)| hook.project.clone()).collect()
+    }
+
+    /// `is_known`: what it tells is an event that is read. Another one may name its project in a way that nobody knows yet.
+    pub(super) fn admit(&self, about: Option<&str>, is_known: bool) -> Result<Admission, Refusal> {
         let Some(about) = about else {
-            return Ok(Admission::Ignored("it names no repository and no project".to_owned()));
+            let proven = self.proven();
+            if !is_known && !proven.is_empty() {
+                return Ok(Admission::For(proven.into_iter().map(|project| (project, true)).collect()));
+            }
+            return Ok(Admission::Ignored { why: "it names no repository and no project".to_owned(), of: proven });
         };
-        let mut named = self.bound.iter().filter(|(hook, ..)| hook.about == about).peekable();
-        if named.peek().is_none() {
+        let named = self.bound.iter().filter(|(hook, ..)| hook.about == about).collect::<Vec<_>>();
+        if named.is_empty() {
             // A tracker's webhook tells of all projects of a workspace; most of them are not ours.
             let shown: String = about.chars().take(200).collect();
-            return Ok(Admission::Ignored(format!("no project here is bound to `{shown}`")));
+            return Ok(Admission::Ignored { why: format!("no project here is bound to `{shown}`"), of: Vec::new() });
         }
-        let taken = named.filter(|(_, fits, open)| *fits || *open);
+        let taken = named.iter().filter(|(_, fits, open)| *fits || *open);
         let projects = taken.map(|(hook, fits, _)| (hook.project.clone(), *fits)).collect::<Vec<_>>();
-        if projects.is_empty() { Err(Refusal::Signature(self.signature)) } else { Ok(Admission::For(projects)) }
+        match self.signature {
+            _ if !projects.is_empty() => Ok(Admission::For(projects)),
+            Signature::Given(_) => Err(Refusal::Misfit(named.iter().map(|(hook, ..)| hook.project.clone()).collect())),
+            signature => Err(Refusal::Signature(signature)),
+        }
     }
 }

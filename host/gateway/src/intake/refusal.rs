@@ -1,9 +1,11 @@
 //! Why a request is no delivery: by name, in a sentence, as `application/problem+json`.
 
 use std::fmt;
+use std::net::IpAddr;
 
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use domain::ids::ProjectName;
 use serde_json::json;
 use webhooks::{PayloadError, Signature, Source};
 
@@ -18,6 +20,8 @@ pub(super) enum Refusal {
     /// No project takes anything of this sender.
     Source(Source),
     Signature(Signature),
+    /// It bears a signature and names what these are bound to, and it fits none of their secrets.
+    Misfit(Vec<ProjectName>),
     Payload(PayloadError),
     Large,
     Slow,
@@ -34,13 +38,29 @@ impl Refusal {
         Self::Inside
     }
 
+    /// One whose signature fits no secret of these: if they are any, it may be their own sender's.
+    pub(super) fn misfit(projects: Vec<ProjectName>) -> Self {
+        if projects.is_empty() { Self::Signature(Signature::Given([0; 32])) } else { Self::Misfit(projects) }
+    }
+
     /// What an operator must see to mend it; the rest anybody may cause.
-    pub(super) fn tell(&self, source: Source) {
+    pub(super) fn tell(&self, source: Source, peer: IpAddr, known: &str) {
+        let detail = self.detail();
         match self {
-            Self::Signature(_) | Self::Large | Self::Full => {
-                tracing::warn!(%source, "a delivery is refused: {}", self.detail());
+            Self::Signature(_) | Self::Misfit(_) | Self::Large | Self::Slow | Self::Full => {
+                tracing::warn!(%source, from = %peer, "a delivery is refused: {detail}{known}; more of the kind are counted");
             }
-            _ => tracing::debug!(%source, "a delivery is refused: {}", self.detail()),
+            _ => {
+                tracing::debug!(%source, from = %peer, "a delivery is refused: {detail}; more of the kind are counted");
+            }
+        }
+    }
+
+    /// What is counted together; a signature that may be the sender's own is no noise.
+    pub(super) const fn kind(&self) -> &'static str {
+        match self {
+            Self::Misfit(_) => "misfit",
+            _ => self.word(),
         }
     }
 
@@ -48,7 +68,7 @@ impl Refusal {
         match self {
             Self::Path | Self::Source(_) => StatusCode::NOT_FOUND,
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
-            Self::Signature(_) => StatusCode::UNAUTHORIZED,
+            Self::Signature(_) | Self::Misfit(_) => StatusCode::UNAUTHORIZED,
             Self::Payload(PayloadError::Encoding(_) | PayloadError::Type(..)) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Payload(_) | Self::Broken(_) => StatusCode::BAD_REQUEST,
             Self::Large => StatusCode::PAYLOAD_TOO_LARGE,
@@ -63,7 +83,7 @@ impl Refusal {
             Self::Path => "not-found",
             Self::Method => "method",
             Self::Source(_) => "source",
-            Self::Signature(_) => "signature",
+            Self::Signature(_) | Self::Misfit(_) => "signature",
             Self::Payload(PayloadError::Encoding(_)) => "encoding",
             Self::Payload(PayloadError::Type(..)) => "media-type",
             Self::Payload(PayloadError::Form(_)) => "form",
@@ -89,7 +109,7 @@ impl Refusal {
                 "the delivery is not signed, and its project takes only what is".to_owned()
             }
             Self::Signature(Signature::Malformed(why)) => format!("the signature is none: {why}"),
-            Self::Signature(Signature::Given(_)) => {
+            Self::Signature(Signature::Given(_)) | Self::Misfit(_) => {
                 "the signature fits no secret of the project that the delivery is for".to_owned()
             }
             Self::Payload(error) => error.to_string(),
@@ -103,6 +123,39 @@ impl Refusal {
             Self::Full => "the disk is full and nothing was written".to_owned(),
             Self::Inside => "the host could not keep this; its log says why".to_owned(),
         }
+    }
+}
+
+/// For whom what was refused may have been news.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum News {
+    /// For nobody: it was no delivery.
+    Nobody,
+    /// For whoever takes anything of this sender: who sent it is not known.
+    Anybody,
+    /// For these, as their sender proved.
+    Proven(Vec<ProjectName>),
+}
+
+/// A refusal, and what follows from it.
+#[derive(Debug)]
+pub(super) struct Turned {
+    pub(super) refusal: Refusal,
+    pub(super) news: News,
+}
+
+impl Turned {
+    /// Of a sender who proved to be these projects' own; none of them: he did not.
+    pub(super) fn of_proven(refusal: Refusal, projects: Vec<ProjectName>) -> Self {
+        let news = if projects.is_empty() { News::Anybody } else { News::Proven(projects) };
+        Self { refusal, news }
+    }
+}
+
+impl From<Refusal> for Turned {
+    fn from(refusal: Refusal) -> Self {
+        let is_none = matches!(refusal, Refusal::Path | Refusal::Method | Refusal::Source(_));
+        Self { refusal, news: if is_none { News::Nobody } else { News::Anybody } }
     }
 }
 

@@ -85,8 +85,15 @@ pub(super) const OPERATIONS: &[Operation] = &[
         &["source", "project", "state", "before", LIMIT],
         List("Delivery"),
     ),
+    get(
+        "/api/v1/deliveries/refused",
+        "Those that were refused for their signature and may be a sender's own",
+        &[],
+        List("RefusedDeliveries"),
+    ),
     get("/api/v1/deliveries/{delivery}", "A delivery, and what it tells", &[], Json("Delivery")),
     get("/api/v1/deliveries/{delivery}/body", "Its body as it came", &[], Text),
+    plain("post", "/api/v1/deliveries/{delivery}/retry", "A parked one is read once more", &[], Json("Delivery")),
     get("/api/v1/system", "What runs are held by on this machine", &[], Json("System")),
 ];
 

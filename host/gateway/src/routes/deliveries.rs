@@ -9,12 +9,14 @@ use domain::ids::{DeliveryId, ProjectName};
 use serde::Deserialize;
 use webhooks::Source;
 
-use crate::api::{DeliveryView, Listing};
+use crate::api::{DeliveryView, Listing, RefusedDeliveries, RefusedFrom};
 use crate::app::App;
 use crate::body::{Parameters, Segments};
 use crate::find;
+use crate::misfits::Misfit;
 use crate::problem::Problem;
 use crate::routes::{Answer, Limit, listing};
+use crate::visitor::Operator;
 
 /// Who tells.
 pub(crate) const SOURCES: [&str; 3] = ["board", "plane", "gitea"];
@@ -64,6 +66,39 @@ pub(crate) async fn list(State(app): State<App>, Parameters(which): Parameters<W
 pub(crate) async fn show(State(app): State<App>, Segments(id): Segments<String>) -> Answer<DeliveryView> {
     let id: DeliveryId = find::parse(&id)?;
     app.ask(move |state| Ok(view(state.store.delivery(id)?))).await.map(Json)
+}
+
+/// Those that left no row, for anybody may send them.
+pub(crate) async fn refused(State(app): State<App>) -> Answer<Listing<RefusedDeliveries>> {
+    let told = |misfit: Misfit| RefusedDeliveries {
+        advice: misfit.advice(),
+        source: misfit.source.to_owned(),
+        projects: misfit.projects,
+        count: misfit.count,
+        first_at: misfit.first,
+        last_at: misfit.last,
+        addresses: misfit
+            .addresses
+            .iter()
+            .map(|from| RefusedFrom { address: from.address, count: from.count, fitted_before: from.proven })
+            .collect(),
+        others: misfit.others,
+    };
+    let items = app.ask(move |state| Ok(state.meters.misfits.all().into_iter().map(told).collect())).await?;
+    Ok(Json(Listing { items, more: false }))
+}
+
+pub(crate) async fn retry(
+    State(app): State<App>,
+    Operator(actor): Operator,
+    Segments(id): Segments<String>,
+) -> Answer<DeliveryView> {
+    let id: DeliveryId = find::parse(&id)?;
+    let retried = app.write(move |state| {
+        state.store.retry_delivery(id, &actor, state.now())?;
+        Ok(view(state.store.delivery(id)?))
+    });
+    retried.await.map(Json)
 }
 
 /// What it says is decoded anew: it shows what this host makes of it.

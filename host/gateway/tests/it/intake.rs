@@ -7,7 +7,8 @@ use std::time::Duration;
 use conductor::ports::inbox::DeliveryFilter;
 use conductor::ports::store::Store;
 use domain::ids::ProjectName;
-use gateway::{Hook, Hooks, Intake, LARGEST_DELIVERY, Meters};
+use gateway::api::{Listing, RefusedDeliveries};
+use gateway::{Hook, Hooks, Intake, LARGEST_DELIVERY, Meters, Trust};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 use store::{SqliteStore, StoreConfig};
@@ -17,30 +18,31 @@ use webhooks::{Secret, Source};
 
 use crate::world::{NOW, World, name, project};
 
-const OLD: &[u8] = b"the secret until today";
-const NEW: &[u8] = b"the secret from now on";
-const PUSH: &str = r#"{"ref": "refs/heads/feature/x", "before": "", "repository": {"full_name": "Acme/App"}}"#;
+pub(crate) const OLD: &[u8] = b"the secret until today";
+pub(crate) const NEW: &[u8] = b"the secret from now on";
+pub(crate) const PUSH: &str =
+    r#"{"ref": "refs/heads/feature/x", "before": "", "repository": {"full_name": "Acme/App"}}"#;
 
-struct Listening {
-    port: u16,
-    store: Arc<SqliteStore>,
-    intake: Arc<Intake>,
-    looks: Arc<Mutex<Vec<(ProjectName, Source)>>>,
+pub(crate) struct Listening {
+    pub(crate) port: u16,
+    pub(crate) store: Arc<SqliteStore>,
+    pub(crate) intake: Arc<Intake>,
+    pub(crate) looks: Arc<Mutex<Vec<(ProjectName, Source, Trust)>>>,
     meters: Arc<Meters>,
     _dir: tempfile::TempDir,
 }
 
-fn hook(of: &str, source: Source, about: &str, secrets: &[&[u8]]) -> Hook {
+pub(crate) fn hook(of: &str, source: Source, about: &str, secrets: &[&[u8]]) -> Hook {
     let secrets = secrets.iter().map(|secret| Secret::new(secret).unwrap()).collect::<Vec<_>>();
     Hook { project: name(of), source, about: about.to_owned(), unsigned: secrets.is_empty(), secrets }
 }
 
 /// `demo` takes `acme/app` by two secrets, `other` takes `acme/other` by a secret of its own, `open` takes `acme/open` unsigned.
-async fn listening() -> Listening {
+pub(crate) async fn listening() -> Listening {
     listening_with(|intake| intake).await
 }
 
-async fn listening_with(more: impl FnOnce(Intake) -> Intake) -> Listening {
+pub(crate) async fn listening_with(more: impl FnOnce(Intake) -> Intake) -> Listening {
     let dir = tempfile::tempdir().unwrap();
     let store = Arc::new(SqliteStore::open(StoreConfig::new(dir.path(), "here")).unwrap());
     for (of, prefix) in [("demo", "DEMO"), ("other", "OTHER"), ("open", "OPEN")] {
@@ -48,7 +50,9 @@ async fn listening_with(more: impl FnOnce(Intake) -> Intake) -> Listening {
     }
     let looks = Arc::new(Mutex::new(Vec::new()));
     let seen = looks.clone();
-    let look = Arc::new(move |project: &ProjectName, source| seen.lock().unwrap().push((project.clone(), source)));
+    let look = Arc::new(move |project: &ProjectName, source, trust| {
+        seen.lock().unwrap().push((project.clone(), source, trust));
+    });
     let meters = Arc::new(Meters::new(NOW).unwrap());
     let intake = Intake::new(store.clone(), look, Arc::new(|| NOW)).counted_by(meters.clone());
     let intake = Arc::new(more(intake));
@@ -63,7 +67,7 @@ async fn listening_with(more: impl FnOnce(Intake) -> Intake) -> Listening {
     Listening { port, store, intake, looks, meters, _dir: dir }
 }
 
-fn sign(secret: &[u8], body: &[u8]) -> String {
+pub(crate) fn sign(secret: &[u8], body: &[u8]) -> String {
     let mut hmac = Hmac::<Sha256>::new_from_slice(secret).unwrap();
     hmac.update(body);
     hmac.finalize().into_bytes().iter().fold(String::new(), |mut text, byte| {
@@ -72,7 +76,7 @@ fn sign(secret: &[u8], body: &[u8]) -> String {
     })
 }
 
-fn request(path: &str, headers: &[(&str, &str)], body: &[u8]) -> Vec<u8> {
+pub(crate) fn request(path: &str, headers: &[(&str, &str)], body: &[u8]) -> Vec<u8> {
     let mut text =
         format!("POST {path} HTTP/1.1\r\nhost: gw\r\nconnection: close\r\ncontent-length: {}\r\n", body.len());
     if !headers.iter().any(|(name, _)| *name == "content-type") {
@@ -85,7 +89,7 @@ fn request(path: &str, headers: &[(&str, &str)], body: &[u8]) -> Vec<u8> {
 }
 
 /// The status and the body of an answer to these bytes.
-async fn send(port: u16, bytes: &[u8]) -> (u16, String) {
+pub(crate) async fn send(port: u16, bytes: &[u8]) -> (u16, String) {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
     // Whoever is refused early may hang up before all was sent.
     let _ = stream.write_all(bytes).await;
@@ -97,18 +101,18 @@ async fn send(port: u16, bytes: &[u8]) -> (u16, String) {
 }
 
 impl Listening {
-    async fn send(&self, bytes: &[u8]) -> (u16, String) {
+    pub(crate) async fn send(&self, bytes: &[u8]) -> (u16, String) {
         send(self.port, bytes).await
     }
 
-    async fn gitea(&self, id: &str, secret: &[u8], body: &str) -> (u16, String) {
+    pub(crate) async fn gitea(&self, id: &str, secret: &[u8], body: &str) -> (u16, String) {
         let signature = sign(secret, body.as_bytes());
         let headers =
             [("x-gitea-signature", signature.as_str()), ("x-gitea-delivery", id), ("x-gitea-event-type", "push")];
         self.send(&request("/webhook/gitea", &headers, body.as_bytes())).await
     }
 
-    fn kept(&self) -> Vec<(String, Option<bool>, u64)> {
+    pub(crate) fn kept(&self) -> Vec<(String, Option<bool>, u64)> {
         let rows = self.store.deliveries(&DeliveryFilter::default(), 1000).unwrap();
         rows.into_iter().rev().map(|row| (row.project.to_string(), row.verified, row.repeats)).collect()
     }
@@ -143,13 +147,13 @@ async fn a2_2_what_comes_twice_is_kept_once_and_looked_after_again() {
     assert_eq!(host.gitea("same", NEW, PUSH).await.0, 202);
     assert_eq!(host.gitea("same", NEW, PUSH).await, (200, r#"{"status":"duplicate"}"#.to_owned()));
     assert_eq!(host.kept(), [("demo".to_owned(), Some(true), 1)]);
-    assert_eq!(*host.looks.lock().unwrap(), [(name("demo"), Source::Gitea)]);
+    assert_eq!(*host.looks.lock().unwrap(), [(name("demo"), Source::Gitea, Trust::Proven)]);
 }
 
 #[tokio::test]
 async fn who_signs_with_another_secret_is_seen_on_the_pages() {
     let world = World::new();
-    let look = Arc::new(|_: &ProjectName, _| {});
+    let look = Arc::new(|_: &ProjectName, _, _| {});
     let intake = Arc::new(Intake::new(world.inbox.clone(), look, Arc::new(|| NOW)).counted_by(world.meters.clone()));
     intake.put_hooks(Hooks::new(vec![hook("demo", Source::Gitea, "acme/app", &[NEW])]));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -160,13 +164,25 @@ async fn who_signs_with_another_secret_is_seen_on_the_pages() {
         let headers = [("x-gitea-signature", signature.as_str()), ("x-gitea-event-type", "push")];
         send(port, &request("/webhook/gitea", &headers, PUSH.as_bytes())).await.0
     };
-    assert!(!world.get("/deliveries").await.text().contains("banner failed"));
+    for noise in [PUSH.replace("Acme", "Nobody"), "no JSON".to_owned(), "{}".to_owned()] {
+        let signature = sign(OLD, noise.as_bytes());
+        for headers in [vec![("x-gitea-signature", signature.as_str())], Vec::new()] {
+            assert_eq!(send(port, &request("/webhook/gitea", &headers, noise.as_bytes())).await.0, 401);
+        }
+    }
+    let quiet = world.get("/deliveries").await;
+    assert!(!quiet.text().contains("banner failed"), "anybody can send such: {}", quiet.text());
     assert_eq!((told(OLD).await, told(OLD).await), (401, 401));
     world.pass(Duration::from_mins(5));
     let page = world.get("/deliveries").await;
     for part in ["gitea: 2 deliveries since the host started, for the signature", ">5 min<", "[webhooks.gitea]"] {
         assert!(page.text().contains(part), "{part}: {}", page.text());
     }
+    let listed: Listing<RefusedDeliveries> = world.get("/api/v1/deliveries/refused").await.parse();
+    let refused = &listed.items[0];
+    assert_eq!((refused.count, refused.first_at, refused.projects.as_slice()), (2, NOW, [name("demo")].as_slice()));
+    assert_eq!(refused.addresses[0].address.to_string(), "127.0.0.1");
+    assert!(refused.advice.contains("no delivery of gitea has fitted since the host started"), "{}", refused.advice);
     let first = world.get("/").await;
     assert!(first.text().contains("refused for its signature</span> gitea"), "{}", first.text());
 }
@@ -237,7 +253,9 @@ async fn what_is_no_delivery_is_refused_by_name() {
     let many = (0..10_000).map(|number| format!("x-{number}: 1\r\n")).collect::<Vec<_>>().concat();
     for flood in [many, format!("x-long: {}\r\n", "a".repeat(1 << 20))] {
         let bytes = format!("POST /webhook/gitea HTTP/1.1\r\nhost: gw\r\n{flood}\r\n");
-        assert_eq!(host.send(bytes.as_bytes()).await.0, 431);
+        let (status, said) = host.send(bytes.as_bytes()).await;
+        assert_eq!(status, 431);
+        assert!(said.contains("at most 100 headers") && said.contains("at most 65536 bytes"), "{said}");
     }
     for (line, status) in
         [("GET /webhook/gitea", 405), ("GET /", 404), ("GET /api/v1/tasks", 404), ("POST /webhook/gitea/", 404)]

@@ -19,6 +19,7 @@ mod listener;
 mod ownership;
 mod pages;
 mod reads;
+mod refusals;
 mod runs;
 mod sessions;
 mod tasks;

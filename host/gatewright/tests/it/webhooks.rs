@@ -1,7 +1,7 @@
 //! Webhooks at the built binary: stored requests are decoded, a project without a secret does not start, and what was answered is
 //! there after a kill in the middle of a burst.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
 use std::io::{Read as _, Write as _};
@@ -17,7 +17,7 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde_json::Value;
 use sha2::Sha256;
 
-use crate::fixture::{DEVELOPER, Place, REVIEWER, said};
+use crate::fixture::{DEVELOPER, Place, REVIEWER, Serving, said};
 
 const SECRET: &[u8] = b"the secret of the tests";
 /// As the checker sends them.
@@ -156,21 +156,24 @@ fn burst(address: &str, numbers: u32, until: impl Fn(u32) + Sync) -> Vec<(u32, u
     Arc::into_inner(answered).unwrap().into_inner().unwrap()
 }
 
-/// The delivery ids that the host has.
-fn kept(place: &Place) -> BTreeSet<u32> {
-    let host = place.serve();
-    let (mut kept, mut before) = (BTreeSet::new(), String::new());
+/// How often the host has each delivery id.
+fn kept(host: &Serving) -> BTreeMap<u32, u32> {
+    let (mut kept, mut before) = (BTreeMap::new(), String::new());
     loop {
         let (status, body) = host.get(&format!("/api/v1/deliveries?source=gitea&limit=1000{before}"));
         assert_eq!(status, 200, "{body}");
         let listing: Value = serde_json::from_str(&body).unwrap();
         let rows = listing["items"].as_array().unwrap();
-        kept.extend(rows.iter().map(|row| row["sent_as"].as_str().unwrap().parse::<u32>().unwrap()));
+        for row in rows {
+            *kept.entry(row["sent_as"].as_str().unwrap().parse::<u32>().unwrap()).or_default() += 1;
+        }
         let Some(last) = rows.last() else { return kept };
         before = format!("&before={}", last["id"]);
     }
 }
 
+/// Ten thousand in one burst, and the host is killed in the middle of it. What was answered is there; and when all of them are sent
+/// again, as by a person who replays them, each is there once.
 #[test]
 fn what_was_answered_is_there_after_a_kill_in_the_middle_of_a_burst() {
     let place = place("secret-files = [\"secrets/gitea\"]\n");
@@ -185,9 +188,25 @@ fn what_was_answered_is_there_after_a_kill_in_the_middle_of_a_burst() {
     assert!((BURST / 3..BURST).contains(&count), "{count} were answered before the kill\n{}", place.log());
     assert!(answered.iter().all(|(_, status)| *status == 202), "none is refused");
     drop(host);
-    let kept = kept(&place);
-    let lost = answered.iter().filter(|(number, _)| !kept.contains(number)).count();
+    let host = place.serve();
+    let there = kept(&host);
+    let lost = answered.iter().filter(|(number, _)| !there.contains_key(number)).count();
     assert_eq!(lost, 0, "of {} that were answered", answered.len());
+    let again = burst(&door(&place), BURST, |_| {});
+    assert_eq!(again.len() as u32, BURST);
+    for (number, status) in again {
+        let expected = if there.contains_key(&number) { 200 } else { 202 };
+        assert_eq!(status, expected, "{number}: what was kept is a repeat, and what was not is new");
+    }
+    let all = kept(&host);
+    assert!(all.len() as u32 == BURST && all.values().all(|times| *times == 1), "none is lost and none is doubled");
+    let began = Instant::now();
+    while host.get("/api/v1/deliveries?source=gitea&state=pending&limit=1").1.contains("\"pending\"") {
+        assert!(began.elapsed() < LONGEST, "{}", place.log());
+        place.pause();
+    }
+    let (_, parked) = host.get("/api/v1/deliveries?source=gitea&state=parked&limit=1");
+    assert!(!parked.contains("\"parked\""), "{parked}");
 }
 
 #[test]
@@ -202,7 +221,9 @@ fn ten_thousand_at_once_are_taken_and_each_has_its_effect_once() {
     assert_eq!(push(&mut stream, 5), Some(200), "one of them again");
     drop(stream);
     host.kill();
-    assert_eq!(kept(&place).len() as u32, BURST, "none is lost, and none is there twice");
+    let kept = kept(&place.serve());
+    assert_eq!(kept.len() as u32, BURST, "none is lost");
+    assert!(kept.values().all(|times| *times == 1), "none is there twice");
 }
 
 /// Each line at its most talkative, with what was read by its number, and without the secret by which it was known.
@@ -232,4 +253,41 @@ fn the_log_tells_a_delivery_by_its_number_and_never_the_secret() {
     host.kill();
     let log = place.log();
     assert!(!log.contains(std::str::from_utf8(SECRET).unwrap()), "{log}");
+}
+
+/// Whoever finds the port can send what he likes: neither the log nor the page is his.
+#[test]
+fn a_stranger_writes_one_line_of_the_log_and_nothing_on_the_board() {
+    let place = place("secret-files = [\"secrets/gitea\"]\n");
+    let host = place.serve();
+    let address = door(&place);
+    let mut stream = TcpStream::connect(&address).unwrap();
+    for number in 0..500 {
+        let signature =
+            if number % 2 == 0 { String::new() } else { format!("x-gitea-signature: {}\r\n", "0".repeat(64)) };
+        let request = format!(
+            "POST /webhook/gitea HTTP/1.1\r\nhost: gw\r\ncontent-type: application/json\r\ncontent-length: 2\r\n{signature}\r\n{{}}"
+        );
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = [0; 2048];
+        let mut read = 0;
+        while !answer[..read].ends_with(b"}") {
+            read += stream.read(&mut answer[read..]).unwrap();
+        }
+        assert!(answer.starts_with(b"HTTP/1.1 401"), "{}", String::from_utf8_lossy(&answer));
+        // Whose body is not waited for is hung up on.
+        if number % 2 == 0 {
+            stream = TcpStream::connect(&address).unwrap();
+        }
+    }
+    let (_, refused) = host.get("/api/v1/deliveries/refused");
+    assert!(refused.contains("\"items\":[]"), "{refused}");
+    let listed = place.json(&["delivery", "list"]);
+    assert!(listed["items"].as_array().unwrap().is_empty() && listed["refused"].as_array().unwrap().is_empty());
+    let done = place.gatewright(&["delivery", "retry", "1"]);
+    assert!(done.status.code() == Some(1) && said(&done).contains("delivery"), "{}", said(&done));
+    host.kill();
+    let log = place.log();
+    assert_eq!(log.matches("a delivery is refused").count(), 1, "{log}");
+    assert!(log.contains("127.0.0.1") && log.len() < 20_000, "{log}");
 }

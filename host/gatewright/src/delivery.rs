@@ -1,0 +1,91 @@
+//! `gatewright delivery …`: what trackers, forges and the board told, and a parked one once more.
+
+use conductor::ports::inbox::DeliveryRow;
+use gateway::api::{DeliveryView, Listing, RefusedDeliveries};
+use serde_json::json;
+
+use crate::cli::Delivery;
+use crate::client::{Client, segment};
+use crate::output::Output;
+use crate::task::visible;
+use crate::when::moment;
+
+/// Runs the command.
+pub(crate) fn run(client: &Client, command: &Delivery, out: &Output) -> anyhow::Result<()> {
+    match command {
+        Delivery::List { source, project, state, before, limit } => {
+            let mut query = format!("limit={limit}");
+            let project = project.as_ref().map(ToString::to_string);
+            let before = before.as_ref().map(ToString::to_string);
+            for (name, value) in [("source", source), ("project", &project), ("state", state), ("before", &before)] {
+                if let Some(value) = value {
+                    query.push_str(&format!("&{name}={}", segment(value)));
+                }
+            }
+            let rows: Listing<DeliveryRow> = client.get(&format!("/api/v1/deliveries?{query}"))?;
+            let refused: Listing<RefusedDeliveries> = client.get("/api/v1/deliveries/refused")?;
+            let value = json!({"items": rows.items, "more": rows.more, "refused": refused.items});
+            out.value(&value, || listed(&rows, &refused.items))
+        }
+        Delivery::Show { id } => {
+            let found: DeliveryView = client.get(&format!("/api/v1/deliveries/{id}"))?;
+            out.value(&found, || shown(&found, out))
+        }
+        Delivery::Retry { id } => {
+            let found: DeliveryView = client.post(&format!("/api/v1/deliveries/{id}/retry"), &())?;
+            out.value(&found, || {
+                let look = out.command(&format!("gatewright delivery show {id}"));
+                format!("delivery {id} is read once more\n  → {look}")
+            })
+        }
+    }
+}
+
+fn listed(rows: &Listing<DeliveryRow>, refused: &[RefusedDeliveries]) -> String {
+    let mut lines = refused.iter().map(warning).collect::<Vec<_>>();
+    lines.extend(rows.items.iter().map(line));
+    if rows.items.is_empty() {
+        lines.push("No delivery fits.".to_owned());
+    }
+    if let Some(last) = rows.items.last().filter(|_| rows.more) {
+        lines.push(format!("There are older ones: --before {}", last.id));
+    }
+    lines.join("\n")
+}
+
+fn warning(refused: &RefusedDeliveries) -> String {
+    let from = refused.addresses.iter().map(|from| format!("{} from {}", from.count, from.address));
+    let others = (refused.others > 0).then(|| format!("{} from others", refused.others));
+    format!(
+        "{} of {} were refused for their signature, from {} to {}: {}\n  {}",
+        refused.count,
+        refused.source,
+        moment(refused.first_at),
+        moment(refused.last_at),
+        from.chain(others).collect::<Vec<_>>().join(", "),
+        visible(&refused.advice)
+    )
+}
+
+fn line(row: &DeliveryRow) -> String {
+    let word = visible(row.word.as_deref().unwrap_or("-"));
+    let head = format!("{:>8}  {}  {:<5}  {:<8}", row.id, moment(row.received_at), row.source, row.state);
+    let effect = row.effect.as_deref().map(|effect| format!(": {}", visible(effect))).unwrap_or_default();
+    format!("{head}  {}  {word}{effect}", row.project)
+}
+
+fn shown(found: &DeliveryView, out: &Output) -> String {
+    let mut lines = vec![line(&found.row)];
+    lines.extend(found.headers.iter().map(|(name, value)| format!("  {}: {}", visible(name), visible(value))));
+    match (&found.event, &found.unreadable) {
+        (Some(event), _) => {
+            let text = serde_json::to_string_pretty(event).unwrap_or_default();
+            lines.extend(text.lines().map(|line| format!("  {}", visible(line))));
+        }
+        (None, why) => lines.push(format!("  it tells of nothing: {}", visible(why.as_deref().unwrap_or("-")))),
+    }
+    if found.row.state == "parked" {
+        lines.push(format!("  → {}", out.command(&format!("gatewright delivery retry {}", found.row.id))));
+    }
+    lines.join("\n")
+}
