@@ -14,7 +14,7 @@ const AUTHORITIES: &str = "SSL_CERT_FILE";
 
 /// Why there is no key. No value is ever told.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum KeyError {
+pub enum KeyError {
     /// The host uses the name for itself.
     #[error(transparent)]
     Refused(#[from] EnvironmentError),

@@ -4,6 +4,7 @@
 //! * [`sandbox`] is what a run may see: bubblewrap, where it works.
 //! * [`means`] is what of all this works on this machine.
 //! * [`port`] is the conductor's port on top of both.
+//! * [`readiness`] is what keeps a launch from beginning, for whoever asks before.
 //! * `stream` keeps count of what a living run says that it uses; `dialect` understands the agents that are known by name.
 //! * `homes` are the folders in which those keep their state, one for each run.
 //! * [`template`], [`environment`], [`report`] are the contract with the agent's command.
@@ -25,6 +26,7 @@ pub mod means;
 mod orphans;
 pub mod port;
 pub mod preflight;
+pub mod readiness;
 pub mod report;
 pub mod runner;
 pub mod sandbox;
@@ -37,7 +39,9 @@ pub use config::{Confinement, LaunchSpec, RunnerConfig, SandboxMode};
 pub use error::{LaunchError, RunError, SandboxError};
 pub use folder::RunState;
 pub use install::install_shim;
+pub use keys::KeyError;
 pub use means::{HeldBy, Means};
 pub use port::ShimRuns;
+pub use readiness::Obstacle;
 pub use runner::{Launch, Runner};
 pub use watcher::Watcher;

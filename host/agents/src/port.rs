@@ -17,8 +17,9 @@ use crate::dialect::Reader;
 use crate::environment::{self, EFFORT, MODEL, ROLE, WORK_ITEM};
 use crate::error::{LaunchError as Refused, RunError};
 use crate::homes::Homes;
-use crate::keys::{self, KeyError};
+use crate::keys;
 use crate::limits;
+use crate::readiness::{self, Obstacle};
 use crate::report;
 use crate::runner::Runner;
 use crate::stream::Stream;
@@ -68,13 +69,7 @@ impl ShimRuns {
     /// A key that a run never sees. Where it is missing nobody can begin, as if the program itself were.
     fn keyed(&self, held: Option<&HeldKey>, argv: &[String]) -> Result<Option<Keyed>, LaunchError> {
         let found = held.map(|held| keys::keyed(held, &self.environment)).transpose();
-        found.map_err(|error| match error {
-            KeyError::Refused(_) => LaunchError::Template(error.to_string()),
-            KeyError::Missing { .. } | KeyError::Malformed { .. } => {
-                let program = argv.first().cloned().unwrap_or_default();
-                LaunchError::ProgramMissing { program, why: error.to_string() }
-            }
-        })
+        found.map_err(|error| Obstacle::Key(error).told(argv))
     }
 
     fn spec(&self, launch: &Launch) -> Result<LaunchSpec, LaunchError> {
@@ -230,7 +225,7 @@ fn infra(error: RunError) -> LaunchError {
     LaunchError::Infra(error.to_string())
 }
 
-fn refused(error: Refused) -> LaunchError {
+pub(crate) fn refused(error: Refused) -> LaunchError {
     match error {
         Refused::Program { command, problem } => {
             LaunchError::ProgramMissing { program: command, why: problem.to_string() }
@@ -248,12 +243,6 @@ fn beside(argv: &[String], home: Home) -> Option<PathBuf> {
     Some(program.with_file_name("codex-code-mode-host")).filter(|helper| helper.is_file())
 }
 
-/// The program itself, where its whole path names it: a launch shows it.
-fn whole_paths(argv: &[String]) -> Vec<PathBuf> {
-    let program = argv.first().map(PathBuf::from).filter(|path| path.is_absolute() && path.is_file());
-    program.into_iter().collect()
-}
-
 /// The files that the operator's own words name by their whole path: a script, or what an interpreter shall read. A run that
 /// could not see them could not begin; of the folders around them it sees nothing.
 fn named_files(argv: &[String], launch: &Launch) -> Vec<PathBuf> {
@@ -267,21 +256,8 @@ fn named_files(argv: &[String], launch: &Launch) -> Vec<PathBuf> {
 
 impl Runs for ShimRuns {
     fn ready(&self, program: &Program) -> Result<(), LaunchError> {
-        let spec = LaunchSpec {
-            readable: [program.readable.clone(), whole_paths(&program.argv)].concat(),
-            writable: program.writable.clone(),
-            confinement: program.confinement,
-            keyed: self.keyed(program.held_key.as_ref(), &program.argv)?,
-            ..LaunchSpec::new(program.argv.clone(), self.runner.nowhere())
-        };
-        self.runner.ready(&spec).map_err(|error| match error {
-            // No launch gets further until somebody has mended that, so nothing is to be spent on trying.
-            Refused::Sandbox(problem) => {
-                let program = program.argv.first().cloned().unwrap_or_default();
-                LaunchError::ProgramMissing { program, why: problem.to_string() }
-            }
-            error => refused(error),
-        })
+        let mut found = readiness::obstacles(&self.runner, &self.environment, program).into_iter();
+        found.next().map_or(Ok(()), |obstacle| Err(obstacle.told(&program.argv)))
     }
 
     fn inspect(&self, run: RunId) -> Result<RunState, LaunchError> {

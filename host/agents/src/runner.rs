@@ -59,6 +59,17 @@ pub struct Runner {
 }
 
 impl Runner {
+    /// One that only looks, beside a living host or none: it makes no folders and clears nothing.
+    pub fn looking(config: RunnerConfig) -> Self {
+        Self {
+            config,
+            bubblewrap: OnceLock::new(),
+            means: OnceLock::new(),
+            gate: Mutex::default(),
+            never_reached: Mutex::default(),
+        }
+    }
+
     /// Makes the folders where they are missing (0700) and clears what a removal left half done.
     pub fn new(config: RunnerConfig) -> Result<Self, RunError> {
         for folder in [&config.runs_dir, &config.briefs_dir, &config.homes_dir] {
@@ -67,13 +78,7 @@ impl Runner {
             std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
             builder.recursive(true).create(folder).map_err(io)?;
         }
-        let runner = Self {
-            config,
-            bubblewrap: OnceLock::new(),
-            means: OnceLock::new(),
-            gate: Mutex::default(),
-            never_reached: Mutex::default(),
-        };
+        let runner = Self::looking(config);
         for name in runner.names()?.iter().filter(|name| name.starts_with(REMOVED)) {
             // It is out of sight already; the next start tries again.
             let _ = std::fs::remove_dir_all(runner.config.runs_dir.join(name));
@@ -138,7 +143,7 @@ impl Runner {
         self.gate.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// An empty folder that stands in for a clone where there is none yet. [`Self::ready`] makes it.
+    /// An empty folder that stands in for a clone where there is none yet. [`Self::obstacles`] makes it.
     pub fn nowhere(&self) -> PathBuf {
         self.config.runs_dir.join(NOWHERE)
     }

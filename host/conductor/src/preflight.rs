@@ -8,9 +8,9 @@ use domain::ids::ProjectName;
 use domain::time::{Milliseconds, Timestamp};
 
 use crate::Conductor;
-use crate::ports::runs::{Confinement, LaunchError, Program};
+use crate::ports::runs::{LaunchError, Program};
 use crate::ports::store::ClaimLimits;
-use crate::project::{AgentSpec, CommandSpec, ProjectSettings, Worker};
+use crate::project::{ProjectSettings, Worker};
 use crate::slots::{Place, Places, Seat, Sitter};
 
 /// How long an answer counts (C4 is silent): a program that comes back waits no longer, and a host with many projects looks at
@@ -80,36 +80,16 @@ fn place_of(settings: &ProjectSettings, missing: &mut impl FnMut(Program) -> Opt
     // Nothing is launched there, so nothing is missing.
     let mut missing = |program: Program| if settings.observe { None } else { missing(program) };
     for (role, worker) in &settings.workers {
-        let (driver, program) = match worker {
-            Worker::Agent(agent) => (Some(agent.driver.clone()), of_agent(agent)),
-            Worker::Command(command) => (None, of_command(command)),
+        let driver = match worker {
+            Worker::Agent(agent) => Some(agent.driver.clone()),
+            Worker::Command(_) => None,
         };
-        seats.insert(Seat::Role(*role), Sitter { driver, missing: missing(program) });
+        seats.insert(Seat::Role(*role), Sitter { driver, missing: missing(Program::of_worker(worker)) });
     }
     for (hook, command) in &settings.hooks {
-        seats.insert(Seat::Hook(*hook), Sitter { driver: None, missing: missing(of_command(command)) });
+        seats.insert(Seat::Hook(*hook), Sitter { driver: None, missing: missing(Program::of_command(command)) });
     }
     (settings.name.clone(), Place { runs: settings.runs, repository: settings.repository.clone(), seats })
-}
-
-fn of_agent(agent: &AgentSpec) -> Program {
-    Program {
-        argv: agent.argv.clone(),
-        readable: agent.readable.clone(),
-        writable: agent.writable.clone(),
-        confinement: agent.dialect.confinement(),
-        held_key: agent.dialect.held_key().cloned(),
-    }
-}
-
-fn of_command(command: &CommandSpec) -> Program {
-    Program {
-        argv: command.argv.clone(),
-        readable: command.readable.clone(),
-        writable: command.writable.clone(),
-        confinement: Confinement::of_command(command.sandboxed),
-        held_key: None,
-    }
 }
 
 /// Once, not with each look.

@@ -117,7 +117,7 @@ fn plugin(section: &Section<'_>, paths: &Paths, ceiling: Option<&Ceiling>) -> Pl
         if path.is_file() {
             return Some(path);
         }
-        let problem = Problem::at(text.span, format!("there is no file {}", quoted(&text.value)));
+        let problem = Problem::at(text.span, format!("there is no file {}", quoted(&text.value))).of_value();
         report.add(problem.help("`gatewright plugin add FILE` copies a component and writes its entry"));
         None
     });
@@ -191,7 +191,8 @@ fn placing(section: &Section<'_>, id: Option<&At<PluginId>>, kind: Option<Plugin
     let (from, to) = text.value.split_once(':').map_or((text.value.as_str(), None), |(from, to)| (from, Some(to)));
     let to = to.map(StageName::new).transpose();
     let (Ok(from), Ok(to)) = (StageName::new(from), to) else {
-        let problem = Problem::at(text.span, format!("`edge` of [[plugin]] cannot be {}", quoted(&text.value)));
+        let problem =
+            Problem::at(text.span, format!("`edge` of [[plugin]] cannot be {}", quoted(&text.value))).of_value();
         section.report.add(problem.help("write STAGE:STAGE, e.g. \"review:testing\""));
         return None;
     };

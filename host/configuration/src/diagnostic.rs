@@ -42,6 +42,10 @@ pub enum Code {
     BrokenComponent,
     /// A program that is not on this machine.
     MissingProgram,
+    /// A name of the environment without a value.
+    UnsetVariable,
+    /// A path that is not there, or may not be used or shown.
+    UnusablePath,
     /// A branch that is not in the repository.
     MissingBranch,
     /// Anything else that cannot be as it is.
@@ -119,6 +123,8 @@ pub struct Place {
 /// A finding on its way into the report.
 pub(crate) struct Problem {
     code: Code,
+    /// The value is wrong by itself, whatever else the file says.
+    of_value: bool,
     severity: Severity,
     span: Option<Range<usize>>,
     message: String,
@@ -135,6 +141,7 @@ impl Problem {
     pub(crate) fn of_file(message: impl Into<String>) -> Self {
         Self {
             code: Code::default(),
+            of_value: false,
             severity: Severity::default(),
             span: None,
             message: message.into(),
@@ -142,6 +149,12 @@ impl Problem {
             helps: Vec::new(),
             choices: Vec::new(),
         }
+    }
+
+    /// The value is wrong by itself, whatever else the file says: true also of a file of which not all can be read.
+    pub(crate) fn of_value(mut self) -> Self {
+        self.of_value = true;
+        self
     }
 
     pub(crate) fn code(mut self, code: Code) -> Self {
@@ -194,8 +207,25 @@ pub(crate) struct Report {
 }
 
 impl Report {
+    /// A carriage return alone ends no line of TOML. It is told once, however many there are, and the rest is read as if each were the
+    /// end that it was meant to be: so nothing else is told of it, and all else is.
     pub(crate) fn new(file: impl Into<String>, text: impl Into<String>) -> Self {
-        Self { file: file.into(), text: text.into(), problems: RefCell::default() }
+        let text: String = text.into();
+        let lone: Vec<usize> = text
+            .match_indices('\r')
+            .map(|(at, _)| at)
+            .filter(|at| text.as_bytes().get(at + 1) != Some(&b'\n'))
+            .collect();
+        let report = Self { file: file.into(), text: with_ends(text, &lone), problems: RefCell::default() };
+        if let Some(first) = lone.first() {
+            let problem = Problem::at(*first..*first, "this is not TOML: a line ends with a carriage return alone");
+            let count = lone.len();
+            report.add(problem.code(Code::NotToml).help(format!(
+                "lines end with LF, or with CR and LF; of such returns there {} {count} here",
+                if count == 1 { "is" } else { "are" }
+            )));
+        }
+        report
     }
 
     pub(crate) fn text(&self) -> &str {
@@ -210,10 +240,15 @@ impl Report {
         self.problems.borrow().len()
     }
 
-    /// Moves what another look at the same text found into this report, where `keep` wants it.
-    pub(crate) fn take(&self, other: Report, keep: impl Fn(Code, usize) -> bool) {
+    /// Moves what another look at the same text found into this report: what is true whatever else the file says, and stands at a
+    /// place that `keep` wants.
+    pub(crate) fn take(&self, other: Report, keep: impl Fn(usize) -> bool) {
         let found = other.problems.into_inner().into_iter();
-        let kept = found.filter(|problem| problem.span.as_ref().is_some_and(|span| keep(problem.code, span.start)));
+        let is_own = |problem: &Problem| {
+            problem.of_value || matches!(problem.code, Code::UnknownKey | Code::WrongType | Code::OutOfBounds)
+        };
+        let kept =
+            found.filter(|problem| is_own(problem) && problem.span.as_ref().is_some_and(|span| keep(span.start)));
         self.problems.borrow_mut().extend(kept);
     }
 
@@ -246,9 +281,20 @@ impl Report {
             })
             .collect();
         all.sort_by_key(|diagnostic| diagnostic.place);
-        all.dedup();
+        let mut told = std::collections::BTreeSet::new();
+        all.retain(|diagnostic| told.insert((diagnostic.place, diagnostic.message.clone())));
         all
     }
+}
+
+/// A text with line ends at these places; nothing else moves.
+fn with_ends(text: String, places: &[usize]) -> String {
+    let mut places = places.iter().copied().peekable();
+    let mut ended = String::with_capacity(text.len());
+    for (at, character) in text.char_indices() {
+        ended.push(if places.next_if_eq(&at).is_some() { '\n' } else { character });
+    }
+    ended
 }
 
 impl Place {

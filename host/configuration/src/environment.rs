@@ -34,14 +34,14 @@ pub(crate) fn read(section: &Section<'_>) -> Vec<String> {
         let formed = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
             && !name.starts_with(|first: char| first.is_ascii_digit());
         let problem = if let Some(equals) = name.find('=') {
-            Problem::at(text.span, "`pass-environment` takes names, not values").help(format!(
+            Problem::at(text.span, "`pass-environment` takes names, not values").of_value().help(format!(
                 "write \"{}\" and set it in the host's environment",
                 quoted(&name[..equals]).trim_matches('`')
             ))
         } else if !formed {
-            Problem::at(text.span, format!("{} is no name of an environment variable", quoted(name)))
+            Problem::at(text.span, format!("{} is no name of an environment variable", quoted(name))).of_value()
         } else if let Some(why) = hosts_own(name) {
-            Problem::at(text.span, format!("{} is never passed to a worker", quoted(name))).label(why)
+            Problem::at(text.span, format!("{} is never passed to a worker", quoted(name))).of_value().label(why)
         } else {
             names.push(name.clone());
             continue;

@@ -37,7 +37,8 @@ pub(crate) fn listen(file: &Section<'_>) -> Option<SocketAddr> {
     if let Ok(address) = text.value.parse::<SocketAddr>() {
         return Some(address);
     }
-    let problem = Problem::at(text.span, format!("`listen` of [webhooks] cannot be {}", quoted(&text.value)));
+    let problem =
+        Problem::at(text.span, format!("`listen` of [webhooks] cannot be {}", quoted(&text.value))).of_value();
     section.report.add(problem.label("no address with a port").help(
         "write an address and a port, such as \"127.0.0.1:8502\", or \"0.0.0.0:8502\" where the senders are elsewhere",
     ));
@@ -88,7 +89,8 @@ fn about(source: Source, section: &Section<'_>) -> Option<String> {
         Source::Gitea => "write the repository's full name as the forge shows it: OWNER/NAME",
         Source::Plane => "write the project's id: it stands in the address of its board, after `/projects/`",
     };
-    let problem = Problem::at(text.span, format!("`{key}` of {} cannot be {}", section.name, quoted(&text.value)));
+    let problem =
+        Problem::at(text.span, format!("`{key}` of {} cannot be {}", section.name, quoted(&text.value))).of_value();
     section.report.add(problem.help(help));
     None
 }

@@ -160,7 +160,8 @@ fn open(node: &Node<'_>) -> Option<Ceiling> {
     if text.value == "open" {
         return Some(Ceiling::Open);
     }
-    let problem = Problem::at(text.span, format!("`ceiling` of [plugins] cannot be {}", quoted(&text.value)));
+    let problem =
+        Problem::at(text.span, format!("`ceiling` of [plugins] cannot be {}", quoted(&text.value))).of_value();
     node.report.add(problem.help("it is a list of capabilities, or \"open\": then what projects grant is the bound"));
     None
 }
@@ -178,7 +179,7 @@ pub(crate) fn capability(node: &Node<'_>) -> Option<At<Capability>> {
         Err(error) => {
             let error: CapabilityError = error;
             let mut problem =
-                Problem::at(text.span, format!("{} is no capability", quoted(&text.value))).label(error.why);
+                Problem::at(text.span, format!("{} is no capability", quoted(&text.value))).of_value().label(error.why);
             let word = text.value.split(':').next().unwrap_or_default();
             let families = Family::ALL.map(Family::as_str);
             if let Some(near) = nearest(word, &families).filter(|_| !families.contains(&word)) {
@@ -197,6 +198,7 @@ fn address(node: &Node<'_>) -> Option<SocketAddr> {
         return Some(address);
     }
     let problem = Problem::at(text.span, format!("{} cannot be {}", node.what, quoted(&text.value)))
+        .of_value()
         .label("no address with a port")
         .help("write an address and a port, such as \"127.0.0.1:8500\"; port 0 takes any that is free");
     node.report.add(problem);

@@ -4,11 +4,12 @@
 pub(crate) mod agent;
 pub(crate) mod listing;
 pub(crate) mod names;
+pub(crate) mod suite;
 mod text;
 pub(crate) mod words;
 pub(crate) mod write;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use domain::document::Role;
@@ -69,6 +70,8 @@ pub struct InitRequest {
     pub preset: Preset,
     /// Agents that this machine has, the preferred one first.
     pub detected: Vec<AgentProgram>,
+    /// Names of this machine's environment that have a value: of agents whose key is set the first is taken.
+    pub set: BTreeSet<String>,
     /// `--agent CMD…`: the agent of every role, instead of a detected one.
     pub agent: Option<AgentChoice>,
     /// `--role ROLE=CMD…`: the agent of one role. A tester named here works in place of the test command.
@@ -122,6 +125,38 @@ pub enum InitError {
 pub struct InitPlan {
     /// The project's file is the last one: with it the project is there.
     pub files: Vec<PlannedFile>,
+    /// What it rests on.
+    pub found: Found,
+}
+
+/// What was found, and why it was taken: for whoever reads over the shoulder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// The agent of every role that has none of its own; none: each role has.
+    pub agent: Option<FoundAgent>,
+    /// Program and arguments of the suite.
+    pub suite: Vec<String>,
+    /// Why that is the suite.
+    pub suite_because: String,
+    /// Where its packages come from: what it may reach.
+    pub network: Vec<String>,
+    /// What the owner must do before it runs in a fresh clone, a sentence each.
+    pub needs: Vec<String>,
+}
+
+/// An agent that was taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FoundAgent {
+    /// Its program.
+    pub program: String,
+    /// Why it.
+    pub because: String,
+    /// The name that `api-key` has; none: it is a command of the operator's own.
+    pub key: Option<&'static str>,
+    /// Whether that name has a value.
+    pub key_is_set: bool,
+    /// Another name under which a key of it may stand.
+    pub other_key: Option<&'static str>,
 }
 
 /// A file that shall be.
@@ -150,16 +185,19 @@ pub enum IfThere {
 pub fn init(request: &InitRequest) -> Result<InitPlan, Vec<InitError>> {
     let mut errors = flaws(request);
     let test = match &request.test {
-        Some(argv) => Some(TestCommand { argv: argv.clone(), readable: Vec::new() }),
+        Some(argv) => {
+            Some(TestCommand { argv: argv.clone(), because: "--test says so".to_owned(), ..TestCommand::default() })
+        }
         None => listing::detect(&request.root),
     };
     if test.is_none() {
         errors.push(InitError::NoTest);
     }
+    let detected = preferred(request);
     let mut agents = BTreeMap::new();
     for role in request.preset.roles() {
         let chosen = request.agents.get(role).or(request.agent.as_ref()).cloned();
-        let chosen = chosen.or_else(|| request.detected.first().map(|program| AgentChoice::Program(*program)));
+        let chosen = chosen.or_else(|| detected.map(AgentChoice::Program));
         // A tester is the test command unless somebody asked for an agent by name.
         let command_does = *role == Role::Tester && !request.agents.contains_key(role);
         match chosen {
@@ -179,7 +217,38 @@ pub fn init(request: &InitRequest) -> Result<InitPlan, Vec<InitError>> {
     }
     let project = text::project(request, &agents, &test).map_err(|error| vec![error])?;
     files.push(private(format!("projects/{}.toml", request.name), project, IfThere::Refuse));
-    Ok(InitPlan { files })
+    let needed = request.preset.roles().iter().any(|role| !request.agents.contains_key(role) && *role != Role::Tester);
+    let agent = request.agent.clone().or(detected.map(AgentChoice::Program)).filter(|_| needed);
+    let found = Found {
+        agent: agent.map(|agent| found_agent(request, &agent)),
+        suite: test.argv,
+        suite_because: test.because,
+        network: test.network,
+        needs: test.needs,
+    };
+    Ok(InitPlan { files, found })
+}
+
+/// The first agent whose key is set; where none is, the first one.
+fn preferred(request: &InitRequest) -> Option<AgentProgram> {
+    let with_key = request.detected.iter().find(|program| program.has_key(&request.set));
+    with_key.or(request.detected.first()).copied()
+}
+
+fn found_agent(request: &InitRequest, agent: &AgentChoice) -> FoundAgent {
+    let (key, other_key) = match agent.profile(&request.set).key {
+        agent::Key::Held { name, other } => (Some(name), other),
+        agent::Key::Seen(_) => (None, None),
+    };
+    let key_is_set = key.is_some_and(|key| request.set.contains(key));
+    let because = match agent {
+        _ if request.agent.is_some() => "--agent says so".to_owned(),
+        AgentChoice::Program(program) if key_is_set && request.detected.first() != Some(program) => {
+            "it is on the PATH, and of those its key is set".to_owned()
+        }
+        _ => "it is on the PATH".to_owned(),
+    };
+    FoundAgent { program: agent.program().to_owned(), because, key, key_is_set, other_key }
 }
 
 fn flaws(request: &InitRequest) -> Vec<InitError> {

@@ -128,7 +128,8 @@ fn step(section: &Section<'_>, kind: Kind, other_service: bool) -> Rung {
             let problem = Problem::at(
                 effort.span.clone(),
                 format!("`effort` of {} cannot be {}", section.name, quoted(&effort.value)),
-            );
+            )
+            .of_value();
             section.report.add(problem.choices("it is one of", &effort.value, kind.efforts()));
         }
         is_one
@@ -149,7 +150,8 @@ fn is_model(section: &Section<'_>, kind: Kind, model: &At<String>, other_service
     if is_word && is_its {
         return true;
     }
-    let problem = Problem::at(model.span.clone(), format!("`model` of {} cannot be {}", section.name, quoted(name)));
+    let problem =
+        Problem::at(model.span.clone(), format!("`model` of {} cannot be {}", section.name, quoted(name))).of_value();
     section.report.add(match kind {
         Kind::ClaudeCode if is_word => problem.choices("a name with `claude` in it, or one of", name, ALIASES),
         Kind::Codex if is_word => problem.help("Codex has no such model"),
@@ -210,7 +212,7 @@ fn program(section: &Section<'_>, kind: Kind) -> Option<String> {
     if text.value.starts_with('/') || !text.value.contains(['/', '~']) && !text.value.contains(char::is_whitespace) {
         return Some(text.value);
     }
-    let problem = Problem::at(text.span, format!("{} cannot be {}", node.what, quoted(&text.value)));
+    let problem = Problem::at(text.span, format!("{} cannot be {}", node.what, quoted(&text.value))).of_value();
     section.report.add(problem.help("a name is looked up in PATH; a path begins with `/`"));
     None
 }
@@ -259,7 +261,7 @@ fn is_tool(section: &Section<'_>, tool: &At<String>) -> bool {
     let is_whole = tool.value.contains('(') == tool.value.ends_with(')');
     let is_one = is_name && is_whole && !tool.value.contains(',') && !tool.value.chars().any(char::is_control);
     if !is_one {
-        let problem = Problem::at(tool.span.clone(), format!("{} names no tool", quoted(&tool.value)));
+        let problem = Problem::at(tool.span.clone(), format!("{} names no tool", quoted(&tool.value))).of_value();
         section.report.add(problem.help("one entry for each: tools = [\"Read\", \"Edit\", \"Bash(cargo *)\"]"));
     }
     is_one

@@ -41,10 +41,14 @@ pub use host::{HostConfig, PluginPolicy, SandboxMode, SandboxPolicy};
 pub use init::agent::{AgentChoice, AgentProgram};
 pub use init::listing::{RootListing, test_command};
 pub use init::names::{prefix_of, project_name};
+pub use init::suite::{Manager, Registry, Uncached};
 pub use init::write::{WriteError, Written, write_plan};
-pub use init::{IfThere, InitError, InitPlan, InitRequest, PlannedFile, Preset, default_prompt, init, split_words};
+pub use init::{
+    Found, FoundAgent, IfThere, InitError, InitPlan, InitRequest, PlannedFile, Preset, default_prompt, init,
+    split_words,
+};
 pub use limits::RunLimits;
-pub use load::{Loaded, ProjectFile, Surroundings, load, load_project};
+pub use load::{HOST_FILE, Loaded, Looked, ProjectFile, Surroundings, load, load_project, look};
 pub use locate::{Complaint, complain};
 pub use operator::OperatorReach;
 pub use origin::{Setting, origins};

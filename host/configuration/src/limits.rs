@@ -124,7 +124,7 @@ pub(crate) fn transient(section: &Section<'_>) -> TransientSigns {
     let mut words = Vec::new();
     for text in table.texts("words") {
         if text.value.trim().chars().count() < WORD_LENGTH {
-            let problem = Problem::at(text.span, format!("{} is too short a sign", quoted(&text.value)));
+            let problem = Problem::at(text.span, format!("{} is too short a sign", quoted(&text.value))).of_value();
             table.report.add(problem.help(format!(
                 "at least {WORD_LENGTH} characters: it is looked for in the end of every failed run's log"
             )));

@@ -24,7 +24,7 @@ use crate::reader::{At, Section};
 /// A file of the operator's is no longer than this.
 const FILE_BYTES: u64 = 1024 * 1024;
 /// The host's file.
-pub(crate) const HOST_FILE: &str = "gatewright.toml";
+pub const HOST_FILE: &str = "gatewright.toml";
 /// The folder of the projects' files.
 const PROJECTS: &str = "projects";
 
@@ -65,8 +65,28 @@ pub struct ProjectFile {
     pub source: PathBuf,
 }
 
-/// Reads all files of a state folder.
+/// A state folder's files as far as they are sound, and all that is wrong with the others.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Looked {
+    /// `gatewright.toml`; none: something in it is wrong.
+    pub host: Option<HostConfig>,
+    /// The projects whose files are sound, by name.
+    pub projects: Vec<ProjectFile>,
+    /// What is wrong.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+/// Reads all files of a state folder; all of them are sound, or nothing is taken.
 pub fn load(dir: &Path, surroundings: &Surroundings) -> Result<Loaded, Vec<Diagnostic>> {
+    let Looked { host, projects, diagnostics } = look(dir, surroundings);
+    match host {
+        Some(host) if diagnostics.is_empty() => Ok(Loaded { host, projects }),
+        _ => Err(diagnostics),
+    }
+}
+
+/// Reads all files of a state folder. What is sound can be looked at further, whatever is wrong with the rest.
+pub fn look(dir: &Path, surroundings: &Surroundings) -> Looked {
     let paths = Paths::new(dir, surroundings.home.as_deref());
     let mut diagnostics = Vec::new();
     let host = read_host(dir, &paths, &mut diagnostics);
@@ -76,28 +96,26 @@ pub fn load(dir: &Path, surroundings: &Surroundings) -> Result<Loaded, Vec<Diagn
         let shown = shown(dir, &source);
         let Some(text) = read_text(&source, &shown, &mut diagnostics) else { continue };
         let report = Report::new(shown.clone(), text);
-        if let Some(read) = parse_project(&report, &source, &paths, host.as_ref(), surroundings) {
-            let At { value: prefix, span } = read.prefix;
-            match prefixes.get(&prefix) {
+        let read = parse_project(&report, &source, &paths, host.as_ref(), surroundings);
+        if let Some(project::Read { prefix: At { value: prefix, span }, .. }) = &read {
+            match prefixes.get(prefix) {
                 Some(owner) => {
-                    let problem = Problem::at(span, format!("{owner} uses the prefix `{prefix}` already"));
+                    let problem = Problem::at(span.clone(), format!("{owner} uses the prefix `{prefix}` already"));
                     report.add(problem.help("work items of two projects would bear the same names"));
                 }
                 None => {
-                    prefixes.insert(prefix, shown);
+                    prefixes.insert(prefix.clone(), shown);
                 }
             }
-            projects.push(read.file);
         }
-        diagnostics.extend(report.finish());
+        let found = report.finish();
+        projects.extend(read.filter(|_| found.is_empty()).map(|read| read.file));
+        diagnostics.extend(found);
     }
     if diagnostics.is_empty() && !projects.is_empty() {
         check_drivers(dir, &projects, &mut diagnostics);
     }
-    match host {
-        Some(host) if diagnostics.is_empty() => Ok(Loaded { host, projects }),
-        _ => Err(diagnostics),
-    }
+    Looked { host, projects, diagnostics }
 }
 
 /// Reads the text of one project's file as if it stood at `source`: what an edit would lead to, before it is written.
@@ -183,7 +201,7 @@ pub(crate) fn parse(report: &Report) -> Option<DeTable<'_>> {
     None
 }
 
-/// In a file that is not TOML, what is wrong with the rest of it: keys and values that can be read all the same. What only the
+/// In a file that is not TOML, what is wrong with the rest of it: keys that are unknown, and values that are wrong by themselves. What only the
 /// whole file shows, and what a broken line may have changed, is not told: it would be a guess.
 fn salvage(report: &Report, read: impl FnOnce(&Report, &DeTable<'_>)) {
     let text = report.text();
@@ -193,15 +211,23 @@ fn salvage(report: &Report, read: impl FnOnce(&Report, &DeTable<'_>)) {
     else {
         return;
     };
-    // Below a broken head the keys belong to nobody knows what.
-    let is_head = |number: &&usize| text.lines().nth(**number).is_some_and(|line| line.trim_start().starts_with('['));
-    let end = broken.iter().filter(is_head).min().copied().unwrap_or(usize::MAX);
     let scratch = Report::new("", text);
     read(&scratch, table.get_ref());
-    report.take(scratch, |code, at| {
-        let own = matches!(code, Code::UnknownKey | Code::WrongType | Code::OutOfBounds);
-        own && line(at) < end && !broken.contains(&line(at))
-    });
+    let doubtful = below_broken_heads(text, &broken);
+    report.take(scratch, |at| !broken.contains(&line(at)) && !doubtful.iter().any(|lines| lines.contains(&line(at))));
+}
+
+/// Lines below a broken head, up to the next sound one: their keys belong to nobody knows what.
+fn below_broken_heads(text: &str, broken: &[usize]) -> Vec<std::ops::Range<usize>> {
+    let heads: Vec<usize> = text
+        .lines()
+        .enumerate()
+        .filter(|(_, line)| line.trim_start().starts_with('['))
+        .map(|(number, _)| number)
+        .collect();
+    let sound_after = |number: usize| heads.iter().copied().find(|head| *head > number && !broken.contains(head));
+    let doubtful = heads.iter().copied().filter(|head| broken.contains(head));
+    doubtful.map(|head| head..sound_after(head).unwrap_or(usize::MAX)).collect()
 }
 
 fn project_files(dir: &Path, diagnostics: &mut Vec<Diagnostic>) -> Vec<PathBuf> {

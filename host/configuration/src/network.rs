@@ -28,7 +28,8 @@ fn word(node: &Node<'_>) -> Network {
         "none" => {}
         "open" => return Network(vec![Destination::Any]),
         other => {
-            let problem = Problem::at(text.span.clone(), format!("{} cannot be {}", node.what, quoted(other)));
+            let problem =
+                Problem::at(text.span.clone(), format!("{} cannot be {}", node.what, quoted(other))).of_value();
             let problem = problem.choices("it is a list of names, or one of", other, WORDS);
             let is_one = other.parse::<Destination>().is_ok_and(|_| other.contains('.'));
             node.report.add(if is_one { problem.first_help(format!("write [\"{other}\"]")) } else { problem });
@@ -39,7 +40,7 @@ fn word(node: &Node<'_>) -> Network {
 
 fn destination(node: &Node<'_>, listener: Option<SocketAddr>) -> Option<Destination> {
     let At { value: text, span } = node.text()?;
-    let refuse = |message: String| Problem::at(span.clone(), message);
+    let refuse = |message: String| Problem::at(span.clone(), message).of_value();
     match text.parse::<Destination>() {
         Ok(destination) if listener.is_some_and(|listener| leads_to(&destination, listener)) => {
             let problem = refuse(format!("{} is where the operator is listened to", quoted(&text)));

@@ -62,7 +62,7 @@ fn host(file: &Section<'_>, text: At<String>) -> Option<String> {
     if is_name && port.is_none_or(|port| port.parse::<u16>().is_ok_and(|port| port > 0)) {
         return Some(value.to_ascii_lowercase());
     }
-    let problem = Problem::at(span, format!("{} is no name of a host", quoted(&value)));
+    let problem = Problem::at(span, format!("{} is no name of a host", quoted(&value))).of_value();
     file.report
         .add(problem.help("write it as people's browsers do, such as \"gatewright.example\" or \"gate.lan:8443\""));
     None
@@ -72,7 +72,7 @@ fn proxy(file: &Section<'_>, text: &At<String>) -> Option<IpAddr> {
     if let Ok(address) = text.value.parse::<IpAddr>() {
         return Some(address.to_canonical());
     }
-    let problem = Problem::at(text.span.clone(), format!("{} is no address", quoted(&text.value)));
+    let problem = Problem::at(text.span.clone(), format!("{} is no address", quoted(&text.value))).of_value();
     file.report.add(problem.help("a proxy is named by the address from which it connects, such as \"10.0.0.1\""));
     None
 }

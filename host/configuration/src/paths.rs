@@ -26,7 +26,7 @@ impl Paths {
     /// working directory.
     pub(crate) fn outside(&self, report: &Report, what: &str, text: &At<String>) -> Option<PathBuf> {
         let refuse = |message: String, help: &str| {
-            report.add(Problem::at(text.span.clone(), message).help(help));
+            report.add(Problem::at(text.span.clone(), message).of_value().help(help));
             None
         };
         let path = match text.value.strip_prefix('~') {
@@ -56,7 +56,7 @@ impl Paths {
         }
         let path = Path::new(&text.value);
         if climbs(path) {
-            let problem = Problem::at(text.span.clone(), format!("{what} leaves the state folder"));
+            let problem = Problem::at(text.span.clone(), format!("{what} leaves the state folder")).of_value();
             report.add(
                 problem.help(
                     "relative paths begin at the folder of gatewright.toml; write an absolute one to go elsewhere",
@@ -85,13 +85,14 @@ impl Paths {
         for text in section.texts(key) {
             let Some(path) = self.outside(report, &what, &text) else { continue };
             if overlap(&path, &self.dir) {
-                let problem = Problem::at(text.span, format!("{what} opens the state folder to the worker"));
+                let problem = Problem::at(text.span, format!("{what} opens the state folder to the worker")).of_value();
                 report.add(problem.help(format!(
                     "{} holds the database and the operator's token; name a narrower path",
                     self.dir.display()
                 )));
             } else if repository.is_some_and(|repository| overlap(&path, repository)) {
-                let problem = Problem::at(text.span, format!("{what} opens the repository itself to the worker"));
+                let problem =
+                    Problem::at(text.span, format!("{what} opens the repository itself to the worker")).of_value();
                 report.add(problem.help("a worker changes its own clone; the host takes its commits over from there"));
             } else {
                 paths.push(path);

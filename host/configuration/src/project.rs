@@ -115,7 +115,8 @@ fn name(file: &Section<'_>, path: &Path) -> Option<ProjectName> {
     let problem = Problem::at(
         name.span,
         format!("the file is named {}, and the project {}", quoted(&stem), quoted(name.value.as_str())),
-    );
+    )
+    .of_value();
     file.report.add(problem.help(format!("rename the file to projects/{}.toml, or the project", name.value)));
     None
 }
@@ -128,7 +129,7 @@ fn prefix(file: &Section<'_>) -> Option<At<String>> {
     if formed {
         return Some(text);
     }
-    let problem = Problem::at(text.span, format!("`prefix` cannot be {}", quoted(&text.value)));
+    let problem = Problem::at(text.span, format!("`prefix` cannot be {}", quoted(&text.value))).of_value();
     file.report
         .add(problem.help("upper-case letters and digits, a letter first, at most 10: \"APP\" makes APP-1, APP-2, …"));
     None
@@ -141,9 +142,10 @@ fn repository(file: &Section<'_>, paths: &Paths) -> Option<PathBuf> {
         Problem::at(text.span, "the repository and the state folder lie one in the other")
             .help("the host's files lie outside every work tree: an agent must not meet them")
     } else if !path.is_dir() {
-        Problem::at(text.span, format!("there is no folder {}", quoted(&text.value)))
+        Problem::at(text.span, format!("there is no folder {}", quoted(&text.value))).of_value()
     } else if !path.join(".git").exists() && !path.join("HEAD").is_file() {
         Problem::at(text.span, format!("{} is no git repository", quoted(&text.value)))
+            .of_value()
             .help("name the folder in which `.git` is")
     } else {
         return Some(path);
@@ -159,7 +161,7 @@ fn mode(file: &Section<'_>) -> bool {
         "act" => false,
         "observe" => true,
         other => {
-            let problem = Problem::at(text.span, format!("`mode` cannot be {}", quoted(other)));
+            let problem = Problem::at(text.span, format!("`mode` cannot be {}", quoted(other))).of_value();
             file.report.add(problem.choices("it is one of", other, ["act", "observe"]));
             // Nothing is taken from a file with an error; and what cannot be read is not acted on.
             true

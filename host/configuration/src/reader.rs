@@ -209,11 +209,11 @@ impl<'f> Node<'f> {
             return None;
         };
         if text.trim().is_empty() {
-            self.report.add(Problem::at(self.span.clone(), format!("{} is empty", self.what)));
+            self.report.add(Problem::at(self.span.clone(), format!("{} is empty", self.what)).of_value());
             return None;
         }
         if text.contains('\0') {
-            self.report.add(Problem::at(self.span.clone(), format!("{} holds a NUL", self.what)));
+            self.report.add(Problem::at(self.span.clone(), format!("{} holds a NUL", self.what)).of_value());
             return None;
         }
         Some(At { value: text.to_owned(), span: self.span.clone() })
@@ -292,7 +292,7 @@ impl<'f> Node<'f> {
             }
             Err(why) => {
                 let message = format!("{} must be {}", self.what, duration::SPELLING);
-                self.report.add(Problem::at(self.span.clone(), message).label(why));
+                self.report.add(Problem::at(self.span.clone(), message).of_value().label(why));
                 None
             }
         }
@@ -341,7 +341,7 @@ impl<'f> Node<'f> {
         let text = self.text()?;
         let found = choices.iter().find(|(word, _)| *word == text.value).map(|(_, value)| *value);
         if found.is_none() {
-            let problem = Problem::at(text.span, format!("{} cannot be {}", self.what, quoted(&text.value)));
+            let problem = Problem::at(text.span, format!("{} cannot be {}", self.what, quoted(&text.value))).of_value();
             self.report.add(problem.choices("it is one of", &text.value, choices.iter().map(|(word, _)| *word)));
         }
         found
@@ -353,7 +353,8 @@ impl<'f> Node<'f> {
         match text.value.parse() {
             Ok(value) => Some(At { value, span: text.span }),
             Err(error) => {
-                let problem = Problem::at(text.span, format!("{} cannot be {}", self.what, quoted(&text.value)));
+                let problem =
+                    Problem::at(text.span, format!("{} cannot be {}", self.what, quoted(&text.value))).of_value();
                 self.report.add(problem.help(error.to_string()));
                 None
             }

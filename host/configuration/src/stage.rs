@@ -194,7 +194,7 @@ fn parse_word<T: FromStr<Err: std::fmt::Display>>(
     match word.parse() {
         Ok(value) => Some(value),
         Err(error) => {
-            let problem = Problem::at(span.clone(), format!("{what} cannot be {}", quoted(word)));
+            let problem = Problem::at(span.clone(), format!("{what} cannot be {}", quoted(word))).of_value();
             report.add(problem.help(error.to_string()));
             None
         }

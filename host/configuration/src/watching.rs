@@ -74,7 +74,8 @@ fn collector(node: &Node<'_>) -> Option<String> {
     const FORM: &str = "it is the address of a collector that takes OTLP over HTTP, such as \"http://127.0.0.1:4318\"";
     let text = node.text()?;
     let refuse = |label: &str, help: &str| {
-        let problem = Problem::at(text.span.clone(), format!("{} cannot be {}", node.what, quoted(&text.value)));
+        let problem =
+            Problem::at(text.span.clone(), format!("{} cannot be {}", node.what, quoted(&text.value))).of_value();
         node.report.add(problem.label(label).help(help));
         None
     };

@@ -294,11 +294,11 @@ fn argv(node: &Node<'_>) -> Option<Vec<At<String>>> {
     let program = first.text()?;
     let spaced = program.value.contains(char::is_whitespace) && !program.value.starts_with('/');
     if spaced {
-        let problem = Problem::at(program.span, "the program's name has a space in it");
+        let problem = Problem::at(program.span, "the program's name has a space in it").of_value();
         node.report
             .add(problem.label("one entry for each argument").help(format!("write {}", list_of_words(&program.value))));
     } else if program.value.starts_with('~') || (program.value.contains('/') && !program.value.starts_with('/')) {
-        let problem = Problem::at(program.span, "the program is a relative path");
+        let problem = Problem::at(program.span, "the program is a relative path").of_value();
         node.report.add(problem.help(
             "a name is looked up in PATH; a path begins with `/`; a script of the repository is [\"sh\", \"./script\"]",
         ));
@@ -310,7 +310,8 @@ fn argv(node: &Node<'_>) -> Option<Vec<At<String>>> {
             let problem = Problem::at(
                 token.span.clone(),
                 format!("`{}` means nothing here: no shell reads the command", token.value),
-            );
+            )
+            .of_value();
             node.report.add(problem.help("[\"sh\", \"-c\", \"…\"] runs one"));
         }
     }
@@ -356,7 +357,8 @@ fn stamped(section: &Section<'_>, key: &str) -> Option<String> {
     if sound {
         return Some(text.value);
     }
-    let problem = Problem::at(text.span, format!("`{key}` of {} cannot be {}", section.name, quoted(&text.value)));
+    let problem =
+        Problem::at(text.span, format!("`{key}` of {} cannot be {}", section.name, quoted(&text.value))).of_value();
     section
         .report
         .add(problem.help(format!("one word of at most {NAME_CHARACTERS} characters that begins with no `-`")));
@@ -371,11 +373,12 @@ fn prompt(section: &Section<'_>, role: Role, paths: &Paths) -> Option<String> {
     let path = paths.beneath(section.report, &format!("`prompt` of {}", section.name), &text)?;
     let problem = match read_prompt(&path) {
         Ok(prompt) if prompt.trim().is_empty() => {
-            Problem::at(text.span, format!("the prompt {} is empty", quoted(&text.value)))
+            Problem::at(text.span, format!("the prompt {} is empty", quoted(&text.value))).of_value()
         }
         Ok(prompt) => return Some(prompt),
         Err(why) => {
-            let problem = Problem::at(text.span, format!("the prompt {} cannot be read: {why}", quoted(&text.value)));
+            let problem =
+                Problem::at(text.span, format!("the prompt {} cannot be read: {why}", quoted(&text.value))).of_value();
             match sibling(&path) {
                 Some(near) => problem.help(format!("did you mean `{near}`?")),
                 None => problem,
@@ -455,7 +458,7 @@ fn pointer(section: &Section<'_>, key: &str) -> Option<String> {
     if text.value.starts_with('/') && escapes {
         return Some(text.value);
     }
-    let problem = Problem::at(text.span, format!("`{key}` of usage cannot be {}", quoted(&text.value)));
+    let problem = Problem::at(text.span, format!("`{key}` of usage cannot be {}", quoted(&text.value))).of_value();
     section
         .report
         .add(problem.help(

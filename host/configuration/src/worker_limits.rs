@@ -38,10 +38,10 @@ fn size(node: &Node<'_>, bounds: &RangeInclusive<u64>) -> Option<u64> {
         Ok(bytes) if bounds.contains(&bytes) => return Some(bytes),
         Ok(_) => {
             let range = format!("{} and {}", Bytes(*bounds.start()), Bytes(*bounds.end()));
-            Problem::at(text.span, format!("{} must lie between {range}", node.what))
+            Problem::at(text.span, format!("{} must lie between {range}", node.what)).of_value()
         }
         Err(why) => {
-            let problem = Problem::at(text.span, format!("{} cannot be {}", node.what, quoted(&text.value)));
+            let problem = Problem::at(text.span, format!("{} cannot be {}", node.what, quoted(&text.value))).of_value();
             let help = match in_place_of(&text.value) {
                 Some(meant) => format!("write \"{meant}\""),
                 None => "it is a size such as \"512MiB\" or \"4GiB\"".to_owned(),

@@ -20,5 +20,5 @@ mod restore;
 mod verify;
 
 pub(crate) use create::create;
-pub(crate) use record::read as read_record;
+pub(crate) use record::{FILE as RECORD, read as read_record};
 pub(crate) use restore::{Target, restore};

@@ -6,25 +6,23 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use conductor::project::Worker;
-use conductor::slots::Seat;
-use configuration::{Code, Complaint, Diagnostic, Loaded, ProjectFile, SandboxMode, Severity, complain, render};
+use configuration::{Code, Complaint, Diagnostic, HOST_FILE, Loaded, Looked, ProjectFile, Severity, complain, render};
 use domain::plugin::Flaw;
 
 use crate::output::Output;
+use crate::readiness::Look;
 use crate::state::FORGES;
 use crate::wiring;
 
 /// Runs the command. No: there are errors.
 pub(crate) fn run(dir: &Path, out: &Output) -> anyhow::Result<bool> {
-    let loaded = configuration::load(dir, &wiring::surroundings());
-    let (projects, diagnostics) = match loaded {
-        Ok(loaded) => {
-            let names: Vec<String> = loaded.projects.iter().map(|file| file.project.name.to_string()).collect();
-            (names, beyond_the_files(dir, &loaded))
-        }
-        Err(diagnostics) => (Vec::new(), diagnostics),
-    };
+    let Looked { host, projects: sound_files, mut diagnostics } = configuration::look(dir, &wiring::surroundings());
+    let is_whole = diagnostics.is_empty();
+    let names: Vec<String> = sound_files.iter().map(|file| file.project.name.to_string()).collect();
+    if let Some(host) = host {
+        diagnostics.extend(beyond_the_files(dir, &Loaded { host, projects: sound_files }));
+    }
+    let projects = if is_whole { names } else { Vec::new() };
     let sound = diagnostics.iter().all(|diagnostic| diagnostic.severity != Severity::Error);
     let value = serde_json::json!({"ok": sound, "projects": projects, "diagnostics": diagnostics});
     out.value(&value, || {
@@ -41,12 +39,13 @@ pub(crate) fn run(dir: &Path, out: &Output) -> anyhow::Result<bool> {
 /// What the files alone do not show.
 fn beyond_the_files(dir: &Path, loaded: &Loaded) -> Vec<Diagnostic> {
     let flaws = wiring::check_plugins(dir, loaded).complaints;
-    let mut diagnostics = Vec::new();
+    let waiting = waiting(dir, loaded);
+    let of_host = waiting.iter().filter(|(source, _)| *source == dir.join(HOST_FILE));
+    let of_host = of_host.map(|(_, complaint)| complaint.clone()).collect();
+    let mut diagnostics = complain(dir, &dir.join(HOST_FILE), of_host);
     for file in &loaded.projects {
         let mut complaints = branches(dir, file);
-        complaints.extend(programs(file));
-        complaints.extend(held_keys(file, loaded.host.sandbox.mode));
-        let own = flaws.iter().filter(|(source, _)| *source == file.source);
+        let own = flaws.iter().chain(&waiting).filter(|(source, _)| *source == file.source);
         complaints.extend(own.map(|(_, complaint)| complaint.clone()));
         diagnostics.extend(complain(dir, &file.source, complaints));
     }
@@ -112,49 +111,25 @@ fn git(repository: &Path, arguments: &[&str]) -> Result<String, String> {
     }
 }
 
-/// Programs that the file names and that this machine does not have. Their jobs would wait.
-pub(crate) fn programs(file: &ProjectFile) -> Vec<Complaint> {
-    let path = std::env::var("PATH").unwrap_or_default();
-    let roles = file.settings.workers.iter().map(|(role, worker)| {
-        let role = role.to_string();
-        match worker {
-            Worker::Agent(agent) => {
-                (format!("[roles.{role}]"), ["roles".to_owned(), role, "command".to_owned()], &agent.argv)
-            }
-            Worker::Command(run) => {
-                (format!("[roles.{role}]"), ["roles".to_owned(), role, "run".to_owned()], &run.argv)
-            }
+/// Whoever could not begin on this machine: no program, no key, a path that cannot be shown. The jobs would wait.
+pub(crate) fn waiting(dir: &Path, loaded: &Loaded) -> Vec<(PathBuf, Complaint)> {
+    let look = match Look::around(dir, loaded) {
+        Ok(look) => look,
+        Err(error) => {
+            let message = format!("whether the workers could begin was not looked at: {error:#}");
+            let told = complaint(&[], Code::Invalid, Severity::Warning, message);
+            return vec![(dir.join(HOST_FILE), told)];
         }
-    });
-    let hooks = file.settings.hooks.iter().map(|(hook, command)| {
-        let key = ["commands".to_owned(), hook.as_str().to_owned(), "run".to_owned()];
-        (Seat::Hook(*hook).to_string(), key, &command.argv)
-    });
-    let missing = roles.chain(hooks).filter_map(|(who, key, argv)| {
-        let program = argv.first()?;
-        let problem = agents::preflight::find(program, Path::new("/"), &path).err()?;
-        let message = format!("{who}: `{program}` cannot be executed: {problem}; its jobs will wait");
-        let key: Vec<&str> = key.iter().map(String::as_str).collect();
-        Some(complaint(&key, Code::MissingProgram, Severity::Warning, message))
-    });
-    missing.collect()
-}
-
-/// Keys that are to be kept from agents which nothing keeps from anything. Their jobs would wait.
-fn held_keys(file: &ProjectFile, mode: SandboxMode) -> Vec<Complaint> {
-    let agents = file.settings.workers.iter().filter_map(|(role, worker)| match worker {
-        Worker::Agent(agent) => agent.dialect.held_key().map(|_| role.to_string()),
-        Worker::Command(_) => None,
-    });
-    let told = agents.filter(|_| mode == SandboxMode::None).map(|role| {
-        let message = format!(
-            "[roles.{role}]: only the sandbox keeps a key from its agent, and [sandbox] mode is \"none\"; its jobs will wait"
-        );
-        let mut told = complaint(&["roles", &role, "api-key"], Code::Invalid, Severity::Warning, message);
-        told.helps.push("turn the sandbox on, or let the agent see the key: `pass-environment` in place of `api-key`".to_owned());
-        told
-    });
-    told.collect()
+    };
+    let mut told: Vec<(PathBuf, Complaint)> = Vec::new();
+    for blocked in loaded.projects.iter().flat_map(|file| look.at(file)) {
+        let found = look.complaints(&blocked, dir);
+        // What the host's file shows to all is told once.
+        if !told.contains(&found) {
+            told.push(found);
+        }
+    }
+    told
 }
 
 /// A component refuses a value of its settings, which stand under a key.

@@ -7,7 +7,7 @@ mod files;
 mod host;
 mod machine;
 mod people;
-mod program;
+pub(crate) mod program;
 mod workers;
 
 use std::path::Path;
@@ -78,6 +78,7 @@ fn examine(dir: &Path) -> Vec<Finding> {
     findings.extend(held(dir, loaded.as_ref(), living.as_ref()));
     if let Some(loaded) = &loaded {
         findings.extend(workers::programs(loaded));
+        findings.extend(workers::readiness(dir, loaded));
         findings.extend(workers::plugins(dir, loaded));
     }
     findings.extend(host::ports(dir, loaded.as_ref(), living.as_ref()));

@@ -1,5 +1,7 @@
 //! `gatewright init`: a state folder, a bare repository in it, and the remote `gatewright` in the user's own.
 
+mod machine;
+
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::os::unix::fs::DirBuilderExt as _;
@@ -8,13 +10,16 @@ use std::process::Command;
 
 use anyhow::{Context as _, anyhow, bail};
 use configuration::{
-    AgentChoice, AgentProgram, InitRequest, Preset, RootListing, init, prefix_of, project_name, split_words, write_plan,
+    AgentChoice, AgentProgram, Code, Complaint, Found, InitRequest, Preset, RootListing, init, prefix_of, project_name,
+    split_words, write_plan,
 };
 use domain::document::Role;
 use domain::ids::{BranchName, ProjectName};
 
 use crate::cli::Init;
 use crate::output::{Output, quoted};
+use crate::private;
+use crate::readiness::own_environment;
 use crate::state;
 use crate::wiring::init_forge;
 
@@ -38,6 +43,7 @@ pub(crate) fn run(dir: Option<&Path>, options: &Init, out: &Output) -> anyhow::R
         let lines = errors.iter().map(|error| format!("- {error}")).collect::<Vec<_>>().join("\n");
         anyhow!("the project cannot be set up:\n{lines}")
     })?;
+    let closed = private::close(&dir);
     let undo = Undo::before(&dir, &name, &repository)?;
     // The forge comes first: without commits there is nothing to set up, and no file shall say otherwise.
     let forge = init_forge(&dir, &name, &request.base_branch, &repository)?;
@@ -45,10 +51,14 @@ pub(crate) fn run(dir: Option<&Path>, options: &Init, out: &Output) -> anyhow::R
     undo.files(&written.written);
     let loaded = crate::wiring::load(&dir)?;
     undo.nothing();
-    let missing = crate::wiring::missing_programs(&loaded);
+    let own = dir.join(format!("projects/{name}.toml"));
+    let missing: Vec<String> =
+        crate::check::waiting(&dir, &loaded).into_iter().filter_map(|told| warning(told, &plan.found)).collect();
     let found_from_here = dir_was_found && options.repository.is_none();
     let here = if found_from_here { String::new() } else { format!(" --dir {}", quoted(&dir.to_string_lossy())) };
+    let (agent, suite) = found_json(&plan.found);
     let value = serde_json::json!({
+        "agent": agent, "suite": suite,
         "project": name, "dir": dir, "repository": repository, "base_branch": request.base_branch,
         "forge": forge, "written": written.written, "kept": written.kept, "projects": loaded.projects.len(),
         "warnings": missing,
@@ -58,7 +68,11 @@ pub(crate) fn run(dir: Option<&Path>, options: &Init, out: &Output) -> anyhow::R
         for file in &written.written {
             text.push_str(&format!("  wrote {}\n", file.display()));
         }
+        text.push_str(&found_lines(&plan.found, &own));
         text.push_str(&format!("  added the remote `gatewright` to {}\n", repository.display()));
+        if let Some(told) = &closed {
+            text.push_str(&format!("  note: {told}\n"));
+        }
         if repository.join(".gitmodules").exists() {
             text.push_str("  note: submodules are not checked out in the clones that agents and suites work on\n");
         }
@@ -71,6 +85,59 @@ pub(crate) fn run(dir: Option<&Path>, options: &Init, out: &Output) -> anyhow::R
         text.push_str(&format!("  gatewright task approve{here} {}-001", request.prefix));
         text
     })
+}
+
+/// A line; none: it is told with the agent, in fewer words.
+fn warning((source, complaint): (PathBuf, Complaint), found: &Found) -> Option<String> {
+    let key = found.agent.as_ref().and_then(|agent| agent.key);
+    let is_of_key = complaint.code == Code::UnsetVariable && key.is_some_and(|key| complaint.message.contains(key));
+    let helps = complaint.helps.iter().map(|help| format!("; {help}")).collect::<String>();
+    (!is_of_key).then(|| format!("{}: {}{helps}", source.display(), complaint.message))
+}
+
+/// Which agent and which suite were taken, why, and how that is changed.
+fn found_lines(found: &Found, file: &Path) -> String {
+    let mut text = String::new();
+    let mut line = |line: String| text.push_str(&format!("  {line}\n"));
+    let file = file.display();
+    if let Some(agent) = &found.agent {
+        let key = match agent.key {
+            Some(key) if agent.key_is_set => format!(", with the key of {key}"),
+            _ => String::new(),
+        };
+        line(format!("agent: {}, for {}{key}", agent.program, agent.because));
+        if let Some(key) = agent.key.filter(|_| !agent.key_is_set) {
+            let other =
+                agent.other_key.map(|other| format!(" (or `export {other}=…`, and api-key = \"{other}\" in {file})"));
+            line(format!(
+                "  its key is not set: `export {key}=…` before `gatewright serve`{}",
+                other.unwrap_or_default()
+            ));
+        }
+    }
+    let suite = found.suite.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ");
+    let reaches = match found.network.as_slice() {
+        [] => String::new(),
+        network => format!("; it reaches {}", network.join(", ")),
+    };
+    line(format!("suite: {suite}, for {}{reaches}", found.suite_because));
+    for need in &found.needs {
+        line(format!("  to do: {need}"));
+    }
+    line(format!("  another agent or suite: --agent CMD, --test CMD; now in [roles.…] and [commands.test] of {file}"));
+    text
+}
+
+fn found_json(found: &Found) -> (serde_json::Value, serde_json::Value) {
+    let agent = found.agent.as_ref().map_or(serde_json::Value::Null, |agent| {
+        serde_json::json!({
+            "program": agent.program, "because": agent.because, "key": agent.key, "key_is_set": agent.key_is_set,
+        })
+    });
+    let suite = serde_json::json!({
+        "run": found.suite, "because": found.suite_because, "network": found.network, "needs": found.needs,
+    });
+    (agent, suite)
 }
 
 fn no_work_tree() -> &'static str {
@@ -106,13 +173,18 @@ fn request(
         let words = split_words(line).map_err(|why| anyhow!("--role {given}: {why}"))?;
         agents.insert(role, choice(words));
     }
+    let mut root = RootListing::read(repository);
+    if options.test.is_none() {
+        machine::ask(&mut root, repository);
+    }
     Ok(InitRequest {
         prefix: options.prefix.clone().unwrap_or_else(|| prefix_of(&name)),
         name,
         dir: dir.to_owned(),
         repository: repository.to_owned(),
         base_branch,
-        root: RootListing::read(repository),
+        root,
+        set: own_environment().into_iter().filter(|(_, value)| !value.is_empty()).map(|(name, _)| name).collect(),
         preset,
         detected: AgentProgram::ALL.into_iter().filter(|agent| on_path(agent.program())).collect(),
         agent: words("agent", &options.agent)?.map(choice),

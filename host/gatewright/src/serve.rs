@@ -1,5 +1,6 @@
 //! `gatewright serve`: the host, from its files to its last breath.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Write as _;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -31,6 +32,7 @@ use crate::edits::Edits;
 use crate::ending::{Ending, Signals};
 use crate::logging;
 use crate::output::{Output, say};
+use crate::private;
 use crate::scheduler::{Bounds, Scheduler, has_room};
 use crate::state::{ADDRESS_FILE, OPERATOR, TOKEN_FILE};
 use crate::telling;
@@ -45,7 +47,7 @@ pub(crate) fn run(dir: &Path, options: &Serve, out: &Output) -> anyhow::Result<(
     }
     let edits = Arc::new(Edits::since_now(dir));
     let loaded = load(dir)?;
-    logging::start(&loaded.host.watching);
+    begin(dir, &loaded.host);
     let host = Arc::new(Host::open(dir, &loaded, probe(options)?)?);
     trail::note(&*host.access, dir, &loaded, host.clock.now())?;
     let token = operator_token(dir)?;
@@ -110,6 +112,14 @@ pub(crate) fn run(dir: &Path, options: &Serve, out: &Output) -> anyhow::Result<(
             Err(error).context("the store cannot be trusted any more; start again after looking at the disk")
         }
         None => Ok(()),
+    }
+}
+
+/// From now on what happens is told, first of all what others could read.
+fn begin(dir: &Path, config: &HostConfig) {
+    logging::start(&config.watching);
+    for line in private::mend(dir) {
+        tracing::warn!("{line}");
     }
 }
 
@@ -254,6 +264,19 @@ fn without_sandbox(must_confine: bool, problem: &str) -> String {
     format!("agents run without a sandbox: {problem}")
 }
 
+/// Who could not begin, before anybody asks for it: a sentence for each reason.
+fn who_cannot_begin(limits: &ClaimLimits) -> Vec<String> {
+    let mut waiting = BTreeMap::<(String, String), Vec<String>>::new();
+    for (project, place) in limits.places.iter().flat_map(|places| places.iter()) {
+        for (seat, sitter) in &place.seats {
+            if let Some(why) = &sitter.missing {
+                waiting.entry((project.to_string(), why.clone())).or_default().push(seat.to_string());
+            }
+        }
+    }
+    waiting.into_iter().map(|((project, why), seats)| format!("{project}: {}: {why}", seats.join(", "))).collect()
+}
+
 /// By what runs are held, in the API's words.
 pub(crate) fn holdings(means: &agents::Means) -> Vec<Holding> {
     let holding = |mean: &agents::means::Mean| Holding {
@@ -315,6 +338,7 @@ impl Desk for LivingDesk {
                 .push(format!("less than {floor} bytes are free on the disk: nothing is launched, the rest goes on"));
         }
         reasons.extend(self.edits.waiting());
+        reasons.extend(who_cannot_begin(&self.limits()));
         let failed = self.host.has_failed();
         if failed {
             reasons.push("the store failed; the host is ending".to_owned());

@@ -27,6 +27,7 @@ use store::{SqliteStore, Stopwatch, StoreConfig};
 
 use crate::clock::{SystemClock, incarnation};
 use crate::embedded::{self, SHIM, SHIM_SHA256};
+use crate::readiness::own_environment;
 use crate::scheduler::Signal;
 use crate::state::{CACHE, RUNS};
 use crate::verdict::kept_component;
@@ -64,8 +65,19 @@ pub(crate) fn init_forge(dir: &Path, name: &ProjectName, base: &BranchName, from
 /// What launches runs here.
 pub(crate) fn open_runner(dir: &Path, loaded: &Loaded) -> anyhow::Result<Runner> {
     let shim = install_shim(SHIM, SHIM_SHA256, &dir.join(CACHE).join("shim"))?;
-    let home = home().context("HOME is not set: agents need one to be kept away from")?;
-    let path = std::env::var("PATH").context("PATH is not set: no agent can be found")?;
+    Ok(Runner::new(runner_config(dir, loaded, shim, &own_environment())?)?)
+}
+
+/// What holds for all runs of a host that has this environment.
+pub(crate) fn runner_config(
+    dir: &Path,
+    loaded: &Loaded,
+    shim: PathBuf,
+    environment: &BTreeMap<String, String>,
+) -> anyhow::Result<RunnerConfig> {
+    let home = environment.get("HOME").filter(|home| !home.is_empty()).map(PathBuf::from);
+    let home = home.context("HOME is not set: agents need one to be kept away from")?;
+    let path = environment.get("PATH").cloned().context("PATH is not set: no agent can be found")?;
     let mut config = RunnerConfig::new(dir.join(RUNS), dir.join("briefs"), shim, home, path);
     config.sandbox = match loaded.host.sandbox.mode {
         SandboxMode::Auto => Confining::Auto,
@@ -74,7 +86,7 @@ pub(crate) fn open_runner(dir: &Path, loaded: &Loaded) -> anyhow::Result<Runner>
     };
     config.hidden = vec![dir.to_owned()];
     config.readable.clone_from(&loaded.host.sandbox.readable);
-    Ok(Runner::new(config)?)
+    Ok(config)
 }
 
 /// A component by its sha256: ours, or one that was added.
@@ -133,15 +145,6 @@ pub(crate) fn check_plugins(dir: &Path, loaded: &Loaded) -> PluginFlaws {
         }
     }
     flaws
-}
-
-/// Programs that the files name and that this machine does not have: a line each. Their jobs would wait.
-pub(crate) fn missing_programs(loaded: &Loaded) -> Vec<String> {
-    let lines = loaded.projects.iter().flat_map(|file| {
-        let source = file.source.display().to_string();
-        crate::check::programs(file).into_iter().map(move |complaint| format!("{source}: {}", complaint.message))
-    });
-    lines.collect()
 }
 
 /// What is wrong with components and their settings.
@@ -318,7 +321,7 @@ impl Host {
         let runner = Arc::new(open_runner(dir, loaded)?);
         let ended = Arc::new(Mutex::new(Vec::<RunId>::new()));
         let (listed, woken) = (ended.clone(), signal.clone());
-        let environment = HostEnvironment { reserved: Vec::new(), values: std::env::vars().collect() };
+        let environment = HostEnvironment { reserved: Vec::new(), values: own_environment() };
         let told = move |run| {
             listed.lock().unwrap_or_else(PoisonError::into_inner).push(run);
             woken.notify();

@@ -1,9 +1,10 @@
 //! Blobs: bytes under the name of their hash, `blobs/<aa>/<sha256>`, on the disk before the commit that names them.
 
 use std::collections::HashSet;
-use std::fs::{self, File};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write as _};
-use std::path::PathBuf;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
@@ -52,7 +53,7 @@ impl BlobDisk for Folder {
         if unfinished.exists() {
             fs::remove_dir_all(&unfinished)?;
         }
-        fs::create_dir_all(&unfinished)?;
+        make_private(&unfinished)?;
         // A process that died between a rename and its sync left a file that only looks durable.
         rustix::fs::syncfs(File::open(&self.root)?)?;
         Ok(())
@@ -67,7 +68,8 @@ impl BlobDisk for Folder {
     }
 
     fn write_synced(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
-        let mut file = File::create(self.root.join(name))?;
+        let mut private = OpenOptions::new();
+        let mut file = private.write(true).create(true).truncate(true).mode(0o600).open(self.root.join(name))?;
         file.write_all(bytes)?;
         file.sync_all()
     }
@@ -75,7 +77,7 @@ impl BlobDisk for Folder {
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         let to = self.root.join(to);
         if let Some(folder) = to.parent().filter(|folder| !folder.exists()) {
-            fs::create_dir_all(folder)?;
+            make_private(folder)?;
             File::open(&self.root)?.sync_all()?;
         }
         fs::rename(self.root.join(from), to)
@@ -89,6 +91,11 @@ impl BlobDisk for Folder {
     fn remove(&self, name: &str) -> io::Result<()> {
         fs::remove_file(self.root.join(name))
     }
+}
+
+/// Tickets, briefs and transcripts are in blobs: nobody else gets in, whatever the umask says.
+fn make_private(folder: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(folder)
 }
 
 /// Where a blob is written before it has its name.

@@ -1,8 +1,8 @@
 //! How the store is opened: lock, schema, writer, readers, in this order.
 
 use std::collections::HashMap;
-use std::fs::DirBuilder;
-use std::os::unix::fs::DirBuilderExt as _;
+use std::fs::{DirBuilder, OpenOptions};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -136,6 +136,9 @@ impl SqliteStore {
         DirBuilder::new().recursive(true).mode(0o700).create(&dir).map_err(io)?;
         let lock = HostLock::take(&dir)?;
         let place = Place { path: dir.join("gatewright.db"), vfs: None };
+        // SQLite would make it as the umask says, and its log with the same rights. An empty file is a new database.
+        let mut private = OpenOptions::new();
+        private.append(true).create(true).mode(0o600).open(&place.path).map_err(io)?;
         let sql = connect(&place).map_err(StoreError::from)?;
         let blobs = Blobs::open(Arc::new(Folder::new(dir.join("blobs")))).map_err(StoreError::from)?;
         let readers = Readers::open(&place, config.readers).map_err(|error| of_sql(&error))?;

@@ -63,25 +63,41 @@ impl Runner {
         self.plan(job, spec).map(drop)
     }
 
-    /// Whether the program of such a launch could be executed, whatever its job and its clone will be: looked up on the same `PATH`,
-    /// with the same view, as a launch does it.
-    pub fn ready(&self, spec: &LaunchSpec) -> Result<(), LaunchError> {
-        let command = command_of(spec)?;
+    /// All that keeps such a launch from beginning, whatever its job and its clone will be; nothing: it could begin. Looked up on the
+    /// same `PATH`, with the same view, as a launch does it. `has_key`: it has one that it never sees.
+    pub fn obstacles(&self, spec: &LaunchSpec, has_key: bool) -> Vec<LaunchError> {
+        let (command, bubblewrap) =
+            match command_of(spec).and_then(|command| Ok((command, self.confined(spec.confinement)?))) {
+                Ok(found) => found,
+                Err(error) => return vec![error],
+            };
+        let mut found = Vec::new();
+        if has_key && bubblewrap.is_none() {
+            found.push(SandboxError::Keyless.into());
+        }
+        let view = match bubblewrap.map(|_| self.view_from_nowhere(spec)).transpose() {
+            Ok(view) => view,
+            Err(errors) => {
+                found.extend(errors);
+                None
+            }
+        };
         // What lies in the clone is not there yet.
         if command.contains('/') && !command.starts_with('/') {
-            return Ok(());
+            return found;
         }
-        let bubblewrap = self.bubblewrap_for(spec)?;
-        let nowhere = self.nowhere();
-        let io = |source| RunError::Io { what: "making", path: nowhere.clone(), source };
-        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&nowhere).map_err(io)?;
-        let view = match bubblewrap {
-            Some(_) => Some(View::of(&self.config, spec, None)?),
-            None => None,
-        };
         let outside = &self.config.path;
         let inside = view.as_ref().map_or_else(|| outside.clone(), |view| view.path(outside));
-        preflight::check(command, &spec.cwd, &inside, outside, view.as_ref()).map(drop)
+        found.extend(preflight::check(command, &spec.cwd, &inside, outside, view.as_ref()).err());
+        found
+    }
+
+    /// What a launch would see that has no clone yet.
+    fn view_from_nowhere(&self, spec: &LaunchSpec) -> Result<View, Vec<LaunchError>> {
+        let nowhere = self.nowhere();
+        let io = |source| vec![LaunchError::from(RunError::Io { what: "making", path: nowhere.clone(), source })];
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&nowhere).map_err(io)?;
+        View::checked(&self.config, spec, None).map_err(|flaws| flaws.into_iter().map(LaunchError::from).collect())
     }
 
     fn bubblewrap_for(&self, spec: &LaunchSpec) -> Result<Option<&sandbox::Bubblewrap>, LaunchError> {

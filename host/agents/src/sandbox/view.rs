@@ -1,6 +1,11 @@
 //! What one run sees of the file system.
 
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+
+use rustix::fs::{Access, access};
+use rustix::io::Errno;
+use rustix::process::getuid;
 
 use super::{Bubblewrap, expand_home};
 use crate::config::{LaunchSpec, RunnerConfig};
@@ -165,25 +170,36 @@ fn resolve_what_exists(path: &Path) -> PathBuf {
 }
 
 impl View {
-    /// Works out and checks what a launch would see. `brief` is the folder of its brief.
+    /// Works out and checks what a launch would see; the first thing that is wrong. `brief` is the folder of its brief.
     pub fn of(config: &RunnerConfig, spec: &LaunchSpec, brief: Option<&Path>) -> Result<Self, SandboxError> {
+        Self::checked(config, spec, brief).map_err(|mut flaws| flaws.swap_remove(0))
+    }
+
+    /// Likewise; all that is wrong, and so at least one thing.
+    pub fn checked(config: &RunnerConfig, spec: &LaunchSpec, brief: Option<&Path>) -> Result<Self, Vec<SandboxError>> {
         let real_home = resolve_what_exists(&config.home);
         let mut hidden: Vec<PathBuf> =
             config.hidden.iter().chain([&config.runs_dir, &config.briefs_dir, &config.homes_dir]).cloned().collect();
         hidden = hidden.iter().map(|path| resolve_what_exists(path)).filter(|path| *path != real_home).collect();
         let expand =
             |paths: &[PathBuf]| -> Vec<PathBuf> { paths.iter().map(|path| expand_home(path, &config.home)).collect() };
-        let mut readable = expand(&config.readable);
-        let writable = expand(&config.writable);
-        for path in readable.iter().chain(&writable) {
-            refuse_hidden(path, &hidden, &real_home, writable.contains(path))?;
+        let (mut readable, writable) = (expand(&config.readable), expand(&config.writable));
+        let (own_readable, mut own_writable) = (expand(&spec.readable), expand(&spec.writable));
+        let mut flaws = Vec::new();
+        for (paths, write) in [(&readable, false), (&writable, true)] {
+            for path in paths {
+                let sound = refuse_hidden(path, &hidden, &real_home, write).and_then(|()| refuse_closed(path, write));
+                flaws.extend(sound.err());
+            }
         }
-        let own_readable = expand(&spec.readable);
-        let mut own_writable = expand(&spec.writable);
+        for (paths, write) in [(&own_readable, false), (&own_writable, true)] {
+            for path in paths {
+                let sound = refuse_containing(path, &hidden, &real_home).and_then(|()| refuse_closed(path, write));
+                flaws.extend(sound.err());
+            }
+        }
+        flaws.extend(refuse_containing(&spec.cwd, &hidden, &real_home).err());
         own_writable.push(spec.cwd.clone());
-        for path in own_readable.iter().chain(&own_writable) {
-            refuse_containing(path, &hidden, &real_home)?;
-        }
         if config.detect_toolchains {
             let found = toolchains::detect(&config.path, &config.home);
             // What nobody asked for by name is left out where it may not be shown, or is shown already.
@@ -210,8 +226,11 @@ impl View {
             brief: brief.map(Path::to_owned),
             cwd: spec.cwd.clone(),
         };
-        view.refuse_inside_writable()?;
-        Ok(view)
+        if flaws.is_empty() {
+            // Of what is not there nobody knows where it would lie.
+            flaws.extend(view.refuse_inside_writable().err());
+        }
+        if flaws.is_empty() { Ok(view) } else { Err(flaws) }
     }
 
     /// A mount inside what an earlier run could write might be led elsewhere by a link.
@@ -324,6 +343,27 @@ fn refuse_containing(path: &Path, hidden: &[PathBuf], home: &Path) -> Result<(),
         Some(found) => Err(SandboxError::NeverShown { path: path.to_owned(), hidden: found.to_owned() }),
         None => Ok(()),
     }
+}
+
+/// A run is nobody else than the host's user: what that one may not use, a run could not use either.
+fn refuse_closed(path: &Path, write: bool) -> Result<(), SandboxError> {
+    let unusable = |reason: String| SandboxError::Unusable { path: path.to_owned(), reason };
+    let about = path.metadata().map_err(|error| unusable(error.to_string()))?;
+    let wanted = match (about.is_dir(), write) {
+        (true, true) => Access::WRITE_OK | Access::EXEC_OK,
+        (true, false) => Access::EXEC_OK,
+        (false, true) => Access::WRITE_OK,
+        (false, false) => Access::READ_OK,
+    };
+    let verb = if write { "write" } else { "read" };
+    access(path, wanted).map_err(|error| match error {
+        Errno::ROFS => unusable("it lies on a file system that is mounted read-only".to_owned()),
+        _ => {
+            let (owner, mode) = (about.uid(), about.mode() & 0o7777);
+            let me = getuid().as_raw();
+            unusable(format!("the host's user ({me}) may not {verb} it: it is of the user {owner}, mode {mode:04o}"))
+        }
+    })
 }
 
 /// What the configuration shows must not be hidden, nor be the home or contain it. What it lets a run write must not

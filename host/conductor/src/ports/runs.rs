@@ -9,7 +9,7 @@ use domain::network::Network;
 use domain::time::{Milliseconds, Timestamp};
 
 use crate::dialect::{HeldKey, Home, Told};
-use crate::project::UsageReader;
+use crate::project::{AgentSpec, CommandSpec, UsageReader, Worker};
 
 pub use domain::cost::Usage;
 
@@ -91,6 +91,38 @@ pub struct Program {
     pub held_key: Option<HeldKey>,
 }
 
+impl Program {
+    /// What a launch of this worker would execute.
+    pub fn of_worker(worker: &Worker) -> Self {
+        match worker {
+            Worker::Agent(agent) => Self::of_agent(agent),
+            Worker::Command(command) => Self::of_command(command),
+        }
+    }
+
+    /// Likewise of an agent.
+    pub fn of_agent(agent: &AgentSpec) -> Self {
+        Self {
+            argv: agent.argv.clone(),
+            readable: agent.readable.clone(),
+            writable: agent.writable.clone(),
+            confinement: agent.dialect.confinement(),
+            held_key: agent.dialect.held_key().cloned(),
+        }
+    }
+
+    /// Likewise of a command.
+    pub fn of_command(command: &CommandSpec) -> Self {
+        Self {
+            argv: command.argv.clone(),
+            readable: command.readable.clone(),
+            writable: command.writable.clone(),
+            confinement: Confinement::of_command(command.sandboxed),
+            held_key: None,
+        }
+    }
+}
+
 /// How a process ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ending {
@@ -159,12 +191,12 @@ impl RunState {
 /// Why a launch failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LaunchError {
-    /// The program is not there, is none, or is not there inside the sandbox.
-    #[error("the program `{program}` cannot be executed: {why}")]
+    /// Something is not there without which it cannot begin: the program itself, its key, a path that it shall see, the sandbox.
+    #[error("`{program}` cannot begin: {why}")]
     ProgramMissing {
         /// As the file names it.
         program: String,
-        /// What is wrong with it.
+        /// What is missing, as a sentence of its own.
         why: String,
     },
     /// The template is wrong.
@@ -177,7 +209,7 @@ pub enum LaunchError {
 
 /// Processes.
 pub trait Runs: Send + Sync {
-    /// Is there what a launch would execute, and may it be executed? Looked up as the launch does it; nothing is made.
+    /// Is all there without which a launch could not begin? Looked up as the launch does it; nothing is made.
     fn ready(&self, program: &Program) -> Result<(), LaunchError>;
     /// How a run stands.
     fn inspect(&self, run: RunId) -> Result<RunState, LaunchError>;

@@ -1,5 +1,6 @@
 //! Agents that `init` knows: by which driver each works; and what a command of the operator's own needs that starts one.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 /// An agent's program that `init` knows.
@@ -37,8 +38,8 @@ pub(crate) enum Key {
     Held {
         /// Which.
         name: &'static str,
-        /// The name under which a subscription's would stand.
-        subscription: Option<&'static str>,
+        /// Another name under which it may stand.
+        other: Option<&'static str>,
     },
     /// It sees what stands under these names.
     Seen(&'static [&'static str]),
@@ -97,16 +98,29 @@ impl AgentProgram {
         }
     }
 
-    /// What holds its key, where the host composes its command.
-    const fn key(self) -> Key {
+    /// The folder of a home that holds its state, where nobody names another.
+    pub const fn folder(self) -> &'static str {
         match self {
-            Self::Claude => Key::Held { name: "ANTHROPIC_API_KEY", subscription: Some("CLAUDE_CODE_OAUTH_TOKEN") },
-            Self::Codex => Key::Held { name: "OPENAI_API_KEY", subscription: None },
+            Self::Claude => ".claude",
+            Self::Codex => ".codex",
         }
     }
 
-    /// Likewise for a command of the operator's own.
-    const fn keys(self) -> &'static [&'static str] {
+    /// What holds its key, where the host composes its command: the first name that has a value, else the usual one.
+    fn key(self, set: &BTreeSet<String>) -> Key {
+        let names = self.key_names();
+        let usual = names.first().copied().unwrap_or_default();
+        let name = names.iter().copied().find(|name| set.contains(*name)).unwrap_or(usual);
+        Key::Held { name, other: names.iter().copied().find(|other| *other != name) }
+    }
+
+    /// Whether a key of its own has a value.
+    pub(crate) fn has_key(self, set: &BTreeSet<String>) -> bool {
+        self.key_names().iter().any(|name| set.contains(*name))
+    }
+
+    /// The names under which a key or a subscription of it may stand, the usual one first.
+    pub const fn key_names(self) -> &'static [&'static str] {
         match self {
             Self::Claude => &["ANTHROPIC_API_KEY", "CLAUDE_CODE_OAUTH_TOKEN"],
             Self::Codex => &["OPENAI_API_KEY"],
@@ -132,12 +146,12 @@ impl AgentChoice {
         }
     }
 
-    pub(crate) fn profile(&self) -> Profile {
+    pub(crate) fn profile(&self, set: &BTreeSet<String>) -> Profile {
         match self {
             Self::Program(program) => Profile {
                 who: Who::Driver(program.driver()),
                 usage: None,
-                key: program.key(),
+                key: program.key(set),
                 writable: &[],
                 network: &[],
             },
@@ -156,7 +170,7 @@ impl AgentChoice {
                 AgentProgram::Claude => CLAUDE_USAGE,
                 AgentProgram::Codex => CODEX_USAGE,
             }),
-            key: Key::Seen(known.map_or(&[], AgentProgram::keys)),
+            key: Key::Seen(known.map_or(&[], AgentProgram::key_names)),
             writable: known.map_or(&[], AgentProgram::writable),
             network: known.map_or(&[], AgentProgram::network),
         }
@@ -172,17 +186,33 @@ mod tests {
         let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
         assert_eq!(AgentChoice::of_words(words(&["claude"])), AgentChoice::Program(AgentProgram::Claude));
         let own = AgentChoice::of_words(words(&["/opt/bin/claude", "-p", "{brief}"]));
-        let profile = own.profile();
+        let profile = own.profile(&BTreeSet::new());
         assert_eq!(profile.who, Who::Command(words(&["/opt/bin/claude", "-p", "{brief}"])));
         assert_eq!((profile.usage, profile.writable), (None, &["~/.claude"][..]));
         assert!(profile.network.contains(&"api.anthropic.com"));
-        let known = AgentChoice::Program(AgentProgram::Claude).profile();
+        let known = AgentChoice::Program(AgentProgram::Claude).profile(&BTreeSet::new());
         assert_eq!(
             (known.who, known.network.len()),
             (Who::Driver("claude-code"), 0),
             "the host knows where its service is"
         );
-        let script = AgentChoice::of_words(words(&["./agent.sh"])).profile();
+        let script = AgentChoice::of_words(words(&["./agent.sh"])).profile(&BTreeSet::new());
         assert_eq!((script.usage, script.writable.len(), script.key), (None, 0, Key::Seen(&[])));
+    }
+
+    #[test]
+    fn the_key_is_the_one_that_is_set_and_else_the_usual_one() {
+        let key = |program: AgentProgram, set: &[&str]| {
+            let set = set.iter().map(|name| (*name).to_owned()).collect();
+            match AgentChoice::Program(program).profile(&set).key {
+                Key::Held { name, other } => (name, other),
+                Key::Seen(names) => panic!("{names:?}"),
+            }
+        };
+        let (api, token) = ("ANTHROPIC_API_KEY", "CLAUDE_CODE_OAUTH_TOKEN");
+        assert_eq!(key(AgentProgram::Claude, &[]), (api, Some(token)));
+        assert_eq!(key(AgentProgram::Claude, &[token]), (token, Some(api)));
+        assert_eq!(key(AgentProgram::Claude, &[token, api]), (api, Some(token)));
+        assert_eq!(key(AgentProgram::Codex, &[token]), ("OPENAI_API_KEY", None));
     }
 }

@@ -1,6 +1,6 @@
 //! The texts of the planned files. Their comments teach: whoever opens one for the first time should need no other page.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use domain::document::Role;
@@ -28,11 +28,12 @@ pub(crate) fn project(
         if *role == Role::Tester && !request.agents.contains_key(role) {
             tester(&mut text, agent, test)?;
         } else if let Some(agent) = agent {
-            worker(&mut text, *role, &agent.profile(), test, &mut taught)?;
+            worker(&mut text, *role, &agent.profile(&request.set), test, &mut taught)?;
         }
     }
     text.push_str("# The project's own test suite: the step `retest` runs it on what will land.\n");
-    command(&mut text, "test", &test.argv, &test.readable)?;
+    needs(&mut text, test);
+    command(&mut text, "test", &test.argv, &test.readable, &test.network)?;
     if request.preset == Preset::Full {
         hooks(&mut text, request)?;
     }
@@ -130,7 +131,8 @@ fn worker(
     key(text, profile.key, comment);
     comment(text, "Paths beside its clone that it may read, and that it may write.");
     // A developer who cannot run the suite hands in what does not pass it.
-    let readable = if matches!(role, Role::Developer | Role::Tester) { test.readable.as_slice() } else { &[] };
+    let runs_suite = matches!(role, Role::Developer | Role::Tester);
+    let readable = if runs_suite { test.readable.as_slice() } else { &[] };
     let _ = writeln!(text, "readable = {}\nwritable = {}", list_of(readable), list_of(profile.writable));
     comment(
         text,
@@ -143,19 +145,26 @@ fn worker(
             }
         },
     );
-    let _ = writeln!(text, "network = {}\n", list_of(profile.network));
+    let mut network: Vec<String> = profile.network.iter().map(|name| (*name).to_owned()).collect();
+    network.extend(test.network.iter().filter(|_| runs_suite).cloned());
+    let _ = writeln!(text, "network = {}\n", list("a name", &network)?);
     Ok(())
 }
 
 fn key(text: &mut String, key: Key, comment: impl Fn(&mut String, &str)) {
     match key {
-        Key::Held { name, subscription } => {
+        Key::Held { name, other } => {
             comment(
                 text,
                 "The name of your environment that holds its key. It never sees the key: its shim, outside the sandbox, adds it.",
             );
-            if let Some(token) = subscription {
-                comment(text, &format!("With a subscription in place of a key: api-key = \"{token}\"."));
+            if let Some(other) = other {
+                let what = if other.ends_with("TOKEN") {
+                    "a subscription in place of a key"
+                } else {
+                    "a key in place of a subscription"
+                };
+                comment(text, &format!("With {what}: api-key = \"{other}\"."));
             }
             let _ = writeln!(text, "api-key = \"{name}\"");
             comment(text, "Other names that it sees. It sees no other, and never a token of forge or tracker.");
@@ -176,13 +185,14 @@ fn tester(text: &mut String, agent: Option<&AgentChoice>, test: &TestCommand) ->
     text.push_str(
         "[roles.tester]\n# A plain command: its exit code is the verdict, and the host writes the test report.\n",
     );
+    needs(text, test);
     let _ = writeln!(text, "run = {}", list("the test command", &test.argv)?);
     let _ = writeln!(text, "timeout = \"{}\"\ngrace = \"20s\"", timeout(Role::Tester));
     let _ = writeln!(text, "readable = {}", list_of(&test.readable));
-    let _ = writeln!(text, "# {REACHED}\nnetwork = []");
+    let _ = writeln!(text, "# {REACHED}\nnetwork = {}", list("a name", &test.network)?);
     if let Some(agent) = agent {
         text.push_str("# An agent that also tries what the ticket asks for, in its place:\n");
-        let who = match agent.profile().who {
+        let who = match agent.profile(&BTreeSet::new()).who {
             Who::Driver(driver) => format!("driver = \"{driver}\""),
             Who::Command(argv) => format!("command = {}", list("the agent's command", &argv)?),
         };
@@ -191,6 +201,13 @@ fn tester(text: &mut String, agent: Option<&AgentChoice>, test: &TestCommand) ->
     }
     text.push('\n');
     Ok(())
+}
+
+/// What is missing for a fresh clone.
+fn needs(text: &mut String, test: &TestCommand) {
+    for need in &test.needs {
+        let _ = writeln!(text, "# To do: {need}.");
+    }
 }
 
 fn hooks(text: &mut String, request: &InitRequest) -> Result<(), InitError> {
@@ -206,15 +223,21 @@ fn hooks(text: &mut String, request: &InitRequest) -> Result<(), InitError> {
             text,
             "# {what}\n# In its sandbox it writes only what `writable` names and reaches only what `network` names;\n# `sandboxed = false` gives it the whole machine."
         );
-        command(text, word, argv.as_deref().unwrap_or_default(), &[])?;
+        command(text, word, argv.as_deref().unwrap_or_default(), &[], &[])?;
     }
     Ok(())
 }
 
-fn command(text: &mut String, word: &str, argv: &[String], readable: &[&str]) -> Result<(), InitError> {
+fn command(
+    text: &mut String,
+    word: &str,
+    argv: &[String],
+    readable: &[&str],
+    network: &[String],
+) -> Result<(), InitError> {
     let _ = writeln!(text, "[commands.{word}]\nrun = {}", list("a command", argv)?);
     let _ = writeln!(text, "timeout = \"30m\"\nsandboxed = true\nreadable = {}\nwritable = []", list_of(readable));
-    let _ = writeln!(text, "# {REACHED}\nnetwork = []\n");
+    let _ = writeln!(text, "# {REACHED}\nnetwork = {}\n", list("a name", network)?);
     Ok(())
 }
 

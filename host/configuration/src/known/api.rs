@@ -46,7 +46,8 @@ pub(super) fn read(section: &Section<'_>, kind: Kind, listener: Option<SocketAdd
     };
     let refuse = |why: String| {
         let problem =
-            Problem::at(text.span.clone(), format!("`api` of {} cannot be {}", section.name, quoted(&text.value)));
+            Problem::at(text.span.clone(), format!("`api` of {} cannot be {}", section.name, quoted(&text.value)))
+                .of_value();
         section.report.add(problem.help(why));
         None
     };
@@ -108,12 +109,13 @@ pub(super) fn held_key(section: &Section<'_>, kind: Kind, api: &Api) -> Option<H
     if !is_name {
         // It may be the key itself, which no message repeats.
         let problem =
-            Problem::at(name.span.clone(), format!("`api-key` of {} is no name of the environment", section.name));
+            Problem::at(name.span.clone(), format!("`api-key` of {} is no name of the environment", section.name))
+                .of_value();
         section.report.add(problem.help(format!("the name, never the key itself: api-key = \"{usual}\"")));
         return None;
     }
     if let Some(why) = hosts_own(&name.value) {
-        let problem = Problem::at(name.span, format!("{} is no key of an agent's", quoted(&name.value)));
+        let problem = Problem::at(name.span, format!("{} is no key of an agent's", quoted(&name.value))).of_value();
         section.report.add(problem.label(why));
         return None;
     }

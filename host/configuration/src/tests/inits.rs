@@ -27,6 +27,7 @@ fn request(world: &World, preset: Preset) -> InitRequest {
         root: RootListing { names: ["Cargo.toml".to_owned()].into(), ..RootListing::default() },
         preset,
         detected: vec![AgentProgram::Claude],
+        set: ["ANTHROPIC_API_KEY".to_owned()].into(),
         agent: None,
         agents: BTreeMap::new(),
         test: None,

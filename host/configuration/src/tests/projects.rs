@@ -93,3 +93,66 @@ fn a_secret_is_refused_and_shown_nowhere() {
     }
     insta::assert_snapshot!(complaints);
 }
+
+/// Where and what, of all that is told.
+fn told(text: &str) -> Vec<(usize, String)> {
+    let world = World::new();
+    world.write("projects/app.toml", text);
+    let diagnostics = world.load().unwrap_err();
+    let place = |diagnostic: &crate::Diagnostic| diagnostic.place.map_or(0, |place| place.line);
+    diagnostics.iter().map(|diagnostic| (place(diagnostic), diagnostic.message.clone())).collect()
+}
+
+#[test]
+fn beside_a_line_that_is_no_toml_every_wrong_value_is_told_and_each_once() {
+    let text = PROJECT
+        .replace("\"quick\"", "\"quik\"")
+        .replace("\"APP\"", "\"app-\"")
+        .replace("timeout = \"60m\"", "timeout = 60m\nnetwork = [\"https://x\"]")
+        .replace("[roles.tester]\nrun = [\"make\", \"test\"]", "[roles.tester\nrunn = [\"make\"]")
+        .replace(
+            "[commands.test]\nrun = [\"make\", \"test\"]",
+            "[commands.test]\nrun = [\"make test\"]\ntimeout = \"5\"",
+        );
+    let told = told(&text);
+    let line = |words: &str| text.lines().position(|line| line.contains(words)).unwrap() + 1;
+    for (at, words) in [
+        ("quik", "`pipeline` cannot be `quik`"),
+        ("app-", "`prefix` cannot be `app-`"),
+        ("60m", "not TOML"),
+        ("https://x", "cannot be `https://x`"),
+        ("[roles.tester", "not TOML"),
+        ("make test", "has a space in it"),
+        ("\"5\"", "`timeout` of [commands.test] must be"),
+    ] {
+        let found = told.iter().filter(|(number, said)| *number == line(at) && said.contains(words)).count();
+        assert_eq!(found, 1, "{words}: {told:#?}");
+    }
+    assert_eq!(told.len(), 7, "{told:#?}");
+}
+
+#[test]
+fn ends_of_lines_change_nothing_of_what_is_told_and_a_lone_one_is_told_once() {
+    let flawed = PROJECT.replace("\"quick\"", "\"quik\"").replace("\"APP\"", "\"app-\"");
+    assert_eq!(told(&flawed), told(&flawed.replace('\n', "\r\n")));
+    let broken = flawed.replace("timeout = \"60m\"", "timeout = 60m");
+    assert_eq!(told(&broken), told(&broken.replace('\n', "\r\n")));
+    // One line ends with a lone return, and then all of them do.
+    let lone = told(&PROJECT.replacen("prefix = \"APP\"\n", "prefix = \"APP\"\r", 1));
+    assert_eq!(lone.len(), 1, "{lone:#?}");
+    let all = told(&PROJECT.replace('\n', "\r"));
+    assert_eq!(all.len(), 1, "{all:#?}");
+    assert!(lone[0].1.contains("return") && all[0].1.contains("return"), "{lone:?} {all:?}");
+}
+
+#[test]
+fn a_broken_file_keeps_no_other_from_being_looked_at() {
+    let world = World::new();
+    world.write("projects/app.toml", "name = \n");
+    let other = PROJECT.replace("\"app\"", "\"other\"").replace("\"APP\"", "\"OTH\"");
+    world.write("projects/other.toml", other);
+    let looked = crate::look(&world.dir(), &world.surroundings());
+    assert!(looked.host.is_some() && looked.diagnostics.iter().all(|one| one.file == "projects/app.toml"));
+    assert_eq!(looked.projects.len(), 1);
+    assert_eq!(looked.projects[0].project.name.as_str(), "other");
+}

@@ -84,6 +84,16 @@ fn told(manifest: &Manifest) -> String {
     )
 }
 
+/// How the name of a backup ends that is meant to be one file.
+const SUFFIXES: [&str; 3] = ["backup", "bak", "tar"];
+
+/// Whether a path that is not there yet is a file's: it ends like one, and with no `/`. Any other is a folder's, into which a
+/// nightly backup goes again and again.
+fn names_file(to: &Path) -> bool {
+    let has_suffix = to.extension().is_some_and(|suffix| SUFFIXES.iter().any(|known| suffix == *known));
+    has_suffix && !to.as_os_str().as_encoded_bytes().ends_with(b"/")
+}
+
 /// The file that is meant.
 fn target(dir: &Path, to: Option<&Path>, at: Timestamp) -> anyhow::Result<PathBuf> {
     let folder = match to {
@@ -94,13 +104,20 @@ fn target(dir: &Path, to: Option<&Path>, at: Timestamp) -> anyhow::Result<PathBu
         }
         Some(to) if to.is_dir() => std::path::absolute(to)?,
         Some(to) => {
-            let file = std::path::absolute(to)?;
-            let folder = file.parent().filter(|folder| folder.is_dir());
-            folder.with_context(|| format!("{} is in no folder that is there: make it first", file.display()))?;
-            if file.exists() {
-                bail!("{} is there already: a backup writes over nothing", file.display());
+            let place = std::path::absolute(to)?;
+            if place.symlink_metadata().is_ok() {
+                bail!("{} is there already: a backup writes over nothing", place.display());
             }
-            return Ok(file);
+            let parent = place.parent().filter(|parent| parent.is_dir()).with_context(|| {
+                format!("{} is in no folder that is there: make that first, or mount its disk", place.display())
+            })?;
+            if names_file(to) {
+                return Ok(place);
+            }
+            // Only this one: what is above it may be a disk that is not mounted.
+            let made = DirBuilder::new().mode(0o700).create(&place).and_then(|()| File::open(parent)?.sync_all());
+            made.with_context(|| format!("the folder {} cannot be made", place.display()))?;
+            place
         }
     };
     let name = dir.file_name().map_or_else(|| "gatewright".into(), |name| name.to_string_lossy().into_owned());

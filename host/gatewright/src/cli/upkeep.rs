@@ -6,7 +6,8 @@ use clap::{Args, Subcommand};
 
 #[derive(Debug, Args)]
 pub(crate) struct Backup {
-    /// The folder for it, or the file itself, which must not be there yet [default: backups/ in the state folder].
+    /// The folder for it, which is made where it is not there, or the file itself, which must not be there yet: a name that ends in
+    /// .backup, .bak or .tar [default: backups/ in the state folder].
     #[arg(long, value_name = "DIR|FILE")]
     pub(crate) to: Option<PathBuf>,
     /// Keep the operator's token and secrets/ too: who has the backup then has them.

@@ -10,6 +10,7 @@ use super::Finding;
 use crate::backup;
 use crate::clock::SystemClock;
 use crate::output::ago;
+use crate::private::{Exposed, exposed};
 use crate::state::TOKEN_FILE;
 
 /// Bits of the mode for everybody but the owner.
@@ -23,20 +24,21 @@ const PROVEN: u64 = 31 * 24 * 3_600_000;
 pub(super) fn modes(dir: &Path) -> Vec<Finding> {
     let mut findings = Vec::new();
     let me = rustix::process::geteuid().as_raw();
-    let mut secrets = vec![dir.join(TOKEN_FILE)];
+    let mut secrets = vec![dir.to_owned(), dir.join("gatewright.db"), dir.join(TOKEN_FILE)];
     secrets.extend(std::fs::read_dir(dir.join("secrets")).into_iter().flatten().flatten().map(|entry| entry.path()));
-    for path in std::iter::once(dir.to_owned()).chain(secrets) {
+    for path in secrets {
         let Ok(about) = std::fs::metadata(&path) else { continue };
-        let shown = path.display();
-        if about.mode() & OTHERS != 0 {
-            let mode = if about.is_dir() { "0700" } else { "0600" };
-            let found = format!("{shown} has the mode {:04o}: other users get at it", about.mode() & 0o7777);
-            findings.push(Finding::error("secrets", found, format!("chmod {mode} {shown}")));
-        }
         if about.uid() != me && me != 0 {
-            let found = format!("{shown} belongs to the user {}, and this is {me}", about.uid());
+            let found = format!("{} belongs to the user {}, and this is {me}", path.display(), about.uid());
             findings.push(Finding::error("secrets", found, "run the host and this command as one user"));
         }
+    }
+    let folder = std::fs::metadata(dir).ok().map(|about| about.mode() & 0o7777).filter(|mode| mode & OTHERS != 0);
+    let folder = folder.map(|mode| Exposed { path: dir.to_owned(), mode, wanted: 0o700 });
+    for Exposed { path, mode, wanted } in folder.into_iter().chain(exposed(dir)) {
+        let found = format!("{} has the mode {mode:04o}: other users get at it", path.display());
+        let cure = format!("chmod {wanted:04o} {}", path.display());
+        findings.push(Finding::error("secrets", found, cure));
     }
     if findings.is_empty() {
         findings.push(Finding::ok("secrets", "the state folder and what is secret in it are one user's alone"));

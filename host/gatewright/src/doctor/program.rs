@@ -1,5 +1,6 @@
 //! A short question to a program: bounded in time and in what it says, with nothing of ours in its environment.
 
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
@@ -10,14 +11,25 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const SHOWN: usize = 120;
 
 /// The first line that a program prints; an error says why there is none.
-pub(super) fn first_line(program: &std::path::Path, arguments: &[&str]) -> Result<String, String> {
+pub(super) fn first_line(program: &Path, arguments: &[&str]) -> Result<String, String> {
+    first_line_at(program, arguments, Path::new("/"), &[])
+}
+
+/// Likewise in a folder, with these names of its environment set beside the usual few, or set otherwise.
+pub(crate) fn first_line_at(
+    program: &Path,
+    arguments: &[&str],
+    folder: &Path,
+    more: &[(String, String)],
+) -> Result<String, String> {
     let mut command = Command::new(program);
-    command.args(arguments).env_clear().current_dir("/");
+    command.args(arguments).env_clear().current_dir(folder);
     for name in ["PATH", "HOME", "LANG", "XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS"] {
         if let Some(value) = std::env::var_os(name) {
             command.env(name, value);
         }
     }
+    command.envs(more.iter().map(|(name, value)| (name, value)));
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
     let mut child = command.spawn().map_err(|error| format!("it cannot be started: {error}"))?;
     let stdout = child.stdout.take();

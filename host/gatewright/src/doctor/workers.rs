@@ -3,11 +3,14 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use agents::Obstacle;
+use agents::preflight::ProgramProblem;
 use conductor::project::Worker;
 use conductor::slots::Seat;
 use configuration::{AgentProgram, Loaded};
 
 use super::{Finding, program};
+use crate::readiness::{Look, Trouble};
 
 /// What is really executed for each role and command, and its version where it is one of those that are known to say it.
 pub(super) fn programs(loaded: &Loaded) -> Vec<Finding> {
@@ -28,6 +31,40 @@ pub(super) fn programs(loaded: &Loaded) -> Vec<Finding> {
         }
     }
     seats.into_iter().map(|(command, seats)| one(&command, &seats.join(", "), &path)).collect()
+}
+
+/// Whether each of them could begin, by the host's own look.
+pub(super) fn readiness(dir: &Path, loaded: &Loaded) -> Vec<Finding> {
+    let look = match Look::around(dir, loaded) {
+        Ok(look) => look,
+        Err(error) => {
+            let found = format!("whether they could begin was not looked at: {error:#}");
+            return vec![Finding::warning("workers", found, "run this command as the user of the host")];
+        }
+    };
+    let mut seats = BTreeMap::<(String, String, bool), Vec<String>>::new();
+    for blocked in loaded.projects.iter().flat_map(|file| look.at(file)) {
+        // What is on no PATH is told with the programs.
+        if matches!(&blocked.trouble, Trouble::Blocked(Obstacle::Program(problem)) if !matches!(problem, ProgramProblem::Hidden { .. }))
+        {
+            continue;
+        }
+        let waits = matches!(blocked.trouble, Trouble::Blocked(_));
+        let seat = format!("{}/{}", blocked.file.project.name, blocked.seat);
+        seats.entry((look.sentence(&blocked), look.cure(&blocked), waits)).or_default().push(seat);
+    }
+    if seats.is_empty() {
+        return vec![Finding::ok("workers", "each has its key, if it needs one, and the paths that it shall see")];
+    }
+    let told = seats.into_iter().map(|((sentence, cure, waits), seats)| {
+        let seats = seats.join(", ");
+        if waits {
+            Finding::error("workers", format!("{seats}: {sentence}; its jobs wait"), cure)
+        } else {
+            Finding::warning("workers", format!("{seats}: {sentence}"), cure)
+        }
+    });
+    told.collect()
 }
 
 fn one(command: &str, seats: &str, path: &str) -> Finding {

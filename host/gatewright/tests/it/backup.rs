@@ -202,3 +202,44 @@ fn a_backup_holds_no_secret_unless_it_is_asked_for_and_is_its_owners_alone() {
         Command::new(env!("CARGO_BIN_EXE_gatewright")).args(["backup", "--dir", "/nonexistent/state"]).output();
     assert_eq!(no_folder.unwrap().status.code(), Some(1));
 }
+
+#[test]
+fn a_nightly_backup_goes_into_a_folder_that_the_first_one_makes_and_writes_over_nothing() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let place = Place::new(DEVELOPER, REVIEWER);
+    place.init();
+    drop(place.serve());
+    let backup = |to: &str| place.gatewright(&["backup", "--to", to, "--json"]);
+    for to in ["nightly", "with-a-slash/", "host.example", "slash.backup/"] {
+        let folder = place.path(to);
+        let to = if to.ends_with('/') { format!("{}/", folder.display()) } else { folder.display().to_string() };
+        let files: Vec<String> = (0..2)
+            .map(|_| {
+                let done = backup(&to);
+                assert!(done.status.success(), "{to}: {}", said(&done));
+                let told: Value = serde_json::from_slice(&done.stdout).unwrap();
+                told["backup"]["path"].as_str().unwrap().to_owned()
+            })
+            .collect();
+        assert_eq!(names(&folder).len(), 2, "{files:?}");
+        assert_eq!(fs::metadata(&folder).unwrap().permissions().mode() & 0o777, 0o700, "{to}");
+        assert!(place.gatewright(&["restore", "--verify", &files[1]]).status.success());
+    }
+    let file = place.path("one.backup").display().to_string();
+    assert!(backup(&file).status.success());
+    let first = fs::read(&file).unwrap();
+    let again = backup(&file);
+    assert!(!again.status.success() && said(&again).contains("writes over nothing"), "{}", said(&again));
+    assert_eq!(fs::read(&file).unwrap(), first);
+    fs::write(place.path("plain"), "mine").unwrap();
+    let over = backup(&place.path("plain").display().to_string());
+    assert!(!over.status.success() && said(&over).contains("writes over nothing"), "{}", said(&over));
+    assert_eq!(fs::read_to_string(place.path("plain")).unwrap(), "mine");
+    let unmounted = backup(&place.path("mnt/disk").display().to_string());
+    assert!(
+        !unmounted.status.success() && said(&unmounted).contains("in no folder that is there"),
+        "{}",
+        said(&unmounted)
+    );
+    assert!(!place.path("mnt").exists());
+}

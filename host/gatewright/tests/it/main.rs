@@ -12,6 +12,7 @@ mod observed;
 mod operators_tools;
 mod other_hands;
 mod own_repository;
+mod readiness;
 mod real_agents;
 mod restarts;
 mod sound_start;

@@ -181,3 +181,70 @@ fn completions_and_pages_are_made_of_the_commands_that_there_are() {
     assert!(page("gatewright-task-waive.1").contains("journaled"));
     assert!(!pages.join("gatewright-compile-component.1").exists(), "a word that nobody types has a page");
 }
+
+/// All files and folders below one that others get at, with nothing that keeps them out on the way.
+fn open_to_others(folder: &Path, found: &mut Vec<String>) {
+    for entry in fs::read_dir(folder).unwrap().flatten() {
+        let (path, about) = (entry.path(), entry.path().symlink_metadata().unwrap());
+        let is_open = about.permissions().mode() & 0o077 != 0;
+        if is_open && !about.is_symlink() {
+            found.push(format!("{:04o} {}", about.permissions().mode() & 0o7777, path.display()));
+        }
+        if about.is_dir() && is_open {
+            open_to_others(&path, found);
+        }
+    }
+}
+
+#[test]
+fn what_a_host_writes_is_its_owners_alone_whatever_the_umask_and_the_folder_say() {
+    let place = Place::new(DEVELOPER, REVIEWER);
+    fs::create_dir(place.state()).unwrap();
+    fs::set_permissions(place.state(), fs::Permissions::from_mode(0o755)).unwrap();
+    let init = place.gatewright(&["init", "--agent", "false", "--test", "sh check.sh"]);
+    assert!(init.status.success() && said(&init).contains("0755 and has 0700 now"), "{}", said(&init));
+    fs::remove_dir_all(place.state()).unwrap();
+    place.git(&["remote", "remove", "gatewright"]);
+    // A folder of the operator's with something in it is left as it is.
+    fs::create_dir(place.state()).unwrap();
+    fs::set_permissions(place.state(), fs::Permissions::from_mode(0o755)).unwrap();
+    fs::write(place.state().join("note"), "mine").unwrap();
+    fs::set_permissions(place.state().join("note"), fs::Permissions::from_mode(0o600)).unwrap();
+    place.init();
+    let mut serve = std::process::Command::new("sh");
+    serve.current_dir(place.repository()).args(["-c", "umask 000; exec \"$@\"", "sh"]);
+    serve.args([env!("CARGO_BIN_EXE_gatewright"), "--dir", place.state().to_str().unwrap(), "serve"]);
+    serve.env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_NOSYSTEM", "1");
+    let mut host = place.start(&mut serve);
+    let key = place.ticket("Greet once more");
+    place.until_phase(&key, "in-review");
+    assert!(place.gatewright(&["backup"]).status.success());
+    let mut found = Vec::new();
+    open_to_others(&place.state(), &mut found);
+    assert_eq!(found, Vec::<String>::new());
+    let blobs = fs::read_dir(place.state().join("blobs")).unwrap().flatten().filter(|entry| entry.file_name() != "tmp");
+    for blob in blobs.flat_map(|folder| fs::read_dir(folder.path()).unwrap().flatten()) {
+        assert_eq!(blob.metadata().unwrap().permissions().mode() & 0o777, 0o600, "{blob:?}");
+    }
+    host.tell_to_end();
+    assert!(host.ended_well());
+    // What an older program left is named, and mended by the next host.
+    for name in ["gatewright.db", "blobs"] {
+        fs::set_permissions(place.state().join(name), fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    let (told, sound) = doctor(&place);
+    let secrets: Vec<String> =
+        lines(&told, "secrets").into_iter().map(|(level, said)| format!("{level} {said}")).collect();
+    assert!(
+        !sound
+            && secrets
+                .iter()
+                .any(|line| line.contains("error") && line.contains("chmod 0600") && line.contains("gatewright.db"))
+    );
+    assert!(secrets.iter().any(|line| line.contains("chmod 0700") && line.contains("blobs")), "{secrets:#?}");
+    drop(place.serve());
+    let mut found = Vec::new();
+    open_to_others(&place.state(), &mut found);
+    assert_eq!(found, Vec::<String>::new(), "{}", place.log());
+    assert!(place.log().contains("has 0600 now"), "{}", place.log());
+}

@@ -118,7 +118,7 @@ fn c4_1_what_a_launch_would_execute_is_looked_at_as_the_launch_does_it() {
             runs.ready(&program).map_err(|error| error.to_string())
         };
         let whole = agent.to_str().unwrap();
-        let said = |why: &str| Err(format!("the program `{whole}` cannot be executed: {why}"));
+        let said = |why: &str| Err(format!("`{whole}` cannot begin: {why}"));
         assert_eq!(ready(&["sh", "-c", "true"]), Ok(()));
         assert_eq!(ready(&[whole, "{brief}"]), said(&format!("there is no file {whole}")), "{mode:?}");
         std::fs::write(&agent, "#!/bin/sh\n").unwrap();
