@@ -356,13 +356,13 @@ fn refuse_closed(path: &Path, write: bool) -> Result<(), SandboxError> {
         (false, false) => Access::READ_OK,
     };
     let verb = if write { "write" } else { "read" };
-    access(path, wanted).map_err(|error| match error {
-        Errno::ROFS => unusable("it lies on a file system that is mounted read-only".to_owned()),
-        _ => {
-            let (owner, mode) = (about.uid(), about.mode() & 0o7777);
-            let me = getuid().as_raw();
-            unusable(format!("the host's user ({me}) may not {verb} it: it is of the user {owner}, mode {mode:04o}"))
+    access(path, wanted).map_err(|error| {
+        if error == Errno::ROFS {
+            return unusable("it lies on a file system that is mounted read-only".to_owned());
         }
+        let (owner, mode) = (about.uid(), about.mode() & 0o7777);
+        let me = getuid().as_raw();
+        unusable(format!("the host's user ({me}) may not {verb} it: it is of the user {owner}, mode {mode:04o}"))
     })
 }
 
