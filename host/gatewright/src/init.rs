@@ -91,7 +91,7 @@ pub(crate) fn run(dir: Option<&Path>, options: &Init, out: &Output) -> anyhow::R
 fn warning((source, complaint): (PathBuf, Complaint), found: &Found) -> Option<String> {
     let key = found.agent.as_ref().and_then(|agent| agent.key);
     let is_of_key = complaint.code == Code::UnsetVariable && key.is_some_and(|key| complaint.message.contains(key));
-    let helps = complaint.helps.iter().map(|help| format!("; {help}")).collect::<String>();
+    let helps = complaint.helps.iter().flat_map(|help| ["; ", help.as_str()]).collect::<String>();
     (!is_of_key).then(|| format!("{}: {}{helps}", source.display(), complaint.message))
 }
 
