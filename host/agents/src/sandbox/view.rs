@@ -377,3 +377,39 @@ fn refuse_hidden(path: &Path, hidden: &[PathBuf], home: &Path, writable: bool) -
         None => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, Permissions};
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    /// A root may use everything, so root asks here as nobody does.
+    #[test]
+    fn what_the_hosts_user_may_not_use_is_refused_with_its_owner_and_mode() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::set_permissions(dir.path(), Permissions::from_mode(0o755)).unwrap();
+        let (folder, file, open) = (dir.path().join("folder"), dir.path().join("file"), dir.path().join("open"));
+        fs::create_dir(&folder).unwrap();
+        fs::write(&file, "").unwrap();
+        fs::write(&open, "").unwrap();
+        for (path, mode) in [(&folder, 0o000), (&file, 0o000), (&open, 0o444)] {
+            fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+        }
+        let asked = std::thread::spawn(move || {
+            if getuid().is_root() {
+                rustix::thread::set_thread_uid(rustix::process::Uid::from_raw(65534)).unwrap();
+            }
+            [(&folder, false), (&folder, true), (&file, false), (&open, false), (&open, true)]
+                .map(|(path, write)| refuse_closed(path, write).err().map(|error| error.to_string()))
+        });
+        let [reading, writing, file, readable, writable] = asked.join().unwrap();
+        assert!(reading.unwrap().contains("may not read it"));
+        let writing = writing.unwrap();
+        assert!(writing.contains("may not write it: it is of the user") && writing.contains("mode 0000"), "{writing}");
+        assert!(file.unwrap().contains("may not read it"));
+        assert_eq!(readable, None);
+        assert!(writable.unwrap().contains("may not write it"));
+    }
+}
