@@ -232,7 +232,8 @@ pub(super) fn is_hook(program: &str) -> bool {
     [STAGE, SHIP].contains(&program)
 }
 
-/// Starts of who may decide that were heard: each began a task, or reached one that nobody was stopping when it was wanted.
+/// Starts of who may decide that were heard: each began a task, or reached one that nobody was stopping when it was wanted. Of a stop
+/// in the same instant nobody can say which came first.
 pub(super) fn starts(sql: &Connection) -> Result<Vec<String>, rusqlite::Error> {
     let actor = serde_json::to_string(&Actor::Person(DECIDER.to_owned())).unwrap_or_default();
     let heard = "tracker_activity a JOIN delivery d ON d.project = a.project AND d.source = 'board'
@@ -253,7 +254,7 @@ pub(super) fn starts(sql: &Connection) -> Result<Vec<String>, rusqlite::Error> {
             JOIN event e ON e.delivery = d.id AND e.task = i.task
             WHERE a.actor = ?1 AND a.after = 'To Analyse'
             AND EXISTS (SELECT 1 FROM event s WHERE s.task = i.task AND s.kind = 'intent' AND s.outcome = 'stepped'
-                AND s.body ->> '$.intent' = 'stop' AND s.id < e.id AND s.at <= a.at)
+                AND s.body ->> '$.intent' = 'stop' AND s.id < e.id AND s.at < a.at)
             AND NOT EXISTS (SELECT 1 FROM task t WHERE t.project = a.project AND t.work_item = a.work_item
                 AND t.id > i.task)"
     );
