@@ -160,7 +160,7 @@ fn c4_1_a_program_that_goes_between_the_look_and_the_launch_costs_nothing_either
         assert_eq!((task.position.activity.name(), task.run_retries, task.runs), ("running", 0, 0));
     }
     let row = world.store.runs(world.task().id, 10).unwrap().remove(0);
-    assert!(row.outcome.unwrap().starts_with("not started: the program `agent`"));
+    assert!(row.outcome.unwrap().starts_with("not started: `agent` cannot begin: "));
     world.runs.vanishing.lock().unwrap().clear();
     world.pass(PREFLIGHT_INTERVAL.0 / 1000);
     let run = only_run(&world);
