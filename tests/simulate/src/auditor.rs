@@ -13,9 +13,10 @@ use domain::task::{Activity, Task, Terminality};
 use rusqlite::{Connection, OpenFlags, params};
 
 use self::accounts::{Accounts, alarms, is_hook};
+use self::clock::Waited;
 use self::rules::{
-    cost_an_attempt, cost_the_developer, cut, is_in_main, left_its_end, moved_by_the_late, passed_over, sleeps_over,
-    tally, told_out_of_turn,
+    cost_an_attempt, cost_the_developer, cut, cut_short, is_in_main, left_its_end, moved_by_the_late, passed_over,
+    sleeps_over, tally, told_out_of_turn,
 };
 use crate::fate::Fate;
 use crate::host::{DATABASE, RUNS, RUNS_OF_DRIVER};
@@ -24,6 +25,7 @@ use crate::vfs::{self, Device};
 use crate::world::{Shared, World, look};
 
 mod accounts;
+mod clock;
 mod jobs;
 mod questions;
 mod rules;
@@ -64,6 +66,8 @@ pub struct Auditor {
     marks: [u64; 4],
     merges: usize,
     accounts: Accounts,
+    /// What waited for a time at the last whole look of a host.
+    waited: Option<Waited>,
     /// The version of the data that was looked at last, by the reader's own count, and who lived.
     seen: Option<(i64, Vec<u64>)>,
 }
@@ -99,6 +103,7 @@ impl Auditor {
             marks: [0; 4],
             merges: 0,
             accounts: Accounts::default(),
+            waited: None,
             seen: None,
         }
     }
@@ -306,6 +311,7 @@ impl Auditor {
             if let Some(event) = &event {
                 look_at(moved_by_the_late(&before, event, &entries));
                 look_at(cost_the_developer(&before, &shadow.task, event, &entries));
+                look_at(cut_short(&before, &shadow.task, event));
             }
             let mut world = look(world);
             look_at(event.as_ref().and_then(|event| cost_an_attempt(&before, &shadow.task, event, &world)));

@@ -347,7 +347,11 @@ impl Simulation {
             Ok(Look::CutShort) => {}
             Ok(_) if self.device.disk().illness != Illness::default() => {}
             Ok(_) if host.fate.is_dead() || claimed(host) >= before + capacity => {}
-            Ok(_) => look(&self.world).wrongs.extend(self.auditor.left_behind()),
+            Ok(_) => {
+                let (life, clock) = (host.life, look(&self.world).clock());
+                let wrongs = self.auditor.left_behind().into_iter().chain(self.auditor.waits_longer(life, clock));
+                look(&self.world).wrongs.extend(wrongs);
+            }
         }
     }
 

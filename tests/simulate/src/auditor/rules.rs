@@ -9,7 +9,7 @@ use crate::people::{self, STRANGER};
 use crate::world::World;
 use conductor::breaker::{Breaker, Passage};
 use domain::entry::Entry;
-use domain::event::{Answer, Event, FailureClass, Intent, RunOutcome};
+use domain::event::{Answer, Event, FailureClass, Intent, Observation, RunOutcome};
 use domain::ids::{Actor, TaskId};
 use domain::pipeline::{Consent, Pipeline, StepKind};
 use domain::task::{Activity, Task};
@@ -133,6 +133,15 @@ pub(super) fn moved_by_the_late(before: &Task, event: &Event, entries: &[Entry])
     let only_costs = entries.iter().all(|entry| matches!(entry, Entry::RunEnded { .. }));
     (epoch != before.epoch && !only_costs)
         .then(|| format!("a {} of epoch {epoch} moved it in epoch {}", event.name(), before.epoch))
+}
+
+/// Half of a deploy is worse than a whole one that nobody wants any more: what cannot be taken back is left to end.
+pub(super) fn cut_short(before: &Task, after: &Task, event: &Event) -> Option<String> {
+    let is_gone = matches!(event, Event::Observed { observation: Observation::GoneFromBoard { .. } });
+    let Activity::Acting { step } = &before.position.activity else { return None };
+    let acts = ["deploy", "merge", "prove-merged"].contains(&step.as_str()) && !before.leases.is_empty();
+    (is_gone && acts && matches!(after.position.activity, Activity::Held { .. }))
+        .then(|| format!("a card that is gone cut `{step}` short"))
 }
 
 pub(super) fn cost_the_developer(before: &Task, after: &Task, event: &Event, entries: &[Entry]) -> Option<String> {
