@@ -334,7 +334,7 @@ async fn a_broken_database_is_no_conflict_and_its_words_stay_inside() {
     assert_eq!(page.status, StatusCode::INTERNAL_SERVER_ERROR, "{}", page.text());
     assert!(page.text().contains("urn:gatewright:broken"), "{}", page.text());
     assert!(!page.text().contains("evaluation") && !page.text().contains("table"), "{}", page.text());
-    by_another_hand(&world, "INSERT INTO breaker (driver, state, body) VALUES ('claude', 'open', 'no JSON')");
+    by_another_hand(&world, "ALTER TABLE breaker RENAME TO gone_too");
     let page = world.get("/").await;
     assert_eq!(page.status, StatusCode::INTERNAL_SERVER_ERROR);
     assert!(!page.text().contains("breaker"), "{}", page.text());
