@@ -126,9 +126,7 @@ fn others_are_carried_on(store: &SqliteStore, others: &[TaskId]) -> Asked {
             let cause = "it fell".to_owned();
             let outcome = RunOutcome::Undelivered { cause, retry_after: None, class: FailureClass::Permanent };
             told("complete", complete(store, &claim, ended(&claim, outcome)))?;
-            if !driven.insert(claim.job.task) {
-                continue;
-            }
+            driven.insert(claim.job.task);
         } else if claim.job.effect.class() == JobClass::Aftermath {
             told("complete", complete(store, &claim, Event::AftermathEnded { note: "told".to_owned() }))?;
         }
