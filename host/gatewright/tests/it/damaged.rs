@@ -64,8 +64,8 @@ fn c2_2_a_host_starts_over_damaged_rows_and_carries_all_others_through() {
     let shown = place.until(&of_blob, "held", |shown| shown["task"]["position"]["activity"]["activity"] == "held");
     let why = said(&place.gatewright(&["task", "why", &of_blob]));
     assert!(why.contains("`launch-agent` cannot be done: ") && why.contains("blob"), "{why}\n{shown}");
-    let why = said(&place.gatewright(&["task", "why", &of_task]));
-    assert!(why.contains("a row of `task` does not read"), "{why}");
+    let (_, queue) = host.get("/api/v1/queue?limit=100");
+    assert!(queue.contains("damaged") && queue.contains("a row of `task` does not read"), "{of_task}: {queue}");
     let log = place.log();
     for row in ["`task` does not read", "`run` does not read", "`delivery` does not read"] {
         assert!(log.contains(row), "{row}\n{log}");
