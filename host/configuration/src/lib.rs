@@ -41,7 +41,7 @@ pub use host::{HostConfig, PluginPolicy, SandboxMode, SandboxPolicy};
 pub use init::agent::{AgentChoice, AgentProgram};
 pub use init::listing::{RootListing, test_command};
 pub use init::names::{prefix_of, project_name};
-pub use init::suite::{Manager, Registry, Uncached};
+pub use init::suite::{PackageTool, Registry, Uncached};
 pub use init::write::{WriteError, Written, write_plan};
 pub use init::{
     Found, FoundAgent, IfThere, InitError, InitPlan, InitRequest, PlannedFile, Preset, default_prompt, init,

@@ -172,12 +172,17 @@ mod tests {
     #[test]
     fn a_thread_is_used_again_and_a_panic_does_not_end_it() {
         let workers = Workers::new(1);
+        let is_back = || {
+            while workers.shared.idle.lock().unwrap().workers.is_empty() {
+                std::thread::yield_now();
+            }
+        };
         let first = workers.run(LONG, || std::thread::current().id()).unwrap();
+        // Else the next job is handed to a second one.
+        is_back();
         let panicked = workers.run(LONG, || panic!("no such repository")).map(|(): ()| ());
         assert_eq!(panicked, Err(Unfinished::Panicked("no such repository".to_owned())));
-        while workers.shared.idle.lock().unwrap().workers.is_empty() {
-            std::thread::yield_now();
-        }
+        is_back();
         assert_eq!(workers.run(LONG, || std::thread::current().id()).unwrap(), first);
     }
 

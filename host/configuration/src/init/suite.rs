@@ -40,7 +40,7 @@ pub struct Uncached {
 
 /// A program that installs what `package.json` names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Manager {
+pub enum PackageTool {
     /// npm.
     Npm,
     /// pnpm.
@@ -53,7 +53,7 @@ pub enum Manager {
     Bun,
 }
 
-impl Manager {
+impl PackageTool {
     /// The one whose lock file lies in a root.
     pub fn of(root: &RootListing) -> Self {
         if root.has("pnpm-lock.yaml") {
@@ -123,7 +123,7 @@ impl Manager {
 
 /// `package.json` with a test script.
 pub(super) fn javascript(root: &RootListing, package: &Value) -> TestCommand {
-    let manager = Manager::of(root);
+    let manager = PackageTool::of(root);
     let is_some = |key: &str| match package.get(key) {
         Some(Value::Object(named)) => !named.is_empty(),
         Some(Value::Array(named)) => !named.is_empty(),
@@ -153,7 +153,7 @@ pub(super) fn javascript(root: &RootListing, package: &Value) -> TestCommand {
                 .to_owned(),
         );
     }
-    if manager == Manager::YarnBerry && must_be_named.is_some() {
+    if manager == PackageTool::YarnBerry && must_be_named.is_some() {
         needs.push(
             "yarn's registry is one that only your own settings name: write npmRegistryServer into .yarnrc.yml"
                 .to_owned(),

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use agents::preflight;
-use configuration::{Manager, Registry, RootListing};
+use configuration::{PackageTool, Registry, RootListing};
 
 use crate::doctor::program::first_line_at;
 use crate::readiness::own_environment;
@@ -15,7 +15,7 @@ const NOBODYS: &str = "/nonexistent";
 /// Adds to what lies in a root what programs say of it.
 pub(super) fn ask(root: &mut RootListing, repository: &Path) {
     if root.has_javascript_suite() {
-        root.registry = registry(Manager::of(root), repository);
+        root.registry = registry(PackageTool::of(root), repository);
     }
     if root.has_python_suite() {
         root.has_pytest =
@@ -24,10 +24,10 @@ pub(super) fn ask(root: &mut RootListing, repository: &Path) {
 }
 
 /// In a run nobody but the repository itself says where packages come from: what this user says beyond that must be written down.
-fn registry(manager: Manager, repository: &Path) -> Option<Registry> {
+fn registry(manager: PackageTool, repository: &Path) -> Option<Registry> {
     let (program, question) = match manager.asks_registry() {
         Some(question) => (manager.program(), question),
-        None => (Manager::Npm.program(), Manager::Npm.asks_registry()?),
+        None => (PackageTool::Npm.program(), PackageTool::Npm.asks_registry()?),
     };
     let own = own_environment().into_iter();
     let of_user: Vec<_> = own
