@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use domain::cost::Usage;
 use domain::document::{DocumentKind, NewDocument, Role, documents_folder};
 use domain::effect::{Claim, Effect, run_of};
 use domain::event::{Event, FailureClass, Observation, RunOutcome, RunResult};
@@ -135,33 +134,13 @@ impl Conductor {
             None => None,
         };
         let mut row = RunRow {
-            id: launch.run,
-            task: task.id,
-            role,
-            stage: task.position.stage.clone(),
-            visit: task.position.visit,
-            attempt,
-            command: command_line(&launch.argv),
-            pid: None,
-            started_at: self.now(),
-            ended_at: None,
-            exit_code: None,
-            timed_out: false,
-            outcome: None,
-            result: None,
             head_before: task.head.clone(),
-            head_after: None,
-            spent: None,
-            usage: Usage::default(),
             model,
             effort,
             terms,
-            over_budget: None,
             brief,
-            report: None,
             conversation,
-            steps: 0,
-            doing: None,
+            ..RunRow::begun(launch.run, task, role, attempt, command_line(&launch.argv), self.now())
         };
         self.outside.store.put_run(&row, claim.token)?;
         match self.outside.runs.launch(launch) {

@@ -175,7 +175,7 @@ fn request(
     }
     let mut root = RootListing::read(repository);
     if options.test.is_none() {
-        machine::ask(&mut root, repository);
+        machine::ask(&mut root);
     }
     Ok(InitRequest {
         prefix: options.prefix.clone().unwrap_or_else(|| prefix_of(&name)),

@@ -128,7 +128,7 @@ pub(crate) fn retry(sql: &Connection, id: DeliveryId, actor: &Actor, now: Timest
     let query = "SELECT project, state, why FROM delivery WHERE id = ?1";
     let found = one(sql, query, params![int(id.0)], |row| {
         let project: ProjectName = get_name(row, "delivery", "project")?;
-        Ok((project, row.get::<_, String>("state")?, row.get::<_, Option<String>>("why")?))
+        Ok((project, get_text(row, "delivery", "state")?, get_text_or_none(row, "delivery", "why")?))
     })?;
     let (project, state, why) = found.ok_or_else(|| not_found("delivery", id))?;
     if state != "parked" {

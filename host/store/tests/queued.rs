@@ -49,33 +49,8 @@ fn owner() -> Incarnation {
 
 fn run_row(claim: &Claim) -> RunRow {
     RunRow {
-        id: run_of(claim.job.id),
-        task: claim.job.task,
-        role: Role::Developer,
-        stage: claim.task.position.stage.clone(),
-        visit: 1,
-        attempt: 1,
-        command: "agent".to_owned(),
         pid: Some(4711),
-        started_at: NOW,
-        ended_at: None,
-        exit_code: None,
-        timed_out: false,
-        outcome: None,
-        result: None,
-        head_before: None,
-        head_after: None,
-        spent: None,
-        usage: domain::cost::Usage::default(),
-        model: None,
-        effort: None,
-        terms: None,
-        over_budget: None,
-        brief: None,
-        report: None,
-        conversation: None,
-        steps: 0,
-        doing: None,
+        ..RunRow::begun(run_of(claim.job.id), &claim.task, Role::Developer, 1, "agent".to_owned(), NOW)
     }
 }
 

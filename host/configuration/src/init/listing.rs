@@ -21,11 +21,13 @@ pub struct RootListing {
     pub makefile: Option<String>,
     /// Folders of toolchains that the home of this machine's user does not have: a run cannot be shown them.
     pub absent: BTreeSet<&'static str>,
-    /// Hosts that lock files and `.npmrc` name as the places of packages.
+    /// Hosts that lock files and the repository's own settings name as the places of packages.
     pub package_hosts: BTreeSet<String>,
+    /// Those settings name the registry of every package, so nobody else need be asked.
+    pub names_registry: bool,
     /// What the caches of the home lack.
     pub uncached: Uncached,
-    /// Where the package manager says that packages come from. Whoever may start a process asks it.
+    /// Where the user's package manager says that packages come from. Whoever may start a process asks it.
     pub registry: Option<Registry>,
     /// Whether the system's python has pytest; none: nobody asked. Likewise.
     pub has_pytest: Option<bool>,
@@ -89,6 +91,7 @@ impl RootListing {
             names,
             absent,
             package_hosts: suite::package_hosts(root),
+            names_registry: suite::names_registry(root),
             uncached: uncached.unwrap_or_default(),
             registry: None,
             has_pytest: None,

@@ -17,6 +17,13 @@ const MOST_HOSTS: usize = 20;
 /// Lock files of JavaScript's package managers.
 const JAVASCRIPT_LOCKS: [&str; 6] =
     ["package-lock.json", "npm-shrinkwrap.json", "pnpm-lock.yaml", "yarn.lock", "bun.lock", "bun.lockb"];
+/// A repository's own settings of those, and the key of each under which the registry of every package stands.
+const JAVASCRIPT_SETTINGS: [(&str, &str); 4] = [
+    (".npmrc", "registry"),
+    (".yarnrc", "registry"),
+    (".yarnrc.yml", "npmRegistryServer"),
+    ("bunfig.toml", "registry"),
+];
 
 /// A package manager's own word of where packages come from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -229,11 +236,30 @@ pub(super) fn package_hosts(root: &Path) -> BTreeSet<String> {
             hosts.extend(url_in(line).filter(|_| names).and_then(host_of));
         });
     }
-    each_line(&root.join(".npmrc"), |line| {
-        let names = line.split_once('=').is_some_and(|(key, _)| key.trim_end().ends_with("registry"));
-        hosts.extend(url_in(line).filter(|_| names).and_then(host_of));
-    });
+    each_registry(root, |_, url| hosts.extend(host_of(url)));
     if hosts.len() > MOST_HOSTS { BTreeSet::new() } else { hosts }
+}
+
+/// Whether a root's own settings name the registry of every package, not only of a scope.
+pub(super) fn names_registry(root: &Path) -> bool {
+    let mut found = false;
+    each_registry(root, |of_all, _| found |= of_all);
+    found
+}
+
+/// Each registry of a root's own settings: whether it is that of every package, and its URL.
+fn each_registry(root: &Path, mut take: impl FnMut(bool, &str)) {
+    for (name, wanted) in JAVASCRIPT_SETTINGS {
+        each_line(&root.join(name), |line| {
+            let line = line.trim_start();
+            let key = line.find("http").map(|start| &line[..start]).unwrap_or_default();
+            let key = key.trim_matches([' ', '\t', '=', ':', '"', '\'']);
+            let is_registry = !line.starts_with(['#', ';', '/']) && key.ends_with(wanted);
+            if let Some(url) = url_in(line).filter(|_| is_registry) {
+                take(key == wanted, url);
+            }
+        });
+    }
 }
 
 /// One that is no text.
@@ -393,10 +419,34 @@ mod tests {
                 "three.example",
             ),
             (".npmrc", "@own:registry=https://four.example/npm/\n//four.example/:_authToken=x\n", "four.example"),
+            (".yarnrc", "yarn-path \"./https://no.example\"\nregistry \"https://five.example/\"\n", "five.example"),
+            (".yarnrc.yml", "nodeLinker: node-modules\nnpmRegistryServer: \"https://six.example\"\n", "six.example"),
+            ("bunfig.toml", "[install]\nregistry = \"https://seven.example/\"\n", "seven.example"),
         ] {
             let root = tempfile::tempdir().unwrap();
             std::fs::write(root.path().join(name), text).unwrap();
             assert_eq!(package_hosts(root.path()), BTreeSet::from([expected.to_owned()]), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_registry_of_a_scope_is_not_that_of_every_package() {
+        for (name, text, expected) in [
+            (".npmrc", "registry=https://one.example/", true),
+            (".npmrc", "  registry = https://one.example/", true),
+            (".npmrc", "@own:registry=https://one.example/", false),
+            (".npmrc", "; registry=https://one.example/", false),
+            (".npmrc", "//one.example/:_authToken=https://x", false),
+            (".yarnrc", "registry \"https://one.example/\"", true),
+            (".yarnrc", "\"@own:registry\" \"https://one.example/\"", false),
+            (".yarnrc.yml", "npmRegistryServer: https://one.example", true),
+            (".yarnrc.yml", "npmPublishRegistry: https://one.example", false),
+            ("bunfig.toml", "registry = \"https://one.example/\"", true),
+            ("bunfig.toml", "# registry = \"https://one.example/\"", false),
+        ] {
+            let root = tempfile::tempdir().unwrap();
+            std::fs::write(root.path().join(name), text).unwrap();
+            assert_eq!(names_registry(root.path()), expected, "{name}: {text}");
         }
     }
 

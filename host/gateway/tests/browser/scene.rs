@@ -7,7 +7,7 @@ use conductor::ports::inbox::{Inbox, NewDelivery};
 use conductor::ports::store::{
     ClaimLimits, Completion, Incarnation, NewEvaluation, NewItem, NewTask, Project, RunRow, Store,
 };
-use domain::cost::{Spent, Usage};
+use domain::cost::Spent;
 use domain::document::Role;
 use domain::effect::{Claim, Effect, JobClass, run_of};
 use domain::event::{Answer, Event, Intent, RunOutcome, StepFacts};
@@ -378,34 +378,16 @@ fn finding() -> Finding {
 }
 
 fn run_row(claim: &Claim, stage: &StageName, role: Role, attempt: u32, visit: u32, started_at: Timestamp) -> RunRow {
+    let command = "agent --print --output-format stream-json".to_owned();
     RunRow {
-        id: RunId(claim.job.id.0),
-        task: claim.job.task,
-        role,
         stage: stage.clone(),
         visit,
-        attempt,
-        command: "agent --print --output-format stream-json".to_owned(),
         pid: Some(4242),
-        started_at,
-        ended_at: None,
-        exit_code: None,
-        timed_out: false,
-        outcome: None,
-        result: None,
-        head_before: None,
-        head_after: None,
-        spent: None,
-        usage: Usage::default(),
         model: Some("large".to_owned()),
         effort: Some("high".to_owned()),
-        terms: None,
-        over_budget: None,
-        brief: None,
-        report: None,
-        conversation: None,
         steps: 12,
         doing: Some("edits src/greeting.rs".to_owned()),
+        ..RunRow::begun(RunId(claim.job.id.0), &claim.task, role, attempt, command, started_at)
     }
 }
 

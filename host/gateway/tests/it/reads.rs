@@ -51,35 +51,7 @@ async fn run(world: &World, task: TaskId) -> (RunId, FenceToken) {
     world.post(&format!("/api/v1/tasks/{task}/approve"), "").await;
     let claim = world.claimed_launch();
     let id = RunId(claim.job.id.0);
-    let row = RunRow {
-        id,
-        task,
-        role: Role::Developer,
-        stage: StageName::new("development").unwrap(),
-        visit: 1,
-        attempt: 1,
-        command: "agent".to_owned(),
-        pid: None,
-        started_at: NOW,
-        ended_at: None,
-        exit_code: None,
-        timed_out: false,
-        outcome: None,
-        result: None,
-        head_before: None,
-        head_after: None,
-        spent: None,
-        usage: Usage::default(),
-        model: None,
-        effort: None,
-        terms: None,
-        over_budget: None,
-        brief: None,
-        report: None,
-        conversation: None,
-        steps: 0,
-        doing: None,
-    };
+    let row = RunRow::begun(id, &claim.task, Role::Developer, 1, "agent".to_owned(), NOW);
     world.store.put_run(&row, claim.token).unwrap();
     (id, claim.token)
 }

@@ -2,7 +2,7 @@
 
 use axum::http::{StatusCode, header};
 use conductor::ports::store::RunRow;
-use domain::cost::Usage;
+use domain::document::Role;
 use domain::event::RunResult;
 use domain::ids::{FenceToken, RunId};
 
@@ -13,37 +13,13 @@ const FIRST_CLAIM: FenceToken = FenceToken(1);
 
 /// A task whose developer is under way, and its run.
 async fn under_way(world: &World) -> RunId {
-    let task = world.task("DEMO-001", "Say hello");
+    world.task("DEMO-001", "Say hello");
     world.post("/api/v1/tasks/DEMO-001/approve", "").await;
     let claim = world.claimed_launch();
     let row = RunRow {
-        id: RunId(claim.job.id.0),
-        task,
-        role: domain::document::Role::Developer,
-        stage: domain::ids::StageName::new("development").unwrap(),
-        visit: 1,
-        attempt: 1,
-        command: "agent --print".to_owned(),
         pid: Some(42),
-        started_at: NOW,
-        ended_at: None,
-        exit_code: None,
-        timed_out: false,
-        outcome: None,
-        result: None,
-        head_before: None,
-        head_after: None,
-        spent: None,
-        usage: Usage::default(),
         model: Some("large <model>".to_owned()),
-        effort: None,
-        terms: None,
-        over_budget: None,
-        brief: None,
-        report: None,
-        conversation: None,
-        steps: 0,
-        doing: None,
+        ..RunRow::begun(RunId(claim.job.id.0), &claim.task, Role::Developer, 1, "agent --print".to_owned(), NOW)
     };
     world.store.put_run(&row, claim.token).unwrap();
     row.id

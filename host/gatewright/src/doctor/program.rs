@@ -12,18 +12,14 @@ const SHOWN: usize = 120;
 
 /// The first line that a program prints; an error says why there is none.
 pub(super) fn first_line(program: &Path, arguments: &[&str]) -> Result<String, String> {
-    first_line_at(program, arguments, Path::new("/"), &[])
+    first_line_with(program, arguments, &[])
 }
 
-/// Likewise in a folder, with these names of its environment set beside the usual few, or set otherwise.
-pub(crate) fn first_line_at(
-    program: &Path,
-    arguments: &[&str],
-    folder: &Path,
-    more: &[(String, String)],
-) -> Result<String, String> {
+/// Likewise, with these names of its environment set beside the usual few, or set otherwise. It stands in `/`: what a program reads
+/// of the folder that it stands in would be somebody else's, and some programs run what they read there.
+pub(crate) fn first_line_with(program: &Path, arguments: &[&str], more: &[(String, String)]) -> Result<String, String> {
     let mut command = Command::new(program);
-    command.args(arguments).env_clear().current_dir(folder);
+    command.args(arguments).env_clear().current_dir("/");
     for name in ["PATH", "HOME", "LANG", "XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS"] {
         if let Some(value) = std::env::var_os(name) {
             command.env(name, value);

@@ -214,6 +214,45 @@ fn registry(package: Vec<u8>) -> (String, std::sync::Arc<std::sync::atomic::Atom
     (address, count)
 }
 
+/// As yarn 1 and 2 do: where the settings of its folder, or of one above, name a program, that program is started in its stead.
+const YARN: &str = r#"#!/bin/sh
+folder=$(pwd)
+while :; do
+  named=$(sed -n 's/^yarn-path "\(.*\)"$/\1/p; s/^yarnPath: //p' "$folder/.yarnrc" "$folder/.yarnrc.yml" 2>/dev/null | head -n 1)
+  [ -n "$named" ] && exec sh "$folder/$named"
+  [ "$folder" = / ] && break
+  folder=$(dirname "$folder")
+done
+echo https://packages.example
+"#;
+
+#[test]
+fn init_starts_no_program_that_the_repository_names() {
+    for (settings, text) in [(".yarnrc", "yarn-path \"theirs.sh\"\n"), (".yarnrc.yml", "yarnPath: theirs.sh\n")] {
+        let place = Place::new(DEVELOPER, REVIEWER);
+        let mark = place.path("mark");
+        fs::create_dir(place.path("bin")).unwrap();
+        place.script("bin/yarn", YARN);
+        let package = r#"{"scripts": {"test": "node test.js"}, "dependencies": {"left-one": "1.0.0"}}"#;
+        let theirs = format!("touch '{}'; echo https://theirs.example\n", mark.display());
+        for (name, text) in [("package.json", package), ("yarn.lock", ""), ("theirs.sh", &theirs), (settings, text)] {
+            fs::write(place.repository().join(name), text).unwrap();
+        }
+        let path = format!("{}:/usr/bin:/bin", place.path("bin").display());
+        let would_be =
+            Command::new(place.path("bin/yarn")).current_dir(place.repository()).env("PATH", &path).output().unwrap();
+        assert!(said(&would_be).contains("theirs.example") && mark.exists(), "{}", said(&would_be));
+        fs::remove_file(&mark).unwrap();
+
+        let mut init = place.command(&["init", "--agent", "true"]);
+        let done = init.env("PATH", &path).output().unwrap();
+        assert!(done.status.success(), "{}", said(&done));
+        assert!(!mark.exists(), "{settings}: a program of the repository's ran outside the sandbox");
+        let text = fs::read_to_string(place.project_file()).unwrap();
+        assert!(text.contains("packages.example") && !text.contains("theirs.example"), "yarn was not asked: {text}");
+    }
+}
+
 #[test]
 fn a_suite_of_npms_passes_in_a_fresh_clone_as_init_wrote_it() {
     let place = Place::new(DEVELOPER, REVIEWER);

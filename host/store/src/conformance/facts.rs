@@ -2,7 +2,6 @@
 
 use conductor::ports::store::{Applied, RunRow, Spending, StoreError};
 use domain::budget::DAY_MS;
-use domain::cost::Usage;
 use domain::document::{DocumentKind, NewDocument, Role};
 use domain::effect::{Claim, run_of};
 use domain::entry::Entry;
@@ -27,33 +26,10 @@ fn wait_for(scene: &Scene, claim: &Claim, kinds: &[WakeKind]) -> Applied {
 
 fn run_row(scene: &Scene, claim: &Claim, task: TaskId) -> RunRow {
     RunRow {
-        id: run_of(claim.job.id),
         task,
-        role: Role::Developer,
-        stage: claim.task.position.stage.clone(),
-        visit: 1,
-        attempt: 1,
-        command: "agent".to_owned(),
-        pid: None,
-        started_at: scene.now(),
-        ended_at: None,
-        exit_code: None,
-        timed_out: false,
-        outcome: None,
-        result: None,
-        head_before: None,
-        head_after: None,
-        spent: None,
-        usage: Usage::default(),
         model: Some("opus".to_owned()),
-        effort: None,
-        terms: None,
-        over_budget: None,
         brief: Some(scene.store.put_blob(b"do it").expect("kept")),
-        report: None,
-        conversation: None,
-        steps: 0,
-        doing: None,
+        ..RunRow::begun(run_of(claim.job.id), &claim.task, Role::Developer, 1, "agent".to_owned(), scene.now())
     }
 }
 

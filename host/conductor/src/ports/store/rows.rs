@@ -8,6 +8,7 @@ use domain::ids::{
     Actor, CommitId, DeliveryId, Digest, EvaluationId, JobId, PluginId, ProjectName, RunId, StageName, TaskId, Version,
     WorkItemId,
 };
+use domain::task::Task;
 use domain::time::{Milliseconds, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -106,6 +107,41 @@ pub struct RunRow {
     /// What it did last, in a line.
     #[serde(default)]
     pub doing: Option<String>,
+}
+
+impl RunRow {
+    /// One that begins in the stay that the task is in, of which nothing else is known yet.
+    pub fn begun(id: RunId, task: &Task, role: Role, attempt: u32, command: String, at: Timestamp) -> Self {
+        Self {
+            id,
+            task: task.id,
+            role,
+            stage: task.position.stage.clone(),
+            visit: task.position.visit,
+            attempt,
+            command,
+            pid: None,
+            started_at: at,
+            ended_at: None,
+            exit_code: None,
+            timed_out: false,
+            outcome: None,
+            result: None,
+            head_before: None,
+            head_after: None,
+            spent: None,
+            usage: Usage::default(),
+            model: None,
+            effort: None,
+            terms: None,
+            over_budget: None,
+            brief: None,
+            report: None,
+            conversation: None,
+            steps: 0,
+            doing: None,
+        }
+    }
 }
 
 /// A run's conversation with its model.
