@@ -62,6 +62,7 @@ pub(crate) fn keyed(held: &HeldKey, host: &HostEnvironment) -> Result<Keyed, Key
             KeyHeader::XApiKey => protocol::KeyHeader::XApiKey,
             KeyHeader::Bearer => protocol::KeyHeader::Bearer,
         },
+        patience_ms: held.patience.0,
         value,
     })
 }
@@ -69,6 +70,7 @@ pub(crate) fn keyed(held: &HeldKey, host: &HostEnvironment) -> Result<Keyed, Key
 #[cfg(test)]
 mod tests {
     use conductor::dialect::Service;
+    use domain::time::Milliseconds;
 
     use super::*;
 
@@ -82,6 +84,7 @@ mod tests {
                 transport: Transport::Tls,
                 base: "/v1".to_owned(),
             },
+            patience: Milliseconds::from_seconds(60),
         };
         let values =
             [("GOOD", "sk-1"), ("EMPTY", ""), ("BROKEN", "sk 2\n"), ("GATEWRIGHT_X", "sk-3"), ("OURS", "sk-4")];

@@ -9,8 +9,9 @@ use std::path::Path;
 use rustix::fs::OFlags;
 use serde_json::Value;
 
-/// A longer line is passed over: it is no report, and it is not kept in memory.
-pub(crate) const LONGEST_LINE: usize = 1024 * 1024;
+/// A longer line is passed over: it is no report, and it is not kept in memory. In bytes. A last word may repeat whole files: those
+/// that an agent wanted to write and might not.
+pub(crate) const LONGEST_LINE: usize = 8 * 1024 * 1024;
 /// What is read of a living run's log in one look at most; the next one goes on from there.
 const LOOK_BYTES: u64 = 16 * 1024 * 1024;
 /// What is read at one time.

@@ -1,6 +1,6 @@
 //! Budgets at work: before each launch, while a run lives, and at its end. What is spent is decided by [`domain::budget`].
 
-use domain::budget::{Account, Budgets, Cap, DAY_MS, Exhausted, Scope, exhausted, time_left};
+use domain::budget::{Account, Budgets, Cap, DAY_MS, Exhausted, Left, Scope, exhausted, left};
 use domain::cost::{Price, Spent, Usage};
 use domain::document::Role;
 use domain::effect::{Claim, Effect, run_of};
@@ -45,8 +45,8 @@ pub struct LiveRun {
 pub(crate) enum Begin {
     /// No: the task was told, and is held.
     Told,
-    /// Yes; for no longer than this, where a budget bounds it.
-    Within(Option<Milliseconds>),
+    /// Yes; for no more than this, where a budget bounds it.
+    Within(Left),
 }
 
 /// What a role's run may cost.
@@ -111,7 +111,7 @@ impl Conductor {
     /// Nothing is launched over budget: the task is held, at the cost of no attempt.
     pub(crate) fn may_begin(&self, claim: &Claim, role: Role) -> Result<Begin, StoreError> {
         let accounts = self.accounts(&self.fresh(claim)?, role, run_of(claim.job.id), Spent::default())?;
-        let Some(spent) = exhausted(&accounts) else { return Ok(Begin::Within(time_left(&accounts))) };
+        let Some(spent) = exhausted(&accounts) else { return Ok(Begin::Within(left(&accounts))) };
         let event = Event::Withheld {
             epoch: claim.job.epoch,
             by: Withholder::Budget,
@@ -162,7 +162,16 @@ impl Conductor {
         record: Option<&ExitRecord>,
         outcome: RunOutcome,
     ) -> Result<RunOutcome, StoreError> {
-        let RunOutcome::Undelivered { cause, .. } = &outcome else { return Ok(outcome) };
+        let cause = match &outcome {
+            RunOutcome::Undelivered { cause, .. } => cause,
+            // It was told how much is left of the smallest budget, and not of which.
+            RunOutcome::OverBudget { cause } => {
+                let Some(own) = row.spent else { return Ok(outcome) };
+                let Some(spent) = self.exhausted_by(task, row.role, row.id, own)? else { return Ok(outcome) };
+                return Ok(RunOutcome::OverBudget { cause: format!("{spent}; the agent ended itself: {cause}") });
+            }
+            _ => return Ok(outcome),
+        };
         let was_ended = record.is_some_and(|record| match record.ending {
             Ending::OverBudget => true,
             // A shim of an earlier version knows one word for both.

@@ -107,9 +107,9 @@ impl Conductor {
         Ok((launch, conversation))
     }
 
-    /// The conversation of a run that begins. It goes on with that of the same role's run before where that ended well, is still
-    /// there, is of the same model, and is cheaper than to begin anew. Who judges always begins anew: it shall see the work, and
-    /// not what it thought of it before.
+    /// The conversation of a run that begins. It goes on with that of the same role's last run that ended well, where that is still
+    /// there, is of the same model, and is cheaper than to begin anew: of what failed since, only what passes by itself leaves it
+    /// there. Who judges always begins anew: it shall see the work, and not what it thought of it before.
     fn conversation(
         &self,
         task: &Task,
@@ -126,14 +126,14 @@ impl Conductor {
             return Ok(Some(new));
         }
         let runs = self.outside.store.runs(task.id, LATEST_RUNS)?;
-        let before = runs.iter().find(|row| row.role == role && row.id != run && row.ended_at.is_some());
+        let is_well = |row: &RunRow| row.outcome.as_deref().is_some_and(ended_well);
+        let before = runs.iter().find(|row| row.role == role && row.id != run && is_well(row));
         let gone_on_with = before.and_then(|row| {
             let said = row.conversation.as_ref()?;
             let id = said.id.as_ref()?;
-            let is_well = row.outcome.as_deref().is_some_and(ended_well);
             let is_same = agent.model.is_none() || agent.model == row.model;
             let is_worth = is_worth_resuming(said.context?, &row.usage);
-            let goes_on = is_well && is_same && is_worth && self.outside.runs.has_session(row.id, home, id);
+            let goes_on = is_same && is_worth && self.outside.runs.has_session(row.id, home, id);
             goes_on.then(|| Conversation {
                 id: Some(id.clone()),
                 resumed: Some(row.id),
@@ -175,7 +175,9 @@ impl Conductor {
             },
             Some(Judged::Forgotten) => {
                 // The next one finds none to go on with.
-                row.conversation = None;
+                if let Some(before) = row.conversation.take().and_then(|conversation| conversation.resumed) {
+                    self.outside.runs.keep_session(before, None);
+                }
                 RunOutcome::Undelivered {
                     cause: "the conversation that it should go on with is gone; it begins a new one".to_owned(),
                     retry_after: Some(Milliseconds(0)),
@@ -198,7 +200,9 @@ impl Conductor {
         let keeps = is_well && ear.dialect.resumes() && !role.judges();
         let session = conversation.id.as_deref().filter(|_| keeps).map(|id| (home, id));
         self.outside.runs.keep_session(row.id, session);
-        if let Some(before) = conversation.resumed {
+        // What it did is gone with its clone; what it went on from is not, and whoever tries again goes on from there.
+        let passes_by_itself = matches!(outcome, RunOutcome::Undelivered { class: FailureClass::Transient, .. });
+        if let Some(before) = conversation.resumed.filter(|_| !passes_by_itself) {
             self.outside.runs.keep_session(before, None);
         }
     }

@@ -106,14 +106,17 @@ impl Conductor {
         let mut launch = match worker {
             Worker::Agent(agent) => {
                 let brief = self.brief(&task, role, &agent.prompt, attempt)?;
-                let (launch, conversation) = self.agent_launch(claim, &task, role, agent, brief, &clone)?;
+                // Of its own budget and of all others that it counts against: only the agent knows at each call what it costs.
+                let mut agent = agent.clone();
+                agent.cap.cost_microusd = left.cost_microusd;
+                let (launch, conversation) = self.agent_launch(claim, &task, role, &agent, brief, &clone)?;
                 stamp.conversation = conversation;
                 launch
             }
             Worker::Command(command) => command_launch(claim, &task, role, command, &clone.path, &clone.readable),
         };
-        if let Some(left) = left {
-            launch.budget = launch.budget.min(left);
+        if let Some(wall) = left.wall {
+            launch.budget = launch.budget.min(wall);
         }
         self.start(claim, &task, role, attempt, &launch, stamp)
     }

@@ -189,11 +189,12 @@ pub(crate) fn read(section: &Section<'_>, role: Role, ladder: &Ladder, listener:
     let named = |own: &Option<String>, below: &Option<String>, floor| {
         rung(own.as_deref(), below.as_deref(), floor).map(str::to_owned)
     };
-    let held = api::held_key(section, kind, &api);
+    let patience = section.duration("api-timeout", PATIENCES, PATIENCE);
+    let held = api::held_key(section, kind, &api, patience);
     let reached = held.is_none().then(|| api.destination());
     let (dialect, usage, keys) = match kind {
-        Kind::ClaudeCode => claude(section, api.url, held),
-        Kind::Codex => codex(section, api.url, held),
+        Kind::ClaudeCode => claude(section, api.url, held, patience),
+        Kind::Codex => codex(section, api.url, held, patience),
     };
     Some(Known {
         program: program?,
@@ -217,7 +218,12 @@ fn program(section: &Section<'_>, kind: Kind) -> Option<String> {
     None
 }
 
-fn claude(section: &Section<'_>, api: Option<String>, held: Option<HeldKey>) -> (Dialect, UsageReader, Vec<String>) {
+fn claude(
+    section: &Section<'_>,
+    api: Option<String>,
+    held: Option<HeldKey>,
+    patience: Milliseconds,
+) -> (Dialect, UsageReader, Vec<String>) {
     let mode = section.get("permission-mode").and_then(|node| node.word(&PermissionMode::ALL));
     let tools = match section.get("tools") {
         None => TOOLS.map(str::to_owned).to_vec(),
@@ -235,20 +241,25 @@ fn claude(section: &Section<'_>, api: Option<String>, held: Option<HeldKey>) -> 
         api,
         held,
         retries: section.whole("api-retries", 0..=MOST_RETRIES, RETRIES) as u32,
-        patience: section.duration("api-timeout", PATIENCES, PATIENCE),
+        patience,
         resume: section.flag("resume", true),
     };
     (Dialect::ClaudeCode(dialect), UsageReader::ClaudeCode, keys)
 }
 
-fn codex(section: &Section<'_>, api: Option<String>, held: Option<HeldKey>) -> (Dialect, UsageReader, Vec<String>) {
+fn codex(
+    section: &Section<'_>,
+    api: Option<String>,
+    held: Option<HeldKey>,
+    patience: Milliseconds,
+) -> (Dialect, UsageReader, Vec<String>) {
     let keys = if held.is_some() { Vec::new() } else { vec![CODEX_KEY.to_owned()] };
     let dialect = Codex {
         api: api.unwrap_or_else(|| "https://api.openai.com/v1".to_owned()),
         key: CODEX_KEY.to_owned(),
         held,
         retries: section.whole("api-retries", 0..=MOST_RETRIES, RETRIES) as u32,
-        patience: section.duration("api-timeout", PATIENCES, PATIENCE),
+        patience,
         resume: section.flag("resume", true),
     };
     (Dialect::Codex(dialect), UsageReader::Codex, keys)

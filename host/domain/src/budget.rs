@@ -98,10 +98,20 @@ pub fn exhausted(accounts: &[Account]) -> Option<Exhausted> {
     })
 }
 
-/// How much time is left of them; none: none of them bounds it.
-pub fn time_left(accounts: &[Account]) -> Option<Milliseconds> {
-    let left = |account: &Account| Some(Milliseconds(account.cap.wall?.0.saturating_sub(account.spent.wall.0)));
-    accounts.iter().filter_map(left).min()
+/// What is left of budgets, by measures that a run can be held to from its first moment; none: nothing bounds it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Left {
+    /// Time.
+    pub wall: Option<Milliseconds>,
+    /// Money, in millionths of a dollar.
+    pub cost_microusd: Option<u64>,
+}
+
+/// How much is left of them: of the one that has the least.
+pub fn left(accounts: &[Account]) -> Left {
+    let wall = |account: &Account| Some(Milliseconds(account.cap.wall?.0.saturating_sub(account.spent.wall.0)));
+    let cost = |account: &Account| Some(account.cap.cost_microusd?.saturating_sub(account.spent.cost_microusd));
+    Left { wall: accounts.iter().filter_map(wall).min(), cost_microusd: accounts.iter().filter_map(cost).min() }
 }
 
 /// A sentence: the budget, the figure, the cap, and what would move it.
@@ -173,8 +183,8 @@ mod tests {
             account(Scope::Day, wall(50), spent(0, 0, 10)),
             account(Scope::Total, Cap::default(), spent(0, 0, 1000)),
         ];
-        assert_eq!(time_left(&accounts), Some(Milliseconds::from_seconds(30)));
-        assert_eq!(time_left(&accounts[2..]), None);
+        assert_eq!(left(&accounts).wall, Some(Milliseconds::from_seconds(30)));
+        assert_eq!(left(&accounts[2..]), Left::default());
     }
 
     #[test]

@@ -73,6 +73,14 @@ impl Request {
         let _ = self.stream.write_all(text.as_bytes());
     }
 
+    /// What a proxy says in the service's stead.
+    pub(crate) fn page(&mut self, books: &Books) {
+        books.answered(self.number, 200);
+        let page = "<html><body>Welcome to the gateway.</body></html>";
+        let head = format!("content-type: text/html\r\ncontent-length: {}\r\nconnection: close\r\n", page.len());
+        let _ = self.stream.write_all(format!("HTTP/1.1 200 OK\r\n{head}\r\n{page}").as_bytes());
+    }
+
     /// Ends the connection by a reset, as a service that dies does.
     pub(crate) fn cut(self) {
         let _ = rustix::net::sockopt::set_socket_linger(&self.stream, Some(Duration::ZERO));

@@ -26,6 +26,10 @@ pub enum Reply {
     Refuse(u16),
     /// It takes the call and never answers.
     Hang,
+    /// It begins its answer and never goes on.
+    Stall,
+    /// It answers with a page, as a proxy does that stands before it.
+    Page,
     /// It drops the connection.
     Drop,
 }

@@ -89,6 +89,14 @@ fn flaw(request: &Request) -> Option<(u16, String)> {
     None
 }
 
+/// An answer that has begun.
+fn stall(mut request: Request, books: &Books, call: &Call) {
+    let message = json!({"id": format!("msg_{}", call.number), "type": "message", "role": "assistant", "model": call.body["model"],
+        "content": [], "stop_reason": null, "stop_sequence": null, "usage": {"input_tokens": EACH.input, "output_tokens": 1}});
+    request.stream(books, &[json!({"type": "message_start", "message": message})]);
+    books.hang();
+}
+
 fn answer(mut request: Request, books: &Books, script: &impl Fn(&Call) -> Reply) {
     let call = Call { number: books.call(request.number), body: request.record.body.clone() };
     let (block, stop) = match script(&call) {
@@ -100,6 +108,8 @@ fn answer(mut request: Request, books: &Books, script: &impl Fn(&Call) -> Reply)
         }
         Reply::Refuse(status) => return refuse(&mut request, books, status, "as the test says"),
         Reply::Hang => return books.hang(),
+        Reply::Stall => return stall(request, books, &call),
+        Reply::Page => return request.page(books),
         Reply::Drop => return request.cut(),
     };
     let usage = |output: u64| {

@@ -87,6 +87,13 @@ fn command_call(body: &Value, command: &str, number: usize) -> Value {
         "arguments": arguments.to_string(), "status": "completed"})
 }
 
+/// An answer that has begun.
+fn stall(mut request: Request, books: &Books, number: usize) {
+    let response = json!({"id": format!("resp_{number}"), "status": "in_progress"});
+    request.stream(books, &[json!({"type": "response.created", "response": response})]);
+    books.hang();
+}
+
 fn answer(mut request: Request, books: &Books, script: &impl Fn(&Call) -> Reply) {
     let call = Call { number: books.call(request.number), body: request.record.body.clone() };
     let number = call.number;
@@ -96,6 +103,8 @@ fn answer(mut request: Request, books: &Books, script: &impl Fn(&Call) -> Reply)
         Reply::Run(command) => command_call(&call.body, &command, number),
         Reply::Refuse(status) => return refuse(&mut request, books, status, "as the test says"),
         Reply::Hang => return books.hang(),
+        Reply::Stall => return stall(request, books, number),
+        Reply::Page => return request.page(books),
         Reply::Drop => return request.cut(),
     };
     let id = format!("resp_{number}");

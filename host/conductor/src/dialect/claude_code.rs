@@ -13,6 +13,10 @@ pub(crate) const OVER_BUDGET: &str = "error_max_budget_usd";
 pub(crate) const FORGOTTEN: [&str; 1] = ["No conversation found with session ID"];
 /// What it says where the service could not be reached, and no status came.
 const UNREACHED: [&str; 6] = ["connection", "timed out", "timeout", "econn", "socket", "network"];
+/// Likewise of an answer that was none, whatever its status: a proxy's page, or a stream that was cut.
+const NO_ANSWER: &str = "empty or malformed response";
+/// It waits no shorter for the next byte of an answer. In milliseconds.
+const LEAST_IDLE: u64 = 10_000;
 /// The tools that a role has unless its file says others: those that work on a clone. What waits for a time, reaches the web or
 /// speaks with other sessions is not among them.
 pub const TOOLS: [&str; 7] = ["Bash", "Read", "Edit", "Write", "Glob", "Grep", "Task"];
@@ -104,8 +108,13 @@ impl ClaudeCode {
         let on = ["DISABLE_AUTOUPDATER", "DISABLE_TELEMETRY", "DISABLE_ERROR_REPORTING"];
         let quiet =
             on.into_iter().chain(["CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC"]).map(|name| (name, "1".to_owned()));
-        let bounds =
-            [("CLAUDE_CODE_MAX_RETRIES", self.retries.to_string()), ("API_TIMEOUT_MS", self.patience.0.to_string())];
+        // Its own watch over an answer that has begun is off, and would be of five minutes.
+        let bounds = [
+            ("CLAUDE_CODE_MAX_RETRIES", self.retries.to_string()),
+            ("API_TIMEOUT_MS", self.patience.0.to_string()),
+            ("CLAUDE_ENABLE_BYTE_WATCHDOG", "1".to_owned()),
+            ("CLAUDE_BYTE_STREAM_IDLE_TIMEOUT_MS", self.patience.0.max(LEAST_IDLE).to_string()),
+        ];
         let api = self.held.as_ref().map(HeldKey::door_url).or_else(|| self.api.clone());
         let api = api.map(|api| ("ANTHROPIC_BASE_URL", api));
         let key = self.held.as_ref().map(|held| (key(&held.variable).0, PLACEHOLDER.to_owned()));
@@ -131,11 +140,11 @@ fn prompt(session: Session<'_>) -> &'static str {
 
 /// What passes by itself: what the service says so of by its status, and a service that was not reached.
 pub(crate) fn class(complaint: &Complaint) -> FailureClass {
+    let words = complaint.words.to_lowercase();
     let is_passing = match complaint.status {
-        Some(status) => passes(status),
+        Some(status) => passes(status) || words.contains(NO_ANSWER),
         None if complaint.reason.as_deref() == Some("api_error") => {
-            let words = complaint.words.to_lowercase();
-            UNREACHED.iter().any(|sign| words.contains(sign))
+            words.contains(NO_ANSWER) || UNREACHED.iter().any(|sign| words.contains(sign))
         }
         None => false,
     };

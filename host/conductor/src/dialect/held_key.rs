@@ -2,6 +2,8 @@
 
 use std::net::SocketAddr;
 
+use domain::time::Milliseconds;
+
 /// Where the door to the service stands in a run's own network: its port on the loopback.
 pub const DOOR_PORT: u16 = 17081;
 /// What an agent's program finds in place of its key, for it begins nothing without one.
@@ -16,6 +18,8 @@ pub struct HeldKey {
     pub header: KeyHeader,
     /// The one service that gets it.
     pub service: Service,
+    /// How long the service may take to the first byte of an answer: whoever asks through the door has no such bound of his own.
+    pub patience: Milliseconds,
 }
 
 /// In which header a key goes.

@@ -7,6 +7,7 @@ use std::sync::mpsc::{Receiver, Sender};
 use std::sync::{Arc, Mutex};
 
 use conductor::board::Board;
+use conductor::dialect::{Home, Told};
 use conductor::ports::clock::Clock;
 use conductor::ports::forge::{
     CloneKey, CloneRequest, CollectLimits, Collected, Forge, ForgeError, Mark, Merged, PreparedClone, Rebased, Sight,
@@ -130,6 +131,10 @@ pub(crate) struct Records {
     pub(crate) vanishing: Mutex<Vec<String>>,
     /// What each says that it used.
     pub(crate) usage: Mutex<BTreeMap<RunId, Usage>>,
+    /// What each says of its work, beside that.
+    pub(crate) said: Mutex<BTreeMap<RunId, Told>>,
+    /// The conversations whose records are kept.
+    pub(crate) sessions: Mutex<BTreeMap<RunId, String>>,
     /// It cannot be told to end.
     pub(crate) is_deaf: AtomicBool,
     /// Runs whose folders cannot be removed.
@@ -184,6 +189,20 @@ impl Runs for Records {
     fn usage(&self, run: RunId, reader: &UsageReader) -> Usage {
         let said = self.usage.lock().unwrap().get(&run).copied();
         reader.pointers().and(said).unwrap_or_default()
+    }
+    fn told(&self, run: RunId, reader: &UsageReader) -> Told {
+        let said = self.said.lock().unwrap().get(&run).cloned();
+        said.unwrap_or_else(|| Told { usage: self.usage(run, reader), ..Told::default() })
+    }
+    fn has_session(&self, run: RunId, _: Home, session: &str) -> bool {
+        self.sessions.lock().unwrap().get(&run).is_some_and(|kept| kept == session)
+    }
+    fn keep_session(&self, run: RunId, session: Option<(Home, &str)>) {
+        let mut sessions = self.sessions.lock().unwrap();
+        match session {
+            Some((_, session)) => sessions.insert(run, session.to_owned()),
+            None => sessions.remove(&run),
+        };
     }
     fn report(&self, _: RunId) -> Option<String> {
         None

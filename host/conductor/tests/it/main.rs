@@ -7,6 +7,7 @@ mod budgets;
 mod cleaning;
 mod clocks;
 mod collecting;
+mod conversations;
 mod damage;
 mod drivers;
 mod ends;

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use conductor::dialect::{HeldKey, KeyHeader, Place, Service, Transport, claude_code};
 use domain::network::Destination;
+use domain::time::Milliseconds;
 
 use super::Kind;
 use crate::diagnostic::{Problem, quoted};
@@ -98,7 +99,7 @@ fn is_own(destination: &Destination) -> bool {
 }
 
 /// `api-key`: the key that the agent uses and never sees.
-pub(super) fn held_key(section: &Section<'_>, kind: Kind, api: &Api) -> Option<HeldKey> {
+pub(super) fn held_key(section: &Section<'_>, kind: Kind, api: &Api, patience: Milliseconds) -> Option<HeldKey> {
     let name = section.text("api-key")?;
     let usual = match kind {
         Kind::ClaudeCode => claude_code::KEYS[0].0,
@@ -123,5 +124,5 @@ pub(super) fn held_key(section: &Section<'_>, kind: Kind, api: &Api) -> Option<H
         Kind::ClaudeCode => claude_code::key(&name.value).1,
         Kind::Codex => KeyHeader::Bearer,
     };
-    Some(HeldKey { variable: name.value, header, service: api.service.clone() })
+    Some(HeldKey { variable: name.value, header, service: api.service.clone(), patience })
 }

@@ -103,7 +103,9 @@ fn a_key_that_is_held_is_not_passed_and_its_service_is_behind_a_door_alone() {
     ] {
         let agent = developer(&format!("driver = \"{says}\napi-key = \"{variable}\""), "");
         let service = Service { place, transport, base: base.to_owned() };
-        assert_eq!(agent.dialect.held_key(), Some(&HeldKey { variable: variable.to_owned(), header, service }));
+        let patience = Milliseconds::from_seconds(600);
+        let held = HeldKey { variable: variable.to_owned(), header, service, patience };
+        assert_eq!(agent.dialect.held_key(), Some(&held));
         assert_eq!((agent.pass_environment.as_slice(), agent.network), (&[][..], Network(Vec::new())), "{says}");
         let environment = agent.dialect.environment();
         assert!(environment.values().any(|value| value == "held-by-gatewright"), "{environment:?}");

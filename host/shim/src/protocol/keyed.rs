@@ -16,6 +16,8 @@ pub struct Keyed {
     pub upstream: Upstream,
     /// In which header the key goes.
     pub header: KeyHeader,
+    /// How long the service may take to the first byte of its answer. In milliseconds.
+    pub patience_ms: u64,
     /// The key.
     pub value: Secret,
 }

@@ -1,9 +1,10 @@
 //! The keyed door: a run asks its service here in plain HTTP and without a key. What it says of keys itself is taken out, the
 //! key is put in, and the one service is asked. A connection has one request: what follows in the same stream gets no key.
 
-use std::io::{self, Write};
+use std::io::{self, ErrorKind, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use super::log::Log;
 use super::request::{self, Flaw, Head, Host, Target};
@@ -63,8 +64,9 @@ impl KeyedDoor {
             Err((status, why)) => return refuse(client, status, &why),
         };
         let first = [head, early].concat();
+        let patience = Duration::from_millis(self.keyed.patience_ms);
         let done = match &self.keyed.upstream.transport {
-            Transport::Plain => pass(client, &server, &first),
+            Transport::Plain => pass(client, &server, &first, patience),
             Transport::Tls { authorities } => {
                 let trust = self.trust.get_or_init(|| Trust::load(authorities.as_deref()));
                 let opened = trust.as_ref().map_err(String::clone).and_then(|trust| {
@@ -72,14 +74,20 @@ impl KeyedDoor {
                         .map_err(|error| format!("{} cannot be spoken to safely: {error}", self.target))
                 });
                 match opened {
-                    Ok(server) => server.pass(client, &first),
+                    Ok(server) => server.pass(client, &first, patience),
                     Err(why) => return refuse(client, "502 Not reached", &why),
                 }
             }
         };
-        // Whoever is cut off in the middle sees it at his own end.
-        if done.is_ok() {
-            linger(client);
+        match done {
+            Ok(()) => linger(client),
+            // Nothing was said yet, so this can be the answer.
+            Err(error) if error.kind() == ErrorKind::TimedOut => {
+                let why = format!("{} did not answer within {} ms", self.target, self.keyed.patience_ms);
+                refuse(client, "504 No answer", &why);
+            }
+            // Whoever is cut off in the middle sees it at his own end.
+            Err(_) => {}
         }
     }
 
@@ -97,12 +105,12 @@ impl KeyedDoor {
     }
 }
 
-fn pass(client: &TcpStream, mut server: &TcpStream, first: &[u8]) -> io::Result<()> {
+fn pass(client: &TcpStream, mut server: &TcpStream, first: &[u8], patience: Duration) -> io::Result<()> {
     for stream in [client, server] {
         stream.set_nodelay(true)?;
     }
     server.write_all(first)?;
-    relay::both_ways(client, server)
+    relay::answered(client, server, patience)
 }
 
 /// The head as the service gets it, of one that can be read in one way only.
@@ -211,6 +219,7 @@ mod tests {
                 base: base.to_owned(),
             },
             header,
+            patience_ms: 60_000,
             value: Secret::try_from("the-key".to_owned()).unwrap(),
         }
     }

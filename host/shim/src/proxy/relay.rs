@@ -4,7 +4,7 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Once one side has said all, the other may be silent for this long.
 pub(super) const LAST_WORDS: Duration = Duration::from_mins(1);
@@ -24,6 +24,42 @@ pub(super) fn both_ways(client: &TcpStream, server: &TcpStream) -> io::Result<()
         pour(client, server, &over);
         Ok(())
     })
+}
+
+/// Likewise, where the server must begin its answer within `patience`: else `TimedOut`, and the client can still be told so.
+pub(super) fn answered(client: &TcpStream, server: &TcpStream, patience: Duration) -> io::Result<()> {
+    client.set_read_timeout(Some(LAST_WORDS))?;
+    let over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let out = thread::Builder::new().stack_size(STACK_BYTES);
+        out.spawn_scoped(scope, || pour(client, server, &over))?;
+        let begun = begins(server, patience);
+        if begun.is_ok() {
+            pour(server, client, &over);
+        } else {
+            over.store(true, Ordering::SeqCst);
+            // It wakes the other direction, and leaves the way to the client open.
+            let _ = (client.shutdown(Shutdown::Read), server.shutdown(Shutdown::Both));
+        }
+        begun
+    })
+}
+
+/// Waits for the first byte, or the end; leaves it where it is.
+fn begins(server: &TcpStream, patience: Duration) -> io::Result<()> {
+    let until = Instant::now() + patience;
+    loop {
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(ErrorKind::TimedOut.into());
+        }
+        server.set_read_timeout(Some(left))?;
+        match server.peek(&mut [0]) {
+            Err(error) if matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::WouldBlock) => {}
+            // What is wrong with it is found by the next reading.
+            Ok(_) | Err(_) => return server.set_read_timeout(Some(LAST_WORDS)),
+        }
+    }
 }
 
 /// One direction. An end is handed on; an error ends both.

@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustls::crypto::ring;
@@ -72,15 +72,17 @@ pub(super) fn open(Trust(config): &Trust, host: &Host, mut stream: TcpStream) ->
 }
 
 impl Opened {
-    /// Says the first bytes, then hands on both ways until the server has said all.
-    pub(super) fn pass(self, client: &TcpStream, first: &[u8]) -> io::Result<()> {
+    /// Says the first bytes, then hands on both ways until the server has said all. `TimedOut`: it did not begin its answer within
+    /// `patience`, and the client can still be told so.
+    pub(super) fn pass(self, client: &TcpStream, first: &[u8], patience: Duration) -> io::Result<()> {
         client.set_nodelay(true)?;
         for stream in [client, &self.stream] {
             stream.set_nonblocking(true)?;
         }
         let Self { connection, stream } = self;
         let (out, back, heard) = (Pending::of(first), Pending::of(&[]), Heard::default());
-        let mut pump = Pump { connection, server: stream, client, out, back, heard, is_deaf: false };
+        let begins_by = Some(Instant::now() + patience);
+        let mut pump = Pump { connection, server: stream, client, out, back, heard, begins_by, is_deaf: false };
         let done = pump.run();
         client.set_nonblocking(false)?;
         done?;
@@ -125,6 +127,8 @@ struct Pump<'a> {
     /// And back.
     back: Pending,
     heard: Heard,
+    /// By when the server must begin its answer; none: it has.
+    begins_by: Option<Instant>,
     /// The server takes nothing more.
     is_deaf: bool,
 }
@@ -188,7 +192,10 @@ impl Pump<'_> {
                 self.heard.server = true;
                 return Ok(true);
             }
-            Ok(Some(_)) => return Ok(true),
+            Ok(Some(_)) => {
+                self.begins_by = None;
+                return Ok(true);
+            }
         }
         match ready(self.connection.read_tls(&mut self.server)) {
             Ok(None) => Ok(false),
@@ -226,8 +233,11 @@ impl Pump<'_> {
         let sides = [(self.client, of_client), (&self.server, of_server)];
         let wanted = sides.into_iter().filter(|(_, flags)| !flags.is_empty());
         let mut polled: Vec<PollFd<'_>> = wanted.map(|(stream, flags)| PollFd::new(stream, flags)).collect();
-        let last = Timespec { tv_sec: LAST_WORDS.as_secs() as i64, tv_nsec: 0 };
-        match poll(&mut polled, self.heard.client.then_some(&last)) {
+        let left = self.begins_by.map(|by| by.saturating_duration_since(Instant::now()));
+        let left = left.or_else(|| self.heard.client.then_some(LAST_WORDS));
+        let left = left.map(|left| Timespec { tv_sec: left.as_secs() as i64, tv_nsec: left.subsec_nanos().into() });
+        match poll(&mut polled, left.as_ref()) {
+            Ok(0) if self.begins_by.is_none() => Err(ErrorKind::ConnectionAborted.into()),
             Ok(0) => Err(ErrorKind::TimedOut.into()),
             Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
             Err(error) => Err(error.into()),

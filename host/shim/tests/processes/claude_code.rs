@@ -144,6 +144,8 @@ fn c3_1_what_claude_code_says_of_its_service_decides_whether_it_is_tried_again_a
         (Reply::Refuse(529), FailureClass::Transient),
         (Reply::Drop, FailureClass::Transient),
         (Reply::Hang, FailureClass::Transient),
+        (Reply::Stall, FailureClass::Transient),
+        (Reply::Page, FailureClass::Transient),
     ];
     for (reply, expected) in table {
         let asked = reply.clone();

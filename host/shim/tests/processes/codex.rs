@@ -97,6 +97,7 @@ fn c3_1_what_codex_says_of_its_service_decides_whether_it_is_tried_again_and_no_
         (Reply::Refuse(500), FailureClass::Transient),
         (Reply::Refuse(503), FailureClass::Transient),
         (Reply::Drop, FailureClass::Transient),
+        (Reply::Stall, FailureClass::Transient),
     ];
     for (reply, expected) in table {
         let asked = reply.clone();

@@ -7,6 +7,7 @@ use conductor::dialect::{
 };
 use conductor::ports::runs::{LaunchError, Program, Runs};
 use conductor::project::UsageReader;
+use domain::event::FailureClass;
 use domain::time::Milliseconds;
 use fake_services::{Call, Reply, messages, npm, responses};
 
@@ -19,7 +20,7 @@ const LOOKS: &str =
 fn held(variable: &str, header: KeyHeader, service: &fake_services::Service, base: &str) -> HeldKey {
     let service =
         Service { place: Place::Address(service.address()), transport: Transport::Plain, base: base.to_owned() };
-    HeldKey { variable: variable.to_owned(), header, service }
+    HeldKey { variable: variable.to_owned(), header, service, patience: Milliseconds::from_seconds(60) }
 }
 
 fn script(call: &Call) -> Reply {
@@ -99,6 +100,27 @@ fn codex_works_with_a_key_that_it_does_not_see() {
     };
     let bench = Bench::new(service, npm::codex(), Dialect::Codex(codex), UsageReader::Codex);
     works_without_seeing_it(&bench, "authorization", &format!("Bearer {KEY}"), "x-api-key");
+}
+
+/// It has no bound of its own for an answer that does not begin.
+#[test]
+fn c3_1_a_service_that_takes_codexs_call_and_says_nothing_is_tried_again_later() {
+    let service = responses::start(|_| Reply::Hang);
+    let key = held("THE_KEY", KeyHeader::Bearer, &service, "/v1");
+    let patience = Milliseconds::from_seconds(3);
+    let codex = Codex {
+        api: format!("{}/v1", service.url()),
+        key: "OPENAI_API_KEY".to_owned(),
+        held: Some(HeldKey { patience, ..key }),
+        retries: 0,
+        patience,
+        resume: true,
+    };
+    let bench = Bench::new(service, npm::codex(), Dialect::Codex(codex), UsageReader::Codex);
+    let ended = bench.work(&bench.launch(1, Session::New(SESSION), None), false);
+    let Some(Judged::Failed { failure, .. }) = &ended.judged else { panic!("{:?}: {}", ended.judged, ended.log) };
+    assert_eq!(failure.class, FailureClass::Transient, "{}", ended.log);
+    assert!(!bench.service.calls().is_empty(), "it never asked");
 }
 
 #[test]

@@ -23,6 +23,7 @@ fn keyed(place: Place, transport: Transport, base: &str) -> Keyed {
         door: DOOR.parse().unwrap(),
         upstream: Service { place, transport, base: base.to_owned() },
         header: KeyHeader::XApiKey,
+        patience_ms: 60_000,
         value: Secret::try_from(KEY.to_owned()).unwrap(),
     }
 }
@@ -88,6 +89,23 @@ fn the_key_goes_to_the_service_and_is_nowhere_inside() {
     let held =
         |folder: &str| std::process::Command::new("grep").args(["-rl", KEY]).arg(world.path(folder)).output().unwrap();
     assert!(held("").stdout.is_empty(), "{:?}", held(""));
+}
+
+/// Whoever asks through the door may have no bound of his own for that.
+#[test]
+fn a_service_that_does_not_begin_its_answer_in_time_is_told_as_one_that_did_not() {
+    let (authority, world) = (Authority::new(), World::new());
+    authority.write(&world.path("authority.pem"));
+    let (bare, safe) = (Upstream::plain(), Upstream::tls(&authority, "localhost"));
+    for (upstream, keyed) in [(&bare, plain(&bare, "")), (&safe, by_name(&safe, &world))] {
+        let hasty = Keyed { patience_ms: 300, ..keyed };
+        let inside = World::new();
+        let script = format!("say 17081 '{}'", post("/silent"));
+        let said = run(&inside.runner(SandboxMode::Bubblewrap), &bash(&inside, &script, hasty, &[]));
+        assert!(said.contains("HTTP/1.1 504 No answer\r\n") && said.contains("did not answer within 300 ms"), "{said}");
+        upstream.go_on.send(()).unwrap();
+        assert_eq!(upstream.said().len(), 1);
+    }
 }
 
 #[test]

@@ -154,6 +154,8 @@ fn answer(mut client: Box<dyn Talk>, waits: &Mutex<Receiver<()>>) -> String {
         let _ = client.flush();
         let _ = waits.lock().unwrap().recv();
         let _ = client.write_all(b"5\r\nlast\n\r\n0\r\n\r\n");
+    } else if path.ends_with("/silent") {
+        let _ = waits.lock().unwrap().recv();
     } else if path.ends_with("/large") {
         let _ = client.write_all(format!("{head}Content-Length: 3000000\r\n\r\n").as_bytes());
         let _ = client.write_all(&vec![b'z'; 3_000_000]);
