@@ -24,12 +24,14 @@ use crate::slots::{DriverRow, Places};
 mod counts;
 mod keeping;
 mod overview;
+mod pressing;
 mod rows;
 mod wait;
 
 pub use self::counts::{Counts, DeliveryCount, JobCounts, PollRow, QueueCount, TaskCount};
 pub use self::keeping::Keeping;
 pub use self::overview::{AnswerRow, Contact, Extent, Live, Load, Overview, Standings};
+pub use self::pressing::{Group, Pressed, Pressing, Reached, SeenFreeze};
 pub use self::rows::{
     BoardActivity, BoardComment, BoardItem, Conversation, Delivery, EntryRow, EvaluationRow, EventRow, Expansion,
     FreezeRow, JobRow, NewEvaluation, NewWould, RunRow, Spending, Terms, ToldRow, WouldRow,
@@ -207,7 +209,7 @@ impl ClaimLimits {
 }
 
 /// The store.
-pub trait Store: Overview + Counts + Keeping + Send + Sync {
+pub trait Store: Overview + Counts + Keeping + Pressing + Send + Sync {
     /// Writes a project; a changed pipeline sends `PipelineChanged` to each live task.
     fn put_project(&self, project: &Project, now: Timestamp) -> Result<(), StoreError>;
     /// All projects whose rows read; of one that does not, the log tells.
