@@ -370,9 +370,12 @@ impl Conductor {
                 self.later(work, STORE_PAUSE);
                 Err(error)
             }
-            Ok(Err(error @ (StoreError::Broken(_) | StoreError::Refused(_) | StoreError::NotFound { .. }))) => {
-                self.after_a_refusal(work, error)
-            }
+            Ok(Err(
+                error @ (StoreError::Broken(_)
+                | StoreError::Damaged(_)
+                | StoreError::Refused(_)
+                | StoreError::NotFound { .. }),
+            )) => self.after_a_refusal(work, error),
             Ok(Err(StoreError::Stale { job })) => {
                 tracing::info!(%job, "the job passed on to another owner meanwhile");
                 if let Work::Cancel(job, _) = work {

@@ -64,9 +64,12 @@ pub enum StoreError {
     /// Somebody else holds the database; nothing was written, and it may be asked again.
     #[error("another program holds the database: {0}")]
     Busy(String),
-    /// The database said no for a reason of its own, or a row does not read; nothing was written. Its words are for the log.
+    /// The database said no for a reason of its own; nothing was written. Its words are for the log.
     #[error("{0}")]
     Broken(String),
+    /// A row does not read, which this names; nothing was written.
+    #[error("{0}")]
+    Damaged(String),
     /// What was asked for is not possible as things stand.
     #[error("{0}")]
     Refused(String),
