@@ -357,6 +357,7 @@ impl Conductor {
 
     /// Does one piece. A panic holds the task that it was about, not the host. An error means that the store failed.
     pub fn perform(&self, work: Work) -> Result<(), StoreError> {
+        use StoreError::{Broken, Damaged, NotFound, Refused};
         let about = match &work {
             Work::Perform(claim) | Work::Finish(claim) => Some(claim.task.id),
             _ => None,
@@ -370,12 +371,9 @@ impl Conductor {
                 self.later(work, STORE_PAUSE);
                 Err(error)
             }
-            Ok(Err(
-                error @ (StoreError::Broken(_)
-                | StoreError::Damaged(_)
-                | StoreError::Refused(_)
-                | StoreError::NotFound { .. }),
-            )) => self.after_a_refusal(work, error),
+            Ok(Err(error @ (Broken(_) | Damaged(_) | Refused(_) | NotFound { .. }))) => {
+                self.after_a_refusal(work, error)
+            }
             Ok(Err(StoreError::Stale { job })) => {
                 tracing::info!(%job, "the job passed on to another owner meanwhile");
                 if let Work::Cancel(job, _) = work {

@@ -223,7 +223,7 @@ async fn of_those_who_say_at_one_moment_what_a_task_needs_one_does_and_the_other
         for (word, expected) in [("depend", 1), ("undepend", 0)] {
             let Task { version, needs: now, .. } = world.store.task(task).unwrap();
             let (id, version, path) = (task.to_string(), version.to_string(), format!("/t/{key}/{word}"));
-            let meant = now.iter().next().map(|needs| needs.to_string());
+            let meant = now.iter().next().map(ToString::to_string);
             let on = |number: usize| meant.as_deref().unwrap_or(others[number]);
             let fields = |number| [("task", id.as_str()), ("version", version.as_str()), ("on", on(number))];
             let fields: [[(&str, &str); 3]; 4] = std::array::from_fn(fields);
