@@ -357,6 +357,7 @@ impl Conductor {
 
     /// Does one piece. A panic holds the task that it was about, not the host. An error means that the store failed.
     pub fn perform(&self, work: Work) -> Result<(), StoreError> {
+        use StoreError::{Broken, Damaged, NotFound, Refused};
         let about = match &work {
             Work::Perform(claim) | Work::Finish(claim) => Some(claim.task.id),
             _ => None,
@@ -370,7 +371,7 @@ impl Conductor {
                 self.later(work, STORE_PAUSE);
                 Err(error)
             }
-            Ok(Err(error @ (StoreError::Broken(_) | StoreError::Refused(_) | StoreError::NotFound { .. }))) => {
+            Ok(Err(error @ (Broken(_) | Damaged(_) | Refused(_) | NotFound { .. }))) => {
                 self.after_a_refusal(work, error)
             }
             Ok(Err(StoreError::Stale { job })) => {

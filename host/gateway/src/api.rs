@@ -18,9 +18,11 @@ use domain::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub use access::{AuditPage, MadeToken, TokenView, WantedToken};
+pub use many::{ForAll, ForHeld, ForParked, Retried};
 pub use old::{Agent, Block, Cost, Feature, OldMetrics, Queue, QueueFigures, Tokens};
 
 mod access;
+mod many;
 mod old;
 
 pub use crate::desk::{Backups, Health, HeldBy, Holding, LastBackup, LastRestore};

@@ -187,6 +187,14 @@ pub(crate) fn did_words(t: Tongue, did: &str) -> Option<&'static str> {
         "created" => Some(t.of("made and started", "создана и начата")),
         "comment" => Some(t.of("comment written", "комментарий записан")),
         "stopped-all" => Some(t.of("all live tickets are being stopped", "все живые задачи останавливаются")),
+        "stopped-project" => Some(
+            t.of("the live tickets of this project are being stopped", "живые задачи этого проекта останавливаются"),
+        ),
+        "token-revoked" => Some(t.of("the token opens nothing any more", "токен больше ничего не открывает")),
+        "delivery-retried" => Some(t.of("the delivery is read once more", "доставка читается ещё раз")),
+        "deliveries-retried" => {
+            Some(t.of("the parked deliveries are read once more", "отложенные доставки читаются ещё раз"))
+        }
         "paused-all" => Some(t.of("all live tickets are to pause", "все живые задачи встают на паузу")),
         _ => intents.into_iter().find(|intent| word(*intent) == did).map(|intent| intent_word(t, intent)),
     }

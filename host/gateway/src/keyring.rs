@@ -214,19 +214,20 @@ impl Keyring {
         Ok(())
     }
 
-    /// Takes a token off the ring, and with it all that was opened with it; then the store hears of it. It may block.
-    pub(crate) fn revoke(&self, name: &TokenName, actor: &Actor, now: Timestamp) -> Result<(), StoreError> {
+    /// Takes a token off the ring, and with it all that was opened with it; then the store hears of it. It may block. No: another
+    /// hand did so before.
+    pub(crate) fn revoke(&self, name: &TokenName, actor: &Actor, now: Timestamp) -> Result<bool, StoreError> {
         if self.read().tokens.iter().any(|key| !key.in_store && key.name == *name) {
             return Err(StoreError::Refused(format!(
                 "`{name}` is the token of the host's own file: remove the file `operator-token` and start the host again, \
                  and it makes another one"
             )));
         }
-        self.access.revoke_token(name, actor, now)?;
+        let is_done = self.access.revoke_token(name, actor, now)?;
         let mut ring = self.write();
         ring.tokens.retain(|key| key.name != *name);
         ring.sessions.retain(|session| session.token != *name);
-        Ok(())
+        Ok(is_done)
     }
 
     /// Open sessions of a token.

@@ -12,6 +12,7 @@ use domain::ids::ProjectName;
 use domain::time::Timestamp;
 
 use crate::throttle::network;
+use crate::tongue::{Tongue, say};
 
 /// Addresses that are remembered of a project's sender, and addresses of those that are refused. The last to prove themselves, and
 /// the first to be refused.
@@ -146,21 +147,43 @@ impl Misfits {
 }
 
 impl Misfit {
+    /// Deliveries from there fitted before: it is the sender's own, and wants mending. Else anybody may have sent them.
+    pub(crate) fn is_proven(&self) -> bool {
+        self.addresses.iter().any(|from| from.proven)
+    }
+
     /// What is known, and what may be done; for people.
-    pub(crate) fn advice(&self) -> String {
+    pub(crate) fn advice(&self, t: Tongue) -> String {
         let source = self.source;
         let projects = self.projects.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-        if self.addresses.iter().any(|from| from.proven) {
-            return format!(
+        if self.is_proven() {
+            return say!(
+                t,
                 "deliveries from the same address fitted before, so the secret was likely changed on one side alone: `secret-files` \
-                 under [webhooks.{source}] of {projects} and the webhook at {source} must name the same one"
+                 under [webhooks.{source}] of {projects} and the webhook at {source} must name the same one",
+                "раньше доставки с того же адреса подходили, так что секрет, скорее всего, сменили только с одной стороны: \
+                 `secret-files` в [webhooks.{source}] проекта {projects} и вебхук в {source} должны называть один и тот же"
             );
         }
-        format!(
+        say!(
+            t,
             "no delivery of {source} has fitted since the host started. Is one of these addresses your {source}'s? Then its webhook signs \
              with another secret than `secret-files` under [webhooks.{source}] of {projects} name. If none is, strangers sent them, and \
-             nothing is to be done"
+             nothing is to be done",
+            "с запуска хоста не подошла ни одна доставка {source}. Есть ли среди этих адресов ваш {source}? Тогда его вебхук подписывает \
+             другим секретом, чем называют `secret-files` в [webhooks.{source}] проекта {projects}. Если нет, их послали посторонние, и \
+             делать ничего не надо"
         )
+    }
+
+    /// How many came from where, for people.
+    pub(crate) fn senders(&self, t: Tongue) -> String {
+        let from = self.addresses.iter().map(|From { address, count, .. }| format!("{address}: {count}"));
+        let others = (self.others > 0).then(|| {
+            let others = self.others;
+            say!(t, "others: {others}", "другие: {others}")
+        });
+        from.chain(others).collect::<Vec<_>>().join(", ")
     }
 }
 
@@ -188,12 +211,17 @@ mod tests {
         assert_eq!(note(&misfits, "10.0.0.5", 3), Standing::Possible);
         let told = misfits.all().remove(0);
         assert_eq!((told.count, told.first, told.last), (3, Timestamp(1), Timestamp(3)));
-        assert!(told.advice().contains("strangers sent them") && told.advice().contains("of demo name"));
+        assert!(!told.is_proven() && told.advice(Tongue::Russian).contains("послали посторонние"));
+        assert!(
+            told.advice(Tongue::English).contains("strangers sent them")
+                && told.advice(Tongue::English).contains("of demo name")
+        );
         misfits.prove("gitea", &demo(), peer("10.0.0.5"));
         assert_eq!(note(&misfits, "192.0.2.1", 4), Standing::Stranger);
         let told = misfits.all().remove(0);
         assert_eq!(told.addresses, [From { address: peer("10.0.0.5"), count: 2, proven: true }]);
-        assert!(told.advice().contains("changed on one side alone"));
+        assert!(told.is_proven() && told.advice(Tongue::English).contains("changed on one side alone"));
+        assert!(told.advice(Tongue::Russian).contains("сменили только с одной стороны"));
         assert_eq!(note(&misfits, "10.0.0.5", 5), Standing::Proven);
         assert_eq!(misfits.all()[0].count, 3);
         misfits.prove("gitea", &demo(), peer("192.0.2.200"));

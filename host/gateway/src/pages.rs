@@ -16,6 +16,7 @@ mod run;
 mod search;
 mod system;
 mod ticket;
+pub(crate) mod tokens;
 
 use askama::Template;
 use axum::extract::State;
@@ -84,17 +85,18 @@ pub(crate) async fn plugins(State(app): State<App>, reader: Reader) -> Page {
 
 pub(crate) async fn system(State(app): State<App>, reader: Reader) -> Page {
     let frame = Frame::still(&app, &reader, Here::System);
-    let read = app.ask(move |state| system::read(state, reader.tongue)).await;
+    let keyring = frame.admin().is_some().then(|| app.keyring.clone());
+    let read = app.ask(move |state| system::read(state, reader.tongue, keyring.as_deref())).await;
     page(frame, read, |frame, system| system::SystemPage { frame, system })
 }
 
 pub(crate) async fn deliveries(
     State(app): State<App>,
     reader: Reader,
-    Parameters(which): Parameters<crate::routes::deliveries::Which>,
+    Parameters(shown): Parameters<deliveries::Shown>,
 ) -> Page {
     let frame = Frame::live(&app, &reader, Here::Deliveries);
-    let read = app.ask(move |state| deliveries::read(state, reader.tongue, &which)).await;
+    let read = app.ask(move |state| deliveries::read(state, reader.tongue, &shown.into())).await;
     page(frame, read, |frame, deliveries| deliveries::DeliveriesPage { frame, deliveries })
 }
 

@@ -152,6 +152,11 @@ impl From<StoreError> for Problem {
                 tracing::warn!(cause = %error, "a request found the database held");
                 Self::busy("another program holds the database, and nothing was written; ask again in a moment")
             }
+            StoreError::Damaged(row) => {
+                tracing::error!(%row, "a request met a damaged row");
+                let cure = "`gatewright restore` has it from a backup";
+                Self::new(StatusCode::INTERNAL_SERVER_ERROR, "broken", format!("{row}; {cure}"))
+            }
             StoreError::Fatal(_) | StoreError::Broken(_) => Self::broken(&error),
         }
     }

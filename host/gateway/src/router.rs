@@ -19,8 +19,8 @@ use crate::pages::{self, Reader, forms, login};
 use crate::problem::Problem;
 use crate::route::{Need, Row, at};
 use crate::routes::{
-    audit, blocks, checks, deliveries, dependencies, evaluations, events, figures, intents, items, observed, probes,
-    projects, queue, runs, tasks, tokens, why,
+    audit, blocks, checks, deliveries, dependencies, evaluations, events, figures, intents, items, many, observed,
+    probes, projects, queue, runs, tasks, tokens, why,
 };
 use crate::visitor::{Form, Operator, Visitor};
 
@@ -63,16 +63,14 @@ fn table() -> Vec<Row> {
         at("/t/{item}/undepend").form(Right::Operate, forms::undepend),
         at("/t/{item}/start").form(Right::Operate, forms::start),
         at("/t/{item}/comment").form(Right::Operate, forms::comment),
-        at("/retry").form(Right::Operate, forms::retry),
-        at("/resume-all").form(Right::Operate, forms::resume_all),
-        at("/stop-all").form(Right::Operate, forms::stop_all),
-        at("/pause-all").form(Right::Operate, forms::pause_all),
         at("/repositories").page(pages::repositories),
         at("/plugins").page(pages::plugins),
         at("/deliveries").page(pages::deliveries),
         at("/deliveries/{delivery}").page(pages::delivery),
         at("/audit").page(pages::audit),
         at("/system").page(pages::system),
+        at("/system/tokens").form(Right::Admin, pages::tokens::make),
+        at("/system/tokens/{name}/revoke").form(Right::Admin, pages::tokens::revoke),
         at("/find").page(pages::search),
         at("/language/{code}").get(Need::Nothing, pages::language),
         at("/static/{file}").get(Need::Nothing, pages::asset),
@@ -98,6 +96,7 @@ fn table() -> Vec<Row> {
     ];
     table.extend(of_tasks());
     table.extend(told());
+    table.extend(of_many());
     table.extend(INTENTS.map(|(path, _, right, intent)| give(at(path), right, intent)));
     table.extend(INTENTS.map(|(_, path, right, intent)| button(at(path), right, intent)));
     table
@@ -137,13 +136,31 @@ fn of_tasks() -> Vec<Row> {
 }
 
 /// What trackers, forges and the board told.
-fn told() -> [Row; 5] {
+fn told() -> [Row; 8] {
     [
         at("/api/v1/deliveries").get(Need::Look, deliveries::list),
         at("/api/v1/deliveries/refused").get(Need::Look, deliveries::refused),
         at("/api/v1/deliveries/{delivery}").get(Need::Look, deliveries::show),
         at("/api/v1/deliveries/{delivery}/body").get(Need::Token(Right::Read), deliveries::body),
         at("/api/v1/deliveries/{delivery}/retry").post(OPERATE, deliveries::retry),
+        at("/api/v1/deliveries/retry").post(OPERATE, many::retry_parked),
+        at("/deliveries/{delivery}/retry").form(Right::Operate, forms::retry_delivery),
+        at("/deliveries/retry").form(Right::Operate, forms::retry_parked),
+    ]
+}
+
+/// What is wanted of many tasks at once.
+fn of_many() -> [Row; 9] {
+    [
+        at("/api/v1/all/stop").post(OPERATE, many::stop),
+        at("/api/v1/all/pause").post(OPERATE, many::pause),
+        at("/api/v1/all/resume").post(OPERATE, many::resume),
+        at("/api/v1/all/retry").post(OPERATE, many::retry),
+        at("/retry").form(Right::Operate, forms::retry),
+        at("/resume-all").form(Right::Operate, forms::resume_all),
+        at("/stop-all").form(Right::Operate, forms::stop_all),
+        at("/pause-all").form(Right::Operate, forms::pause_all),
+        at("/p/{project}/stop").form(Right::Operate, forms::stop_project),
     ]
 }
 

@@ -11,6 +11,7 @@ pub(crate) mod events;
 pub(crate) mod figures;
 pub(crate) mod intents;
 pub(crate) mod items;
+pub(crate) mod many;
 pub(crate) mod observed;
 pub(crate) mod probes;
 pub(crate) mod projects;

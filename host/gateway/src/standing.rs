@@ -327,8 +327,13 @@ pub(crate) const fn cause(tongue: Tongue, kind: HoldKind) -> &'static str {
     }
 }
 
-fn held(tongue: Tongue, hold: &Hold) -> (State, String) {
-    let state = match hold.kind {
+/// Whether the work or the system is at fault, and not a person asked for something.
+pub(crate) const fn is_broken(kind: HoldKind) -> bool {
+    matches!(held_as(kind), State::Failed | State::Held)
+}
+
+const fn held_as(kind: HoldKind) -> State {
+    match kind {
         HoldKind::NeedsInput
         | HoldKind::Blocked
         | HoldKind::GoneFromBoard
@@ -346,7 +351,11 @@ fn held(tongue: Tongue, hold: &Hold) -> (State, String) {
         | HoldKind::FateUnknown
         | HoldKind::NotProven
         | HoldKind::Panicked => State::Held,
-    };
+    }
+}
+
+fn held(tongue: Tongue, hold: &Hold) -> (State, String) {
+    let state = held_as(hold.kind);
     let at = hold.step.as_ref().map(|step| say!(tongue, " at `{step}`", " на шаге `{step}`")).unwrap_or_default();
     let (cause, reason) = (cause(tongue, hold.kind), tongue.inner(&hold.reason));
     (state, say!(tongue, "held{at}: {reason}", "удержана{at}, {cause}: {reason}"))

@@ -1,5 +1,6 @@
 //! The command line: what there is to say, and what it means.
 
+mod many;
 mod upkeep;
 
 use std::path::PathBuf;
@@ -11,6 +12,7 @@ use domain::time::{Milliseconds, Timestamp};
 
 use crate::reference::Reference;
 
+pub(crate) use many::{Many, Retry};
 pub(crate) use upkeep::{Backup, Completions, Config, HealthOptions, Man, Restore};
 
 /// Carries a ticket to a deployed change.
@@ -47,6 +49,12 @@ pub(crate) enum Command {
     Project(Project),
     /// Stop every live task: processes, jobs, clones and branches.
     Stop(StopAll),
+    /// Launch nothing more for any live task, until each is resumed; runs under way end first.
+    Pause(Many),
+    /// Let on what people paused.
+    Resume(Many),
+    /// Try again what broke together: tasks that are held by one cause at one step.
+    Retry(Retry),
     /// What is queued, what runs, and why the rest waits.
     Queue,
     /// Projects whose file says `mode = "observe"`: what would have been done.
@@ -303,7 +311,7 @@ pub(crate) struct Audit {
 #[derive(Debug, Args)]
 pub(crate) struct StopAll {
     /// All of them; a single one is stopped by `task stop`.
-    #[arg(long, required = true)]
+    #[arg(long, required_unless_present = "project")]
     pub(crate) all: bool,
     /// Of this project alone.
     #[arg(long)]
@@ -387,7 +395,14 @@ pub(crate) enum Delivery {
     /// Read a parked one once more, as if it had just come. Exit 1: it is not parked.
     Retry {
         /// Its number.
-        id: DeliveryId,
+        #[arg(required_unless_present = "all_parked", conflicts_with = "all_parked")]
+        id: Option<DeliveryId>,
+        /// All that are parked.
+        #[arg(long)]
+        all_parked: bool,
+        /// Only if they are still so many: the number that the board showed.
+        #[arg(long, value_name = "N", requires = "all_parked")]
+        count: Option<u64>,
     },
 }
 

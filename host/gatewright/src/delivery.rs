@@ -1,7 +1,7 @@
 //! `gatewright delivery …`: what trackers, forges and the board told, and a parked one once more.
 
 use conductor::ports::inbox::DeliveryRow;
-use gateway::api::{DeliveryView, Listing, RefusedDeliveries};
+use gateway::api::{DeliveryView, ForParked, Listing, RefusedDeliveries, Retried};
 use serde_json::json;
 
 use crate::cli::Delivery;
@@ -9,6 +9,9 @@ use crate::client::{Client, segment};
 use crate::output::Output;
 use crate::task::visible;
 use crate::when::moment;
+
+/// The host takes so many at one time: a smaller answer is the last one, and what is parked anew meanwhile is not read for ever.
+const AT_ONCE: u64 = 1000;
 
 /// Runs the command.
 pub(crate) fn run(client: &Client, command: &Delivery, out: &Output) -> anyhow::Result<()> {
@@ -31,7 +34,8 @@ pub(crate) fn run(client: &Client, command: &Delivery, out: &Output) -> anyhow::
             let found: DeliveryView = client.get(&format!("/api/v1/deliveries/{id}"))?;
             out.value(&found, || shown(&found, out))
         }
-        Delivery::Retry { id } => {
+        Delivery::Retry { id: None, count, .. } => again(client, *count, out),
+        Delivery::Retry { id: Some(id), .. } => {
             let found: DeliveryView = client.post(&format!("/api/v1/deliveries/{id}/retry"), &())?;
             out.value(&found, || {
                 let look = out.command(&format!("gatewright delivery show {id}"));
@@ -39,6 +43,23 @@ pub(crate) fn run(client: &Client, command: &Delivery, out: &Output) -> anyhow::
             })
         }
     }
+}
+
+/// All that are parked: those that were named once, else until none is left that was parked before.
+fn again(client: &Client, count: Option<u64>, out: &Output) -> anyhow::Result<()> {
+    let mut all = Retried { retried: 0, parked: 0 };
+    loop {
+        let told: Retried = client.post("/api/v1/deliveries/retry", &ForParked { count })?;
+        all = Retried { retried: all.retried + told.retried, parked: told.parked };
+        if count.is_some() || told.parked == 0 || told.retried < AT_ONCE {
+            break;
+        }
+    }
+    out.value(&all, || match all.retried {
+        0 => "No delivery is parked.".to_owned(),
+        1 => "1 delivery is read once more".to_owned(),
+        many => format!("{many} deliveries are read once more"),
+    })
 }
 
 fn listed(rows: &Listing<DeliveryRow>, refused: &[RefusedDeliveries]) -> String {

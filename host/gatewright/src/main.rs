@@ -19,6 +19,7 @@ mod health;
 mod init;
 mod listener;
 mod logging;
+mod many;
 mod observed;
 mod output;
 mod plugin;
@@ -87,6 +88,9 @@ fn run(cli: Cli) -> anyhow::Result<bool> {
             delivery::run(&Client::find(&state::find(given)?)?, &command, &out).map(|()| true)
         }
         Command::Stop(options) => stop::run(&Client::find(&state::find(given)?)?, &options, &out),
+        Command::Pause(options) => many::pause(&Client::find(&state::find(given)?)?, &options, &out).map(|()| true),
+        Command::Resume(options) => many::resume(&Client::find(&state::find(given)?)?, &options, &out).map(|()| true),
+        Command::Retry(options) => many::retry(&Client::find(&state::find(given)?)?, &options, &out).map(|()| true),
         Command::Token(command) => token::run(&state::find(given)?, &command, &out).map(|()| true),
         Command::Audit(wanted) => audit::run(&state::find(given)?, &wanted, &out).map(|()| true),
         Command::Queue => {

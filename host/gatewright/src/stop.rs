@@ -1,4 +1,4 @@
-//! `gatewright stop --all`: each task is stopped as by `task stop`.
+//! `gatewright stop`: each task is stopped as by `task stop`.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
@@ -24,8 +24,9 @@ pub(crate) fn run(client: &Client, options: &StopAll, out: &Output) -> anyhow::R
     if !options.yes && !live.items.is_empty() {
         let more = if live.more { " and more" } else { "" };
         confirm(&format!(
-            "Stop {}{more} live tasks? Their processes end, their clones and branches go.",
-            live.items.len()
+            "Stop {}{more} live tasks{}? Their processes end, their clones and branches go.",
+            live.items.len(),
+            options.project.as_ref().map(|project| format!(" of {project}")).unwrap_or_default()
         ))?;
     }
     let mut stops = Stops::default();

@@ -47,11 +47,14 @@ places! {
     // `create_task`, `put_document`: no part of the program asks for them; tasks come with `expand`, documents with `complete`.
     // `expand_later`: a status-mapper that fails, and ours does not. The simulator's mapper fails.
     // `hold_cycles`: no door lets tasks need each other. The store's own tests alone.
+    // `apply_to_all`, `depend_seen`, `retry_parked`, `set_freeze_seen`, `undepend_seen`: buttons of pages, and nobody presses one here.
+    // The store's own tests alone.
     // `retry_delivery`: a person reads a parked delivery again, and nothing parks one here. The store's own tests alone.
     // `session_seen`: the use of a session is written down a minute after its log-in. The store's own tests alone.
     // `wake`: a poll finds a comment for which a gate waits, and no gate of ours does. Gates of the simulator do.
     seldom commits:
-        "clock_went_back" "create_task" "expand_later" "hold_cycles" "put_document" "retry_delivery" "session_seen" "wake";
+        "apply_to_all" "clock_went_back" "create_task" "depend_seen" "expand_later" "hold_cycles" "put_document"
+        "retry_delivery" "retry_parked" "session_seen" "set_freeze_seen" "undepend_seen" "wake";
     seldom jobs: ;
     // An agent's log is cut at 64 MiB.
     seldom others: "shim-cuts-its-log";

@@ -25,7 +25,7 @@ impl Access for SqliteStore {
         self.write(move |tx| put_token(tx.sql, &token, &actor, now))
     }
 
-    fn revoke_token(&self, name: &TokenName, actor: &Actor, now: Timestamp) -> Told<()> {
+    fn revoke_token(&self, name: &TokenName, actor: &Actor, now: Timestamp) -> Told<bool> {
         let (name, actor) = (name.clone(), actor.clone());
         self.write(move |tx| revoke_token(tx.sql, &name, &actor, now))
     }
@@ -101,16 +101,16 @@ fn put_token(sql: &Connection, token: &NewToken, by: &Actor, now: Timestamp) -> 
     append(sql, &made, now)
 }
 
-fn revoke_token(sql: &Connection, name: &TokenName, by: &Actor, now: Timestamp) -> Result<()> {
+fn revoke_token(sql: &Connection, name: &TokenName, by: &Actor, now: Timestamp) -> Result<bool> {
     let statement = "UPDATE token SET revoked_at = ?2, revoked_by = ?3 WHERE name = ?1 AND revoked_at IS NULL";
     if execute(sql, statement, params![name.as_str(), time(now), to_json(by)?])? == 0 {
         let there = one(sql, "SELECT 1 FROM token WHERE name = ?1", [name.as_str()], |_| Ok(()))?;
-        return there.ok_or_else(|| not_found("token", name));
+        return there.map(|()| false).ok_or_else(|| not_found("token", name));
     }
     let statement = "UPDATE session SET ended_at = ?2 WHERE token = ?1 AND ended_at IS NULL";
     execute(sql, statement, params![name.as_str(), time(now)])?;
     let revoked = Record { subject: Some(name.to_string()), ..Record::done(by.clone(), Deed::RevokeToken) };
-    append(sql, &revoked, now)
+    append(sql, &revoked, now).map(|()| true)
 }
 
 fn read_token(row: &Row<'_>) -> Result<TokenRow> {

@@ -45,7 +45,7 @@ impl From<Failure> for StoreError {
         match failure {
             Failure::Told(error) => error,
             Failure::Sql(error) => of_sql(&error),
-            Failure::Row { what, why } => Self::Broken(format!("a row of `{what}` does not read: {why}")),
+            Failure::Row { what, why } => Self::Damaged(format!("a row of `{what}` does not read: {why}")),
         }
     }
 }

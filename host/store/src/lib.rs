@@ -37,6 +37,7 @@ mod lock;
 mod open;
 mod overview;
 mod ownership;
+mod pressed;
 mod queue;
 mod readers;
 mod records;

@@ -120,7 +120,7 @@ impl Overview for SqliteStore {
     }
 }
 
-fn bodies(sql: &Connection, query: &str, params: impl rusqlite::Params) -> Result<Vec<Task>> {
+pub(crate) fn bodies(sql: &Connection, query: &str, params: impl rusqlite::Params) -> Result<Vec<Task>> {
     sound(sql, query, params, |row| get_json(row, "task", "body"))
 }
 
@@ -141,7 +141,7 @@ fn standings(sql: &Connection) -> Result<Standings> {
     Ok(standings)
 }
 
-fn live_tasks(sql: &Connection, which: Live, limit: u32) -> Result<Vec<Task>> {
+pub(crate) fn live_tasks(sql: &Connection, which: Live, limit: u32) -> Result<Vec<Task>> {
     let among = match which {
         Live::Waiting => "'awaiting-person', 'held'",
         Live::Moving => "'running', 'judging', 'acting', 'waiting', 'stopping'",

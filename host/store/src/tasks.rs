@@ -19,8 +19,8 @@ use crate::writer::Tx;
 pub(crate) const RECORD: usize = 64 * 1024;
 
 pub(crate) fn task(sql: &Connection, id: TaskId) -> Result<Task> {
-    let query = "SELECT body FROM task WHERE id = ?1";
-    one(sql, query, params![int(id.0)], |row| get_json(row, "task", "body"))?.ok_or_else(|| not_found("task", id))
+    let query = "SELECT id, body FROM task WHERE id = ?1";
+    one(sql, query, params![int(id.0)], body)?.ok_or_else(|| not_found("task", id))
 }
 
 pub(crate) fn live_task(sql: &Connection, project: &ProjectName, work_item: &WorkItemId) -> Result<Option<TaskId>> {
@@ -29,8 +29,17 @@ pub(crate) fn live_task(sql: &Connection, project: &ProjectName, work_item: &Wor
 }
 
 pub(crate) fn newest_task(sql: &Connection, project: &ProjectName, work_item: &WorkItemId) -> Result<Option<Task>> {
-    let query = "SELECT body FROM task WHERE project = ?1 AND work_item = ?2 ORDER BY id DESC LIMIT 1";
-    one(sql, query, params![project.as_str(), work_item.as_str()], |row| get_json(row, "task", "body"))
+    let query = "SELECT id, body FROM task WHERE project = ?1 AND work_item = ?2 ORDER BY id DESC LIMIT 1";
+    one(sql, query, params![project.as_str(), work_item.as_str()], body)
+}
+
+/// A task by its record. Its number says which row it is that does not read.
+fn body(row: &Row<'_>) -> Result<Task> {
+    let id = get_u64(row, "id")?;
+    get_json(row, "task", "body").map_err(|failure| match failure {
+        Failure::Row { what, why } => Failure::Row { what, why: format!("number {id}: {why}") },
+        failure => failure,
+    })
 }
 
 /// One that does not read is passed over: whoever looks at all of them has the others to look after.

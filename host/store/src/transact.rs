@@ -95,14 +95,28 @@ pub(crate) fn apply(tx: &Tx<'_>, id: TaskId, event: &Event, origin: Origin, now:
 
 /// Steps a task that still stands as somebody saw it. Where it moved meanwhile, they hear what happened instead.
 pub(crate) fn apply_seen(tx: &Tx<'_>, id: TaskId, event: &Event, seen: &Seen, now: Timestamp) -> Result<AppliedSeen> {
+    match moved(tx, id, event, seen, now)? {
+        Some(moved) => Ok(moved),
+        None => apply(tx, id, event, Origin::default(), now).map(AppliedSeen::Applied),
+    }
+}
+
+/// What happened to a task since somebody saw it, where it moved: their wish is recorded as late. None: it stands as they saw it.
+pub(crate) fn moved(
+    tx: &Tx<'_>,
+    id: TaskId,
+    event: &Event,
+    seen: &Seen,
+    now: Timestamp,
+) -> Result<Option<AppliedSeen>> {
     let task = tasks::task(tx.sql, id)?;
     if seen.is(&task) {
-        return apply(tx, id, event, Origin::default(), now).map(AppliedSeen::Applied);
+        return Ok(None);
     }
     carry_out(tx, &task, event, Decision::Rejected(Rejected::Late), Origin::default(), now)?;
     let mut since = tasks::entries(tx.sql, id)?;
     since.retain(|row| row.version > seen.version);
-    Ok(AppliedSeen::Moved { task: Box::new(task), since })
+    Ok(Some(AppliedSeen::Moved { task: Box::new(task), since }))
 }
 
 /// What the end of a run leads to could not be decided; what it cost counts all the same, as of one that came late.

@@ -292,8 +292,8 @@ pub struct AuditFilter {
 pub trait Access: Send + Sync {
     /// Keeps a token. Refused where its name was one's before.
     fn put_token(&self, token: &NewToken, actor: &Actor, now: Timestamp) -> Result<(), StoreError>;
-    /// Revokes it, and ends the sessions that were opened with it. What is revoked already stays as it is.
-    fn revoke_token(&self, name: &TokenName, actor: &Actor, now: Timestamp) -> Result<(), StoreError>;
+    /// Revokes it, and ends the sessions that were opened with it. What is revoked already stays as it is: then the answer is no.
+    fn revoke_token(&self, name: &TokenName, actor: &Actor, now: Timestamp) -> Result<bool, StoreError>;
     /// All that ever were, by name.
     fn tokens(&self) -> Result<Vec<TokenRow>, StoreError>;
     /// It was used.

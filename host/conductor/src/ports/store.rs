@@ -24,12 +24,14 @@ use crate::slots::{DriverRow, Places};
 mod counts;
 mod keeping;
 mod overview;
+mod pressing;
 mod rows;
 mod wait;
 
 pub use self::counts::{Counts, DeliveryCount, JobCounts, PollRow, QueueCount, TaskCount};
 pub use self::keeping::Keeping;
 pub use self::overview::{AnswerRow, Contact, Extent, Live, Load, Overview, Standings};
+pub use self::pressing::{Group, Pressed, Pressing, Reached, SeenFreeze};
 pub use self::rows::{
     BoardActivity, BoardComment, BoardItem, Conversation, Delivery, EntryRow, EvaluationRow, EventRow, Expansion,
     FreezeRow, JobRow, NewEvaluation, NewWould, RunRow, Spending, Terms, ToldRow, WouldRow,
@@ -62,9 +64,12 @@ pub enum StoreError {
     /// Somebody else holds the database; nothing was written, and it may be asked again.
     #[error("another program holds the database: {0}")]
     Busy(String),
-    /// The database said no for a reason of its own, or a row does not read; nothing was written. Its words are for the log.
+    /// The database said no for a reason of its own; nothing was written. Its words are for the log.
     #[error("{0}")]
     Broken(String),
+    /// A row does not read, which this names; nothing was written.
+    #[error("{0}")]
+    Damaged(String),
     /// What was asked for is not possible as things stand.
     #[error("{0}")]
     Refused(String),
@@ -207,7 +212,7 @@ impl ClaimLimits {
 }
 
 /// The store.
-pub trait Store: Overview + Counts + Keeping + Send + Sync {
+pub trait Store: Overview + Counts + Keeping + Pressing + Send + Sync {
     /// Writes a project; a changed pipeline sends `PipelineChanged` to each live task.
     fn put_project(&self, project: &Project, now: Timestamp) -> Result<(), StoreError>;
     /// All projects whose rows read; of one that does not, the log tells.

@@ -94,6 +94,11 @@ pub(super) const OPERATIONS: &[Operation] = &[
     get("/api/v1/deliveries/{delivery}", "A delivery, and what it tells", &[], Json("Delivery")),
     get("/api/v1/deliveries/{delivery}/body", "Its body as it came", &[], Text),
     plain("post", "/api/v1/deliveries/{delivery}/retry", "A parked one is read once more", &[], Json("Delivery")),
+    post("/api/v1/deliveries/retry", "All that are parked are read once more", "ForParked", Json("Retried")),
+    post("/api/v1/all/stop", "A person ends every live task, or those of a project", "ForAll", Json("Reached")),
+    post("/api/v1/all/pause", "A person pauses every live task, or those of a project", "ForAll", Json("Reached")),
+    post("/api/v1/all/resume", "A person lets on what people paused", "ForAll", Json("Reached")),
+    post("/api/v1/all/retry", "A person lets on what broke together", "ForHeld", Json("Reached")),
     get("/api/v1/system", "What runs are held by on this machine", &[], Json("System")),
 ];
 

@@ -6,6 +6,7 @@ use askama::Template;
 use conductor::ports::inbox::{DeliveryFilter, DeliveryRow};
 use domain::ids::{DeliveryId, TaskId, WorkItemId};
 use domain::time::{Milliseconds, Timestamp};
+use serde::Deserialize;
 
 use super::frame::{Frame, encoded};
 use crate::api::State;
@@ -14,7 +15,7 @@ use crate::find;
 use crate::misfits::Misfit;
 use crate::problem::Problem;
 use crate::routes::deliveries::{SOURCES, STATES, Which, view};
-use crate::show::{Age, Moment, bytes, line, plain};
+use crate::show::{Age, Moment, bytes, line, plain, quoted};
 use crate::tongue::{Tongue, say};
 use crate::words;
 
@@ -41,6 +42,8 @@ pub(crate) struct Deliveries {
     states: Vec<Choice>,
     projects: Vec<Choice>,
     is_filtered: bool,
+    /// Of all, shown or not.
+    parked: u64,
     older: Option<String>,
 }
 
@@ -63,6 +66,10 @@ struct RefusedOnes {
     source: &'static str,
     count: String,
     last: Age,
+    /// Some came from where fitting ones came.
+    is_proven: bool,
+    from: String,
+    advice: String,
 }
 
 /// A delivery.
@@ -79,6 +86,27 @@ pub(crate) struct Row {
     standing: (State, String),
     effect: String,
     size: String,
+    is_parked: bool,
+}
+
+/// Which deliveries, as the page's address says; beside them what was just done here.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Shown {
+    source: Option<String>,
+    project: Option<String>,
+    state: Option<String>,
+    before: Option<String>,
+    /// The frame reads it.
+    #[serde(rename = "did")]
+    _did: Option<String>,
+}
+
+impl From<Shown> for Which {
+    fn from(shown: Shown) -> Self {
+        let Shown { source, project, state, before, _did } = shown;
+        Self { source, project, state, before, limit: None }
+    }
 }
 
 pub(crate) fn read(state: &GatewayState, t: Tongue, which: &Which) -> Result<Deliveries, Problem> {
@@ -97,6 +125,7 @@ pub(crate) fn read(state: &GatewayState, t: Tongue, which: &Which) -> Result<Del
         sources: choices(SOURCES.map(str::to_owned), filter.source.as_deref(), |word| words::source(t, word)),
         states: choices(STATES.map(str::to_owned), filter.state.as_deref(), |word| words::delivery(t, word)),
         projects: choices(projects.iter().map(|project| project.name.to_string()), chosen.as_deref(), |word| word),
+        parked: state.store.parked_deliveries()?,
         is_filtered: filter != DeliveryFilter::default(),
         older,
     })
@@ -141,6 +170,9 @@ fn refused(state: &GatewayState, t: Tongue) -> Vec<RefusedOnes> {
         source: misfit.source,
         count: t.count(misfit.count, ["delivery", "deliveries"], ["доставка", "доставки", "доставок"]),
         last: Age::of(t, misfit.last, state.now()),
+        is_proven: misfit.is_proven(),
+        from: line(&misfit.senders(t), 500),
+        advice: line(&quoted(&misfit.advice(t)), 1000),
     };
     state.meters.misfits.all().into_iter().map(one).collect()
 }
@@ -159,6 +191,7 @@ fn row(t: Tongue, delivery: &DeliveryRow, keys: &HashMap<TaskId, WorkItemId>) ->
         standing: standing(t, delivery),
         effect: line(delivery.effect.as_deref().unwrap_or_default(), 300),
         size: bytes(delivery.size),
+        is_parked: delivery.state == "parked",
     }
 }
 

@@ -2,29 +2,27 @@
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Redirect, Response};
-use conductor::ports::access::{Deed, Record};
-use conductor::ports::store::{Applied, Live};
-use domain::event::{Event, Intent};
-use domain::ids::{Actor, Epoch, TaskId, Version};
-use domain::task::Task;
+use conductor::ports::store::{Applied, AppliedSeen, FreezeRow, Pressed, Seen, SeenFreeze};
+use domain::event::Intent;
+use domain::ids::{Actor, Epoch, ProjectName, TaskId, Version};
 use serde::Deserialize;
 
+use super::Refused;
 use super::frame::{Reader, own_path};
 use super::ticket::SHOWN_STATUS;
-use super::{Refused, now};
 use crate::api::{IntentNote, NewCard};
-use crate::app::{App, GatewayState};
+use crate::app::App;
 use crate::body::Segments;
 use crate::deed::word;
 use crate::find;
 use crate::problem::Problem;
 use crate::routes::{intents, items, one_line};
 use crate::show::line;
-use crate::tongue::Tongue;
 use crate::visitor::{Form, Operator};
 
-/// Tickets that one press stops or pauses at most; the next press takes the others.
-const AT_ONCE: u32 = 1000;
+pub(crate) use many::{pause_all, resume_all, retry, retry_delivery, retry_parked, stop_all, stop_project};
+
+mod many;
 
 /// What a form of a task sends.
 #[derive(Debug, Deserialize)]
@@ -68,9 +66,9 @@ pub(crate) async fn give(
 pub(crate) struct Frozen {
     #[serde(default)]
     reason: String,
-    /// How it stood when the button was shown: `frozen` or `open`.
+    /// How it stood when the button was shown.
     #[serde(default)]
-    seen: String,
+    seen: Option<SeenFreeze>,
     #[serde(default)]
     back: String,
 }
@@ -106,27 +104,34 @@ async fn set_freeze(
     let set = app.write(move |state| {
         let reason = if on { Some(one_line("reason", &form.reason, 500)?) } else { None };
         let project = find::project(&*state.store, &name)?.name;
-        let frozen = state.store.freeze(&project)?;
-        match (form.seen.as_str(), &frozen) {
-            ("open", Some(why)) => {
-                let who = state.store.freeze_log(&project, 1)?.first().map(|row| format!(" by {}", row.actor));
-                let who = who.unwrap_or_default();
-                return Err(Problem::conflict(format!(
-                    "changed since you looked: `{project}` was frozen meanwhile{who}: {why}"
-                )));
-            }
-            ("frozen", None) => {
-                return Err(Problem::conflict(format!("changed since you looked: `{project}` is frozen no more")));
-            }
-            _ => {}
+        let Some(seen) = form.seen else {
+            state.store.set_freeze(&project, reason.as_deref(), &actor, state.now())?;
+            return Ok(form.back);
+        };
+        match state.store.set_freeze_seen(&project, reason.as_deref(), &actor, seen, state.now())? {
+            Pressed::Done(()) => Ok(form.back),
+            Pressed::Changed(last) => Err(meanwhile(&project, seen, last)),
         }
-        state.store.set_freeze(&project, reason.as_deref(), &actor, state.now())?;
-        Ok(form.back)
     });
     match set.await {
         Ok(back) => Ok(done(&back, if on { "freeze" } else { "thaw" }, None)),
         Err(problem) => Err(Refused::of(problem, reader)),
     }
+}
+
+/// What another hand did to a project, by the newest line of its log.
+fn meanwhile(project: &ProjectName, seen: SeenFreeze, last: Option<FreezeRow>) -> Problem {
+    let (who, why) = last.map_or((None, None), |row| (Some(row.actor), row.reason));
+    let who = who.map(|who| format!(" by {who}")).unwrap_or_default();
+    Problem::conflict(match seen {
+        SeenFreeze::Open => {
+            let why = why.map(|why| format!(": {why}")).unwrap_or_default();
+            format!("changed since you looked: `{project}` was frozen meanwhile{who}{why}")
+        }
+        SeenFreeze::Frozen => {
+            format!("changed since you looked: `{project}` is frozen no more; it was thawed meanwhile{who}")
+        }
+    })
 }
 
 /// A ticket that shall be, and starts at once.
@@ -203,20 +208,19 @@ async fn set_need(
 ) -> Result<Response, Refused> {
     let set = app.write(move |state| {
         let task = state.store.task(TaskId(form.task))?;
-        if task.version != Version(form.version) {
-            let (saw, now) = (form.version, task.version);
-            let late = format!("changed since you looked: you saw version {saw} of task {}, it is at {now}", task.id);
-            return Err(intents::no(state, "late", late, task));
-        }
         let other = find::task_in(&*state.store, &task.project, form.on.trim())?.id;
+        let looked_at = Seen { version: Version(form.version), epoch: None };
         let applied = if on {
-            state.store.depend(task.id, other, &actor, state.now())?
+            state.store.depend_seen(task.id, other, &actor, &looked_at, state.now())?
         } else {
-            state.store.undepend(task.id, other, &actor, state.now())?
+            state.store.undepend_seen(task.id, other, &actor, &looked_at, state.now())?
         };
         match applied {
-            Applied::Stepped { .. } => Ok((task.work_item, form.back)),
-            Applied::Rejected(no) => Err(intents::no(state, no.word(), no.to_string(), state.store.task(task.id)?)),
+            AppliedSeen::Applied(Applied::Stepped { .. }) => Ok((task.work_item, form.back)),
+            AppliedSeen::Applied(Applied::Rejected(no)) => {
+                Err(intents::no(state, no.word(), no.to_string(), state.store.task(task.id)?))
+            }
+            AppliedSeen::Moved { task, since } => Err(intents::moved(state, &looked_at, *task, since)),
         }
     });
     match set.await {
@@ -284,143 +288,8 @@ pub(crate) async fn comment(
     }
 }
 
-/// What the button of a cause sends.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Caused {
-    cause: String,
-    #[serde(default)]
-    step: String,
-    count: u64,
-    #[serde(default)]
-    note: String,
-}
-
-pub(crate) async fn retry(
-    State(app): State<App>,
-    reader: Reader,
-    Operator(actor): Operator,
-    Form(form): Form<Caused>,
-) -> Result<Response, Refused> {
-    let retried = app.write(move |state| {
-        let tasks = now::held_by(state, &form.cause, &form.step)?;
-        resume(state, &actor, tasks, &form.note, form.count)
-    });
-    match retried.await {
-        Ok(()) => Ok(done("/", "retried", None)),
-        Err(problem) => Err(Refused::of(problem, reader)),
-    }
-}
-
-pub(crate) async fn resume_all(
-    State(app): State<App>,
-    reader: Reader,
-    Operator(actor): Operator,
-    Form(form): Form<Counted>,
-) -> Result<Response, Refused> {
-    let resumed = app.write(move |state| {
-        let tasks = now::paused(&*state.store)?;
-        resume(state, &actor, tasks, &form.note, form.count)
-    });
-    match resumed.await {
-        Ok(()) => Ok(done("/", "resumed-all", None)),
-        Err(problem) => Err(Refused::of(problem, reader)),
-    }
-}
-
-/// Lets tasks go on, if there are still as many as the button named.
-fn resume(state: &GatewayState, actor: &Actor, tasks: Vec<Task>, note: &str, count: u64) -> Result<(), Problem> {
-    let there = tasks.len() as u64;
-    if there != count {
-        return Err(Problem::conflict(format!(
-            "changed since you looked: the button named {}, and there are {there} now; look again",
-            live_tickets(count)
-        )));
-    }
-    for task in tasks {
-        let event = Event::Intent { intent: Intent::Resume, actor: actor.clone(), note: note.trim().to_owned() };
-        // One that goes on meanwhile is what was wanted.
-        let (Applied::Stepped { .. } | Applied::Rejected(_)) = state.store.apply(task.id, &event, state.now())?;
-    }
-    Ok(())
-}
-
-/// How many the button named.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Counted {
-    count: u64,
-    #[serde(default)]
-    note: String,
-}
-
-pub(crate) async fn stop_all(
-    State(app): State<App>,
-    reader: Reader,
-    Operator(actor): Operator,
-    Form(form): Form<Counted>,
-) -> Result<Response, Refused> {
-    to_all(app, reader, actor, Intent::Stop, "stopped-all", form).await
-}
-
-pub(crate) async fn pause_all(
-    State(app): State<App>,
-    reader: Reader,
-    Operator(actor): Operator,
-    Form(form): Form<Counted>,
-) -> Result<Response, Refused> {
-    to_all(app, reader, actor, Intent::Pause, "paused-all", form).await
-}
-
-async fn to_all(
-    app: App,
-    reader: Reader,
-    actor: Actor,
-    intent: Intent,
-    did: &str,
-    form: Counted,
-) -> Result<Response, Refused> {
-    match app.write(move |state| each(state, &actor, intent, &form)).await {
-        Ok(()) => Ok(done("/", did, None)),
-        Err(problem) => Err(Refused::of(problem, reader)),
-    }
-}
-
-/// Counted again first: what came after the page was loaded is not what was meant.
-fn each(state: &GatewayState, actor: &Actor, intent: Intent, form: &Counted) -> Result<(), Problem> {
-    let standings = state.store.standings()?;
-    let live = standings.live();
-    if live != form.count {
-        return Err(Problem::conflict(format!(
-            "changed since you looked: the button named {}, and there are {live} now; look again",
-            live_tickets(form.count)
-        )));
-    }
-    let all = match intent {
-        Intent::Stop => Some(Deed::StopAll),
-        _ => None,
-    };
-    if let Some(what) = all {
-        let (note, count) = (form.note.trim().to_owned(), Some(live_tickets(live)));
-        state.access.record(&Record { why: note, subject: count, ..Record::done(actor.clone(), what) }, state.now())?;
-    }
-    let mut tasks = state.store.live_tasks(Live::Moving, AT_ONCE)?;
-    tasks.extend(state.store.live_tasks(Live::Waiting, AT_ONCE)?);
-    for task in tasks {
-        let event = Event::Intent { intent, actor: actor.clone(), note: form.note.trim().to_owned() };
-        // One that has stopped or paused meanwhile is what was wanted.
-        let (Applied::Stepped { .. } | Applied::Rejected(_)) = state.store.apply(task.id, &event, state.now())?;
-    }
-    Ok(())
-}
-
-/// As the records say it, whatever the reader's language.
-fn live_tickets(number: u64) -> String {
-    Tongue::English.count(number, ["live ticket", "live tickets"], [""; 3])
-}
-
 /// Back to the page, which says what was done.
-fn done(back: &str, did: &str, item: Option<&str>) -> Response {
+pub(super) fn done(back: &str, did: &str, item: Option<&str>) -> Response {
     let back = own_path(back);
     let path = back.split(['?', '#']).next().unwrap_or("/");
     let item = item.map(|item| format!("&item={item}")).unwrap_or_default();

@@ -219,6 +219,11 @@ impl Frame {
         self.visitor.form_key(Right::Operate)
     }
 
+    /// The key of a form of who may do all.
+    pub(crate) fn admin(&self) -> Option<&str> {
+        self.visitor.form_key(Right::Admin)
+    }
+
     /// The key of the form of a deed; none: a browser that may not.
     pub(crate) fn key_for(&self, deed: &Deed) -> Option<&str> {
         self.visitor.form_key(deed.right()?)

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use askama::Template;
-use conductor::ports::store::{Live, Load, Store, StoreError};
+use conductor::ports::store::{Group, Live, Load};
 use domain::ids::StepName;
 use domain::task::{Activity, HoldKind, Task};
 use domain::time::Timestamp;
@@ -15,6 +15,7 @@ use super::row::{LONGEST_SENTENCE, Row};
 use crate::api::State;
 use crate::app::GatewayState;
 use crate::problem::Problem;
+use crate::routes::many::cause_word;
 use crate::show::{Age, line, quoted, sentence};
 use crate::standing::{Scene, Wait, cause};
 use crate::tongue::{Part, Tongue, say};
@@ -48,7 +49,7 @@ pub(crate) struct Now {
     neighbours: Vec<Neighbour>,
     live: u64,
     /// Of those that are looked at, how many a person paused.
-    paused: usize,
+    paused: u64,
 }
 
 /// What several tasks are held by.
@@ -91,7 +92,7 @@ pub(crate) fn read(state: &GatewayState, t: Tongue) -> Result<Now, Problem> {
         places: places(state, t, &scene.projects)?,
         neighbours: neighbours(state, t)?,
         live: standings.live(),
-        paused: waiting.iter().chain(&stuck).chain(&moving).filter(|task| is_paused(task)).count(),
+        paused: store.group_size(&Group::Paused(None))?,
         broken,
     })
 }
@@ -147,36 +148,6 @@ impl Pulse<'_> {
     }
 }
 
-/// The word by which a button names a kind of hold.
-fn kind_word(kind: HoldKind) -> String {
-    serde_json::to_value(kind).ok().and_then(|word| Some(word.as_str()?.to_owned())).unwrap_or_default()
-}
-
-/// A person paused it, or it is to pause.
-fn is_paused(task: &Task) -> bool {
-    task.end().is_none() && !matches!(task.position.activity, Activity::Stopping) && (task.paused || task.is_paused())
-}
-
-/// The tasks that the button *Resume all* means: those among which the page counts.
-pub(super) fn paused(store: &dyn Store) -> Result<Vec<Task>, StoreError> {
-    let mut tasks = store.live_tasks(Live::Waiting, LOOKED_AT)?;
-    tasks.extend(store.live_tasks(Live::Moving, LOOKED_AT)?);
-    tasks.retain(is_paused);
-    Ok(tasks)
-}
-
-/// The tasks that are held by this cause at this step: those that the page counts under it.
-pub(super) fn held_by(state: &GatewayState, kind: &str, step: &str) -> Result<Vec<Task>, StoreError> {
-    let mut waiting = state.store.live_tasks(Live::Waiting, LOOKED_AT)?;
-    let scene = Scene::among(state, Tongue::English, &waiting)?;
-    waiting.retain(|task| {
-        let Activity::Held { hold } = &task.position.activity else { return false };
-        let is_broken = matches!(scene.standing(task).state, State::Failed | State::Held);
-        is_broken && kind_word(hold.kind) == kind && hold.step.as_ref().map_or("", StepName::as_str) == step
-    });
-    Ok(waiting)
-}
-
 /// Held tasks by their cause: whether the work or the system is at fault, and at which step.
 fn broken(scene: &Scene, waiting: &[Task]) -> Vec<Cause> {
     let mut causes: BTreeMap<(bool, String, String), (HoldKind, Vec<&Task>)> = BTreeMap::new();
@@ -188,7 +159,7 @@ fn broken(scene: &Scene, waiting: &[Task]) -> Vec<Cause> {
             _ => continue,
         };
         let step = hold.step.as_ref().map_or("", StepName::as_str).to_owned();
-        let known = causes.entry((is_work, kind_word(hold.kind), step)).or_insert_with(|| (hold.kind, Vec::new()));
+        let known = causes.entry((is_work, cause_word(hold.kind), step)).or_insert_with(|| (hold.kind, Vec::new()));
         known.1.push(task);
     }
     let words = |kind: HoldKind, step: &str| {

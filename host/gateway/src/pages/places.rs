@@ -119,9 +119,11 @@ pub(crate) fn neighbours(state: &GatewayState, t: Tongue) -> Result<Vec<Neighbou
     Ok(neighbours)
 }
 
-/// Trackers and forges; of one whose deliveries are refused, that is said until one is taken again.
+/// Trackers and forges; of one whose own deliveries are refused, that is said until one is taken again. What strangers may have sent
+/// alarms nobody here: the page of deliveries has a line of it.
 fn senders(state: &GatewayState, t: Tongue) -> Result<Vec<Neighbour>, Problem> {
-    let (now, misfits, contacts) = (state.now(), state.meters.misfits.all(), state.store.contacts()?);
+    let (now, contacts) = (state.now(), state.store.contacts()?);
+    let misfits = state.meters.misfits.all().into_iter().filter(Misfit::is_proven).collect::<Vec<_>>();
     let refused = |name: &str, misfit: &Misfit| Neighbour {
         name: line(name, 100),
         state: State::Held,

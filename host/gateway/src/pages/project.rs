@@ -1,7 +1,7 @@
 //! A project's board: its stages with the tasks that stand there, and the cards that nobody started.
 
 use askama::Template;
-use conductor::ports::store::{BoardItem, Project};
+use conductor::ports::store::{BoardItem, Group, Project};
 use domain::ids::StageName;
 use domain::pipeline::StageKind;
 use domain::task::Task;
@@ -43,6 +43,8 @@ pub(crate) struct Board {
     start: String,
     serial: bool,
     frozen: Option<String>,
+    /// Live tasks.
+    live: u64,
     pull: Option<String>,
     columns: Vec<Column>,
     empty: bool,
@@ -77,6 +79,7 @@ pub(crate) fn read(state: &GatewayState, t: Tongue, name: &str) -> Result<Board,
         start: line(&state.desk.start_status(&project.name), 100),
         serial: project.serial,
         frozen: store.freeze(&project.name)?.map(|reason| line(&reason, LONGEST_SENTENCE)),
+        live: store.group_size(&Group::Live(Some(project.name.clone())))?,
         pull: own.iter().any(|task| task.merged.is_some()).then(|| state.desk.pull_command(&project.name)).flatten(),
         columns,
         empty,

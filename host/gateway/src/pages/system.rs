@@ -3,9 +3,11 @@
 use askama::Template;
 
 use super::frame::Frame;
+use super::tokens;
 use crate::api::{HeldBy, Holding, State};
 use crate::app::GatewayState;
 use crate::desk::Backups;
+use crate::keyring::Keyring;
 use crate::problem::Problem;
 use crate::show::{Age, bytes, line, quoted};
 use crate::tongue::Tongue;
@@ -30,6 +32,8 @@ pub(crate) struct System {
     holdings: Vec<Held>,
     backup: Option<Backup>,
     restore: Option<Restore>,
+    /// None: whoever reads this may not see them.
+    tokens: Option<Vec<tokens::Row>>,
 }
 
 /// The newest backup.
@@ -53,7 +57,8 @@ struct Held {
     how: String,
 }
 
-pub(crate) fn read(state: &GatewayState, t: Tongue) -> Result<System, Problem> {
+/// `keyring`: of who may see the tokens.
+pub(crate) fn read(state: &GatewayState, t: Tongue, keyring: Option<&Keyring>) -> Result<System, Problem> {
     let health = state.desk.health();
     let extent = state.store.extent()?;
     let (now, Backups { last, verified }) = (state.now(), state.desk.backups());
@@ -76,6 +81,7 @@ pub(crate) fn read(state: &GatewayState, t: Tongue) -> Result<System, Problem> {
             path: line(&last.path, LONGEST_PATH),
             what: format!("{}, {}", tasks(last.tasks), bytes(last.bytes)),
         }),
+        tokens: keyring.map(|keyring| tokens::read(state, keyring, t)).transpose()?,
         restore: verified.map(|verified| Restore { since: Age::of(t, verified.at, now), what: tasks(verified.tasks) }),
     })
 }

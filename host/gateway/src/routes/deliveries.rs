@@ -16,6 +16,7 @@ use crate::find;
 use crate::misfits::Misfit;
 use crate::problem::Problem;
 use crate::routes::{Answer, Limit, listing};
+use crate::tongue::Tongue;
 use crate::visitor::Operator;
 
 /// Who tells.
@@ -27,11 +28,11 @@ pub(crate) const STATES: [&str; 3] = ["pending", "expanded", "parked"];
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Which {
-    source: Option<String>,
-    project: Option<String>,
-    state: Option<String>,
-    before: Option<String>,
-    limit: Option<u32>,
+    pub(crate) source: Option<String>,
+    pub(crate) project: Option<String>,
+    pub(crate) state: Option<String>,
+    pub(crate) before: Option<String>,
+    pub(crate) limit: Option<u32>,
 }
 
 impl Which {
@@ -71,7 +72,7 @@ pub(crate) async fn show(State(app): State<App>, Segments(id): Segments<String>)
 /// Those that left no row, for anybody may send them.
 pub(crate) async fn refused(State(app): State<App>) -> Answer<Listing<RefusedDeliveries>> {
     let told = |misfit: Misfit| RefusedDeliveries {
-        advice: misfit.advice(),
+        advice: misfit.advice(Tongue::English),
         source: misfit.source.to_owned(),
         projects: misfit.projects,
         count: misfit.count,

@@ -13,7 +13,7 @@ use crate::problem::Problem;
 use crate::routes::{Answer, at_most};
 use crate::standing::Scene;
 
-const LONGEST_NOTE: usize = 4000;
+pub(crate) const LONGEST_NOTE: usize = 4000;
 /// Of what happened meanwhile, the newest: whoever looked a week ago reads the timeline.
 const MOST_SINCE: usize = 50;
 
@@ -56,7 +56,7 @@ fn apply(
 }
 
 /// It is not what was looked at any more: what happened meanwhile, instead of the deed.
-fn moved(state: &GatewayState, looked_at: &Seen, task: Task, mut since: Vec<EntryRow>) -> Problem {
+pub(crate) fn moved(state: &GatewayState, looked_at: &Seen, task: Task, mut since: Vec<EntryRow>) -> Problem {
     since.drain(..since.len().saturating_sub(MOST_SINCE));
     let told = since.iter().filter_map(|row| crate::timeline::words(&row.entry)).collect::<Vec<_>>();
     let (saw, now) = (looked_at.version, task.version);

@@ -4,13 +4,14 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use conductor::ports::access::{NewToken, TokenRow};
-use domain::ids::{Digest, TokenName};
+use domain::ids::{Actor, Digest, TokenName};
 use domain::time::{Milliseconds, Timestamp};
 
 use crate::api::{Listing, MadeToken, TokenView, WantedToken};
-use crate::app::App;
+use crate::app::{App, GatewayState};
 use crate::body::{Required, Segments};
 use crate::find::parse;
+use crate::keyring::Keyring;
 use crate::problem::Problem;
 use crate::routes::Answer;
 use crate::visitor::Operator;
@@ -45,14 +46,54 @@ pub fn new_token(
     Ok((secret, row))
 }
 
+/// All that ever were.
+pub(crate) fn all(state: &GatewayState, keyring: &Keyring) -> Result<Vec<TokenView>, Problem> {
+    let now = state.now();
+    let rows = state.access.tokens()?;
+    Ok(rows.into_iter().map(|row| TokenView::of(row, |name| keyring.sessions_of(name, now))).collect())
+}
+
+/// Makes one; the answer alone has its secret.
+pub(crate) fn made(
+    state: &GatewayState,
+    keyring: &Keyring,
+    actor: &Actor,
+    wanted: &WantedToken,
+) -> Result<MadeToken, Problem> {
+    let now = state.now();
+    let name: TokenName = parse(&wanted.name)?;
+    let (secret, row) = new_token(name.clone(), wanted, &state.secret()?, now).map_err(Problem::invalid)?;
+    keyring.make(&row, actor, now)?;
+    let row = state.access.tokens()?.into_iter().find(|row| row.name == name);
+    let row = row.ok_or_else(|| Problem::broken(&"a token that was made is not there"))?;
+    Ok(MadeToken { token: TokenView::of(row, |_| 0), secret })
+}
+
+/// Revokes one: how it stands now, and whether another hand had done so before.
+pub(crate) fn revoked(
+    state: &GatewayState,
+    keyring: &Keyring,
+    actor: &Actor,
+    name: &str,
+) -> Result<(TokenView, bool), Problem> {
+    let name: TokenName = parse(name)?;
+    let rows = state.access.tokens()?;
+    if !rows.iter().any(|row| row.name == name) && name != *state.token.name() {
+        let there = rows.iter().filter(|row| row.revoked.is_none()).map(|row| row.name.as_str());
+        let there = there.collect::<Vec<_>>().join(", ");
+        let there = if there.is_empty() { "is none".to_owned() } else { format!("is: {there}") };
+        return Err(Problem::not_found(format!("there is no token `{name}`; there {there}")));
+    }
+    let is_done = keyring.revoke(&name, actor, state.now())?;
+    let row: Option<TokenRow> = state.access.tokens()?.into_iter().find(|row| row.name == name);
+    let row = row.ok_or_else(|| Problem::broken(&"a token that was revoked is not there"))?;
+    Ok((TokenView::of(row, |_| 0), !is_done))
+}
+
 pub(crate) async fn list(State(app): State<App>) -> Answer<Listing<TokenView>> {
     let keyring = app.keyring.clone();
-    let items = app.ask(move |state| {
-        let now = state.now();
-        let rows = state.access.tokens()?;
-        Ok(rows.into_iter().map(|row| TokenView::of(row, |name| keyring.sessions_of(name, now))).collect())
-    });
-    Ok(Json(Listing { items: items.await?, more: false }))
+    let items = app.ask(move |state| all(state, &keyring)).await?;
+    Ok(Json(Listing { items, more: false }))
 }
 
 pub(crate) async fn make(
@@ -61,17 +102,8 @@ pub(crate) async fn make(
     Required(wanted): Required<WantedToken>,
 ) -> Result<(StatusCode, Json<MadeToken>), Problem> {
     let keyring = app.keyring.clone();
-    let made = app.ask(move |state| {
-        let now = state.now();
-        let name: TokenName = parse(&wanted.name)?;
-        let (secret, row) = new_token(name.clone(), &wanted, &state.secret()?, now).map_err(Problem::invalid)?;
-        keyring.make(&row, &actor, now)?;
-        let rows = state.access.tokens()?;
-        let row = rows.into_iter().find(|row| row.name == name);
-        let row = row.ok_or_else(|| Problem::broken(&"a token that was made is not there"))?;
-        Ok(MadeToken { token: TokenView::of(row, |_| 0), secret })
-    });
-    Ok((StatusCode::CREATED, Json(made.await?)))
+    let made = app.ask(move |state| made(state, &keyring, &actor, &wanted)).await?;
+    Ok((StatusCode::CREATED, Json(made)))
 }
 
 pub(crate) async fn revoke(
@@ -80,19 +112,6 @@ pub(crate) async fn revoke(
     Segments(name): Segments<String>,
 ) -> Answer<TokenView> {
     let keyring = app.keyring.clone();
-    let revoked = app.ask(move |state| {
-        let name: TokenName = parse(&name)?;
-        let rows = state.access.tokens()?;
-        if !rows.iter().any(|row| row.name == name) && name != *state.token.name() {
-            let there = rows.iter().filter(|row| row.revoked.is_none()).map(|row| row.name.as_str());
-            let there = there.collect::<Vec<_>>().join(", ");
-            let there = if there.is_empty() { "is none".to_owned() } else { format!("is: {there}") };
-            return Err(Problem::not_found(format!("there is no token `{name}`; there {there}")));
-        }
-        keyring.revoke(&name, &actor, state.now())?;
-        let row: Option<TokenRow> = state.access.tokens()?.into_iter().find(|row| row.name == name);
-        row.map(|row| TokenView::of(row, |_| 0))
-            .ok_or_else(|| Problem::broken(&"a token that was revoked is not there"))
-    });
-    revoked.await.map(Json)
+    let (view, _) = app.ask(move |state| revoked(state, &keyring, &actor, &name)).await?;
+    Ok(Json(view))
 }

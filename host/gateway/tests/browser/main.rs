@@ -20,9 +20,11 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
-use conductor::ports::inbox::DeliveryFilter;
+use conductor::ports::access::{Access as _, NewToken};
+use conductor::ports::inbox::{DeliveryFilter, Taken};
 use conductor::ports::store::Store as _;
-use domain::ids::RunId;
+use domain::access::Right;
+use domain::ids::{Actor, Digest, RunId, TokenName};
 use gateway::{GatewayState, Meters, Reach, Token};
 use store::{SqliteStore, StoreConfig};
 
@@ -109,6 +111,21 @@ fn luck() -> [u8; 32] {
     [CALLS.fetch_add(1, Ordering::SeqCst); 32]
 }
 
+/// The newest delivery could not be read, and waits for a person; somebody has a token, and somebody had one.
+fn park_and_let_in(store: &SqliteStore) {
+    let hint = store.hints(9).unwrap().pop().unwrap();
+    let parked = Taken { id: hint.id, facts: Vec::new(), effect: HOSTILE.to_owned(), parked: true };
+    store.take_hints(&[parked], NOW).unwrap();
+    let by = Actor::Person("ada".to_owned());
+    for name in ["somebody-with-a-long-name.and-a-machine-of-their-own", "gone"] {
+        let name = TokenName::new(name).unwrap();
+        let secret = Digest::of(name.as_str().as_bytes());
+        let token = NewToken { name, right: Right::Operate, secret, expires_at: None };
+        store.put_token(&token, &by, NOW).unwrap();
+    }
+    store.revoke_token(&TokenName::new("gone").unwrap(), &by, NOW).unwrap();
+}
+
 /// The pages that are looked at, by the name of their screenshots.
 fn pages(run: RunId, store: &SqliteStore) -> [(&'static str, String); 18] {
     let told = store.deliveries(&DeliveryFilter::default(), 2).unwrap();
@@ -146,6 +163,7 @@ fn the_pages_hold_in_a_real_browser() {
     let store = Arc::new(SqliteStore::open(StoreConfig::new(dir.path(), "here")).unwrap());
     let scene = scene::fill(store.clone());
     scene::tell(&*store);
+    park_and_let_in(&store);
     assert!(scene::is_whole(&scene), "the scene lacks what the pages are to show");
     let [run, large] = scene.living[..] else { panic!("two runs live, not {:?}", scene.living) };
     let small = small_log(dir.path());

@@ -6,13 +6,13 @@ use domain::ids::TaskId;
 use crate::sessions::{Browser, form};
 use crate::world::{Reply, SECRET, World};
 
-async fn press(world: &World, browser: &Browser, path: &str, fields: &[(&str, &str)]) -> Reply {
+pub(crate) async fn press(world: &World, browser: &Browser, path: &str, fields: &[(&str, &str)]) -> Reply {
     let fields: Vec<(&str, &str)> = fields.iter().copied().chain([("csrf", browser.csrf.as_str())]).collect();
     browser.send(world, form(path, &fields)).await
 }
 
 /// What the form of a page says in its hidden field.
-fn hidden(page: &str, form: &str, name: &str) -> String {
+pub(crate) fn hidden(page: &str, form: &str, name: &str) -> String {
     let (_, form) = page.split_once(&format!("action=\"{form}\"")).unwrap_or_else(|| panic!("no form {form}: {page}"));
     let (_, value) = form.split_once(&format!("name=\"{name}\" value=\"")).unwrap();
     value.split('"').next().unwrap().to_owned()

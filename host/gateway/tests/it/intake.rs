@@ -183,8 +183,26 @@ async fn who_signs_with_another_secret_is_seen_on_the_pages() {
     assert_eq!((refused.count, refused.first_at, refused.projects.as_slice()), (2, NOW, [name("demo")].as_slice()));
     assert_eq!(refused.addresses[0].address.to_string(), "127.0.0.1");
     assert!(refused.advice.contains("no delivery of gitea has fitted since the host started"), "{}", refused.advice);
+    // Whoever knows the name of a repository can send such: it is a line there, and alarms nobody.
+    assert!(!page.text().contains("banner failed") && page.text().contains("(127.0.0.1: 2)"), "{}", page.text());
+    assert!(!world.get("/").await.text().contains("refused for its signature"));
+    let russian = || request_in_russian("/deliveries");
+    let text = world.send(russian()).await.text().to_owned();
+    assert!(text.contains("Есть ли среди этих адресов ваш gitea?") && !text.contains("strangers"), "{text}");
+    // It fits from the same address: what does not fit from there is the sender's own.
+    assert_eq!((told(NEW).await, told(OLD).await), (202, 401));
+    let page = world.get("/deliveries").await;
+    assert!(page.text().contains("banner failed") && page.text().contains("changed on one side alone"));
+    assert!(world.send(russian()).await.text().contains("секрет, скорее всего, сменили только с одной стороны"));
+    world.pass(Duration::from_mins(1));
+    assert_eq!(told(OLD).await, 401);
     let first = world.get("/").await;
     assert!(first.text().contains("refused for its signature</span> gitea"), "{}", first.text());
+}
+
+fn request_in_russian(path: &str) -> axum::http::Request<axum::body::Body> {
+    let request = crate::world::request(axum::http::Method::GET, path);
+    request.header(axum::http::header::ACCEPT_LANGUAGE, "ru").body(axum::body::Body::empty()).unwrap()
 }
 
 #[tokio::test]

@@ -23,6 +23,8 @@ mod refusals;
 mod runs;
 mod sessions;
 mod tasks;
+mod together;
+mod token_pages;
 mod tokens;
 mod words;
 mod world;

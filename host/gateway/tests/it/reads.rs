@@ -5,7 +5,8 @@ use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
-use axum::http::{StatusCode, header};
+use axum::body::Body;
+use axum::http::{Method, StatusCode, header};
 use conductor::breaker::{COOL_DOWN, FAILURES};
 use conductor::ports::store::{
     ClaimLimits, Completion, EvaluationRow, Incarnation, JobRow, NewEvaluation, RunRow, WaitReason,
@@ -22,7 +23,7 @@ use domain::verdict::Verdict;
 use gateway::api::{EvaluationView, Health, HeldBy, LeaseView, Listing, LiveQueue, Queue, System, TaskView};
 
 use crate::figures::by_another_hand;
-use crate::world::{NOW, World, python_tool};
+use crate::world::{NOW, World, python_tool, request};
 
 fn judged(world: &World, task: TaskId) -> u64 {
     let verdict = Verdict::Pass { note: "good".to_owned(), warnings: Vec::new(), figures: Vec::new() };
@@ -329,4 +330,24 @@ async fn a_database_that_another_program_holds_is_busy() {
     assert!(holder.wait().unwrap().success());
     let page = world.post("/api/v1/projects/demo/freeze", r#"{"reason":"later"}"#).await;
     assert!(page.status.is_success(), "{}", page.text());
+}
+
+/// Whoever asks about a task whose own record does not read hears which row that is and what is wrong with it.
+#[tokio::test]
+async fn a_task_whose_record_does_not_read_is_named_to_whoever_asks_why() {
+    let world = World::new();
+    world.task("DEMO-001", "Say hello");
+    world.task("DEMO-002", "Say goodbye");
+    by_another_hand(&world, "UPDATE task SET body = '{', version = version + 1 WHERE work_item = 'DEMO-002'");
+    for path in ["/api/v1/tasks/DEMO-002/why", "/api/v1/tasks/2/why", "/api/v1/tasks/DEMO-002"] {
+        let reply = world.get(path).await;
+        assert_eq!(reply.status, StatusCode::INTERNAL_SERVER_ERROR);
+        let told = reply.detail();
+        assert!(told.starts_with("a row of `task` does not read: number 2: EOF"), "{path}: {told}");
+        assert!(told.ends_with("; `gatewright restore` has it from a backup"), "{path}: {told}");
+    }
+    let page = request(Method::GET, "/t/DEMO-002").header(header::ACCEPT, "text/html").body(Body::empty()).unwrap();
+    let page = world.send(page).await;
+    assert!(page.text().contains("does not read: number 2"), "{}", page.text());
+    assert_eq!(world.get("/api/v1/tasks/DEMO-001/why").await.status, StatusCode::OK);
 }

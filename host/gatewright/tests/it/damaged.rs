@@ -64,6 +64,9 @@ fn c2_2_a_host_starts_over_damaged_rows_and_carries_all_others_through() {
     let shown = place.until(&of_blob, "held", |shown| shown["task"]["position"]["activity"]["activity"] == "held");
     let why = said(&place.gatewright(&["task", "why", &of_blob]));
     assert!(why.contains("`launch-agent` cannot be done: ") && why.contains("blob"), "{why}\n{shown}");
+    let why = place.gatewright(&["task", "why", &of_task]);
+    assert_eq!(why.status.code(), Some(1));
+    assert!(said(&why).contains("a row of `task` does not read: number "), "{}", said(&why));
     let (_, queue) = host.get("/api/v1/queue?limit=100");
     assert!(queue.contains("damaged") && queue.contains("a row of `task` does not read"), "{of_task}: {queue}");
     let log = place.log();

@@ -19,6 +19,7 @@ mod sound_start;
 mod stopping;
 mod strangers;
 mod the_demo;
+mod together;
 mod tokens;
 mod watched;
 mod webhooks;
