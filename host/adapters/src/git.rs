@@ -24,6 +24,7 @@ mod documents;
 mod folder;
 mod keep;
 mod leftovers;
+mod names;
 mod observed;
 mod process;
 mod quarantine;
@@ -45,7 +46,8 @@ use conductor::ports::forge::{
 use domain::ids::{BranchName, CommitId, TaskId};
 use domain::plugin::{ChangedFile, CommitInfo};
 
-pub use keep::{KeptRefs, Reflog, Repository};
+pub use keep::Repository;
+pub use names::{KeptRefs, Reflog};
 pub use observed::ObservedForge;
 pub use setup::{Layout, Synced, version};
 

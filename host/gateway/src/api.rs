@@ -24,6 +24,7 @@ pub use old::{Agent, Block, Cost, Feature, OldMetrics, Queue, QueueFigures, Toke
 mod access;
 mod many;
 mod old;
+mod whole;
 
 pub use crate::desk::{Backups, Health, HeldBy, Holding, LastBackup, LastRestore};
 
@@ -32,8 +33,8 @@ pub use crate::desk::{Backups, Health, HeldBy, Holding, LastBackup, LastRestore}
 pub struct System {
     /// By what runs are held.
     pub runs_held: Vec<Holding>,
-    /// What is remembered of backups.
-    pub backups: Backups,
+    /// What is remembered of backups, unless that cannot be read.
+    pub backups: Block<Backups>,
 }
 
 /// `POST /api/v1/projects/{project}/items`: a card that shall be.
@@ -133,10 +134,10 @@ pub struct IntentNote {
     #[serde(default)]
     pub note: String,
     /// The version of the task that was looked at: another one is answered by 409 instead of acted on.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "whole::read")]
     pub version: Option<Version>,
     /// The epoch that was looked at. With it only another activity counts as changed: a comment that was posted does not.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "whole::read")]
     pub epoch: Option<Epoch>,
 }
 

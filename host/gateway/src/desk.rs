@@ -11,6 +11,8 @@ use domain::plugin::{Grant, PluginInfo};
 use domain::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::api::Block;
+
 /// How the host feels.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Health {
@@ -132,8 +134,8 @@ pub trait Desk: Send + Sync {
     fn health(&self) -> Health;
     /// By what runs are held, as it was found when the host started.
     fn holdings(&self) -> Vec<Holding>;
-    /// What is remembered of backups, read anew each time: they are made beside the host.
-    fn backups(&self) -> Backups;
+    /// What is remembered of backups, read anew each time: they are made beside the host. Broken: it cannot be read.
+    fn backups(&self) -> Block<Backups>;
     /// What a claim obeys at present: the queue's reasons are told by it.
     fn limits(&self) -> ClaimLimits;
     /// The statuses of a project's board in order; empty: any word is taken.

@@ -6,11 +6,16 @@ mod operations;
 use std::sync::LazyLock;
 
 use axum::Json;
+use conductor::ports::access::Deed;
 use serde_json::{Map, Value, json};
 
 use crate::route::Need;
 use crate::router;
+use crate::routes::deliveries::{SOURCES, STATES};
 use operations::OPERATIONS;
+
+/// Of numbers in paths and parameters.
+const GREATEST: u64 = u64::MAX;
 
 /// A route's method.
 struct Operation {
@@ -118,7 +123,7 @@ impl Operation {
         if self.path.contains('{') || !self.query.is_empty() || self.body.is_some() {
             refusals.extend([400, 404]);
         }
-        if self.path.contains("{task}") || self.query.contains(&"task") {
+        if self.path.contains("{task}") || self.query.iter().any(|query| query.ends_with("task")) {
             refusals.push(409);
         }
         if self.path.contains("{item}") {
@@ -161,23 +166,31 @@ fn reference(schema: &str) -> Value {
 /// What a variable segment of a path may be.
 fn segment(name: &str) -> Value {
     match name {
-        "run" | "evaluation" | "delivery" => json!({"type": "integer", "minimum": 0}),
+        "run" | "evaluation" | "delivery" => json!({"type": "integer", "minimum": 0, "maximum": GREATEST}),
         "digest" => json!({"type": "string", "pattern": "^[0-9a-f]{64}$"}),
         "commit" => json!({"type": "string", "pattern": "^([0-9a-f]{40}|[0-9a-f]{64})$"}),
-        "project" | "item" | "task" | "name" => {
-            json!({"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9_-]*$", "maxLength": 64})
-        }
+        "project" | "item" | "task" | "name" => reference("Name"),
         _ => json!({"type": "string", "minLength": 1, "maxLength": 255}),
     }
+}
+
+/// One of these words, or nothing.
+fn any_of(words: &[&str]) -> Value {
+    json!({"enum": words.iter().chain(&[""]).collect::<Vec<_>>()})
 }
 
 fn parameter(name: &str) -> Value {
     match name {
         "limit" => json!({"type": "integer", "minimum": 1, "maximum": 1000, "default": 100}),
         "tail" => json!({"type": "integer", "minimum": 0, "maximum": 1 << 20, "default": 65536}),
-        "at" | "since" | "until" | "before" | "after" => json!({"type": "integer", "minimum": 0}),
-        "source" => json!({"enum": ["board", "plane", "gitea"]}),
-        "state" => json!({"enum": ["pending", "expanded", "parked"]}),
+        "at" | "since" | "until" | "before" | "after" => json!({"type": "integer", "minimum": 0, "maximum": GREATEST}),
+        "project" | "task" => reference("Name"),
+        // What a form sends empty is not asked for.
+        "any-project" | "any-task" => json!({"anyOf": [reference("Name"), {"const": ""}]}),
+        "delivery" => json!({"anyOf": [{"type": "integer", "minimum": 0, "maximum": GREATEST}, {"const": ""}]}),
+        "source" => any_of(&SOURCES),
+        "state" => any_of(&STATES),
+        "what" => any_of(&Deed::ALL.map(Deed::as_str)),
         "live" | "wait" => json!({"type": "boolean", "default": false}),
         _ => json!({"type": "string"}),
     }

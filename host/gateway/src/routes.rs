@@ -32,6 +32,8 @@ pub(crate) type Answer<T> = Result<Json<T>, Problem>;
 
 /// Rows of a listing where nobody asked for another number.
 const ROWS: u32 = 100;
+/// For answers that are not read on and must be whole.
+const ALL: u32 = u32::MAX;
 /// The most rows that one answer carries.
 const MOST_ROWS: u32 = 1000;
 

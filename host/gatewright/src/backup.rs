@@ -6,7 +6,7 @@
 //! seal over all bytes before it: a file that was cut short or changed has none that fits, and is refused by name.
 //!
 //! **One moment.** The database is read within one transaction. The refs are read before it begins and again once it has begun:
-//! only where both are equal is the moment taken, else the next one is tried. So a restored host finds what a crash leaves, and
+//! only where both are equal is the moment taken, else the next one is tried, with those that moved nearest to it. So a restored host finds what a crash leaves, and
 //! does what it does after every crash.
 //!
 //! **What is not in it.** Runs, clones, briefs and caches: what was under way is launched again, as on a machine that lost them.
@@ -15,6 +15,8 @@
 mod archive;
 mod create;
 mod manifest;
+mod moment;
+mod place;
 mod record;
 mod restore;
 mod verify;

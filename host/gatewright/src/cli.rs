@@ -4,7 +4,9 @@ mod many;
 mod upkeep;
 
 use std::path::PathBuf;
+use std::str::FromStr;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
 use domain::access::Right;
 use domain::ids::{DeliveryId, ProjectName, TokenName};
@@ -14,6 +16,14 @@ use crate::reference::Reference;
 
 pub(crate) use many::{Many, Retry};
 pub(crate) use upkeep::{Backup, Completions, Config, HealthOptions, Man, Restore};
+
+/// One of these words, which a shell then knows too.
+fn words<T, const N: usize>(words: [&'static str; N]) -> impl TypedValueParser<Value = T>
+where
+    T: FromStr<Err: std::error::Error + Send + Sync> + Clone + Send + Sync + 'static,
+{
+    PossibleValuesParser::new(words).try_map(|word| word.parse::<T>())
+}
 
 /// Carries a ticket to a deployed change.
 ///
@@ -106,7 +116,7 @@ pub(crate) struct Init {
     #[arg(long)]
     pub(crate) name: Option<String>,
     /// The pipeline: `quick` (development, review, testing, merge) or `full` (with analysis, staging and deploy).
-    #[arg(long, default_value = "quick")]
+    #[arg(long, default_value = "quick", value_parser = ["quick", "full"])]
     pub(crate) pipeline: String,
     /// The letters before the number of a work item [default: made of the name].
     #[arg(long, value_name = "LETTERS")]
@@ -165,7 +175,7 @@ pub(crate) enum Task {
         /// What shall change, in a line.
         title: String,
         /// The ticket's text; `-` reads it from standard input.
-        #[arg(long, short, default_value = "")]
+        #[arg(long, short, default_value = "", hide_default_value = true)]
         description: String,
         /// Labels, e.g. `Bug`.
         #[arg(long)]
@@ -257,7 +267,7 @@ pub(crate) struct Decision {
     /// The task's number, or the work item's key.
     pub(crate) task: Reference,
     /// Why, or the answer to a question.
-    #[arg(long, short, default_value = "", alias = "reason")]
+    #[arg(long, short, default_value = "", hide_default_value = true, alias = "reason")]
     pub(crate) note: String,
     /// Only if the task is still at this version (`task show --json`); otherwise say what happened meanwhile.
     #[arg(long, value_name = "VERSION")]
@@ -271,7 +281,7 @@ pub(crate) enum Token {
         /// How the audit calls its bearer: letters, digits, `-`, `_`, `.`. No name is used twice.
         name: TokenName,
         /// `read`; `operate` (decide about tasks, cards, freezes); `admin` (tokens, waivers). Each holds those before it.
-        #[arg(long)]
+        #[arg(long, value_parser = words::<Right, _>(Right::ALL.map(Right::as_str)))]
         right: Right,
         /// It ends after so long: 30d, 12h, 90m [default: when it is revoked].
         #[arg(long, value_name = "SPAN", value_parser = crate::when::span)]
@@ -320,7 +330,7 @@ pub(crate) struct StopAll {
     #[arg(long)]
     pub(crate) wait: bool,
     /// Why; each task's timeline keeps it.
-    #[arg(long, short, default_value = "")]
+    #[arg(long, short, default_value = "", hide_default_value = true)]
     pub(crate) note: String,
     /// Do not ask.
     #[arg(long, short)]
@@ -413,7 +423,7 @@ pub(crate) enum Webhook {
         /// JSON with `headers` and `raw_body`.
         file: PathBuf,
         /// Who sent it: plane, gitea.
-        #[arg(long, value_name = "SOURCE")]
+        #[arg(long, value_name = "SOURCE", value_parser = words::<webhooks::Source, _>(webhooks::Source::ALL.map(webhooks::Source::as_str)))]
         source: webhooks::Source,
         /// Check its signature by the secret in this file. Exit 1: it does not fit.
         #[arg(long, value_name = "FILE")]

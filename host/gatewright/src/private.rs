@@ -1,7 +1,7 @@
 //! What lies in a state folder is its owner's alone: files 0600, folders 0700, whatever the umask says and whoever made the state
 //! folder. All is made so; here is found, and mended, what an earlier program or another hand left otherwise.
 
-use std::fs::{Metadata, Permissions};
+use std::fs::{File, Metadata, Permissions};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
@@ -11,7 +11,7 @@ use crate::state::{ADDRESS_FILE, CACHE, FORGES, RUNS, TOKEN_FILE, WEBHOOKS_FILE}
 /// Bits of the mode for everybody but the owner.
 const OTHERS: u32 = 0o077;
 /// What a host writes into a state folder, and what is secret there. Of a folder the mode is enough: nobody gets to what is in it.
-const OURS: [&str; 19] = [
+pub(crate) const OURS: [&str; 19] = [
     "gatewright.db",
     "gatewright.db-wal",
     "gatewright.db-shm",
@@ -120,6 +120,15 @@ impl Exposed {
             Err(error) => format!("{} has the mode {mode:04o}, and that cannot be changed: {error}", path.display()),
         }
     }
+}
+
+/// What root writes into a state folder belongs to whoever the folder belongs to: his host must read it.
+pub(crate) fn give_to_owner(dir: &Path, file: &File) -> std::io::Result<()> {
+    let owner = dir.metadata()?;
+    if rustix::process::geteuid().is_root() && file.metadata()?.uid() != owner.uid() {
+        std::os::unix::fs::fchown(file, Some(owner.uid()), Some(owner.gid()))?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -20,6 +20,7 @@ use domain::budget::Budgets;
 use domain::cost::{Spent, Usage};
 use domain::effect::Claim;
 use domain::ids::{ProjectName, RunId};
+use gateway::api::Block;
 use gateway::{
     Backups, Desk, Disk, GatewayState, Health, HeldBy, Holding, LoadedPlugin, Reach, Readings, Token, tree_ticks,
 };
@@ -233,12 +234,13 @@ fn operator_token(dir: &Path) -> anyhow::Result<String> {
     Ok(token)
 }
 
-/// Writes a file for this user alone, whole or not at all.
+/// Writes a file for the folder's owner alone, whole or not at all.
 pub(crate) fn write_private(path: &Path, text: &str) -> anyhow::Result<()> {
     let folder = path.parent().context("the file has no folder")?;
     let mut temporary = tempfile::Builder::new();
     let temporary = temporary.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o600));
     let mut file = temporary.tempfile_in(folder)?;
+    crate::private::give_to_owner(folder, file.as_file())?;
     writeln!(file, "{text}")?;
     file.persist(path).with_context(|| format!("{} cannot be written", path.display()))?;
     Ok(())
@@ -353,8 +355,11 @@ impl Desk for LivingDesk {
         holdings(self.host.runner.means())
     }
 
-    fn backups(&self) -> Backups {
-        crate::backup::read_record(&self.dir).told()
+    fn backups(&self) -> Block<Backups> {
+        match crate::backup::read_record(&self.dir) {
+            Ok(record) => Block::Fine(record.told()),
+            Err(error) => Block::Broken { error: format!("{error:#}") },
+        }
     }
 
     fn readings(&self) -> Readings {

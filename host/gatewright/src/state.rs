@@ -46,6 +46,13 @@ pub(crate) fn find(given: Option<&Path>) -> anyhow::Result<PathBuf> {
     }
 }
 
+/// The state folder that a path lies in, or would lie in if it were there. One is known by its database, or by its host's lock.
+pub(crate) fn around(path: &Path) -> Option<PathBuf> {
+    let there = path.ancestors().find_map(|folder| std::fs::canonicalize(folder).ok())?;
+    let is_state = |folder: &&Path| ["gatewright.db", "gatewright.lock"].iter().any(|file| folder.join(file).is_file());
+    there.ancestors().find(is_state).map(Path::to_owned)
+}
+
 /// The folder that a new project gets.
 pub(crate) fn for_project(given: Option<&Path>, name: &str) -> anyhow::Result<PathBuf> {
     match given {

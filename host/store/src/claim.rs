@@ -53,7 +53,7 @@ pub(crate) const OUT_OF_TURN: &str = "(j.class = 'aftermath' AND EXISTS (SELECT 
 
 /// What only a change in the database lets go of, beside time and places: a job that is held so is set aside by the claim that
 /// found it, and taken back by the triggers of the tables that these conditions read.
-static HELD: LazyLock<String> = LazyLock::new(|| {
+pub(crate) static HELD: LazyLock<String> = LazyLock::new(|| {
     let leased = &*LEASED;
     format!("({FROZEN} OR {DRIVEN} OR {OUT_OF_TURN} OR {leased} OR {DEPENDENT} OR {BEHIND})")
 });

@@ -5,6 +5,7 @@ use conductor::ports::store::{Counts, DeliveryCount, JobCounts, PollRow, QueueCo
 use domain::time::Timestamp;
 use rusqlite::{Connection, params};
 
+use crate::claim::HELD;
 use crate::failure::Result;
 use crate::row::{get_json, get_name, get_text, get_time, get_u64, number, one, sound, time};
 use crate::sqlite::SqliteStore;
@@ -59,22 +60,25 @@ fn tasks(sql: &Connection) -> Result<Vec<TaskCount>> {
 fn jobs(sql: &Connection, now: Timestamp) -> Result<JobCounts> {
     let live = "SELECT COUNT(*) FILTER (WHERE state = 'queued') AS queued,
             COUNT(*) FILTER (WHERE state = 'claimed') AS claimed,
-            COUNT(*) FILTER (WHERE state = 'queued' AND attempts > 0) AS retrying, MAX(attempts) AS attempts_max,
-            MIN(available_at) FILTER (WHERE state = 'queued' AND available_at > 0 AND available_at <= ?1) AS due_since
+            COUNT(*) FILTER (WHERE state = 'queued' AND attempts > 0) AS retrying, MAX(attempts) AS attempts_max
         FROM job WHERE id IN (SELECT id FROM job WHERE state IN ('queued', 'claimed'))";
-    let mut counts = one(sql, live, params![time(now)], |row| {
+    let mut counts = one(sql, live, [], |row| {
         let attempts: Option<u64> = row.get::<_, Option<i64>>("attempts_max")?.map(i64::unsigned_abs);
-        let due: Option<i64> = row.get("due_since")?;
         Ok(JobCounts {
             queued: get_u64(row, "queued")?,
             claimed: get_u64(row, "claimed")?,
             retrying: get_u64(row, "retrying")?,
             attempts_max: attempts.unwrap_or(0),
-            due_since: due.map(|at| Timestamp(at.unsigned_abs())),
             ..JobCounts::default()
         })
     })?
     .unwrap_or_default();
+    let due = format!(
+        "SELECT j.available_at FROM job j JOIN task t ON t.id = j.task
+        WHERE j.state = 'queued' AND j.available_at > 0 AND j.available_at <= ?1 AND NOT {} ORDER BY j.available_at LIMIT 1",
+        *HELD
+    );
+    counts.due_since = number(sql, &due, params![time(now)])?.map(Timestamp);
     let count = |query: &str| Ok::<_, crate::failure::Failure>(number(sql, query, [])?.unwrap_or(0));
     counts.cancelled = count("SELECT COUNT(*) FROM job WHERE state = 'cancelled'")?;
     let all = count("SELECT COUNT(*) FROM job")?;
@@ -85,11 +89,14 @@ fn jobs(sql: &Connection, now: Timestamp) -> Result<JobCounts> {
 
 /// Of each job that waits one look at the head of its task's row.
 fn queue(sql: &Connection, now: Timestamp) -> Result<Vec<QueueCount>> {
-    let query = "SELECT t.stage AS stage, j.effect AS effect, COUNT(*) AS queued,
-            MIN(j.available_at) FILTER (WHERE j.available_at > 0 AND j.available_at <= ?1) AS due_since
+    let query = format!(
+        "SELECT t.stage AS stage, j.effect AS effect, COUNT(*) AS queued,
+            MIN(j.available_at) FILTER (WHERE j.available_at > 0 AND j.available_at <= ?1 AND NOT {}) AS due_since
         FROM job j JOIN task t ON t.id = j.task WHERE j.id IN (SELECT id FROM job WHERE state = 'queued')
-        GROUP BY t.stage, j.effect";
-    sound(sql, query, params![time(now)], |row| {
+        GROUP BY t.stage, j.effect",
+        *HELD
+    );
+    sound(sql, &query, params![time(now)], |row| {
         let due: Option<i64> = row.get("due_since")?;
         Ok(QueueCount {
             stage: get_name(row, "task", "stage")?,

@@ -312,7 +312,9 @@ fn make_repository(
 
 /// A repository with our configuration and nothing in it.
 pub(super) fn make_empty(git: &Git, path: &Path, format: &str, base: &BranchName) -> Result<(), ForgeError> {
+    // Refs as files, also where a later git would rather have tables: a backup reads them.
     git.call(path)
+        .env("GIT_DEFAULT_REF_FORMAT", "files")
         .args(["init", "--quiet", "--bare", "--template="])
         .args([format!("--object-format={format}"), format!("--initial-branch={base}")])
         .done()?;

@@ -15,7 +15,7 @@ pub struct WantedToken {
     /// `read`, `operate` or `admin`.
     pub right: Right,
     /// Milliseconds from now; left out: until it is revoked.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "super::whole::read")]
     pub expires_in: Option<Milliseconds>,
 }
 

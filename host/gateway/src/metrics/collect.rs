@@ -2,6 +2,7 @@
 //! `gatewright_section_readable` says which it was.
 
 use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use conductor::ports::store::{ClaimLimits, QueueCount, StoreError};
 use domain::budget::{Cap, DAY_MS};
@@ -34,7 +35,10 @@ pub(crate) fn page(state: &GatewayState) -> Result<String, Problem> {
 
 type Section = fn(&GatewayState, &Page) -> Result<(), Failed>;
 
-const SECTIONS: [(&str, Section); 8] = [
+const SECTIONS: [(&str, Section); 11] = [
+    ("process", this_process),
+    ("health", health),
+    ("machine", machine),
     ("tasks", tasks),
     ("jobs", jobs),
     ("drivers", drivers),
@@ -48,41 +52,31 @@ const SECTIONS: [(&str, Section); 8] = [
 fn told(state: &GatewayState, page: &Page) -> Result<(), prometheus::Error> {
     let version = [(vec![env!("CARGO_PKG_VERSION").to_owned()], 1.0)];
     page.gauge("gatewright_build_info", "The version of this program.", &["version"], version)?;
-    this_process(state, page)?;
-    health(state, page)?;
-    machine(state, page)?;
     let mut readable: Vec<Row> = Vec::new();
     for (name, section) in SECTIONS {
-        let fine = match section(state, page) {
-            Ok(()) => true,
-            Err(Failed::Store(error)) => {
-                tracing::warn!(section = name, %error, "a section of the metrics cannot be read");
-                false
-            }
-            Err(Failed::Metric(error)) => return Err(error),
+        // What it registered before it fell is told: each metric is whole by itself.
+        let error = match catch_unwind(AssertUnwindSafe(|| section(state, page))) {
+            Ok(Ok(())) => None,
+            Ok(Err(error)) => Some(error.to_string()),
+            Err(_) => Some("it panicked".to_owned()),
         };
+        let fine = error.is_none();
+        if let Some(error) = error {
+            tracing::warn!(section = name, error, "a section of the metrics cannot be told");
+        }
         readable.push((vec![name.to_owned()], f64::from(u8::from(fine))));
     }
-    let help = "Whether a section of these metrics could be read from the store.";
+    let help = "Whether a section of these metrics could be told.";
     page.gauge("gatewright_section_readable", help, &["section"], readable)
 }
 
 /// Why a section is not told.
+#[derive(Debug, thiserror::Error)]
 enum Failed {
-    Store(StoreError),
-    Metric(prometheus::Error),
-}
-
-impl From<StoreError> for Failed {
-    fn from(error: StoreError) -> Self {
-        Self::Store(error)
-    }
-}
-
-impl From<prometheus::Error> for Failed {
-    fn from(error: prometheus::Error) -> Self {
-        Self::Metric(error)
-    }
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Metric(#[from] prometheus::Error),
 }
 
 /// Metrics under construction.
@@ -126,7 +120,7 @@ fn labels(values: &[&str]) -> Vec<String> {
     values.iter().map(|value| (*value).to_owned()).collect()
 }
 
-fn this_process(state: &GatewayState, page: &Page) -> Result<(), prometheus::Error> {
+fn this_process(state: &GatewayState, page: &Page) -> Result<(), Failed> {
     page.one(
         "gatewright_start_time_seconds",
         "When this life of the host began, since the Unix epoch.",
@@ -138,10 +132,11 @@ fn this_process(state: &GatewayState, page: &Page) -> Result<(), prometheus::Err
     page.one("process_resident_memory_bytes", "Memory that this process has.", own.resident_bytes)?;
     page.one("process_virtual_memory_bytes", "Memory that this process may reach.", own.virtual_bytes)?;
     page.one("process_open_fds", "Files that this process has open.", own.open_files)?;
-    page.one("process_threads", "Threads of this process.", own.threads)
+    page.one("process_threads", "Threads of this process.", own.threads)?;
+    Ok(())
 }
 
-fn health(state: &GatewayState, page: &Page) -> Result<(), prometheus::Error> {
+fn health(state: &GatewayState, page: &Page) -> Result<(), Failed> {
     let health = state.desk.health();
     page.one("gatewright_ready", "Whether the host says that it is well.", f64::from(u8::from(health.ok)))?;
     let limits = state.desk.limits();
@@ -149,16 +144,17 @@ fn health(state: &GatewayState, page: &Page) -> Result<(), prometheus::Error> {
     page.one("gatewright_launches_allowed", launches, f64::from(u8::from(limits.may_launch)))?;
     page.one("gatewright_runs_limit", "Runs that may live at one time.", f64::from(limits.runs))?;
     let commits = [(Vec::new(), state.store.sequence() as f64)];
-    page.counter("gatewright_store_commits_total", "Commits that changed something.", &[], commits)
+    page.counter("gatewright_store_commits_total", "Commits that changed something.", &[], commits)?;
+    Ok(())
 }
 
-fn machine(state: &GatewayState, page: &Page) -> Result<(), prometheus::Error> {
+fn machine(state: &GatewayState, page: &Page) -> Result<(), Failed> {
     if let Some(disk) = state.desk.readings().disk {
         page.one("gatewright_disk_free_bytes", "What is free where the state folder lies.", disk.free_bytes as f64)?;
         page.one("gatewright_disk_size_bytes", "How large that disk is.", disk.size_bytes as f64)?;
         page.one("gatewright_disk_floor_bytes", "Below this nothing is launched.", disk.floor_bytes as f64)?;
     }
-    if let Some(LastBackup { at, .. }) = state.desk.backups().last {
+    if let Some(LastBackup { at, .. }) = state.desk.backups().fine().and_then(|backups| backups.last) {
         let help = "When the newest backup was finished, since the Unix epoch.";
         page.one("gatewright_backup_last_success_timestamp_seconds", help, at.0 as f64 / 1e3)?;
     }
@@ -200,7 +196,11 @@ fn jobs(state: &GatewayState, page: &Page) -> Result<(), Failed> {
         counts.retrying as f64,
     )?;
     let oldest = counts.due_since.map_or(0.0, |at| now.since(at).0 as f64 / 1e3);
-    page.one("gatewright_job_oldest_due_seconds", "How long the oldest job that is due has waited.", oldest)?;
+    page.one(
+        "gatewright_job_oldest_due_seconds",
+        "How long the oldest job has waited that is due and that no freeze, lease, other task or earlier job holds.",
+        oldest,
+    )?;
     let queue = state.store.count_queue(now)?;
     let names = ["stage", "effect"];
     let of = |row: &QueueCount| labels(&[row.stage.as_str(), &row.effect]);

@@ -53,7 +53,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
     intent("/api/v1/tasks/{task}/confirm-deploy", "A person confirms the deploy"),
     intent("/api/v1/tasks/{task}/stop", "A person ends it"),
     intent("/api/v1/tasks/{task}/resume", "A person lets it on"),
-    intent("/api/v1/tasks/{task}/waive", "A person waves it over a step, with a note"),
+    post("/api/v1/tasks/{task}/waive", "A person waves it over a step, with a note", "WaiverNote", Json("Taken")),
     intent("/api/v1/tasks/{task}/pause", "A person pauses it"),
     get("/api/v1/queue", "Jobs, the live ones first, with what each waits for", &[LIMIT], Json("LiveQueue")),
     get("/api/v1/leases", "Who has the right to merge or deploy", &[], List("Lease")),
@@ -67,7 +67,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
     get(
         "/api/v1/audit",
         "What anybody wanted, and what became of it, newest first",
-        &["who", "what", "task", "project", "since", "until", "before", LIMIT],
+        &["who", "what", "task:any-task", "project:any-project", "since", "until", "before", LIMIT],
         Json("AuditPage"),
     ),
     get("/api/v1/tokens", "All tokens that ever were, without their secrets", &[], List("Token")),
@@ -82,7 +82,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
     get(
         "/api/v1/deliveries",
         "What trackers, forges and the board told, newest first",
-        &["source", "project", "state", "before", LIMIT],
+        &["source", "project:any-project", "state", "before:delivery", LIMIT],
         List("Delivery"),
     ),
     get(

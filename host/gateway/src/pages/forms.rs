@@ -220,7 +220,9 @@ async fn set_need(
             AppliedSeen::Applied(Applied::Rejected(no)) => {
                 Err(intents::no(state, no.word(), no.to_string(), state.store.task(task.id)?))
             }
-            AppliedSeen::Moved { task, since } => Err(intents::moved(state, &looked_at, *task, since)),
+            AppliedSeen::Moved { task, since } => {
+                Err(intents::moved(state, &intents::version_seen(&looked_at, &task), *task, since))
+            },
         }
     });
     match set.await {

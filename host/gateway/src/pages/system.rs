@@ -4,7 +4,7 @@ use askama::Template;
 
 use super::frame::Frame;
 use super::tokens;
-use crate::api::{HeldBy, Holding, State};
+use crate::api::{Block, HeldBy, Holding, State};
 use crate::app::GatewayState;
 use crate::desk::Backups;
 use crate::keyring::Keyring;
@@ -30,10 +30,19 @@ pub(crate) struct System {
     reasons: Vec<String>,
     facts: Vec<(&'static str, String)>,
     holdings: Vec<Held>,
-    backup: Option<Backup>,
-    restore: Option<Restore>,
+    saved: Saved,
     /// None: whoever reads this may not see them.
     tokens: Option<Vec<tokens::Row>>,
+}
+
+/// What is known of backups.
+enum Saved {
+    /// It cannot be read, and why.
+    Unknown(String),
+    /// None was made.
+    Never,
+    /// The newest one, and the newest proof that one restores.
+    Last(Backup, Option<Restore>),
 }
 
 /// The newest backup.
@@ -61,8 +70,6 @@ struct Held {
 pub(crate) fn read(state: &GatewayState, t: Tongue, keyring: Option<&Keyring>) -> Result<System, Problem> {
     let health = state.desk.health();
     let extent = state.store.extent()?;
-    let (now, Backups { last, verified }) = (state.now(), state.desk.backups());
-    let tasks = |number| t.count(number, ["task", "tasks"], ["задача", "задачи", "задач"]);
     let facts = vec![
         (t.of("version", "версия"), env!("CARGO_PKG_VERSION").to_owned()),
         (t.of("schema of the database", "схема базы"), extent.schema.to_string()),
@@ -76,14 +83,30 @@ pub(crate) fn read(state: &GatewayState, t: Tongue, keyring: Option<&Keyring>) -
         reasons: health.reasons.iter().map(|reason| line(&quoted(reason), LONGEST_HOW)).collect(),
         facts,
         holdings: state.desk.holdings().into_iter().map(|holding| held(t, holding)).collect(),
-        backup: last.map(|last| Backup {
-            since: Age::of(t, last.at, now),
-            path: line(&last.path, LONGEST_PATH),
-            what: format!("{}, {}", tasks(last.tasks), bytes(last.bytes)),
-        }),
         tokens: keyring.map(|keyring| tokens::read(state, keyring, t)).transpose()?,
-        restore: verified.map(|verified| Restore { since: Age::of(t, verified.at, now), what: tasks(verified.tasks) }),
+        saved: saved(t, state),
     })
+}
+
+fn tasks(t: Tongue, number: u64) -> String {
+    t.count(number, ["task", "tasks"], ["задача", "задачи", "задач"])
+}
+
+fn saved(t: Tongue, state: &GatewayState) -> Saved {
+    let now = state.now();
+    let Backups { last, verified } = match state.desk.backups() {
+        Block::Fine(backups) => backups,
+        Block::Broken { error } => return Saved::Unknown(line(&error, LONGEST_HOW)),
+    };
+    let Some(last) = last else { return Saved::Never };
+    let backup = Backup {
+        since: Age::of(t, last.at, now),
+        path: line(&last.path, LONGEST_PATH),
+        what: format!("{}, {}", tasks(t, last.tasks), bytes(last.bytes)),
+    };
+    let restore =
+        verified.map(|verified| Restore { since: Age::of(t, verified.at, now), what: tasks(t, verified.tasks) });
+    Saved::Last(backup, restore)
 }
 
 fn held(t: Tongue, holding: Holding) -> Held {

@@ -15,7 +15,7 @@ use crate::api::{Block, Feature, Gate, Queue};
 use crate::app::{App, GatewayState};
 use crate::routes::figures::block;
 use crate::routes::queue::drivers;
-use crate::routes::{Answer, MOST_ROWS};
+use crate::routes::{ALL, Answer, MOST_ROWS};
 
 /// The newest jobs that the old page showed.
 const RECENT: u32 = 10;
@@ -58,7 +58,7 @@ fn newest(state: &GatewayState) -> Result<Vec<conductor::ports::store::JobRow>, 
 }
 
 fn gates(state: &GatewayState) -> Result<Vec<Gate>, StoreError> {
-    let live = state.store.tasks(true, MOST_ROWS)?;
+    let live = state.store.tasks(true, ALL)?;
     let of = |project: &ProjectName, wanted: &dyn Fn(&Task) -> bool| {
         let own = live.iter().rev().filter(|task| task.project == *project && wanted(task));
         own.map(|task| Predecessor { task: task.id, work_item: task.work_item.clone() }).collect()

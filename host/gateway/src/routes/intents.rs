@@ -38,10 +38,17 @@ fn apply(
     let applied = match (body.version, body.epoch) {
         (None, None) => state.store.apply(seen.id, &event, state.now())?,
         (version, epoch) => {
-            let looked_at = Seen { version: version.unwrap_or_default(), epoch };
+            // Whoever names no version is told of what comes while he asks, and of nothing before.
+            let looked_at = Seen { version: version.unwrap_or(seen.version), epoch };
             match state.store.apply_seen(seen.id, &event, &looked_at, state.now())? {
                 AppliedSeen::Applied(applied) => applied,
-                AppliedSeen::Moved { task, since } => return Err(moved(state, &looked_at, *task, since)),
+                AppliedSeen::Moved { task, since } => {
+                    let saw = match (version, epoch) {
+                        (None, Some(epoch)) => format!("epoch {epoch} of task {}, it is at {}", task.id, task.epoch),
+                        _ => version_seen(&looked_at, &task),
+                    };
+                    return Err(moved(state, &saw, *task, since));
+                }
             }
         }
     };
@@ -55,12 +62,16 @@ fn apply(
     }
 }
 
+/// Which version somebody saw, and which one it is.
+pub(crate) fn version_seen(looked_at: &Seen, task: &Task) -> String {
+    format!("version {} of task {}, it is at {}", looked_at.version, task.id, task.version)
+}
+
 /// It is not what was looked at any more: what happened meanwhile, instead of the deed.
-pub(crate) fn moved(state: &GatewayState, looked_at: &Seen, task: Task, mut since: Vec<EntryRow>) -> Problem {
+pub(crate) fn moved(state: &GatewayState, saw: &str, task: Task, mut since: Vec<EntryRow>) -> Problem {
     since.drain(..since.len().saturating_sub(MOST_SINCE));
     let told = since.iter().filter_map(|row| crate::timeline::words(&row.entry)).collect::<Vec<_>>();
-    let (saw, now) = (looked_at.version, task.version);
-    let mut detail = format!("changed since you looked: you saw version {saw} of task {}, it is at {now}", task.id);
+    let mut detail = format!("changed since you looked: you saw {saw}");
     if !told.is_empty() {
         detail = format!("{detail}; meanwhile: {}", told.join("; "));
     }

@@ -13,7 +13,7 @@ use crate::api::{ActiveTask, DriverView, LeaseView, Listing, LiveQueue, Status};
 use crate::app::App;
 use crate::body::Parameters;
 use crate::find;
-use crate::routes::{Answer, Limit, MOST_ROWS, listing};
+use crate::routes::{ALL, Answer, Limit, listing};
 
 pub(crate) async fn jobs(State(app): State<App>, Parameters(limit): Parameters<Limit>) -> Answer<LiveQueue> {
     let rows = limit.rows()?;
@@ -62,7 +62,7 @@ pub(crate) async fn leases(State(app): State<App>) -> Answer<Listing<LeaseView>>
 }
 
 pub(crate) async fn status(State(app): State<App>) -> Answer<Status> {
-    let tasks = app.ask(|state| Ok(state.store.tasks(true, MOST_ROWS)?)).await?;
+    let tasks = app.ask(|state| Ok(state.store.tasks(true, ALL)?)).await?;
     let rows = tasks.into_iter().map(|task| ActiveTask {
         phase: task.phase(),
         id: task.id,

@@ -9,6 +9,7 @@ use domain::budget::{Budgets, Cap};
 use domain::cost::{Spent, Usage};
 use domain::ids::{Digest, PluginId, ProjectName, RunId};
 use domain::plugin::{Capability, Grant, PluginInfo, PluginKind, Request, RequestEntry};
+use gateway::api::Block;
 use gateway::{Backups, Desk, Health, HeldBy, Holding, LoadedPlugin, Readings};
 
 pub(crate) struct SceneDesk {
@@ -22,8 +23,8 @@ impl SceneDesk {
 }
 
 impl Desk for SceneDesk {
-    fn backups(&self) -> Backups {
-        Backups::default()
+    fn backups(&self) -> Block<Backups> {
+        Block::Fine(Backups::default())
     }
 
     fn readings(&self) -> Readings {

@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use axum::http::{StatusCode, header};
 use conductor::ports::store::{Applied, ClaimLimits, Completion, Incarnation, NewEvaluation, RunRow};
@@ -308,6 +310,53 @@ async fn a_section_that_cannot_be_read_takes_no_other_with_it() {
     assert!(figures.contains_key("gatewright_tasks"));
 }
 
+#[tokio::test]
+async fn a_section_that_panics_takes_no_other_with_it() {
+    let world = World::new();
+    note_all(&world).await;
+    world.desk.falls.store(true, Ordering::SeqCst);
+    let figures = scraped(&world).await;
+    assert_eq!(figure(&figures, "gatewright_section_readable", &[("section", "cost")]), 0);
+    assert_eq!(figure(&figures, "gatewright_section_readable", &[("section", "machine")]), 1);
+    assert!(!figures.contains_key("gatewright_cost_cap_usd"));
+    assert!(figures.contains_key("gatewright_tasks"));
+}
+
+/// A freeze that is meant is no queue that stands still.
+#[tokio::test]
+async fn what_a_freeze_holds_is_not_due() {
+    let world = World::new();
+    world.task("DEMO-001", "a");
+    world.post("/api/v1/tasks/DEMO-001/approve", "").await;
+    world.pass(Duration::from_mins(10));
+    let launches = [("stage", "development"), ("effect", "launch-agent")];
+    let due = |figures: &BTreeMap<String, Family>| figure(figures, "gatewright_queue_oldest_due_seconds", &launches);
+    assert!(due(&scraped(&world).await) >= 600);
+    world.post("/api/v1/projects/demo/freeze", r#"{"reason":"release"}"#).await;
+    // A page is told again for a moment, and by another life of the host anew.
+    let world = world.restarted();
+    world.pass(Duration::from_mins(10));
+    let frozen = scraped(&world).await;
+    assert_eq!(figure(&frozen, "gatewright_jobs_waiting", &[("reason", "freeze")]), 1);
+    assert_eq!(due(&frozen), 0);
+}
+
+/// Pages of old that nobody reads on tell of all, the oldest too.
+#[tokio::test]
+async fn the_old_pages_leave_no_task_out_however_many_there_are() {
+    let world = World::new();
+    let first = world.task("DEMO-0001", "the oldest");
+    world.post("/api/v1/tasks/DEMO-0001/pause", "").await;
+    for number in 2..=1004 {
+        world.task(&format!("DEMO-{number:04}"), "another");
+    }
+    let status: Status = world.get("/status").await.parse();
+    assert_eq!(status.active_tasks.len(), 1004);
+    let queue: Queue = world.get("/queue").await.parse();
+    let gate = queue.gates.fine().unwrap().remove(0);
+    assert_eq!(gate.paused.iter().map(|named| named.task).collect::<Vec<_>>(), [first]);
+}
+
 /// Where a record does not read, its job is told of with the others, and its task waits for a person.
 #[tokio::test]
 async fn c2_2_a_damaged_job_is_counted_listed_and_shown_as_such() {
@@ -393,7 +442,7 @@ async fn l2_1_the_ticks_of_a_running_agent_grow() {
     };
     let first = ticks().await;
     // A machine may be too busy to let it compute for a while; it is asked until it has.
-    let later = tokio::time::timeout(std::time::Duration::from_mins(1), async {
+    let later = tokio::time::timeout(Duration::from_mins(1), async {
         loop {
             let now = ticks().await;
             if now > first {

@@ -6,7 +6,8 @@ use conductor::ports::store::{ClaimLimits, Incarnation, NewEvaluation};
 use domain::event::Event;
 use domain::ids::{PluginId, StepName};
 use domain::pipeline::{EdgeStep, Pipeline, PipelineDraft, StepKind};
-use gateway::{Backups, LastRestore};
+use gateway::api::Block;
+use gateway::{Backups, Desk as _, LastRestore};
 
 use crate::world::{NOW, World, name, project, request};
 
@@ -159,12 +160,18 @@ async fn the_system_says_when_it_was_last_saved_and_seen_to_restore() {
     {
         assert!(page.text().contains(part), "{part}: {}", page.text());
     }
-    let proof = LastRestore { at: NOW, backup_at: NOW, tasks: 1 };
-    world.desk.backups.lock().unwrap().verified = Some(proof);
+    let verified = Some(LastRestore { at: NOW, backup_at: NOW, tasks: 1 });
+    let last = world.desk.backups().fine().unwrap().last;
+    *world.desk.backups.lock().unwrap() = Block::Fine(Backups { last, verified });
     let page = world.get("/system").await;
     assert!(page.text().contains("last verified restore:") && page.text().contains(", 1 task</p>"), "{}", page.text());
     assert!(!page.text().contains("banner failed"));
-    *world.desk.backups.lock().unwrap() = Backups::default();
+    *world.desk.backups.lock().unwrap() = Block::Broken { error: "backups.json: <denied>".to_owned() };
+    let page = world.get("/system").await;
+    assert!(page.text().contains("banner failed") && page.text().contains("backups.json: &#60;denied&#62;"));
+    assert!(!page.text().contains("none was made yet"), "{}", page.text());
+    assert!(world.get("/metrics").await.text().contains("gatewright_ready"));
+    *world.desk.backups.lock().unwrap() = Block::Fine(Backups::default());
     let page = world.get("/system").await;
     assert!(page.text().contains("banner failed") && page.text().contains("gatewright backup --to FOLDER"));
     assert!(!page.text().contains("last backup:"));

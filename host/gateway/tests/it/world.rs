@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{Seek as _, Write as _};
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -24,6 +24,7 @@ use domain::ids::{Actor, BranchName, ProjectName, RunId, StageName, StepName, Ta
 use domain::pipeline::{Consent, Edge, EdgeStep, OnPatience, Pipeline, PipelineDraft, Stage, StageKind, StepKind};
 use domain::task::{Terminality, Track};
 use domain::time::{Milliseconds, Timestamp};
+use gateway::api::Block;
 use gateway::{
     Backups, Desk, Disk, GatewayState, Health, HeldBy, Holding, LastBackup, LoadedPlugin, Meters, Reach, Readings,
     Token, tree_ticks,
@@ -46,8 +47,10 @@ pub(crate) struct FakeDesk {
     pub(crate) pids: Mutex<BTreeMap<RunId, u32>>,
     /// What stands in the log of every run.
     pub(crate) log: Mutex<Option<Vec<u8>>>,
+    /// Whoever asks after budgets ends in a panic.
+    pub(crate) falls: AtomicBool,
     /// What is remembered of backups.
-    pub(crate) backups: Mutex<Backups>,
+    pub(crate) backups: Mutex<Block<Backups>>,
 }
 
 impl Desk for FakeDesk {
@@ -72,6 +75,7 @@ impl Desk for FakeDesk {
     }
 
     fn budgets(&self, _: &ProjectName) -> Budgets {
+        assert!(!self.falls.load(Ordering::SeqCst), "whoever asks after budgets falls");
         let day = Cap { cost_microusd: Some(5_000_000), ..Cap::default() };
         Budgets { day, ..Budgets::default() }
     }
@@ -88,7 +92,7 @@ impl Desk for FakeDesk {
         let how = "a run sees what <you> see".to_owned();
         vec![Holding { name: "sandbox".to_owned(), held_by: HeldBy::Nobody, how }]
     }
-    fn backups(&self) -> Backups {
+    fn backups(&self) -> Block<Backups> {
         self.backups.lock().unwrap().clone()
     }
     fn limits(&self) -> ClaimLimits {
@@ -175,7 +179,8 @@ impl World {
             limits: Mutex::new(ClaimLimits::of(2)),
             pids: Mutex::default(),
             log: Mutex::default(),
-            backups: Mutex::new(Backups { last: Some(last), verified: None }),
+            falls: AtomicBool::new(false),
+            backups: Mutex::new(Block::Fine(Backups { last: Some(last), verified: None })),
         });
         let (close, closing) = watch::channel(false);
         let meters = Arc::new(Meters::new(NOW).unwrap());

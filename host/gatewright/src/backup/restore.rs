@@ -38,7 +38,7 @@ pub(crate) fn restore(file: &Path, target: Target, dir: Option<&Path>, out: &Out
     let folder = growing.path().join("state");
     DirBuilder::new().mode(0o700).create(&folder)?;
     unpack(&sound, &folder)?;
-    let proof = prove(&folder, &sound.manifest)?;
+    let mut proof = prove(&folder, &sound.manifest)?;
     if let Some(name) = &name {
         rustix::fs::syncfs(File::open(&folder)?)?;
         let placed = rustix::fs::renameat_with(
@@ -54,10 +54,13 @@ pub(crate) fn restore(file: &Path, target: Target, dir: Option<&Path>, out: &Out
     let manifest = &sound.manifest;
     let (at, backup_at, seal) = (SystemClock.now(), manifest.at, sound.seal.clone());
     let verified = Verified { at, backup_at, seal, tasks: proof.tasks };
-    let noted = match dir.map(Path::to_owned).or_else(|| state::find(None).ok()) {
-        Some(dir) => record::proven(&dir, &verified)?.then_some(dir),
-        None => None,
-    };
+    let known = dir.map(Path::to_owned).or_else(|| state::find(None).ok());
+    let noted = known.map(|dir| record::proven(&dir, &verified).map(|noted| noted.then_some(dir)));
+    let noted = noted.transpose().map(Option::flatten).unwrap_or_else(|error| {
+        // It is proven all the same.
+        proof.warnings.push(format!("{}: {error:#}", record::UNKNOWN));
+        None
+    });
     tell(&sound, &proof, name.as_deref(), noted.as_deref(), out)
 }
 
@@ -73,6 +76,9 @@ fn place(target: &Target) -> anyhow::Result<(PathBuf, Option<PathBuf>)> {
     }
     let parent = dir.parent().filter(|parent| parent.is_dir());
     let parent = parent.with_context(|| format!("{} is in no folder that is there: make it first", dir.display()))?;
+    if let Some(state) = state::around(parent) {
+        bail!("{} is in the state folder {}: a host's own is no place for another", dir.display(), state.display());
+    }
     Ok((parent.to_owned(), Some(dir)))
 }
 
@@ -115,12 +121,11 @@ fn make_repository(folder: &Path, parts: &Path, kept: &KeptRepository) -> anyhow
             bytes: fs::read(&file).with_context(|| format!("the reflog of {name}"))?,
         });
     }
-    let refs =
-        KeptRefs { base: kept.base.clone(), object_format: kept.object_format.clone(), refs: kept.refs.clone(), logs };
+    let refs = KeptRefs { base: kept.base.clone(), refs: kept.refs.clone(), logs };
     let pack = File::open(parts.join(kept.folder()).join("objects.pack")).context("its objects are not there")?;
     let path = folder.join(kept.folder());
     DirBuilder::new().recursive(true).mode(0o700).create(path.parent().unwrap_or(folder))?;
-    Ok(Repository::open(Path::new("git"), folder, &path)?.make(&refs, pack)?)
+    Ok(Repository::open(Path::new("git"), folder, &path)?.make(&kept.object_format, &refs, pack)?)
 }
 
 fn tell(sound: &Sound, proof: &Proof, made: Option<&Path>, noted: Option<&Path>, out: &Output) -> anyhow::Result<()> {

@@ -48,7 +48,13 @@ pub(super) fn modes(dir: &Path) -> Vec<Finding> {
 
 /// When the last backup was made, and whether one was ever proven.
 pub(super) fn backups(dir: &Path) -> Vec<Finding> {
-    let record = backup::read_record(dir);
+    let record = match backup::read_record(dir) {
+        Ok(record) => record,
+        Err(error) => {
+            let cure = "give that file to the user of the host, mode 0600; one that is damaged can be removed";
+            return vec![Finding::error("backup", format!("nobody knows of backups: {error:#}"), cure)];
+        }
+    };
     let now = SystemClock.now();
     let age = |at: Timestamp| now.0.saturating_sub(at.0);
     let Some(last) = record.backups.first() else {

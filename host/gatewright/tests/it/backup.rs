@@ -4,105 +4,73 @@ use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
 
-use conductor::ports::store::Store as _;
 use serde_json::Value;
-use store::{SqliteStore, StoreConfig};
 
-use crate::fixture::{DEVELOPER, Place, REVIEWER, Serving, said};
+use crate::fixture::{DEVELOPER, Place, REVIEWER, said};
 
 /// `gatewright backup` into a folder of its own; the file.
-fn kept(place: &Place, more: &[&str]) -> PathBuf {
+pub(crate) fn kept(place: &Place, more: &[&str]) -> PathBuf {
     let folder = place.path("kept");
     fs::create_dir_all(&folder).unwrap();
     let made = place.json(&[&["backup", "--to", folder.to_str().unwrap()], more].concat());
     PathBuf::from(made["backup"]["path"].as_str().unwrap())
 }
 
-fn restored(place: &Place, file: &Path, to: &Path) -> Output {
+pub(crate) fn restored(place: &Place, file: &Path, to: &Path) -> Output {
     place.gatewright(&["restore", file.to_str().unwrap(), "--to", to.to_str().unwrap(), "--json"])
 }
 
 /// The names in a folder.
-fn names(folder: &Path) -> Vec<String> {
+pub(crate) fn names(folder: &Path) -> Vec<String> {
     let mut names: Vec<String> =
         fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
     names
 }
 
-/// Every task of the restored folder folds to its row, and its history is the beginning of the one that went on.
-fn compare(dir: &Path, host: &Serving) -> usize {
-    let store = SqliteStore::open(StoreConfig::new(dir, "elsewhere")).unwrap();
-    let tasks = store.tasks(false, u32::MAX).unwrap();
-    for task in &tasks {
-        assert_eq!(store.rebuild(task.id).unwrap(), Vec::<String>::new(), "task {}", task.id);
-        let (status, body) = host.get(&format!("/api/v1/tasks/{}/entries", task.id));
-        assert_eq!(status, 200, "{body}");
-        let living: Value = serde_json::from_str(&body).unwrap();
-        let living = living["items"].as_array().unwrap();
-        let entries = serde_json::to_value(store.entries(task.id).unwrap()).unwrap();
-        for entry in entries.as_array().unwrap() {
-            assert!(living.contains(entry), "task {}: {entry} is not in the history that went on", task.id);
+/// A git that stands still when objects are packed for the first time: by then the database and the blobs are written.
+pub(crate) struct Gate {
+    folder: PathBuf,
+    here: PathBuf,
+    go: PathBuf,
+}
+
+impl Gate {
+    pub(crate) fn new(place: &Place) -> Self {
+        let (here, go, passed) = (place.path("here"), place.path("go"), place.path("passed"));
+        for pipe in [&here, &go] {
+            let mode = rustix::fs::Mode::from_raw_mode(0o600);
+            rustix::fs::mknodat(rustix::fs::CWD, pipe, rustix::fs::FileType::Fifo, mode, 0).unwrap();
         }
+        let path = std::env::var("PATH").unwrap();
+        let git = format!(
+            "#!/bin/sh\nPATH='{path}'\ncase \"$*\" in *pack-objects*) if mkdir '{}' 2> /dev/null; then \
+             echo here > '{}'; read -r _ < '{}'; fi;; esac\nexec git \"$@\"\n",
+            passed.display(),
+            here.display(),
+            go.display()
+        );
+        let folder = place.path("bin");
+        fs::create_dir(&folder).unwrap();
+        place.script("bin/git", &git);
+        Self { folder, here, go }
     }
-    tasks.len()
-}
 
-#[test]
-fn a_backup_taken_under_load_restores_and_every_task_rebuilds_as_it_stood() {
-    let place = Place::new(DEVELOPER, REVIEWER);
-    place.init();
-    let host = place.serve();
-    let first = place.ticket("Greet once more");
-    let over = AtomicBool::new(false);
-    let files: Vec<PathBuf> = std::thread::scope(|scope| {
-        let load = scope.spawn(|| {
-            let mut keys = vec![first.clone()];
-            while !over.load(Ordering::SeqCst) {
-                // Writes without an end, and work that has one: the restored host must get through it.
-                if keys.len() < 6 {
-                    keys.push(place.ticket("Greet again"));
-                } else {
-                    place.gatewright(&["task", "pause", &keys[5]]);
-                    place.gatewright(&["task", "resume", &keys[5]]);
-                }
-            }
-            keys
-        });
-        let files = (0..4).map(|_| kept(&place, &[])).collect();
-        over.store(true, Ordering::SeqCst);
-        assert!(load.join().unwrap().len() > 2, "nothing happened beside the backups");
-        files
-    });
-    assert_eq!(names(&place.path("kept")).len(), 4, "only whole backups are left");
-    let mut most = 0;
-    for (number, file) in files.iter().enumerate() {
-        let dir = place.path(&format!("restored-{number}"));
-        let done = restored(&place, file, &dir);
-        assert!(done.status.success(), "{}", said(&done));
-        let told: Value = serde_json::from_slice(&done.stdout).unwrap();
-        most = compare(&dir, &host).max(most);
-        assert_eq!(told["tasks"], compare(&dir, &host));
-        let noted = fs::canonicalize(told["noted_in"].as_str().unwrap()).unwrap();
-        assert_eq!(noted, fs::canonicalize(place.state()).unwrap(), "{told}");
+    /// This command finds that git.
+    pub(crate) fn stands_in<'c>(&self, command: &'c mut Command) -> &'c mut Command {
+        command.env("PATH", format!("{}:{}", self.folder.display(), std::env::var("PATH").unwrap()))
     }
-    assert!(most > 0, "no backup held a task");
-    host.kill();
-    goes_on(&place, &place.path("restored-3"), &first);
-}
 
-/// The restored folder serves, and brings the task of the backup to the person who must look at it.
-fn goes_on(place: &Place, dir: &Path, key: &str) {
-    fs::rename(place.state(), place.path("lost")).unwrap();
-    fs::rename(dir, place.state()).unwrap();
-    let _host = place.serve();
-    place.until_phase(key, "in-review");
-    let approved = place.gatewright(&["task", "approve", key]);
-    assert!(approved.status.success(), "{}", said(&approved));
-    place.until_phase(key, "done");
-    assert!(place.forge_git(&["show", "main:greeting.txt"]).contains("line"), "its code is in main");
+    /// Waits until it stands there.
+    pub(crate) fn arrives(&self) {
+        assert_eq!(fs::read_to_string(&self.here).unwrap(), "here\n");
+    }
+
+    /// Lets it go on.
+    pub(crate) fn opens(&self) {
+        fs::OpenOptions::new().write(true).open(&self.go).unwrap().write_all(b"go\n").unwrap();
+    }
 }
 
 #[test]
@@ -147,33 +115,31 @@ fn a_backup_that_dies_midway_leaves_nothing_that_looks_whole_and_the_next_one_sw
     let place = Place::new(DEVELOPER, REVIEWER);
     place.init();
     drop(place.serve());
-    let (here, go) = (place.path("here"), place.path("go"));
-    for pipe in [&here, &go] {
-        let mode = rustix::fs::Mode::from_raw_mode(0o600);
-        rustix::fs::mknodat(rustix::fs::CWD, pipe, rustix::fs::FileType::Fifo, mode, 0).unwrap();
-    }
-    // A git that stands still when the objects are packed: by then the database and the blobs are written.
-    let path = std::env::var("PATH").unwrap();
-    let git = format!(
-        "#!/bin/sh\nPATH='{path}'\ncase \"$*\" in *pack-objects*) echo here > '{}'; read -r _ < '{}';; esac\nexec git \"$@\"\n",
-        here.display(),
-        go.display()
-    );
-    fs::create_dir(place.path("bin")).unwrap();
-    place.script("bin/git", &git);
+    let gate = Gate::new(&place);
     let folder = place.path("kept");
     fs::create_dir(&folder).unwrap();
+    // What others have there is theirs, whatever it is called.
+    let theirs = [".thesis.partial", ".gatewright-backup-mine.partial", ".gatewright-backup-0123456789abcdef.partial"];
+    for name in theirs {
+        fs::create_dir(folder.join(name)).unwrap();
+        fs::write(folder.join(name).join("thesis.tex"), "three years").unwrap();
+    }
     let mut command = place.command(&["backup", "--to", folder.to_str().unwrap()]);
-    command.env("PATH", format!("{}:{path}", place.path("bin").display()));
-    let mut dying = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    assert_eq!(fs::read_to_string(&here).unwrap(), "here\n");
+    let mut dying = gate.stands_in(&mut command).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    gate.arrives();
     dying.kill().unwrap();
     dying.wait().unwrap();
-    fs::OpenOptions::new().write(true).open(&go).unwrap().write_all(b"go\n").unwrap();
-    let left = names(&folder);
-    assert!(left.len() == 1 && left[0].starts_with('.') && left[0].ends_with(".partial"), "{left:?}");
+    gate.opens();
+    let left = |folder: &Path| -> Vec<String> {
+        names(folder).into_iter().filter(|name| !theirs.contains(&name.as_str())).collect()
+    };
+    let dead = left(&folder);
+    assert!(dead.len() == 1 && dead[0].starts_with('.') && dead[0].ends_with(".partial"), "{dead:?}");
     let whole = kept(&place, &[]);
-    assert_eq!(names(&folder), [whole.file_name().unwrap().to_str().unwrap()]);
+    assert_eq!(left(&folder), [whole.file_name().unwrap().to_str().unwrap()]);
+    for name in theirs {
+        assert_eq!(fs::read_to_string(folder.join(name).join("thesis.tex")).unwrap(), "three years", "{name}");
+    }
 }
 
 #[test]
@@ -201,6 +167,111 @@ fn a_backup_holds_no_secret_unless_it_is_asked_for_and_is_its_owners_alone() {
     let no_folder =
         Command::new(env!("CARGO_BIN_EXE_gatewright")).args(["backup", "--dir", "/nonexistent/state"]).output();
     assert_eq!(no_folder.unwrap().status.code(), Some(1));
+}
+
+/// What is remembered of backups.
+fn remembered(place: &Place) -> Value {
+    serde_json::from_str(&fs::read_to_string(place.state().join("backups.json")).unwrap()).unwrap()
+}
+
+#[test]
+fn backups_of_the_same_second_are_each_one_and_each_is_remembered() {
+    let place = Place::new(DEVELOPER, REVIEWER);
+    place.init();
+    drop(place.serve());
+    let folder = place.path("kept");
+    fs::create_dir(&folder).unwrap();
+    let begin = || place.command(&["backup", "--to", folder.to_str().unwrap()]).stdout(Stdio::piped()).spawn().unwrap();
+    let begun: Vec<_> = (0..6).map(|_| begin()).collect();
+    for backup in begun {
+        let done = backup.wait_with_output().unwrap();
+        assert!(done.status.success(), "{}", said(&done));
+    }
+    assert_eq!(names(&folder).len(), 6);
+    assert_eq!(remembered(&place)["backups"].as_array().unwrap().len(), 6);
+}
+
+#[test]
+fn a_backup_of_which_nobody_can_be_told_is_a_backup() {
+    let place = Place::new(DEVELOPER, REVIEWER);
+    place.init();
+    drop(place.serve());
+    // A file cannot take this name, as it cannot where the disk is full.
+    let note = place.state().join("backups.json");
+    fs::create_dir(&note).unwrap();
+    let file = place.path("one.backup");
+    let done = place.gatewright(&["backup", "--to", file.to_str().unwrap()]);
+    assert!(done.status.success() && said(&done).contains("warning: "), "{}", said(&done));
+    assert!(said(&done).contains("one.backup holds") && said(&done).contains("backups.json"), "{}", said(&done));
+    let proven = place.gatewright(&["restore", "--verify", file.to_str().unwrap()]);
+    assert!(proven.status.success() && said(&proven).contains("warning: "), "{}", said(&proven));
+    let told = said(&place.gatewright(&["doctor"]));
+    assert!(told.contains("backups.json cannot be read") && !told.contains("no backup was made yet"), "{told}");
+}
+
+#[test]
+fn what_root_saves_in_anothers_state_folder_is_that_ones() {
+    use std::os::unix::fs::MetadataExt as _;
+    const NOBODY: u32 = 65534;
+    if !rustix::process::geteuid().is_root() {
+        // Nobody else can be both.
+        return;
+    }
+    let place = Place::new(DEVELOPER, REVIEWER);
+    place.init();
+    drop(place.serve());
+    let given = Command::new("chown").args(["-R", &format!("{NOBODY}:{NOBODY}")]).arg(place.state()).status();
+    assert!(given.unwrap().success());
+    let made = place.json(&["backup"]);
+    let file = Path::new(made["backup"]["path"].as_str().unwrap());
+    for path in [place.state().join("backups.json"), place.state().join("backups"), file.to_owned()] {
+        let about = fs::metadata(&path).unwrap();
+        assert_eq!((about.uid(), about.gid(), about.mode() & 0o077), (NOBODY, NOBODY, 0), "{}", path.display());
+    }
+    assert!(kept(&place, &[]).metadata().unwrap().uid() == 0, "elsewhere it is whoever's made it");
+    for entry in fs::read_dir(place.state()).unwrap().flatten() {
+        assert_eq!(entry.metadata().unwrap().uid(), NOBODY, "{}", entry.path().display());
+    }
+}
+
+#[test]
+fn neither_a_backup_nor_a_restore_goes_among_what_a_host_works_with() {
+    let place = Place::new(DEVELOPER, REVIEWER);
+    place.init();
+    drop(place.serve());
+    let before = names(&place.state());
+    let blobs = names(&place.state().join("blobs"));
+    for to in ["blobs/", "blobs/one.backup", "elsewhere", "one.backup", ".", "projects/nightly"] {
+        let done = place.gatewright(&["backup", "--to", place.state().join(to).to_str().unwrap()]);
+        assert!(!done.status.success() && said(&done).contains("is in the state folder"), "{to}: {}", said(&done));
+    }
+    let file = kept(&place, &[]);
+    for to in ["new", "blobs/new", "backups"] {
+        let done = restored(&place, &file, &place.state().join(to));
+        assert!(!done.status.success() && said(&done).contains("is in the state folder"), "{to}: {}", said(&done));
+    }
+    let after: Vec<String> = names(&place.state()).into_iter().filter(|name| name != "backups.json").collect();
+    assert_eq!((after, names(&place.state().join("blobs"))), (before, blobs));
+    // Its own folder for backups may be named.
+    let own = place.gatewright(&["backup", "--to", place.state().join("backups").to_str().unwrap()]);
+    assert!(own.status.success(), "{}", said(&own));
+}
+
+#[test]
+fn what_is_not_in_a_backup_is_said_with_the_reason() {
+    let place = Place::new(DEVELOPER, REVIEWER);
+    place.init();
+    drop(place.serve());
+    for name in ["homes", "mine"] {
+        fs::create_dir_all(place.state().join(name)).unwrap();
+    }
+    fs::write(place.state().join("webhooks-address"), "http://127.0.0.1:1\n").unwrap();
+    let made = place.json(&["backup"]);
+    let left: Vec<&str> =
+        made["manifest"]["left_out"].as_array().unwrap().iter().map(|line| line.as_str().unwrap()).collect();
+    assert!(left.iter().any(|line| line.starts_with("homes: an agent")), "{left:?}");
+    let strange: Vec<_> = left.iter().filter(|line| line.contains("none of Gatewright's files")).collect();
+    assert_eq!(strange, [&"mine: it is none of Gatewright's files"]);
 }
 
 #[test]

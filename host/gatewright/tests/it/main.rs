@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test ends where its world does")]
 
 mod backup;
+mod backup_under_load;
 mod breakout;
 mod checked;
 mod damaged;

@@ -166,15 +166,50 @@ fn health_fails_when_the_host_is_down_answers_500_hangs_or_is_another_server() {
     }
 }
 
+/// What bash offers behind these words.
+fn completed(place: &Place, words: &[&str]) -> Vec<String> {
+    let script = "eval \"$1\"; shift; COMP_WORDS=(gatewright \"$@\" ''); COMP_CWORD=$(($# + 1)); COMPREPLY=(); \
+        _gatewright gatewright '' \"${COMP_WORDS[COMP_CWORD - 1]}\"; printf '%s\\n' \"${COMPREPLY[@]}\"";
+    let completions = said(&place.gatewright(&["completions", "bash"]));
+    let mut bash = std::process::Command::new("bash");
+    let done = bash.args(["--norc", "--noprofile", "-c", script, "bash", &completions]).args(words).output().unwrap();
+    assert!(done.status.success(), "{}", said(&done));
+    let mut offered: Vec<String> = said(&done).lines().map(str::to_owned).collect();
+    offered.sort();
+    offered
+}
+
 #[test]
 fn completions_and_pages_are_made_of_the_commands_that_there_are() {
     let place = Place::new(DEVELOPER, REVIEWER);
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let script = place.gatewright(&["completions", shell]);
         assert!(script.status.success() && said(&script).contains("confirm-deploy"), "{shell}");
+        let script = said(&script);
+        for hidden in ["compile-component", "halt-at", "only-world"] {
+            assert!(!script.contains(hidden), "{shell} offers {hidden}");
+        }
     }
+    for (words, offered) in [
+        (&["init", "--pipeline"][..], &["full", "quick"][..]),
+        (&["token", "new", "ada", "--right"], &["admin", "operate", "read"]),
+        (&["webhook", "decode", "one.json", "--source"], &["gitea", "plane"]),
+        (&["completions"], &["bash", "elvish", "fish", "powershell", "zsh"]),
+    ] {
+        let all = completed(&place, words);
+        let of_choice: Vec<&str> = all.iter().map(String::as_str).filter(|word| !word.starts_with('-')).collect();
+        assert_eq!(of_choice, offered, "{words:?}");
+    }
+    assert!(completed(&place, &[]).iter().any(|word| word == "serve"));
     let pages = place.path("man");
-    assert!(place.gatewright(&["man", "--to", pages.to_str().unwrap()]).status.success());
+    fs::create_dir(&pages).unwrap();
+    fs::write(pages.join("another.1"), "").unwrap();
+    let written = place.json(&["man", "--to", pages.to_str().unwrap()])["pages"].as_u64().unwrap();
+    assert_eq!(written as usize, fs::read_dir(&pages).unwrap().count() - 1, "another's page is none of them");
+    let of_man = fs::read_dir(&pages).unwrap().flatten();
+    let empty: Vec<_> =
+        of_man.filter(|page| fs::read_to_string(page.path()).unwrap().contains("[default: ]")).collect();
+    assert!(empty.is_empty(), "{empty:?}");
     let page = |name: &str| fs::read_to_string(Path::new(&pages).join(name)).unwrap();
     assert!(page("gatewright.1").contains("0 done, 1 the answer is no, 2 wrong use, 3 could not find out"));
     assert!(page("gatewright-restore.1").contains("NEWDIR"));

@@ -38,7 +38,8 @@ pub struct JobCounts {
     pub retrying: u64,
     /// The most attempts that one of those took that wait or are claimed.
     pub attempts_max: u64,
-    /// Since when the one waits that could have gone on for longest; none: nothing is due.
+    /// Since when the one waits that could have gone on for longest; none: nothing is due. What a freeze, a lease, another task or an
+    /// earlier job holds could not have gone on.
     pub due_since: Option<Timestamp>,
 }
 
@@ -51,7 +52,8 @@ pub struct QueueCount {
     pub effect: String,
     /// How many.
     pub queued: u64,
-    /// Since when the one waits that could have gone on for longest; none: nothing is due.
+    /// Since when the one waits that could have gone on for longest; none: nothing is due. What a freeze, a lease, another task or an
+    /// earlier job holds could not have gone on.
     pub due_since: Option<Timestamp>,
 }
 
