@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// Those that are kept with a delivery. What authorises the sender, and the signature, is not among them.
-const KEPT: [&str; 12] = [
+const KEPT: [&str; 14] = [
     "content-type",
     "user-agent",
     "x-plane-event",
@@ -16,6 +16,8 @@ const KEPT: [&str; 12] = [
     "x-forgejo-delivery",
     "x-github-event",
     "x-github-event-type",
+    "x-gogs-event",
+    "x-gogs-event-type",
 ];
 
 /// Headers by name, in lower case. A name may come more than once.

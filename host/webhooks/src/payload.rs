@@ -87,8 +87,59 @@ pub(crate) fn text(signed: &[u8]) -> Result<&str, PayloadError> {
 
 /// The whole of it.
 pub(crate) fn value(signed: &[u8]) -> Result<Value, PayloadError> {
-    let value: Value = serde_json::from_str(text(signed)?).map_err(|error| not_json(&error))?;
+    let read = |text: &str| serde_json::from_str::<Value>(text).map_err(|error| not_json(&error));
+    let value = or_mended(text(signed)?, read)?;
     if value.is_object() { Ok(value) } else { Err(PayloadError::NoObject) }
+}
+
+/// Reads it; where that fails, with what some senders' own libraries write and no standard knows put into words that it knows.
+pub(crate) fn or_mended<T>(text: &str, read: impl Fn(&str) -> Result<T, PayloadError>) -> Result<T, PayloadError> {
+    match read(text) {
+        Err(PayloadError::NotJson(why)) => match mended(text) {
+            Some(mended) => read(&mended),
+            None => Err(PayloadError::NotJson(why)),
+        },
+        outcome => outcome,
+    }
+}
+
+/// Half a character (`"\ud83d"`) is the sign of what is none, and `NaN`, `Infinity` and `-Infinity` are null. None: there is nothing of it.
+fn mended(text: &str) -> Option<String> {
+    const NONE: [&str; 3] = ["NaN", "Infinity", "-Infinity"];
+    let (mut mended, mut rest, mut in_text) = (String::with_capacity(text.len()), text, false);
+    while let Some(first) = rest.chars().next() {
+        let (taken, written) = match (in_text, first) {
+            (true, '\\') => escape(rest),
+            (false, 'N' | 'I' | '-') => match NONE.into_iter().find(|word| rest.starts_with(word)) {
+                Some(word) => (word.len(), "null"),
+                None => (1, &rest[..1]),
+            },
+            _ => {
+                in_text ^= first == '"';
+                (first.len_utf8(), &rest[..first.len_utf8()])
+            }
+        };
+        mended.push_str(written);
+        rest = &rest[taken..];
+    }
+    (mended != text).then_some(mended)
+}
+
+/// How long the escape is that stands here, and what is written for it.
+fn escape(rest: &str) -> (usize, &str) {
+    let unit = |at: usize| {
+        let digits = rest.get(at..at + 6)?.strip_prefix("\\u")?;
+        u16::from_str_radix(digits, 16).ok()
+    };
+    match (unit(0), unit(6)) {
+        (Some(0xd800..0xdc00), Some(0xdc00..0xe000)) => (12, &rest[..12]),
+        (Some(0xd800..0xe000), _) => (6, "\\ufffd"),
+        // The next byte is a whole character, or the text is broken anyway.
+        _ => match rest.get(..2) {
+            Some(pair) => (2, pair),
+            None => (1, &rest[..1]),
+        },
+    }
 }
 
 pub(crate) fn not_json(error: &serde_json::Error) -> PayloadError {
@@ -148,6 +199,21 @@ mod tests {
         assert!(matches!(signed(Source::Gitea, &Headers::default(), b"{}"), Err(PayloadError::Type(..))));
         let packed = Headers::new([("content-type", "application/json"), ("content-encoding", "gzip")]);
         assert_eq!(signed(Source::Gitea, &packed, b""), Err(PayloadError::Encoding("gzip".to_owned())));
+    }
+
+    #[test]
+    fn half_characters_and_numbers_that_are_none_are_read_as_nothing() {
+        let read = value(
+            r#"{"a": "x\ud83dy", "b": "\ude00", "c": "\ud83d\ude00", "d": [NaN, -Infinity, Infinity, -1]}"#.as_bytes(),
+        );
+        let expected =
+            serde_json::json!({"a": "x\u{fffd}y", "b": "\u{fffd}", "c": "\u{1f600}", "d": [null, null, null, -1]});
+        assert_eq!(read.unwrap(), expected);
+        let quoted = r#"{"a": "NaN \\ud83d \" Infinity", "b": NaN}"#;
+        assert_eq!(value(quoted.as_bytes()).unwrap()["a"], "NaN \\ud83d \" Infinity", "texts stay as they are");
+        for broken in [r#"{"a": "\ud83d"#, r#"{"a": "\"#, r#"{"a": "\u12é"}"#, "{\"a\": Nan}", "{\"a\": \"\\é\"}"] {
+            assert!(matches!(value(broken.as_bytes()), Err(PayloadError::NotJson(_))), "{broken}");
+        }
     }
 
     #[test]

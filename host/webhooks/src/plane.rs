@@ -66,7 +66,7 @@ fn work_item(envelope: &Value) -> WorkItem {
         assignees: look::people(data, &["assignees", "assignee_ids"]),
         priority: look::word(data, &["priority"]),
         parent: look::id(data, &["parent", "parent_id"]),
-        archived: !look::at(data, &["archived_at"]).is_null(),
+        archived: look::word(data, &["archived_at"]).is_some() || look::flag(data, &["archived_at"]) == Some(true),
         draft: look::flag(data, &["is_draft"]).unwrap_or(false),
         actor: look::person(envelope, &["activity.actor"]),
         updated_at: look::time(data, &["updated_at"]),
@@ -97,5 +97,30 @@ fn comment(envelope: &Value) -> ItemComment {
         external: source.zip(look::word(data, &["external_id"])).map(|(source, id)| [source, id]),
         actor: look::person(envelope, &["activity.actor"]),
         created_at: look::time(data, &["created_at"]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_item_is_archived_where_something_says_when() {
+        for (archived_at, expected) in [
+            (r#""2026-05-01T10:00:00Z""#, true),
+            (r#""2026-05-01""#, true),
+            ("true", true),
+            (r#""""#, false),
+            ("false", false),
+            ("null", false),
+            ("{}", false),
+        ] {
+            let body = format!(r#"{{"event": "issue", "data": {{"archived_at": {archived_at}}}}}"#);
+            let json = Headers::new([("content-type", "application/json")]);
+            match crate::decode(Source::Plane, &json, body.as_bytes()).unwrap() {
+                Event::WorkItemChanged(item) => assert_eq!(item.archived, expected, "{archived_at}"),
+                other => panic!("{other:?}"),
+            }
+        }
     }
 }

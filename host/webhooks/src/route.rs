@@ -23,6 +23,10 @@ pub struct Inspected {
 /// Refuses what is no JSON object, and finds out whom the rest is for.
 pub fn inspect(source: Source, headers: &Headers, signed: &[u8]) -> Result<Inspected, PayloadError> {
     let text = payload::text(signed)?;
+    payload::or_mended(text, |text| inspect_text(source, headers, text))
+}
+
+fn inspect_text(source: Source, headers: &Headers, text: &str) -> Result<Inspected, PayloadError> {
     if !text.trim_start().starts_with('{') {
         return match serde_json::from_str::<IgnoredAny>(text) {
             Ok(_) => Err(PayloadError::NoObject),
@@ -58,9 +62,11 @@ pub(crate) const fn names(source: Source) -> &'static [&'static str] {
             "x-gitea-event-type",
             "x-forgejo-event-type",
             "x-github-event-type",
+            "x-gogs-event-type",
             "x-gitea-event",
             "x-forgejo-event",
             "x-github-event",
+            "x-gogs-event",
         ],
     }
 }
@@ -312,6 +318,16 @@ mod tests {
             let is_known = inspect(Source::Gitea, &headers, b"{}").unwrap().is_known;
             assert_eq!(is_known, crate::decode(Source::Gitea, &headers, b"{}").is_ok(), "{event}");
             assert_eq!(is_known, gitea::KNOWN.contains(&event.trim()), "{event}");
+        }
+    }
+
+    #[test]
+    fn what_one_kind_of_parser_writes_and_another_does_not_read_is_read() {
+        for (text, expected) in [
+            (r#"{"n": NaN, "repository": {"full_name": "a/b"}, "m": [-Infinity, Infinity]}"#, "a/b"),
+            (r#"{"repository": {"full_name": "a/\ud83d"}}"#, "a/\u{fffd}"),
+        ] {
+            assert_eq!(about(Source::Gitea, text).as_deref(), Some(expected), "{text}");
         }
     }
 
