@@ -222,7 +222,7 @@ async fn set_need(
             }
             AppliedSeen::Moved { task, since } => {
                 Err(intents::moved(state, &intents::version_seen(&looked_at, &task), *task, since))
-            },
+            }
         }
     });
     match set.await {
