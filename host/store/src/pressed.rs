@@ -196,7 +196,7 @@ fn apply_to_all(
     }
     let Event::Intent { intent, .. } = event else { return Ok(Pressed::Done(Reached::default())) };
     let (tasks, more) = addressees(tx.sql, group, *intent)?;
-    stops_all(tx, group, event, count, now)?;
+    stops_all(tx, group, event, tasks.len(), now)?;
     let mut reached = Reached { more, ..Reached::default() };
     for id in tasks {
         // What one cannot be told keeps it from nobody else.
@@ -213,7 +213,7 @@ fn apply_to_all(
 }
 
 /// That all were stopped at once is a line of the audit beside theirs.
-fn stops_all(tx: &Tx<'_>, group: &Group, event: &Event, count: u64, now: Timestamp) -> Result<()> {
+fn stops_all(tx: &Tx<'_>, group: &Group, event: &Event, count: usize, now: Timestamp) -> Result<()> {
     let (Group::Live(project), Event::Intent { intent: Intent::Stop, actor, note }) = (group, event) else {
         return Ok(());
     };

@@ -103,9 +103,22 @@ pub(crate) fn reach(
             ["held ticket", "held tickets"]
         }
     };
-    match state.store.apply_to_all(group, intent, actor, note.trim(), named.count, state.now())? {
-        Pressed::Done(reached) => Ok(reached),
-        Pressed::Changed(now) => Err(named.changed(what, now)),
+    let mut all = Reached::default();
+    let mut count = named.count;
+    loop {
+        match state.store.apply_to_all(group, intent, actor, note.trim(), count, state.now())? {
+            Pressed::Changed(now) => return Err(named.changed(what, now)),
+            Pressed::Done(reached) => {
+                // Those who were told are not among the next ones; others write meanwhile.
+                let goes_on = reached.more && !reached.tasks.is_empty() && matches!(group, Group::Live(_));
+                all.more = reached.more;
+                all.tasks.extend(reached.tasks);
+                if !goes_on {
+                    return Ok(all);
+                }
+            }
+        }
+        count = None;
     }
 }
 

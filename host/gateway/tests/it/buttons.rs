@@ -67,6 +67,20 @@ async fn stopping_all_counts_again_first() {
     assert_eq!(stopped.headers[header::LOCATION], "/?did=stopped-all");
     let standings = world.store.standings().unwrap();
     assert_eq!((standings.stopping, standings.live()), (2, 2));
+    let second = press(&world, &browser, "/stop-all", &[("count", "2")]).await;
+    assert_eq!(second.status, StatusCode::CONFLICT);
+    assert!(second.text().contains("nobody was left to be told"), "{}", second.text());
+}
+
+/// The store takes so many in one transaction.
+#[tokio::test]
+async fn all_are_stopped_however_many_they_are() {
+    let world = World::new();
+    (1..=1003).for_each(|number| drop(world.task(&format!("DEMO-{number:04}"), "Say hello")));
+    let browser = Browser::log_in(&world, SECRET).await;
+    let stopped = press(&world, &browser, "/stop-all", &[("count", "1003")]).await;
+    assert_eq!(stopped.status, StatusCode::SEE_OTHER, "{}", stopped.text());
+    assert_eq!(world.store.standings().unwrap().stopping, 1003);
 }
 
 #[tokio::test]

@@ -124,6 +124,10 @@ impl Wish {
         let Self { group, intent, did, back } = self;
         let named = Named { by: BUTTON, count: Some(form.count) };
         match app.write(move |state| many::reach(state, &group, intent, &actor, &form.note, named)).await {
+            Ok(reached) if reached.tasks.is_empty() => {
+                let told = "changed since you looked: others did it meanwhile, and nobody was left to be told";
+                Err(Refused::of(Problem::conflict(told.to_owned()), reader.at(&back)))
+            }
             Ok(_) => Ok(done(&back, did, None)),
             Err(problem) => Err(Refused::of(problem, reader.at(&back))),
         }
