@@ -47,7 +47,7 @@ use domain::plugin::{ChangedFile, CommitInfo};
 
 pub use keep::{KeptRefs, Reflog, Repository};
 pub use observed::ObservedForge;
-pub use setup::{Layout, Synced, version};
+pub use setup::{Layout, Remote, Synced, version};
 
 /// One project's repository and its clones.
 #[derive(Debug)]

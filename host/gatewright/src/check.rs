@@ -4,13 +4,13 @@
 //! and what a component says of its settings. All of it is told at once.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use configuration::{Code, Complaint, Diagnostic, HOST_FILE, Loaded, Looked, ProjectFile, Severity, complain, render};
 use domain::plugin::Flaw;
 
 use crate::output::Output;
 use crate::readiness::Look;
+use crate::repository;
 use crate::state::FORGES;
 use crate::wiring;
 
@@ -78,7 +78,7 @@ fn branches(dir: &Path, file: &ProjectFile) -> Vec<Complaint> {
     }
     let ours = dir.join(FORGES).join(format!("{}.git", file.project.name));
     let init = format!("run `gatewright init` in {theirs}");
-    match git(&ours, &["symbolic-ref", "--short", "HEAD"]) {
+    match repository::ask(&ours, &["symbolic-ref", "--short", "HEAD"]) {
         _ if !ours.is_dir() => tell("the host has no repository for this project yet".to_owned(), init, Vec::new()),
         Ok(base) if base.trim() == wanted => {}
         Ok(base) => {
@@ -90,25 +90,9 @@ fn branches(dir: &Path, file: &ProjectFile) -> Vec<Complaint> {
     complaints
 }
 
-fn heads(repository: &Path) -> Result<Vec<String>, String> {
-    let listed = git(repository, &["for-each-ref", "--count=100", "--format=%(refname:short)", "refs/heads/"])?;
+fn heads(folder: &Path) -> Result<Vec<String>, String> {
+    let listed = repository::ask(folder, &["for-each-ref", "--count=100", "--format=%(refname:short)", "refs/heads/"])?;
     Ok(listed.lines().map(str::to_owned).collect())
-}
-
-/// A question about refs; nobody's configuration but the repository's own has a say, and nothing of it runs for these.
-fn git(repository: &Path, arguments: &[&str]) -> Result<String, String> {
-    let mut command = Command::new("git");
-    command
-        .args(["-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", "-C"])
-        .arg(repository)
-        .args(arguments);
-    command.env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_NOSYSTEM", "1").env("LC_ALL", "C");
-    let answer = command.output().map_err(|error| format!("git cannot be started: {error}"))?;
-    if answer.status.success() {
-        Ok(String::from_utf8_lossy(&answer.stdout).into_owned())
-    } else {
-        Err(String::from_utf8_lossy(&answer.stderr).lines().next().unwrap_or("it failed").to_owned())
-    }
 }
 
 /// Whoever could not begin on this machine: no program, no key, a path that cannot be shown. The jobs would wait.

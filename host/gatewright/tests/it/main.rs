@@ -7,6 +7,7 @@ mod breakout;
 mod checked;
 mod damaged;
 mod fixture;
+mod foreign;
 mod hostile;
 mod observed;
 mod operators_tools;
