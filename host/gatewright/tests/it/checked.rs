@@ -154,3 +154,30 @@ fn config_show_says_of_each_value_where_it_comes_from() {
     let refused = place.gatewright(&["config", "show"]);
     assert!(!refused.status.success() && !said(&refused).contains("abcdefghijklmnop"), "{}", said(&refused));
 }
+
+#[test]
+fn a_token_of_whatever_shape_is_refused_and_shown_by_no_command() {
+    let place = Place::new(DEVELOPER, REVIEWER);
+    place.init();
+    let secrets = [
+        ("'-H', 'Authorization: token ", "0123456789abcdef0123456789abcdef01234567"),
+        ("'-H', 'X-Api-Key: ", "hunter2hunter2"),
+        ("'--token', '", "abcd1234efgh5678"),
+        ("'-u', 'bot:", "hunter3hunter3"),
+        ("'", "sk-abcdefghijklmnop0123456789abcd"),
+        ("'", "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl"),
+        ("'", "123456789:AAabcdefghijklmnopqrstuvwxyz0123456"),
+    ];
+    let sound = fs::read_to_string(place.project_file()).unwrap();
+    for (before, secret) in secrets {
+        let line = format!("run = ['curl', {before}{secret}']");
+        fs::write(place.project_file(), format!("{sound}\n[commands.deploy]\n{line}\n")).unwrap();
+        let (told, code) = checked(&place);
+        assert_eq!(code, Some(1), "{line}");
+        assert!(told.iter().any(|finding| finding["code"] == "secret-in-file"), "{line}: {told:#?}");
+        for command in [&["check"][..], &["config", "show", "--origin"], &["doctor"]] {
+            let shown = said(&place.gatewright(command));
+            assert!(!shown.contains(secret), "{command:?} shows {secret}: {shown}");
+        }
+    }
+}
