@@ -6,6 +6,7 @@ mod backup;
 mod breakout;
 mod checked;
 mod damaged;
+mod doctors;
 mod fixture;
 mod foreign;
 mod hostile;
