@@ -49,7 +49,7 @@ use domain::plugin::{ChangedFile, CommitInfo};
 pub use keep::Repository;
 pub use names::{KeptRefs, Reflog};
 pub use observed::ObservedForge;
-pub use setup::{Layout, Synced, version};
+pub use setup::{Layout, Remote, Synced, version};
 
 /// One project's repository and its clones.
 #[derive(Debug)]

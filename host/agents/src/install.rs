@@ -1,9 +1,9 @@
 //! Puts the embedded shim where it can be started: under its own digest, so that an upgrade of the host leaves the
 //! program of the runs that still live as it is.
 
-use std::fs::{File, Permissions};
+use std::fs::{DirBuilder, File, Permissions};
 use std::io::Write;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
@@ -50,7 +50,8 @@ pub fn install_shim(bytes: &[u8], sha256: &str, cache_dir: &Path) -> Result<Path
     let io = |source| RunError::Io { what: "installing the shim as", path: path.clone(), source };
     let unfinished = cache_dir.join(format!(".shim-{found}.{}", std::process::id()));
     (|| {
-        std::fs::create_dir_all(cache_dir)?;
+        // Whoever comes first makes the folders above it too: all of the state folder is its owner's alone.
+        DirBuilder::new().recursive(true).mode(0o700).create(cache_dir)?;
         let mut file = files::create_private(&unfinished)?;
         file.write_all(bytes)?;
         file.set_permissions(Permissions::from_mode(0o700))?;

@@ -51,8 +51,12 @@ impl Means {
                 mean("network", HeldBy::Kernel, "a network of its own; out of it only to what is named"),
             ),
             (None, Err(_)) => (
-                mean("sandbox", HeldBy::Kernel, &format!("demanded, and nothing is launched without: {problem}")),
-                mean("network", HeldBy::Kernel, "nothing is launched without the sandbox"),
+                mean(
+                    "sandbox",
+                    HeldBy::Nobody,
+                    &format!("demanded, and it does not work here, so nothing is launched: {problem}"),
+                ),
+                mean("network", HeldBy::Nobody, "nothing is launched without the sandbox"),
             ),
             (None, Ok(_)) => (
                 mean("sandbox", HeldBy::Nobody, &format!("a run sees what the host's user sees: {problem}")),
@@ -123,5 +127,6 @@ mod tests {
         let demanded = Err(SandboxError::Unavailable { reason: "no bwrap".to_owned() });
         let demanded = Means::from_parts(&demanded, Some("no bwrap".to_owned()), false);
         assert!(demanded.0[0].how.contains("nothing is launched"), "{demanded:?}");
+        assert_eq!(held(&demanded), [Nobody, Nobody, Shim, Shim, Shim], "what is not there holds nothing");
     }
 }

@@ -59,7 +59,7 @@ pub(crate) fn hooks(report: &Report, sketch: &Sketch, crew: &Crew, plugins: &[Pl
 
 /// A hook that ran writes down how it ended and passes: the gate after it judges. Without one a failed deploy would pass.
 pub(crate) fn judged(report: &Report, sketch: &Sketch) {
-    for (owner, step, span) in sketch.steps() {
+    for (owner, step, span) in sketch.steps().filter(|(owner, ..)| !owner.gaps.steps) {
         let (StepKind::Action { action: action @ (Action::Staging | Action::Deploy) }, Some(edge)) =
             (&step.kind, &owner.stage.edge)
         else {
@@ -115,7 +115,7 @@ pub(crate) fn settings(report: &Report, sketch: &Sketch, own: Vec<(At<StepName>,
     for (name, value) in own {
         if gates.contains(&name.value.as_str()) {
             all.insert(name.value, value);
-        } else {
+        } else if !sketch.lacks_steps() {
             let problem =
                 Problem::at(name.span, format!("no gate of the pipeline is named {}", quoted(name.value.as_str())));
             report.add(problem.choices("its gates are", name.value.as_str(), gates.iter().copied()));

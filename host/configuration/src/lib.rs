@@ -10,6 +10,7 @@ mod binding;
 mod budget;
 mod check;
 mod diagnostic;
+mod doubled;
 mod duration;
 mod environment;
 mod hooks;
@@ -48,7 +49,7 @@ pub use init::{
     split_words,
 };
 pub use limits::RunLimits;
-pub use load::{HOST_FILE, Loaded, Looked, ProjectFile, Surroundings, load, load_project, look};
+pub use load::{HOST_FILE, Loaded, Looked, ProjectFile, Surroundings, load, load_project, look, unique};
 pub use locate::{Complaint, complain};
 pub use operator::OperatorReach;
 pub use origin::{Setting, origins};

@@ -1,6 +1,6 @@
 //! Loading: all files of a state folder, all that is wrong in them at once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
@@ -8,11 +8,12 @@ use std::path::{Path, PathBuf};
 use conductor::ports::store::Project;
 use conductor::project::ProjectSettings;
 use domain::ids::PluginId;
-use domain::plugin::PluginKind;
+use domain::plugin::{Ceiling, PluginKind};
 use toml::de::DeTable;
 
 use crate::binding::PluginBinding;
-use crate::diagnostic::{Code, Diagnostic, Problem, Report, quoted};
+use crate::diagnostic::{Code, Diagnostic, Problem, Report, Severity, quoted};
+use crate::doubled;
 use crate::hooks::HookBinding;
 use crate::host::{self, HostConfig};
 use crate::keys;
@@ -23,6 +24,8 @@ use crate::reader::{At, Section};
 
 /// A file of the operator's is no longer than this.
 const FILE_BYTES: u64 = 1024 * 1024;
+/// So many bytes that are not UTF-8 are told each by itself.
+const BYTES_TOLD: usize = 5;
 /// The host's file.
 pub const HOST_FILE: &str = "gatewright.toml";
 /// The folder of the projects' files.
@@ -65,39 +68,45 @@ pub struct ProjectFile {
     pub source: PathBuf,
 }
 
-/// A state folder's files as far as they are sound, and all that is wrong with the others.
+/// A state folder's files as far as they can be read, and all that is wrong with them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Looked {
-    /// `gatewright.toml`; none: something in it is wrong.
-    pub host: Option<HostConfig>,
-    /// The projects whose files are sound, by name.
-    pub projects: Vec<ProjectFile>,
+    /// What could be read of them. Where something is wrong, a value only fills its place: this is to be looked at, and never to be
+    /// acted on.
+    pub readable: Loaded,
+    /// The files of projects that do not say which branch of which repository they are for.
+    pub branchless: BTreeSet<PathBuf>,
     /// What is wrong.
     pub diagnostics: Vec<Diagnostic>,
 }
 
-/// Reads all files of a state folder; all of them are sound, or nothing is taken.
-pub fn load(dir: &Path, surroundings: &Surroundings) -> Result<Loaded, Vec<Diagnostic>> {
-    let Looked { host, projects, diagnostics } = look(dir, surroundings);
-    match host {
-        Some(host) if diagnostics.is_empty() => Ok(Loaded { host, projects }),
-        _ => Err(diagnostics),
+impl Looked {
+    /// Nothing in the host's own file is wrong.
+    pub fn is_host_sound(&self) -> bool {
+        !self.diagnostics.iter().any(|one| one.file == HOST_FILE && one.severity == Severity::Error)
     }
 }
 
-/// Reads all files of a state folder. What is sound can be looked at further, whatever is wrong with the rest.
+/// Reads all files of a state folder; all of them are sound, or nothing is taken.
+pub fn load(dir: &Path, surroundings: &Surroundings) -> Result<Loaded, Vec<Diagnostic>> {
+    let Looked { readable, diagnostics, .. } = look(dir, surroundings);
+    if diagnostics.is_empty() { Ok(readable) } else { Err(diagnostics) }
+}
+
+/// Reads all files of a state folder. What can be read can be looked at further, whatever is wrong with the rest.
 pub fn look(dir: &Path, surroundings: &Surroundings) -> Looked {
     let paths = Paths::new(dir, surroundings.home.as_deref());
     let mut diagnostics = Vec::new();
     let host = read_host(dir, &paths, &mut diagnostics);
-    let mut projects = Vec::new();
+    let of_host = diagnostics.len();
+    let (mut projects, mut branchless) = (Vec::new(), BTreeSet::new());
     let mut prefixes: BTreeMap<String, String> = BTreeMap::new();
     for source in project_files(dir, &mut diagnostics) {
         let shown = shown(dir, &source);
         let Some(text) = read_text(&source, &shown, &mut diagnostics) else { continue };
         let report = Report::new(shown.clone(), text);
-        let read = parse_project(&report, &source, &paths, host.as_ref(), surroundings);
-        if let Some(project::Read { prefix: At { value: prefix, span }, .. }) = &read {
+        let read = parse_project(&report, &source, &paths, host.sound(), surroundings);
+        if let Some(project::Read { prefix: Some(At { value: prefix, span }), .. }) = &read {
             match prefixes.get(prefix) {
                 Some(owner) => {
                     let problem = Problem::at(span.clone(), format!("{owner} uses the prefix `{prefix}` already"));
@@ -108,14 +117,41 @@ pub fn look(dir: &Path, surroundings: &Surroundings) -> Looked {
                 }
             }
         }
-        let found = report.finish();
-        projects.extend(read.filter(|_| found.is_empty()).map(|read| read.file));
-        diagnostics.extend(found);
+        diagnostics.extend(report.finish());
+        branchless.extend(read.iter().filter(|read| !read.names_branch).map(|_| source.clone()));
+        projects.extend(read.map(|read| read.file));
     }
-    if diagnostics.is_empty() && !projects.is_empty() {
+    // A project that could not be read as a whole may have what its file lacks.
+    if diagnostics.len() == of_host && !projects.is_empty() {
         check_drivers(dir, &projects, &mut diagnostics);
     }
-    Looked { host, projects, diagnostics }
+    unique(&mut diagnostics);
+    let host = match host {
+        Host::Sound(host) | Host::Faulty(host) => host,
+    };
+    Looked { readable: Loaded { host, projects }, branchless, diagnostics }
+}
+
+/// Takes out what is told twice: two looks at one file find its secrets, and its wrong bytes, both.
+pub fn unique(diagnostics: &mut Vec<Diagnostic>) {
+    let mut told = BTreeSet::new();
+    diagnostics.retain(|one| told.insert((one.file.clone(), one.place, one.message.clone())));
+}
+
+/// The host's file, read.
+enum Host {
+    Sound(HostConfig),
+    /// Something in it is wrong: defaults fill the places, and nothing is forbidden to plugins.
+    Faulty(HostConfig),
+}
+
+impl Host {
+    fn sound(&self) -> Option<&HostConfig> {
+        match self {
+            Self::Sound(host) => Some(host),
+            Self::Faulty(_) => None,
+        }
+    }
 }
 
 /// Reads the text of one project's file as if it stood at `source`: what an edit would lead to, before it is written.
@@ -129,7 +165,7 @@ pub fn load_project(
     let paths = Paths::new(dir, surroundings.home.as_deref());
     let host = read_host(dir, &paths, &mut diagnostics);
     let report = Report::new(shown(dir, source), text);
-    let read = parse_project(&report, source, &paths, host.as_ref(), surroundings);
+    let read = parse_project(&report, source, &paths, host.sound(), surroundings);
     diagnostics.extend(report.finish());
     match read {
         Some(read) if diagnostics.is_empty() => Ok(read.file),
@@ -156,21 +192,31 @@ fn parse_project(
     project::read(&file, source, paths, host, surroundings)
 }
 
-/// The host's file; none: something in it is wrong.
-fn read_host(dir: &Path, paths: &Paths, diagnostics: &mut Vec<Diagnostic>) -> Option<HostConfig> {
-    let text = read_text(&dir.join(HOST_FILE), HOST_FILE, diagnostics)?;
-    let report = Report::new(HOST_FILE, text);
-    let config = parse(&report).map(|table| host::read(&Section::of_file(&report, &table, &keys::HOST), paths));
+/// The host's file.
+fn read_host(dir: &Path, paths: &Paths, diagnostics: &mut Vec<Diagnostic>) -> Host {
+    let before = diagnostics.len();
+    let text = read_text(&dir.join(HOST_FILE), HOST_FILE, diagnostics);
+    let report = Report::new(HOST_FILE, text.clone().unwrap_or_default());
+    let config = parse(&report)
+        .filter(|_| text.is_some())
+        .map(|table| host::read(&Section::of_file(&report, &table, &keys::HOST), paths));
     if config.is_none() {
         salvage(&report, |scratch, table| {
             // What it would be is not asked: only what is wrong.
             let _ = host::read(&Section::of_file(scratch, table, &keys::HOST), paths);
         });
     }
-    let found = report.finish();
-    let sound = found.is_empty();
-    diagnostics.extend(found);
-    config.filter(|_| sound)
+    diagnostics.extend(report.finish());
+    match config {
+        Some(config) if diagnostics.len() == before => Host::Sound(config),
+        faulty => {
+            let nothing = Report::new(HOST_FILE, "");
+            let filled = || host::read(&Section::of_file(&nothing, &DeTable::new(), &keys::HOST), paths);
+            let mut config = faulty.unwrap_or_else(filled);
+            config.plugins.ceiling = Ceiling::Open;
+            Host::Faulty(config)
+        }
+    }
 }
 
 /// What of the host's file only all projects together show.
@@ -192,9 +238,17 @@ pub(crate) fn parse(report: &Report) -> Option<DeTable<'_>> {
     }
     for error in errors {
         let message = format!("this is not TOML: {}", error.message());
+        let first =
+            error.span().filter(|_| is_duplicate(&error)).and_then(|span| doubled::first(report.text(), span.start));
         let problem = match error.span() {
             Some(span) => Problem::at(span, message),
             None => Problem::of_file(message),
+        };
+        let problem = match first {
+            Some(line) => {
+                problem.label("the second one").help(format!("the first one is in line {}: keep one of them", line + 1))
+            }
+            None => problem,
         };
         report.add(problem.code(Code::NotToml));
     }
@@ -203,7 +257,7 @@ pub(crate) fn parse(report: &Report) -> Option<DeTable<'_>> {
 
 /// In a file that is not TOML, what is wrong with the rest of it: keys that are unknown, and values that are wrong by themselves. What only the
 /// whole file shows, and what a broken line may have changed, is not told: it would be a guess.
-fn salvage(report: &Report, read: impl FnOnce(&Report, &DeTable<'_>)) {
+fn salvage(report: &Report, read: impl Fn(&Report, &DeTable<'_>)) {
     let text = report.text();
     let (table, errors) = DeTable::parse_recoverable(text);
     let line = |at: usize| text.get(..at).map_or(0, |before| before.matches('\n').count());
@@ -213,8 +267,21 @@ fn salvage(report: &Report, read: impl FnOnce(&Report, &DeTable<'_>)) {
     };
     let scratch = Report::new("", text);
     read(&scratch, table.get_ref());
+    // Of two tables with one name the parser keeps the first: the second is read without it.
+    for span in errors.iter().filter(|error| is_duplicate(error)).filter_map(toml::de::Error::span) {
+        let Some((alone, lines)) = doubled::second_table(text, span.start) else { continue };
+        let second = Report::new("", alone);
+        let (table, _) = DeTable::parse_recoverable(second.text());
+        read(&second, table.get_ref());
+        drop(table);
+        report.take(second, |at| lines.contains(&line(at)) && !broken[..].contains(&line(at)));
+    }
     let doubtful = below_broken_heads(text, &broken);
     report.take(scratch, |at| !broken.contains(&line(at)) && !doubtful.iter().any(|lines| lines.contains(&line(at))));
+}
+
+fn is_duplicate(error: &toml::de::Error) -> bool {
+    error.message().contains("duplicate key")
 }
 
 /// Lines below a broken head, up to the next sound one: their keys belong to nobody knows what.
@@ -260,13 +327,7 @@ pub(crate) fn read_text(path: &Path, shown: &str, diagnostics: &mut Vec<Diagnost
     });
     let problem = match read {
         Ok(bytes) if bytes.len() as u64 > FILE_BYTES => Problem::of_file("the file is larger than 1 MiB"),
-        Ok(bytes) => match String::from_utf8(bytes) {
-            Ok(text) => return Some(text),
-            Err(error) => Problem::of_file(format!(
-                "the file is not UTF-8: byte {} is wrong",
-                error.utf8_error().valid_up_to() + 1
-            )),
-        },
+        Ok(bytes) => return Some(text_of(&bytes, shown, diagnostics)),
         Err(error) if error.kind() == ErrorKind::NotFound => {
             let folder = path.parent().map(|folder| quoted(&folder.to_string_lossy())).unwrap_or_default();
             Problem::of_file(format!("there is no {shown} in {folder}")).help("`gatewright init` writes one")
@@ -275,6 +336,34 @@ pub(crate) fn read_text(path: &Path, shown: &str, diagnostics: &mut Vec<Diagnost
     };
     tell(diagnostics, shown, problem.code(Code::UnreadableFile));
     None
+}
+
+/// The text, with a mark in the place of each byte that is none of UTF-8; the first of them are told.
+fn text_of(bytes: &[u8], shown: &str, diagnostics: &mut Vec<Diagnostic>) -> String {
+    let (mut text, mut wrong) = (String::new(), Vec::new());
+    for chunk in bytes.utf8_chunks() {
+        text.push_str(chunk.valid());
+        if let Some(first) = chunk.invalid().first() {
+            wrong.push((text.len(), *first));
+            text.push(char::REPLACEMENT_CHARACTER);
+        }
+    }
+    if !wrong.is_empty() {
+        let report = Report::new(shown, text.clone());
+        let more = wrong.len().saturating_sub(BYTES_TOLD);
+        for (at, byte) in wrong.into_iter().take(BYTES_TOLD) {
+            let span = at..at + char::REPLACEMENT_CHARACTER.len_utf8();
+            let problem = Problem::at(span, format!("the byte 0x{byte:02X} is not UTF-8")).code(Code::UnreadableFile);
+            let meant = char::from(byte);
+            let latin = format!("save the file as UTF-8; in Latin-1 this byte is `{meant}`");
+            report.add(problem.help(if byte < 0xa0 { "save the file as UTF-8".to_owned() } else { latin }));
+        }
+        if more > 0 {
+            report.add(Problem::of_file(format!("{more} more bytes are not UTF-8")).code(Code::UnreadableFile));
+        }
+        diagnostics.extend(report.finish());
+    }
+    text
 }
 
 fn tell(diagnostics: &mut Vec<Diagnostic>, file: &str, problem: Problem) {

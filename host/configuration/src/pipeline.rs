@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use domain::ids::{StageName, StepName};
-use domain::pipeline::{EdgeStep, Pipeline, PipelineDraft, PipelineFlaw, StageKind, StepKind};
+use domain::pipeline::{EdgeStep, Pipeline, PipelineDraft, PipelineFlaw, Stage, StageKind, StepKind};
+use domain::task::Terminality;
 use serde_json::Value;
 use toml::de::DeTable;
 
@@ -13,7 +14,7 @@ use crate::binding::{self, Placing};
 use crate::diagnostic::{Problem, Report, quoted};
 use crate::keys;
 use crate::reader::{At, Section};
-use crate::stage::{self, StageSketch};
+use crate::stage::{self, Gaps, StageSketch};
 
 /// The pipelines that the host brings, in the words of a project's file.
 pub(crate) const PRESETS: [(&str, &str); 2] =
@@ -31,8 +32,10 @@ pub(crate) struct Sketch {
     pub(crate) stages: Vec<StageSketch>,
     /// Settings that the preset brings for its gates.
     pub(crate) settings: BTreeMap<StepName, Value>,
-    /// A stage was left out, or a step: flaws of the whole would only repeat it.
-    partial: bool,
+    /// Nothing is missing of it, and nothing fills a place.
+    is_whole: bool,
+    /// A stage bears no name that could be read: it may be any that another one names.
+    has_nameless: bool,
 }
 
 /// Reads `pipeline` or `[[stage]]`.
@@ -48,9 +51,11 @@ pub(crate) fn read(file: &Section<'_>) -> Option<Sketch> {
             return None;
         }
         let before = report.count();
-        let stages = stage::read_all(&file.sections("stage", &keys::STAGE));
-        let partial = report.count() != before;
-        return Some(Sketch { name: OWN.to_owned(), preset: None, stages, settings: BTreeMap::new(), partial });
+        let sections = file.sections("stage", &keys::STAGE);
+        let stages = stage::read_all(&sections);
+        let (is_whole, has_nameless) = (report.count() == before, stages.len() < sections.len() || sections.is_empty());
+        let settings = BTreeMap::new();
+        return Some(Sketch { name: OWN.to_owned(), preset: None, stages, settings, is_whole, has_nameless });
     };
     if stages.is_some() {
         let problem = Problem::at(node.span, "the file has a `pipeline` and stages of its own");
@@ -74,7 +79,17 @@ pub(crate) fn preset(name: &str, text: &str) -> Option<Sketch> {
     let file = Section::of_file(&report, table.get_ref(), &keys::PROJECT);
     let stages = stage::read_all(&file.sections("stage", &keys::STAGE));
     let settings = binding::gate_settings(&file).into_iter().map(|(name, value)| (name.value, value)).collect();
-    (report.count() == 0).then(|| Sketch { name: name.to_owned(), preset: None, stages, settings, partial: false })
+    let sketch = Sketch { name: name.to_owned(), preset: None, stages, settings, is_whole: true, has_nameless: false };
+    (report.count() == 0).then_some(sketch)
+}
+
+/// A pipeline in which nobody works: it fills the place of one that could not be read.
+pub(crate) fn nothing() -> Option<Pipeline> {
+    let end = |name: &str, end| {
+        Some(Stage { name: StageName::new(name).ok()?, kind: StageKind::Terminal { end }, edge: None })
+    };
+    let stages = vec![end("done", Terminality::Done)?, end("cancelled", Terminality::Cancelled)?];
+    Pipeline::new(PipelineDraft { name: OWN.to_owned(), stages }).ok()
 }
 
 impl Sketch {
@@ -98,18 +113,20 @@ impl Sketch {
         let Some(at) = self.stages.iter().position(|stage| stage.stage.name == *from && stage.stage.edge.is_some())
         else {
             // Where a stage was left out the plugin's edge may be sound.
-            if !self.partial {
+            if !self.has_nameless && !self.gaps_of(from).is_some_and(|gaps| gaps.end) {
                 let problem = Problem::at(span.clone(), format!("no edge leaves {}", quoted(from.as_str())));
                 report.add(problem.choices("edges leave", from.as_str(), names.iter().map(String::as_str)));
             }
-            self.partial = true;
+            self.is_whole = false;
             return;
         };
         let sketch = &mut self.stages[at];
+        let gaps = sketch.gaps;
         let Some(edge) = &mut sketch.stage.edge else { return };
         if let Some(to) = to
             && edge.to != *to
             && edge.bug_to.as_ref() != Some(to)
+            && !gaps.to
         {
             let problem =
                 Problem::at(span.clone(), format!("the edge of `{from}` leads to `{}`, not to `{to}`", edge.to));
@@ -119,7 +136,7 @@ impl Sketch {
             None => edge.steps.iter().position(|step| !matches!(step.kind, StepKind::Gate { .. })),
             Some(before) => {
                 let found = edge.steps.iter().position(|step| step.name == before.value);
-                if found.is_none() {
+                if found.is_none() && !gaps.steps {
                     let problem = Problem::at(
                         before.span.clone(),
                         format!("the edge of `{from}` has no step {}", quoted(before.value.as_str())),
@@ -138,15 +155,43 @@ impl Sketch {
         sketch.spans.steps.insert(before, placing.span.clone());
     }
 
-    /// The pipeline, unless it has a flaw.
-    pub(crate) fn check(&self, report: &Report) -> Option<Pipeline> {
-        if self.partial {
-            return None;
+    /// Some of its steps could not be read.
+    pub(crate) fn lacks_steps(&self) -> bool {
+        self.has_nameless || self.stages.iter().any(|stage| stage.gaps.steps || stage.gaps.end)
+    }
+
+    fn gaps_of(&self, stage: &StageName) -> Option<Gaps> {
+        self.find(stage).map(|found| found.gaps)
+    }
+
+    /// A flaw that stays one however what could not be read is mended.
+    fn is_sure(&self, flaw: &PipelineFlaw) -> bool {
+        match flaw {
+            _ if self.is_whole => true,
+            PipelineFlaw::StageTwice(_) | PipelineFlaw::StepTwice { .. } => true,
+            PipelineFlaw::UnknownStage { .. } => !self.has_nameless,
+            PipelineFlaw::UnknownStep { stage, .. } => self.gaps_of(stage).is_some_and(|gaps| !gaps.steps && !gaps.end),
+            PipelineFlaw::NoTerminal => !self.has_nameless && !self.stages.iter().any(|stage| stage.gaps.end),
+            PipelineFlaw::Unproven(stage) => self.gaps_of(stage).is_some_and(|gaps| !gaps.steps),
+            PipelineFlaw::Empty
+            | PipelineFlaw::NoEdge(_)
+            | PipelineFlaw::TerminalWithEdge(_)
+            | PipelineFlaw::Unreachable(_)
+            | PipelineFlaw::Cycle(_)
+            | PipelineFlaw::FailsForwards { .. }
+            | PipelineFlaw::MovesOnForwards { .. }
+            | PipelineFlaw::Unfenced { .. }
+            | PipelineFlaw::Exposed { .. } => false,
         }
+    }
+
+    /// The pipeline, unless it has a flaw. Of one that could not be read as a whole, the flaws that it has all the same are told.
+    pub(crate) fn check(&self, report: &Report) -> Option<Pipeline> {
         let stages = self.stages.iter().map(|stage| stage.stage.clone()).collect();
         match Pipeline::new(PipelineDraft { name: self.name.clone(), stages }) {
-            Ok(pipeline) => Some(pipeline),
+            Ok(pipeline) => self.is_whole.then_some(pipeline),
             Err(flaws) => {
+                let flaws: Vec<_> = flaws.into_iter().filter(|flaw| self.is_sure(flaw)).collect();
                 // With two stages of one name nobody knows which of them the other words mean.
                 let doubled = flaws.iter().any(|flaw| matches!(flaw, PipelineFlaw::StageTwice(_)));
                 for flaw in flaws.iter().filter(|flaw| !doubled || matches!(flaw, PipelineFlaw::StageTwice(_))) {

@@ -15,6 +15,7 @@ use crate::check;
 use crate::diagnostic::{Problem, quoted};
 use crate::hooks;
 use crate::host::HostConfig;
+use crate::init::names::project_name;
 use crate::keys;
 use crate::limits;
 use crate::load::{ProjectFile, Surroundings};
@@ -29,10 +30,14 @@ const PREFIX_LENGTH: usize = 10;
 /// A project and where those of its words stand that no other project may use.
 pub(crate) struct Read {
     pub(crate) file: ProjectFile,
-    pub(crate) prefix: At<String>,
+    /// None: it could not be read.
+    pub(crate) prefix: Option<At<String>>,
+    /// It is known which branch of which repository is whose project's.
+    pub(crate) names_branch: bool,
 }
 
-/// Reads the file; none: something is wrong, and the report says what.
+/// Reads the file. Where the report says that something is wrong, the value only fills its place: it may be looked at, and nothing
+/// more. None: nothing can.
 pub(crate) fn read(
     file: &Section<'_>,
     path: &Path,
@@ -41,7 +46,6 @@ pub(crate) fn read(
     surroundings: &Surroundings,
 ) -> Option<Read> {
     let report = file.report;
-    let before = report.count();
     let name = name(file, path);
     let prefix = prefix(file);
     let repository = repository(file, paths);
@@ -78,11 +82,20 @@ pub(crate) fn read(
     let hooks = hooks::of_project(file, paths, host);
     let runs = limits::of_project(file, host.map(|host| &host.limits));
     let (budgets, price) = budget::read(file, &crew);
-    if report.count() != before {
-        return None;
-    }
-    let ((pipeline, gate_settings), name, prefix, base_branch) = (drawn?, name?, prefix?, base_branch?.value);
-    let repository = repository?;
+    let names_branch = name.is_some() && repository.is_some() && base_branch.is_some();
+    let (pipeline, gate_settings) = match drawn {
+        Some(drawn) => drawn,
+        None => (pipeline::nothing()?, BTreeMap::new()),
+    };
+    let name = match name {
+        Some(name) => name,
+        None => project_name(&path.file_stem().unwrap_or_default().to_string_lossy()),
+    };
+    let base_branch = match base_branch {
+        Some(branch) => branch.value,
+        None => BranchName::new("main").ok()?,
+    };
+    let repository = repository.unwrap_or_default();
     let settings = ProjectSettings {
         name: name.clone(),
         workers: crew.workers,
@@ -99,10 +112,11 @@ pub(crate) fn read(
         budgets,
         price,
     };
-    let project = Project { name, prefix: prefix.value.clone(), base_branch, pipeline, serial, observe };
+    let shown_prefix = prefix.as_ref().map(|prefix| prefix.value.clone()).unwrap_or_default();
+    let project = Project { name, prefix: shown_prefix, base_branch, pipeline, serial, observe };
     let plugins = plugins.into_iter().filter_map(|entry| entry.binding).collect();
     let file = ProjectFile { project, settings, plugins, hooks, repository, source: path.to_path_buf() };
-    Some(Read { file, prefix })
+    Some(Read { file, prefix, names_branch })
 }
 
 /// The file is found by the project's name, so it bears it.

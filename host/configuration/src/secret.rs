@@ -5,7 +5,7 @@ use std::ops::Range;
 use crate::diagnostic::{Code, Problem};
 
 /// Texts by which issuers mark their tokens, how long what follows must be, and what it then is.
-const MARKS: [(&str, usize, &str); 19] = [
+const MARKS: [(&str, usize, &str); 20] = [
     ("sk-ant-", 16, "an Anthropic key"),
     ("sk-proj-", 16, "an OpenAI key"),
     ("sk-svcacct-", 16, "an OpenAI key"),
@@ -24,6 +24,7 @@ const MARKS: [(&str, usize, &str); 19] = [
     ("AIza", 30, "a Google key"),
     ("whsec_", 16, "a webhook secret"),
     ("npm_", 30, "an npm token"),
+    ("eyJ", 16, "a signed token (JWT)"),
     ("-----BEGIN", 8, "a private key"),
 ];
 
@@ -53,6 +54,9 @@ pub(crate) fn find(text: &str) -> Vec<Found> {
     all.extend(in_urls(text));
     all.extend(after_words(text));
     all.extend(assigned(text));
+    all.extend(bare(text));
+    all.extend(in_headers(text));
+    all.extend(after_options(text));
     all.sort_by_key(|found| (found.span.start, std::cmp::Reverse(found.span.end)));
     let mut reached = 0;
     all.retain(|found| {
@@ -164,11 +168,8 @@ fn assigned(text: &str) -> Vec<Found> {
     let mut all = Vec::new();
     for (equals, _) in text.match_indices('=') {
         let before = text[..equals].trim_end_matches([' ', '\t']).trim_end_matches(['"', '\'']);
-        let name_start = before
-            .bytes()
-            .rposition(|byte| !(byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-'))
-            .map_or(0, |at| at + 1);
-        if !names_secret(&before[name_start..]) {
+        let name = name_before(before);
+        if !names_secret(name) {
             continue;
         }
         let after = &text[equals + 1..];
@@ -176,7 +177,7 @@ fn assigned(text: &str) -> Vec<Found> {
         let start = equals + 1 + lead;
         let end = text[start..].find(['"', '\'', '\n', ' ', ',', ']', '}', '#']).map_or(text.len(), |end| start + end);
         let value = &text[start..end];
-        if &before[name_start..] == "api-key" && is_name(value) {
+        if name == "api-key" && is_name(value) {
             continue;
         }
         if value.len() >= 8 && !value.starts_with(['$', '{', '[', '<', '/', '~']) && value.is_ascii() {
@@ -184,6 +185,106 @@ fn assigned(text: &str) -> Vec<Found> {
         }
     }
     all
+}
+
+/// Tokens that bear hardly a mark: `sk-` before letters and digits alone, and a Telegram bot's, its number before `:AA`.
+fn bare(text: &str) -> Vec<Found> {
+    let run = |from: usize, is_part: fn(u8) -> bool| {
+        let length = text.as_bytes()[from..].iter().position(|byte| !is_part(*byte));
+        length.map_or(text.len(), |length| from + length)
+    };
+    let mut all = Vec::new();
+    for (start, mark) in text.match_indices("sk-") {
+        let body = start + mark.len();
+        let end = run(body, |byte| byte.is_ascii_alphanumeric());
+        let within = text[..start].bytes().next_back().is_some_and(|byte| byte.is_ascii_alphanumeric());
+        if !within && end - body >= 20 && looks_random(&text[body..end]) {
+            all.push(Found { span: start..end, what: "a key" });
+        }
+    }
+    for (colon, mark) in text.match_indices(":AA") {
+        let digits = text[..colon].bytes().rev().take_while(u8::is_ascii_digit).count();
+        let body = colon + mark.len();
+        let end = run(body, |byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-');
+        if (8..=12).contains(&digits) && end - body >= 28 {
+            all.push(Found { span: colon - digits..end, what: "a Telegram bot's token" });
+        }
+    }
+    all
+}
+
+/// `Authorization: token …`, `X-Api-Key: …`.
+fn in_headers(text: &str) -> Vec<Found> {
+    let mut all = Vec::new();
+    for (colon, _) in text.match_indices(':') {
+        let before = text[..colon].trim_end_matches(['"', '\'', '\\']);
+        let name = name_before(before);
+        let after = &text[colon + 1..];
+        let lead = after.len() - after.trim_start_matches([' ', '\t', '"', '\'', '\\']).len();
+        let start = colon + 1 + lead;
+        let mut value = start..value_end(text, start);
+        if name.eq_ignore_ascii_case("authorization") || name.eq_ignore_ascii_case("proxy-authorization") {
+            // The scheme, one space, and what it is for.
+            let rest = text[value.end..].trim_start_matches(' ');
+            let next = text.len() - rest.len();
+            if next > value.end && value_end(text, next) > next {
+                value = next..value_end(text, next);
+            }
+        } else if !names_secret(name) || lead == 0 {
+            continue;
+        }
+        if looks_random(&text[value.clone()]) {
+            all.push(Found { span: value, what: "a secret in a header" });
+        }
+    }
+    all
+}
+
+/// `--token VALUE` and `-u NAME:VALUE`, in one text or as two entries of a list.
+fn after_options(text: &str) -> Vec<Found> {
+    let mut all = Vec::new();
+    for (dash, _) in text.match_indices('-') {
+        let starts = dash == 0 || matches!(text.as_bytes()[dash - 1], b' ' | b'"' | b'\'' | b'\t' | b'\n');
+        let length = text[dash..].find(|at: char| !(at.is_ascii_alphanumeric() || "-_".contains(at)));
+        let name = dash..length.map_or(text.len(), |length| dash + length);
+        let gap = text[name.end..].find(|at| !" ,\t\n\"'\\".contains(at)).unwrap_or(0);
+        if !starts || gap == 0 {
+            continue;
+        }
+        let start = name.end + gap;
+        let value = start..value_end(text, start);
+        let colon = text[value.clone()].find(':').map(|colon| start + colon + 1);
+        match (&text[name], colon) {
+            ("-u" | "--user" | "--proxy-user", Some(password)) if looks_random(&text[password..value.end]) => {
+                all.push(Found { span: password..value.end, what: "a password" });
+            }
+            (option, _) if names_secret(option) && looks_random(&text[value.clone()]) => {
+                all.push(Found { span: value, what: "a secret after its option" });
+            }
+            _ => {}
+        }
+    }
+    all
+}
+
+/// The word that ends a text, as names of settings and headers are spelled.
+fn name_before(text: &str) -> &str {
+    let at = text.bytes().rposition(|byte| !(byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-'));
+    &text[at.map_or(0, |at| at + 1)..]
+}
+
+/// Where a value that begins here ends.
+fn value_end(text: &str, start: usize) -> usize {
+    let end = text[start..].find(['"', '\'', '\\', '\n', ' ', ',', ']', '}', '#', '`']);
+    end.map_or(text.len(), |end| start + end)
+}
+
+/// Long, and no word of a language; what stands for another value, a path and `id=…` are none.
+fn looks_random(value: &str) -> bool {
+    let stands_for = value.starts_with(['$', '{', '[', '<', '/', '~', '.', '-', '%', '@']) || is_name(value);
+    let pair = value.trim_end_matches('=').contains('=');
+    let mixed = value.len() >= 8 && value.bytes().any(|byte| byte.is_ascii_digit());
+    value.is_ascii() && !stands_for && !pair && (mixed || value.len() >= 24)
 }
 
 /// `api-key` of a role takes the name of an environment variable. A key of capitals and underlines alone nobody gives out.
@@ -215,6 +316,17 @@ mod tests {
             ("settings = { api-key = \"abcd1234\" }", "settings = { api-key = \"********\" }"),
             ("api-key = \"AB12_CD34\"", "api-key = \"*********\""),
             ("token = \"ABCD_EFGH\"", "token = \"*********\""),
+            ("'Authorization: token 0123456789abcdef'", "'Authorization: token ****************'"),
+            ("\"authorization: 0123456789abcdef\"", "\"authorization: ****************\""),
+            ("'X-Api-Key: hunter2hunter2'", "'X-Api-Key: **************'"),
+            ("'{\"token\": \"hunter2hunter2\"}'", "'{\"token\": \"**************\"}'"),
+            ("['--token', 'abcd1234efgh5678']", "['--token', '****************']"),
+            ("'curl --token abcd1234efgh5678 x'", "'curl --token **************** x'"),
+            ("['-u', 'bot:hunter2hunter2']", "['-u', 'bot:**************']"),
+            ("'curl -u bot:hunter2hunter2 x'", "'curl -u bot:************** x'"),
+            ("'sk-abcdefghij0123456789'", "'***********************'"),
+            ("'eyJhbGciOiJIUzI1NiJ9.e30.x'", "'**************************'"),
+            ("'12345678:AAabcdefghijklmnopqrstuvwxyz0123456789'", "'***********************************************'"),
         ] {
             assert_eq!(blotted(text), shown);
         }
@@ -234,6 +346,11 @@ mod tests {
             "repository = \"/home/ann/sk-ant-eater\"",
             "url = \"https://git.example.org/a@b\"",
             "token-budget = 400000",
+            "run = [\"curl\", \"-H\", \"Authorization: token $GITEA_TOKEN\", \"-u\", \"bot:${PASSWORD}\"]",
+            "run = [\"docker\", \"run\", \"-u\", \"1000:1000\", \"--secret\", \"id=npm1,src=/run/npm\"]",
+            "run = [\"deploy\", \"--token-file\", \"/run/secrets/token1\", \"--token\", \"DEPLOY_TOKEN_2\"]",
+            "# the token: see docs/agents.md, and https://example.org:8443/a1b2c3d4",
+            "run = [\"python3\", \"sk-learn-pipeline-2024.py\", \"task-abcdefghij0123456789\"]",
         ] {
             assert_eq!(blotted(text), text);
         }

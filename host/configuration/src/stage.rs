@@ -29,6 +29,18 @@ const LEASES: [&str; 2] = ["merge", "deploy"];
 pub(crate) struct StageSketch {
     pub(crate) stage: Stage,
     pub(crate) spans: StageSpans,
+    pub(crate) gaps: Gaps,
+}
+
+/// What of a stage could not be read, so that something else fills its place: what follows from that alone is no finding.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Gaps {
+    /// Whether it ends a task, and how.
+    pub(crate) end: bool,
+    /// Where its edge leads.
+    pub(crate) to: bool,
+    /// Some of its steps, or all.
+    pub(crate) steps: bool,
 }
 
 /// Where the words of a stage stand.
@@ -59,29 +71,35 @@ impl StageSpans {
     }
 }
 
-/// Reads all stages. A stage in which something is wrong is left out.
+/// Reads all stages, as far as they can be read. A stage without a name is left out.
 pub(crate) fn read_all(sections: &[Section<'_>]) -> Vec<StageSketch> {
     sections.iter().filter_map(read).collect()
 }
 
 fn read(section: &Section<'_>) -> Option<StageSketch> {
-    let before = section.report.count();
     let name = section.need("name", "name = \"review\"").and_then(|node| node.parsed::<StageName>());
     let kind = kind(section);
-    let edge = if section.get("terminal").is_some() { no_edge(section) } else { edge(section) };
-    let (name, kind) = (name?, kind?);
+    let is_end = section.get("terminal").is_some();
+    let mut gaps = Gaps::default();
+    let drawn = if is_end { no_edge(section) } else { edge(section, name.as_ref(), &mut gaps) };
+    let name = name?;
+    let kind = kind.unwrap_or_else(|| {
+        gaps.end = is_end || (section.get("role").is_none() && section.get("passage").is_none());
+        let value = if is_end { StageKind::Terminal { end: Terminality::Cancelled } } else { StageKind::Passage };
+        At { value, span: name.span.clone() }
+    });
     let span = |key: &str| section.get(key).map_or(name.span.clone(), |node| node.span);
+    let (edge, steps) = drawn.unzip();
     let spans = StageSpans {
         kind: kind.span,
         to: span("to"),
         on_fail: span("on-fail"),
         on_moved_base: span("on-moved-base"),
         bug_to: span("bug-to"),
-        steps: edge.as_ref().map(|(_, spans)| spans.clone()).unwrap_or_default(),
+        steps: steps.unwrap_or_default(),
         name: name.span,
     };
-    let stage = Stage { name: name.value, kind: kind.value, edge: edge.map(|(edge, _)| edge) };
-    (section.report.count() == before).then_some(StageSketch { stage, spans })
+    Some(StageSketch { stage: Stage { name: name.value, kind: kind.value, edge }, spans, gaps })
 }
 
 fn kind(section: &Section<'_>) -> Option<At<StageKind>> {
@@ -127,14 +145,24 @@ fn no_edge(section: &Section<'_>) -> Option<(Edge, Vec<Range<usize>>)> {
     None
 }
 
-fn edge(section: &Section<'_>) -> Option<(Edge, Vec<Range<usize>>)> {
+/// The edge. Where it does not say where it leads, it leads to its own stage: that names no stage which is not there. None: the stage
+/// has no name either.
+fn edge(section: &Section<'_>, own: Option<&At<StageName>>, gaps: &mut Gaps) -> Option<(Edge, Vec<Range<usize>>)> {
     let to = section.need("to", "to = \"testing\"").and_then(|node| node.parsed::<StageName>());
     let on_fail = section.need("on-fail", "on-fail = \"development\"").and_then(|node| node.parsed::<StageName>());
     let bug_to = section.get("bug-to").and_then(|node| node.parsed::<StageName>()).map(|at| at.value);
     let on_moved_base = section.get("on-moved-base").and_then(|node| stage_and_step(&node));
-    let nodes = section.get("steps").and_then(|node| node.items()).unwrap_or_default();
-    let (steps, spans) = nodes.iter().filter_map(|node| Some((step(node)?, node.span.clone()))).unzip();
-    Some((Edge { to: to?.value, steps, on_fail: on_fail?.value, on_moved_base, bug_to }, spans))
+    let list = section.get("steps");
+    let nodes = list.as_ref().and_then(Node::items);
+    gaps.steps = list.is_some() != nodes.is_some();
+    let nodes = nodes.unwrap_or_default();
+    let (steps, spans): (Vec<_>, Vec<_>) =
+        nodes.iter().filter_map(|node| Some((step(node)?, node.span.clone()))).unzip();
+    gaps.steps |= steps.len() != nodes.len();
+    gaps.to = to.is_none();
+    let own = &own?.value;
+    let named = |at: Option<At<StageName>>| at.map_or_else(|| own.clone(), |at| at.value);
+    Some((Edge { to: named(to), steps, on_fail: named(on_fail), on_moved_base, bug_to }, spans))
 }
 
 fn stage_and_step(node: &Node<'_>) -> Option<(StageName, StepName)> {

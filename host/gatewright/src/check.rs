@@ -4,25 +4,26 @@
 //! and what a component says of its settings. All of it is told at once.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use configuration::{Code, Complaint, Diagnostic, HOST_FILE, Loaded, Looked, ProjectFile, Severity, complain, render};
 use domain::plugin::Flaw;
 
 use crate::output::Output;
 use crate::readiness::Look;
+use crate::repository;
 use crate::state::FORGES;
 use crate::wiring;
 
 /// Runs the command. No: there are errors.
 pub(crate) fn run(dir: &Path, out: &Output) -> anyhow::Result<bool> {
-    let Looked { host, projects: sound_files, mut diagnostics } = configuration::look(dir, &wiring::surroundings());
+    let looked = configuration::look(dir, &wiring::surroundings());
+    let found = beyond_the_files(dir, &looked);
+    let Looked { readable, mut diagnostics, .. } = looked;
     let is_whole = diagnostics.is_empty();
-    let names: Vec<String> = sound_files.iter().map(|file| file.project.name.to_string()).collect();
-    if let Some(host) = host {
-        diagnostics.extend(beyond_the_files(dir, &Loaded { host, projects: sound_files }));
-    }
-    let projects = if is_whole { names } else { Vec::new() };
+    diagnostics.extend(found);
+    in_order(&mut diagnostics);
+    let names = readable.projects.iter().map(|file| file.project.name.to_string());
+    let projects: Vec<String> = names.filter(|_| is_whole).collect();
     let sound = diagnostics.iter().all(|diagnostic| diagnostic.severity != Severity::Error);
     let value = serde_json::json!({"ok": sound, "projects": projects, "diagnostics": diagnostics});
     out.value(&value, || {
@@ -36,15 +37,31 @@ pub(crate) fn run(dir: &Path, out: &Output) -> anyhow::Result<bool> {
     Ok(sound)
 }
 
-/// What the files alone do not show.
-fn beyond_the_files(dir: &Path, loaded: &Loaded) -> Vec<Diagnostic> {
+/// Each file's findings together, from its top, and each once.
+fn in_order(diagnostics: &mut Vec<Diagnostic>) {
+    configuration::unique(diagnostics);
+    let mut files: Vec<String> = Vec::new();
+    for one in diagnostics.iter() {
+        if !files.contains(&one.file) {
+            files.push(one.file.clone());
+        }
+    }
+    diagnostics.sort_by_key(|one| (files.iter().position(|file| *file == one.file), one.place));
+}
+
+/// What the files alone do not show: of all that could be read of them, whatever else is wrong.
+fn beyond_the_files(dir: &Path, looked: &Looked) -> Vec<Diagnostic> {
+    let loaded = &looked.readable;
     let flaws = wiring::check_plugins(dir, loaded).complaints;
     let waiting = waiting(dir, loaded);
     let of_host = waiting.iter().filter(|(source, _)| *source == dir.join(HOST_FILE));
-    let of_host = of_host.map(|(_, complaint)| complaint.clone()).collect();
-    let mut diagnostics = complain(dir, &dir.join(HOST_FILE), of_host);
+    let of_host: Vec<Complaint> = of_host.map(|(_, complaint)| complaint.clone()).collect();
+    let mut diagnostics = Vec::new();
+    if !of_host.is_empty() {
+        diagnostics.extend(complain(dir, &dir.join(HOST_FILE), of_host));
+    }
     for file in &loaded.projects {
-        let mut complaints = branches(dir, file);
+        let mut complaints = if looked.branchless.contains(&file.source) { Vec::new() } else { branches(dir, file) };
         let own = flaws.iter().chain(&waiting).filter(|(source, _)| *source == file.source);
         complaints.extend(own.map(|(_, complaint)| complaint.clone()));
         diagnostics.extend(complain(dir, &file.source, complaints));
@@ -78,7 +95,7 @@ fn branches(dir: &Path, file: &ProjectFile) -> Vec<Complaint> {
     }
     let ours = dir.join(FORGES).join(format!("{}.git", file.project.name));
     let init = format!("run `gatewright init` in {theirs}");
-    match git(&ours, &["symbolic-ref", "--short", "HEAD"]) {
+    match repository::ask(&ours, &["symbolic-ref", "--short", "HEAD"]) {
         _ if !ours.is_dir() => tell("the host has no repository for this project yet".to_owned(), init, Vec::new()),
         Ok(base) if base.trim() == wanted => {}
         Ok(base) => {
@@ -90,25 +107,9 @@ fn branches(dir: &Path, file: &ProjectFile) -> Vec<Complaint> {
     complaints
 }
 
-fn heads(repository: &Path) -> Result<Vec<String>, String> {
-    let listed = git(repository, &["for-each-ref", "--count=100", "--format=%(refname:short)", "refs/heads/"])?;
+fn heads(folder: &Path) -> Result<Vec<String>, String> {
+    let listed = repository::ask(folder, &["for-each-ref", "--count=100", "--format=%(refname:short)", "refs/heads/"])?;
     Ok(listed.lines().map(str::to_owned).collect())
-}
-
-/// A question about refs; nobody's configuration but the repository's own has a say, and nothing of it runs for these.
-fn git(repository: &Path, arguments: &[&str]) -> Result<String, String> {
-    let mut command = Command::new("git");
-    command
-        .args(["-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", "-C"])
-        .arg(repository)
-        .args(arguments);
-    command.env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_NOSYSTEM", "1").env("LC_ALL", "C");
-    let answer = command.output().map_err(|error| format!("git cannot be started: {error}"))?;
-    if answer.status.success() {
-        Ok(String::from_utf8_lossy(&answer.stdout).into_owned())
-    } else {
-        Err(String::from_utf8_lossy(&answer.stderr).lines().next().unwrap_or("it failed").to_owned())
-    }
 }
 
 /// Whoever could not begin on this machine: no program, no key, a path that cannot be shown. The jobs would wait.

@@ -11,7 +11,7 @@ use crate::listener;
 use crate::state::{ADDRESS_FILE, TOKEN_FILE};
 
 /// Whose token commands are given with, where it is not the one of the folder.
-const TOKEN_VARIABLE: &str = "GATEWRIGHT_TOKEN";
+pub(crate) const TOKEN_VARIABLE: &str = "GATEWRIGHT_TOKEN";
 
 /// Why the host did not answer as asked.
 #[derive(Debug, thiserror::Error)]
@@ -58,6 +58,11 @@ impl ClientError {
         matches!(self, Self::No(problem) if matches!(problem.status, 401 | 403))
     }
 
+    /// The token opens nothing there.
+    pub(crate) fn is_unknown_token(&self) -> bool {
+        matches!(self, Self::No(problem) if problem.status == 401)
+    }
+
     /// Nothing was decided: asked again it may be.
     pub(crate) fn may_pass(&self) -> bool {
         match self {
@@ -66,6 +71,11 @@ impl ClientError {
             Self::NotServing { .. } | Self::NoToken { .. } | Self::Stranger { .. } => false,
         }
     }
+}
+
+/// Commands are given with another token than the folder's own.
+pub(crate) fn brings_own_token() -> bool {
+    std::env::var(TOKEN_VARIABLE).is_ok_and(|token| !token.trim().is_empty())
 }
 
 /// One segment of a path, or one value of a query: nothing of it is read as anything else.

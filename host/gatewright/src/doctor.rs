@@ -65,25 +65,27 @@ pub(crate) fn run(dir: &Path, out: &Output) -> anyhow::Result<bool> {
     Ok(sound)
 }
 
-/// Looks at everything.
+/// Looks at everything, whatever is wrong with the files: what could not be read of them has its default.
 fn examine(dir: &Path) -> Vec<Finding> {
-    let loaded = configuration::load(dir, &crate::wiring::surroundings());
-    let mut findings = vec![files::sound(&loaded)];
-    let loaded = loaded.ok();
+    let looked = configuration::look(dir, &crate::wiring::surroundings());
+    let mut findings = vec![files::sound(&looked)];
+    let loaded = &looked.readable;
     let living = host::living(dir);
     findings.extend(files::database(dir));
-    findings.push(machine::disk(dir, loaded.as_ref()));
+    findings.push(machine::disk(dir, &loaded.host));
     findings.extend(machine::clocks(dir));
     findings.push(machine::git(dir));
-    findings.extend(held(dir, loaded.as_ref(), living.as_ref()));
-    if let Some(loaded) = &loaded {
-        findings.extend(workers::programs(loaded));
-        findings.extend(workers::readiness(dir, loaded));
-        findings.extend(workers::plugins(dir, loaded));
+    findings.extend(held(dir, loaded, living.as_ref()));
+    findings.extend(workers::programs(loaded));
+    findings.extend(workers::readiness(dir, loaded));
+    findings.extend(workers::plugins(dir, loaded));
+    if looked.is_host_sound() || living.is_some() {
+        findings.extend(host::ports(dir, &loaded.host, living.as_ref()));
+        findings.extend(host::webhooks(dir, &loaded.host, living.as_ref()));
+    } else {
+        findings.extend(host::unknown_ports());
     }
-    findings.extend(host::ports(dir, loaded.as_ref(), living.as_ref()));
-    findings.extend(host::webhooks(dir, loaded.as_ref(), living.as_ref()));
-    findings.extend(host::tokens(living.as_ref()));
+    findings.extend(host::tokens(dir, living.as_ref()));
     findings.push(host::unit(dir, living.is_some()));
     findings.extend(people::modes(dir));
     findings.extend(people::backups(dir));
@@ -91,11 +93,10 @@ fn examine(dir: &Path) -> Vec<Finding> {
 }
 
 /// By what runs are held: the living host says what holds its own; else this very process tries.
-fn held(dir: &Path, loaded: Option<&Loaded>, living: Option<&host::Living>) -> Vec<Finding> {
-    match (living.and_then(|living| living.system.as_ref()), loaded) {
-        (Some(system), _) => machine::held(&system.runs_held),
-        (None, Some(loaded)) => machine::try_holding(dir, loaded),
-        (None, None) => Vec::new(),
+fn held(dir: &Path, loaded: &Loaded, living: Option<&host::Living>) -> Vec<Finding> {
+    match living.and_then(|living| living.system.as_ref()) {
+        Some(system) => machine::held(&system.runs_held, loaded.host.sandbox.mode),
+        None => machine::try_holding(dir, loaded),
     }
 }
 

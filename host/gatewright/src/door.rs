@@ -33,7 +33,10 @@ impl Door {
     pub(crate) fn open(runtime: &Runtime, host: &Host, loaded: &Loaded, dir: &Path) -> anyhow::Result<Option<Self>> {
         let Some(asked) = loaded.host.webhooks else { return Ok(None) };
         let listener = runtime.block_on(async { listen(asked) });
-        let listener = listener.with_context(|| format!("{asked} cannot be listened on for webhooks"))?;
+        let told = || {
+            format!("{asked} cannot be listened on for webhooks: name another port under [webhooks] in gatewright.toml")
+        };
+        let listener = listener.with_context(told)?;
         let address = listener.local_addr()?;
         host.runner.never_reach(address);
         let (close, mut closing) = watch::channel(false);

@@ -4,10 +4,10 @@ mod machine;
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
-use std::os::unix::fs::DirBuilderExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
+use adapters::git::Remote;
 use anyhow::{Context as _, anyhow, bail};
 use configuration::{
     AgentChoice, AgentProgram, Code, Complaint, Found, InitRequest, Preset, RootListing, init, prefix_of, project_name,
@@ -20,15 +20,15 @@ use crate::cli::Init;
 use crate::output::{Output, quoted};
 use crate::private;
 use crate::readiness::own_environment;
+use crate::repository::{self, Closed};
 use crate::state;
 use crate::wiring::init_forge;
 
 /// Runs the command.
 pub(crate) fn run(dir: Option<&Path>, options: &Init, out: &Output) -> anyhow::Result<()> {
     let repository = match &options.repository {
-        Some(path) => state::top_of(path)
-            .with_context(|| format!("{} is no git repository: run `git init` there first", path.display()))?,
-        None => state::repository_here().with_context(no_work_tree)?,
+        Some(path) => repository::top_of(path).map_err(|closed| anyhow!("{} {}", path.display(), of_named(&closed)))?,
+        None => repository::here().map_err(|closed| anyhow!(of_this_folder(&closed)))?,
     };
     let folder = repository.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let name = match &options.name {
@@ -46,7 +46,7 @@ pub(crate) fn run(dir: Option<&Path>, options: &Init, out: &Output) -> anyhow::R
     let closed = private::close(&dir);
     let undo = Undo::before(&dir, &name, &repository)?;
     // The forge comes first: without commits there is nothing to set up, and no file shall say otherwise.
-    let forge = init_forge(&dir, &name, &request.base_branch, &repository)?;
+    let (forge, remote) = init_forge(&dir, &name, &request.base_branch, &repository)?;
     let written = write_plan(&dir, &plan)?;
     undo.files(&written.written);
     let loaded = crate::wiring::load(&dir)?;
@@ -61,7 +61,7 @@ pub(crate) fn run(dir: Option<&Path>, options: &Init, out: &Output) -> anyhow::R
         "agent": agent, "suite": suite,
         "project": name, "dir": dir, "repository": repository, "base_branch": request.base_branch,
         "forge": forge, "written": written.written, "kept": written.kept, "projects": loaded.projects.len(),
-        "warnings": missing,
+        "remote": match &remote { Remote::There => None, Remote::Owed(command) => Some(command) }, "warnings": missing,
     });
     out.value(&value, || {
         let mut text = format!("{name} is set up in {}; nothing was committed.\n", dir.display());
@@ -69,7 +69,7 @@ pub(crate) fn run(dir: Option<&Path>, options: &Init, out: &Output) -> anyhow::R
             text.push_str(&format!("  wrote {}\n", file.display()));
         }
         text.push_str(&found_lines(&plan.found, &own));
-        text.push_str(&format!("  added the remote `gatewright` to {}\n", repository.display()));
+        text.push_str(&of_remote(&remote, &repository, &forge));
         if let Some(told) = &closed {
             text.push_str(&format!("  note: {told}\n"));
         }
@@ -140,12 +140,52 @@ fn found_json(found: &Found) -> (serde_json::Value, serde_json::Value) {
     (agent, suite)
 }
 
-fn no_work_tree() -> &'static str {
-    let asked = Command::new("git").args(["rev-parse", "--is-bare-repository"]).output();
-    if asked.is_ok_and(|asked| asked.stdout.starts_with(b"true")) {
-        return "this is a bare repository: `init` looks at a work tree, so run it in a clone";
+fn of_named(closed: &Closed) -> String {
+    match closed {
+        Closed::NoRepository => "is no git repository: run `git init` there first".to_owned(),
+        Closed::Bare => "is a bare repository: `init` looks at a work tree, so name a clone".to_owned(),
+        Closed::Foreign(why) => {
+            format!(
+                "lies in another user's repository ({why}): name its top folder, which is trusted then, and no other"
+            )
+        }
+        Closed::Unknown(why) => format!("cannot be opened by git: {why}"),
     }
-    "this folder is in no git repository: go to one, or make one with `git init` and a first commit"
+}
+
+fn of_this_folder(closed: &Closed) -> String {
+    match closed {
+        Closed::NoRepository => {
+            "this folder is in no git repository: go to one, or make one with `git init` and a first commit".to_owned()
+        }
+        Closed::Bare => "this is a bare repository: `init` looks at a work tree, so run it in a clone".to_owned(),
+        Closed::Foreign(why) => format!(
+            "this is another user's repository ({why}): name its top folder, `gatewright init FOLDER`, which is trusted then, \
+             and no other"
+        ),
+        Closed::Unknown(why) => format!("git does not open this folder: {why}"),
+    }
+}
+
+/// What whoever works in the repository does by himself, as lines.
+fn of_remote(remote: &Remote, repository: &Path, forge: &Path) -> String {
+    let mut text = match remote {
+        Remote::There => format!("  added the remote `gatewright` to {}\n", repository.display()),
+        Remote::Owed(command) => format!(
+            "  to do: {} is not this user's to write; its owner adds the remote: {command}\n",
+            repository.display()
+        ),
+    };
+    let owner = |path: &Path| std::fs::metadata(path).map(|about| about.uid()).ok();
+    let (me, theirs) = (owner(forge), owner(repository));
+    if let (Some(me), Some(_)) = (me, theirs.filter(|theirs| me != Some(*theirs))) {
+        text.push_str(&format!(
+            "  to do: what is merged lies where its owner cannot look; to pull it: git -C {} config \
+             remote.gatewright.uploadpack \"sudo -u '#{me}' git-upload-pack\"\n",
+            quoted(&repository.to_string_lossy())
+        ));
+    }
+    text
 }
 
 fn request(
@@ -228,12 +268,11 @@ impl Undo {
             }
             Err(error) => return Err(error).with_context(failed),
         };
-        let remote =
-            Command::new("git").arg("-C").arg(repository).args(["remote", "get-url", "gatewright"]).output()?;
+        let remote = repository::ask(repository, &["remote", "get-url", "gatewright"]);
         Ok(Self {
             made,
             emptied: ["clones", state::CACHE, state::FORGES].map(|folder| dir.join(folder)).to_vec(),
-            remote_of: (!remote.status.success()).then(|| repository.to_owned()),
+            remote_of: remote.is_err().then(|| repository.to_owned()),
             files: RefCell::default(),
             armed: Cell::new(true),
         })
@@ -264,7 +303,7 @@ impl Drop for Undo {
             let _ = std::fs::remove_dir(folder);
         }
         if let Some(repository) = &self.remote_of {
-            let _ = Command::new("git").arg("-C").arg(repository).args(["remote", "remove", "gatewright"]).output();
+            let _ = repository::ask(repository, &["remote", "remove", "gatewright"]);
         }
     }
 }
@@ -289,13 +328,8 @@ fn base_branch(repository: &Path, given: Option<&str>) -> anyhow::Result<BranchN
     if let Some(name) = given {
         return Ok(BranchName::new(name)?);
     }
-    let asked = Command::new("git")
-        .arg("-C")
-        .arg(repository)
-        .args(["symbolic-ref", "--quiet", "--short", "HEAD"])
-        .output()
-        .context("git could not be started: is it installed?")?;
-    let name = String::from_utf8_lossy(&asked.stdout).trim().to_owned();
+    let asked = repository::ask(repository, &["symbolic-ref", "--quiet", "--short", "HEAD"]);
+    let name = asked.unwrap_or_default().trim().to_owned();
     if name.is_empty() {
         bail!("no branch is checked out in {}: name the one that tasks are for with --base", repository.display());
     }

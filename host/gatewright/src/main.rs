@@ -28,6 +28,7 @@ mod project;
 mod readiness;
 mod records;
 mod reference;
+mod repository;
 mod scheduler;
 mod serve;
 mod shell;

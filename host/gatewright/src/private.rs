@@ -56,7 +56,9 @@ pub(crate) fn exposed(dir: &Path) -> Vec<Exposed> {
         let Ok(about) = path.symlink_metadata() else { continue };
         if BY_FILE.contains(&name) && about.is_dir() {
             let inside = std::fs::read_dir(&path).into_iter().flatten().flatten().map(|entry| entry.path());
-            found.extend(inside.filter_map(|file| of(&file, &file.symlink_metadata().ok()?)));
+            // A secret is as open as the file that a link leads to; a backup behind a link is kept by another hand.
+            let about = |file: &Path| if name == SECRETS { file.metadata() } else { file.symlink_metadata() };
+            found.extend(inside.filter_map(|file| of(&file, &about(&file).ok()?)));
         }
         found.extend(of(&path, &about));
     }

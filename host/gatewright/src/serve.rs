@@ -58,7 +58,7 @@ pub(crate) fn run(dir: &Path, options: &Serve, out: &Output) -> anyhow::Result<(
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let listener = runtime
         .block_on(tokio::net::TcpListener::bind(loaded.host.operator))
-        .with_context(|| format!("{} cannot be listened on", loaded.host.operator))?;
+        .with_context(|| not_listened(dir, loaded.host.operator))?;
     let bound = listener.local_addr()?;
     host.runner.never_reach(bound);
     let address = format!("http://{}", near(bound));
@@ -211,6 +211,15 @@ fn reload(host: &Host, dir: &Path) -> anyhow::Result<()> {
     let _ = writeln!(anstream::stdout(), "reloaded").and_then(|()| anstream::stdout().flush());
     host.signal.notify();
     Ok(())
+}
+
+/// What helps where the operator's listener cannot be had: as a rule the host of another state folder has its port.
+fn not_listened(dir: &Path, address: SocketAddr) -> String {
+    format!(
+        "{address} cannot be listened on (`ss -ltnp` names who does): end that, or write another port, or 0 for any that is free, as \
+         `operator` under [listen] in {}",
+        dir.join(configuration::HOST_FILE).display()
+    )
 }
 
 /// Where this machine itself reaches the listener.

@@ -1,9 +1,10 @@
 //! The state folder: where it is, and what lies in it.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use anyhow::{Context as _, bail};
+
+use crate::repository;
 
 /// What the token in that file is called.
 pub(crate) const OPERATOR: &str = "operator";
@@ -26,7 +27,7 @@ pub(crate) fn find(given: Option<&Path>) -> anyhow::Result<PathBuf> {
         return std::path::absolute(dir).with_context(|| format!("{} is no path", dir.display()));
     }
     let home = state_home()?.join("gatewright");
-    if let Some(repository) = repository_here() {
+    if let Ok(repository) = repository::here() {
         let name = repository.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let dir = home.join(configuration::project_name(&name).as_str());
         if dir.is_dir() {
@@ -59,18 +60,6 @@ pub(crate) fn for_project(given: Option<&Path>, name: &str) -> anyhow::Result<Pa
         Some(dir) => std::path::absolute(dir).with_context(|| format!("{} is no path", dir.display())),
         None => Ok(state_home()?.join("gatewright").join(name)),
     }
-}
-
-/// The top folder of the repository that the command was called in.
-pub(crate) fn repository_here() -> Option<PathBuf> {
-    top_of(Path::new("."))
-}
-
-/// The top folder of the work tree that holds this path.
-pub(crate) fn top_of(path: &Path) -> Option<PathBuf> {
-    let asked = Command::new("git").arg("-C").arg(path).args(["rev-parse", "--show-toplevel"]).output().ok()?;
-    let text = String::from_utf8(asked.stdout).ok()?;
-    (asked.status.success() && !text.trim().is_empty()).then(|| PathBuf::from(text.trim_end_matches('\n')))
 }
 
 fn state_home() -> anyhow::Result<PathBuf> {

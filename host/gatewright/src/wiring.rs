@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use adapters::git::{EmbeddedForge, Layout, ObservedForge};
+use adapters::git::{EmbeddedForge, Layout, ObservedForge, Remote};
 use agents::port::{HostEnvironment, ShimRuns};
 use agents::{Runner, RunnerConfig, SandboxMode as Confining, install_shim};
 use anyhow::{Context as _, anyhow, bail};
@@ -56,10 +56,15 @@ pub(crate) fn load(dir: &Path) -> anyhow::Result<Loaded> {
     configuration::load(dir, &surroundings()).map_err(|diagnostics| anyhow!(configuration::render(&diagnostics, false)))
 }
 
-/// Opens a project's repository; `from` makes it from the user's first. The repository's path.
-pub(crate) fn init_forge(dir: &Path, name: &ProjectName, base: &BranchName, from: &Path) -> anyhow::Result<PathBuf> {
-    let forge = EmbeddedForge::init(Path::new("git"), Layout::new(dir, name), from, base)?;
-    Ok(forge.layout().repository.clone())
+/// Makes a project's repository from the user's. Its path, and whether the user's knows it.
+pub(crate) fn init_forge(
+    dir: &Path,
+    name: &ProjectName,
+    base: &BranchName,
+    from: &Path,
+) -> anyhow::Result<(PathBuf, Remote)> {
+    let (forge, remote) = EmbeddedForge::init(Path::new("git"), Layout::new(dir, name), from, base)?;
+    Ok((forge.layout().repository.clone(), remote))
 }
 
 /// What launches runs here.

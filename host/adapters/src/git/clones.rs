@@ -297,7 +297,7 @@ mod tests {
         }
         let layout = Layout::new(&folder.path().join("state"), &ProjectName::new("example").unwrap());
         let base = BranchName::new("main").unwrap();
-        let forge = EmbeddedForge::init(Path::new("git"), layout, &user, &base).unwrap();
+        let (forge, _) = EmbeddedForge::init(Path::new("git"), layout, &user, &base).unwrap();
         let branch = BranchName::new("feature/T-7").unwrap();
         let head = refs::head(&forge, &base).unwrap().unwrap();
         forge.cut_branch(&Mark { task: TaskId(7), job: JobId(1), at: Timestamp(0) }, &branch, &head).unwrap();

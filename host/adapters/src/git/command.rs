@@ -110,6 +110,18 @@ impl Git {
         }
     }
 
+    /// What `fetch` starts at a folder that may be another user's, as words for a shell. Git keeps the settings of a call from what it
+    /// starts there, so they are said once more.
+    pub(super) fn upload_pack(&self, folder: &Path) -> OsString {
+        let mut words = vec![self.program.clone().into_os_string()];
+        for setting in CONFIGURATION.iter().map(OsString::from).chain(safe_directory(folder)) {
+            words.extend(["-c".into(), setting]);
+        }
+        // `--strict`: this very folder, nothing that lies in it.
+        words.extend(["upload-pack".into(), "--strict".into()]);
+        words.iter().map(|word| shell_word(word)).collect::<Vec<_>>().join(" ".as_ref())
+    }
+
     /// A call on the repository at this path, which is never looked for and never a clone's.
     pub(super) fn call(&self, repository: &Path) -> Call {
         self.bare_call().env("GIT_DIR", repository)
@@ -146,6 +158,15 @@ impl Call {
     /// A setting before the subcommand.
     pub(super) fn set(mut self, setting: &str) -> Self {
         self.command.args(["-c", setting]);
+        self
+    }
+
+    /// It may enter this very folder, though it be another user's: the operator named it, and what its configuration says is overruled
+    /// here whoever wrote it.
+    pub(super) fn trusting(mut self, folder: &Path) -> Self {
+        if let Some(setting) = safe_directory(folder) {
+            self.command.arg("-c").arg(setting);
+        }
         self
     }
 
@@ -269,6 +290,27 @@ pub(super) fn quoted(folder: &Path) -> OsString {
     OsString::from_vec(text)
 }
 
+/// Git's own word for a folder that it may enter whoever owns it. None: git would take the name for a pattern.
+fn safe_directory(folder: &Path) -> Option<OsString> {
+    let mut setting = OsString::from("safe.directory=");
+    setting.push(folder);
+    (folder.is_absolute() && !folder.ends_with("*")).then_some(setting)
+}
+
+/// One word for a shell, whatever is in it.
+pub(super) fn shell_word(word: &OsStr) -> OsString {
+    let mut text = vec![b'\''];
+    for byte in word.as_bytes() {
+        if *byte == b'\'' {
+            text.extend(b"'\\''");
+        } else {
+            text.push(*byte);
+        }
+    }
+    text.push(b'\'');
+    OsString::from_vec(text)
+}
+
 /// Parts that end with NUL.
 pub(super) fn nul_separated(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
     bytes.split(|byte| *byte == 0).filter(|part| !part.is_empty())
@@ -300,6 +342,15 @@ mod tests {
         let shown = presentable(b"fatal: /var/state/secret/x.git\x1b[31m\nbad\n", hidden);
         assert_eq!(shown, "fatal: …/x.git [31m bad");
         assert_eq!(presentable(&[b'a'; 2000], hidden).chars().count(), SHOWN_STDERR + 1);
+    }
+
+    #[test]
+    fn a_folder_is_trusted_by_its_own_name_and_a_shell_reads_it_as_one_word() {
+        assert_eq!(shell_word("it's $(here)".as_ref()), r"'it'\''s $(here)'");
+        assert_eq!(safe_directory(Path::new("/srv/app")).unwrap(), "safe.directory=/srv/app");
+        for pattern in ["/srv/*", "*", "srv/app"] {
+            assert_eq!(safe_directory(Path::new(pattern)), None, "{pattern}");
+        }
     }
 
     #[test]

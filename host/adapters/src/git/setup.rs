@@ -8,9 +8,10 @@ use std::time::{Duration, SystemTime};
 
 use conductor::ports::forge::ForgeError;
 use domain::ids::{BranchName, CommitId, ProjectName};
+use rustix::fs::Access;
 
 use super::EmbeddedForge;
-use super::command::{Call, Git};
+use super::command::{Call, Git, shell_word};
 use super::folder::{Trash, infra};
 use super::refs;
 use super::sight::is_ancestor;
@@ -94,14 +95,23 @@ pub enum Synced {
     },
 }
 
+/// Whether the user's repository knows ours under our name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Remote {
+    /// It does.
+    There,
+    /// It is not for this user to write: what its owner types.
+    Owed(String),
+}
+
 impl EmbeddedForge {
-    /// Makes the repository from the user's: its base branch alone, objects copied. Adds the remote `gatewright` there; beyond
-    /// that, the user's repository and checkout are not written. May be called again. The caller holds the host's exclusive
-    /// lock, as for [`Self::open`].
+    /// Makes the repository from the user's: its base branch alone, objects copied. Adds the remote `gatewright` there, where it may
+    /// be written; beyond that, the user's repository and checkout are not written. It may be another user's: just this folder is
+    /// trusted. May be called again. The caller holds the host's exclusive lock, as for [`Self::open`].
     ///
     /// `Refused`: no repository, no commit, no such branch, a shallow or partial clone, another remote of that name; the text
     /// says what to do.
-    pub fn init(program: &Path, layout: Layout, from: &Path, base: &BranchName) -> Result<Self, ForgeError> {
+    pub fn init(program: &Path, layout: Layout, from: &Path, base: &BranchName) -> Result<(Self, Remote), ForgeError> {
         layout.make()?;
         let git = Git::new(program, &layout.state);
         check_version(&git)?;
@@ -117,10 +127,10 @@ impl EmbeddedForge {
                 _ => make_repository(&git, &layout, &theirs, base)?,
             }
         }
-        theirs.add_remote(&layout.repository)?;
+        let remote = theirs.add_remote(&layout.repository)?;
         let forge = Self::open(program, layout)?;
         if forge.base == *base {
-            Ok(forge)
+            Ok((forge, remote))
         } else {
             Err(ForgeError::Refused(format!("this project's base branch is `{}`, not `{base}`", forge.base)))
         }
@@ -353,8 +363,8 @@ impl<'a> UserRepository<'a> {
         let path = path
             .canonicalize()
             .map_err(|error| ForgeError::Refused(format!("{} cannot be opened: {error}", path.display())))?;
-        let found =
-            git.bare_call().at(&path).args(["rev-parse", "--path-format=absolute", "--git-common-dir"]).answer()?;
+        let call = git.bare_call().trusting(&path).at(&path);
+        let found = call.args(["rev-parse", "--path-format=absolute", "--git-common-dir"]).answer()?;
         if found.code != 0 {
             let told = format!("{} is no git repository that git opens here ({}); ", path.display(), found.stderr);
             return Err(ForgeError::Refused(told + "name the folder of one, or run `git init` there"));
@@ -364,7 +374,7 @@ impl<'a> UserRepository<'a> {
     }
 
     fn call(&self) -> Call {
-        self.git.bare_call().at(&self.path)
+        self.git.bare_call().trusting(&self.path).at(&self.path)
     }
 
     fn head(&self, branch: &BranchName) -> Result<CommitId, ForgeError> {
@@ -424,20 +434,30 @@ impl<'a> UserRepository<'a> {
         }
     }
 
-    fn add_remote(&self, ours: &Path) -> Result<(), ForgeError> {
+    fn add_remote(&self, ours: &Path) -> Result<Remote, ForgeError> {
         self.check_remote(ours)?;
         if self.remote()?.is_some() {
-            return Ok(());
+            return Ok(Remote::There);
+        }
+        // Git writes its configuration by a new file beside the old one.
+        if rustix::fs::access(&self.folder, Access::WRITE_OK).is_err() {
+            let [theirs, ours] = [&self.path, ours].map(|path| shell_word(path.as_os_str()));
+            let [theirs, ours] = [theirs.to_string_lossy(), ours.to_string_lossy()];
+            return Ok(Remote::Owed(format!("git -C {theirs} remote add {REMOTE} {ours}")));
         }
         let url = ours.as_os_str();
-        self.call().args(["remote".as_ref(), "add".as_ref(), REMOTE.as_ref(), url]).done()
+        self.call().args(["remote".as_ref(), "add".as_ref(), REMOTE.as_ref(), url]).done()?;
+        Ok(Remote::There)
     }
 
     /// Copies a ref of it, with all that it needs, into a repository of ours. Its hooks have no part in that.
     fn fetch_into(&self, repository: &Path, theirs: &str, ours: &str) -> Result<(), ForgeError> {
         let call = self.git.call(repository).set("protocol.file.allow=always").set("core.fsync=all");
         let call = call.set("fetch.unpackLimit=1").set("fetch.fsckObjects=false");
-        call.args(["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules", "--"])
+        let mut upload_pack = std::ffi::OsString::from("--upload-pack=");
+        upload_pack.push(self.git.upload_pack(&self.folder));
+        call.args(["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules"])
+            .args([upload_pack.as_os_str(), "--".as_ref()])
             .args([self.folder.as_os_str(), format!("+{theirs}:{ours}").as_ref()])
             .long()
             .done()

@@ -11,7 +11,7 @@ use domain::ids::{ProjectName, TaskId};
 use crate::world::{World, branch, git, id, layout, mark, try_git};
 
 fn init(folder: &tempfile::TempDir, user: &Path, base: &str) -> Result<EmbeddedForge, ForgeError> {
-    EmbeddedForge::init(Path::new("git"), layout(folder), user, &branch(base))
+    EmbeddedForge::init(Path::new("git"), layout(folder), user, &branch(base)).map(|(forge, _)| forge)
 }
 
 fn refusal(folder: &tempfile::TempDir, user: &Path, base: &str) -> String {
@@ -188,4 +188,32 @@ fn tidying_makes_one_pack_and_loses_nothing() {
     let packs = fs::read_dir(world.bare().join("objects/pack")).unwrap().flatten();
     assert_eq!(packs.filter(|entry| entry.file_name().to_string_lossy().ends_with(".pack")).count(), 1);
     assert!(world.forge.tree_of(&lost).is_ok(), "a clone may still borrow it");
+}
+
+/// A git that takes each repository that it looks for to be another user's, whoever runs this test.
+fn strangers_git(folder: &Path) -> std::path::PathBuf {
+    use std::os::unix::fs::PermissionsExt as _;
+    let program = folder.join("git of a stranger's");
+    fs::write(&program, "#!/bin/sh\nGIT_TEST_ASSUME_DIFFERENT_OWNER=1 exec git \"$@\"\n").unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    program
+}
+
+#[test]
+fn another_users_repository_is_copied_and_followed_and_only_the_one_that_was_named() {
+    let world = World::new();
+    let folder = tempfile::tempdir().unwrap();
+    let program = strangers_git(folder.path());
+    git(&world.user, &["remote", "remove", "gatewright"]);
+    // A folder of theirs whose name a shell would take apart.
+    let theirs = folder.path().join("it's $(theirs)");
+    fs::rename(&world.user, &theirs).unwrap();
+    let (forge, _) = EmbeddedForge::init(&program, layout(&folder), &theirs, &branch("main")).unwrap();
+    assert_eq!(forge.base_head(&branch("main")).unwrap(), world.main());
+    git(&theirs, &["commit", "-q", "--allow-empty", "-m", "Second"]);
+    let second = id(&git(&theirs, &["rev-parse", "main"]));
+    assert_eq!(forge.sync_base_from(&theirs).unwrap(), Synced::Moved(second));
+    let inner = theirs.join("src");
+    let refused = forge.sync_base_from(&inner).unwrap_err().to_string();
+    assert!(refused.contains("dubious ownership"), "{refused}");
 }

@@ -32,7 +32,7 @@ impl World {
         fs::write(user.join(".gitignore"), "target/\n").unwrap();
         git(&user, &["add", "-A"]);
         git(&user, &["commit", "-qm", "First"]);
-        let forge = EmbeddedForge::init(Path::new("git"), layout(&folder), &user, &branch("main")).unwrap();
+        let (forge, _) = EmbeddedForge::init(Path::new("git"), layout(&folder), &user, &branch("main")).unwrap();
         Self { folder, user, forge }
     }
 

@@ -149,3 +149,37 @@ fn flaws_of_the_whole_point_at_their_line() {
     );
     insta::assert_snapshot!(said);
 }
+
+#[test]
+fn what_cannot_be_read_of_a_stage_hides_no_flaw_of_the_whole() {
+    let world = World::new();
+    let text = drawn()
+        .replace(
+            "role = \"developer\"\nto = \"testing\"\non-fail = \"development\"\n",
+            "role = \"wizard\"\nto = \"nowhere\"\n",
+        )
+        .replace(", \"prove-merged\"", "")
+        .replace("[[stage]]\nname = \"cancelled\"\nterminal = \"cancelled\"\n", "")
+        .replace("[commands.test]", "[commands.tset]");
+    world.write("projects/app.toml", text);
+    insta::assert_snapshot!(world.complaints());
+}
+
+/// What something else fills the place of leads to no finding of its own.
+#[test]
+fn what_may_follow_from_an_unread_word_alone_is_not_told() {
+    for (from, to, told) in [
+        ("name = \"testing\"", "name = \"Testing\"", 1),
+        ("to = \"testing\"", "to = 7", 1),
+        ("terminal = \"cancelled\"", "terminal = \"canceled\"", 1),
+        ("\"[lease] rebase\"", "\"[leas] rebase\"", 1),
+        ("\"prove-merged\"", "\"Prove Merged\"", 1),
+        ("\"checks-green\"", "\"Checks\"", 1),
+    ] {
+        let world = World::new();
+        let gates = "\n[gates.checks-green]\nsettings = { required = [\"ci\"] }\n";
+        world.write("projects/app.toml", format!("{}{gates}", drawn()).replacen(from, to, 1));
+        let complaints = world.load().unwrap_err();
+        assert_eq!(complaints.len(), told, "{to}: {}", world.complaints());
+    }
+}

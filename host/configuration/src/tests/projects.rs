@@ -152,7 +152,24 @@ fn a_broken_file_keeps_no_other_from_being_looked_at() {
     let other = PROJECT.replace("\"app\"", "\"other\"").replace("\"APP\"", "\"OTH\"");
     world.write("projects/other.toml", other);
     let looked = crate::look(&world.dir(), &world.surroundings());
-    assert!(looked.host.is_some() && looked.diagnostics.iter().all(|one| one.file == "projects/app.toml"));
-    assert_eq!(looked.projects.len(), 1);
-    assert_eq!(looked.projects[0].project.name.as_str(), "other");
+    assert!(looked.is_host_sound() && looked.diagnostics.iter().all(|one| one.file == "projects/app.toml"));
+    assert_eq!(looked.readable.projects.len(), 1);
+    assert_eq!(looked.readable.projects[0].project.name.as_str(), "other");
+}
+
+#[test]
+fn a_table_that_stands_twice_names_the_first_one_and_hides_nothing_below_it() {
+    let world = World::new();
+    let twice = format!("{PROJECT}\n[roles.reviewer]\ntimeuot = \"7m\"\nlevel = 3\nlevel = 4\n");
+    world.write("projects/app.toml", twice);
+    insta::assert_snapshot!(world.complaints());
+}
+
+#[test]
+fn bytes_of_another_encoding_are_told_each_with_its_line_and_the_rest_is_read() {
+    let world = World::new();
+    let mut bytes = PROJECT.replace("\"quick\"", "\"quik\"").into_bytes();
+    bytes.extend(b"# gr\xfc\xdfe\n");
+    world.write("projects/app.toml", bytes);
+    insta::assert_snapshot!(world.complaints());
 }

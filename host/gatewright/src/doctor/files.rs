@@ -2,28 +2,27 @@
 
 use std::path::Path;
 
-use configuration::{Diagnostic, Loaded};
+use configuration::Looked;
 use store::Moment;
 
 use super::Finding;
-use crate::output::size;
+use crate::output::{counted, size};
 
 /// A log of this size means that nobody folds it into the database.
 const LARGE_LOG: u64 = 1 << 30;
 
 /// Whether the files can be read.
-pub(super) fn sound(loaded: &Result<Loaded, Vec<Diagnostic>>) -> Finding {
-    match loaded {
-        Ok(loaded) => {
-            let names = loaded.projects.iter().map(|file| file.project.name.as_str()).collect::<Vec<_>>().join(", ");
-            Finding::ok("files", format!("all are sound; projects: {names}"))
-        }
-        Err(diagnostics) => Finding::error(
-            "files",
-            format!("{} errors: what depends on them was not looked at", diagnostics.len()),
-            "`gatewright check` shows each with its line",
-        ),
+pub(super) fn sound(looked: &Looked) -> Finding {
+    let names = looked.readable.projects.iter().map(|file| file.project.name.as_str()).collect::<Vec<_>>().join(", ");
+    if looked.diagnostics.is_empty() {
+        return Finding::ok("files", format!("all are sound; projects: {names}"));
     }
+    let errors = counted(looked.diagnostics.len() as u64, "error", "errors");
+    Finding::error(
+        "files",
+        format!("{errors}: no host starts with them; what could be read was looked at all the same"),
+        "`gatewright check` shows each with its line",
+    )
 }
 
 /// Whether the database is there, of a schema that this program knows, and whole.

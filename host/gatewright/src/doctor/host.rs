@@ -5,16 +5,16 @@ use std::path::Path;
 use std::time::Duration;
 
 use conductor::ports::clock::Clock as _;
-use configuration::Loaded;
+use configuration::HostConfig;
 use domain::access::Right;
 use domain::time::{Milliseconds, Timestamp};
 use gateway::api::{Listing, System, TokenView};
 
 use super::{Finding, program};
-use crate::client::Client;
+use crate::client::{self, Client, ClientError};
 use crate::clock::SystemClock;
 use crate::listener;
-use crate::state::WEBHOOKS_FILE;
+use crate::state::{TOKEN_FILE, WEBHOOKS_FILE};
 
 /// A listener on this machine answers within this time, or not at all.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -28,9 +28,9 @@ const IDLE: Milliseconds = Milliseconds::from_seconds(90 * 24 * 3600);
 pub(super) struct Living {
     client: Client,
     base: String,
-    /// What it says of itself; an error is told as one of the token.
+    /// What it says of itself.
     pub(super) system: Option<System>,
-    refused: Option<String>,
+    refused: Option<ClientError>,
     /// The process that holds the folder's lock is the one that listens.
     ours: bool,
 }
@@ -47,14 +47,17 @@ pub(super) fn living(dir: &Path) -> Option<Living> {
     };
     match client.get::<System>("/api/v1/system") {
         Ok(system) => Some(Living { client, base, system: Some(system), refused: None, ours }),
-        Err(error) => Some(Living { client, base, system: None, refused: Some(error.to_string()), ours }),
+        Err(error) => Some(Living { client, base, system: None, refused: Some(error), ours }),
     }
 }
 
 /// Who listens where the files say.
-pub(super) fn ports(dir: &Path, loaded: Option<&Loaded>, living: Option<&Living>) -> Vec<Finding> {
+pub(super) fn ports(dir: &Path, host: &HostConfig, living: Option<&Living>) -> Vec<Finding> {
     if let Some(living) = living {
         return vec![match &living.refused {
+            Some(why) if living.ours && why.is_about_rights() => {
+                Finding::ok("ports", format!("the host of this folder listens on {}", living.base))
+            }
             None if !living.ours => {
                 let found = format!(
                     "{} answers, and the process that holds this folder's lock does not listen there",
@@ -77,8 +80,7 @@ pub(super) fn ports(dir: &Path, loaded: Option<&Loaded>, living: Option<&Living>
             }
         }];
     }
-    let Some(loaded) = loaded else { return Vec::new() };
-    let address = loaded.host.operator;
+    let address = host.operator;
     vec![match TcpListener::bind(address) {
         Ok(_) => Finding::ok("ports", format!("no host serves this folder; {address} is free for it")),
         Err(error) => {
@@ -95,9 +97,15 @@ pub(super) fn ports(dir: &Path, loaded: Option<&Loaded>, living: Option<&Living>
     }]
 }
 
+/// Where the host would listen cannot be read.
+pub(super) fn unknown_ports() -> Vec<Finding> {
+    let found = "no host serves this folder, and where it would listen is not known while gatewright.toml has errors";
+    vec![Finding::warning("ports", found, "`gatewright check` shows each with its line")]
+}
+
 /// Where trackers and forges are to reach the host.
-pub(super) fn webhooks(dir: &Path, loaded: Option<&Loaded>, living: Option<&Living>) -> Option<Finding> {
-    let wanted = loaded?.host.webhooks?;
+pub(super) fn webhooks(dir: &Path, host: &HostConfig, living: Option<&Living>) -> Option<Finding> {
+    let wanted = host.webhooks?;
     let cure =
         || format!("name another port under [webhooks] in {}/gatewright.toml, and start the host anew", dir.display());
     if living.is_none() {
@@ -123,15 +131,19 @@ pub(super) fn webhooks(dir: &Path, loaded: Option<&Loaded>, living: Option<&Livi
 }
 
 /// Who else may do what here: tokens that end soon, and powerful ones that nobody uses.
-pub(super) fn tokens(living: Option<&Living>) -> Vec<Finding> {
-    let Some(living) = living.filter(|living| living.ours && living.refused.is_none()) else {
+pub(super) fn tokens(dir: &Path, living: Option<&Living>) -> Vec<Finding> {
+    let Some(living) = living else {
         return vec![Finding::ok(
             "tokens",
             "no host is alive to be asked about them; `gatewright token list` reads the database",
         )];
     };
+    if let Some(why) = &living.refused {
+        return if living.ours && why.is_about_rights() { vec![refusal(dir, why)] } else { Vec::new() };
+    }
     let listing = match living.client.get::<Listing<TokenView>>("/api/v1/tokens") {
         Ok(listing) => listing.items,
+        Err(error) if error.is_about_rights() => return vec![refusal(dir, &error)],
         Err(error) => {
             let found = format!("the host does not tell of its tokens: {error}");
             return vec![Finding::warning("tokens", found, "gatewright token list")];
@@ -147,6 +159,23 @@ pub(super) fn tokens(living: Option<&Living>) -> Vec<Finding> {
         findings.push(Finding::ok("tokens", format!("{named}; each is used, and none ends soon")));
     }
     findings
+}
+
+/// The host of this folder does not take the token that it was asked with, or the token may not do this.
+fn refusal(dir: &Path, why: &ClientError) -> Finding {
+    let (token, cure) = if client::brings_own_token() {
+        let cure = format!("`unset {0}`, or put a token of this host's into {0}", client::TOKEN_VARIABLE);
+        (format!("the token in {}", client::TOKEN_VARIABLE), cure)
+    } else {
+        let path = dir.join(TOKEN_FILE);
+        let cure = format!("remove {} and start the host again: it writes one that opens everything", path.display());
+        (format!("the token in {}", path.display()), cure)
+    };
+    if why.is_unknown_token() {
+        return Finding::error("tokens", format!("the host of this folder does not know {token}: {why}"), cure);
+    }
+    let found = format!("{token} may not do this, so who else may do what was not looked at: {why}");
+    Finding::warning("tokens", found, cure)
 }
 
 fn stale(token: &TokenView, now: Timestamp) -> Option<Finding> {

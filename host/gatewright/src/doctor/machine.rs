@@ -1,10 +1,11 @@
 //! Disk, clocks, git, and by what runs are held.
 
+use std::io::ErrorKind;
 use std::path::Path;
 use std::time::UNIX_EPOCH;
 
 use conductor::ports::clock::Clock as _;
-use configuration::{Loaded, SandboxMode};
+use configuration::{HostConfig, Loaded, SandboxMode};
 use gateway::{HeldBy, Holding};
 use store::Moment;
 
@@ -22,8 +23,8 @@ const SKEW: u64 = 2_000;
 const INODES: u64 = 10_000;
 
 /// Free space against the floor.
-pub(super) fn disk(dir: &Path, loaded: Option<&Loaded>) -> Finding {
-    let floor = loaded.map_or(512, |loaded| loaded.host.free_space_mib) << 20;
+pub(super) fn disk(dir: &Path, host: &HostConfig) -> Finding {
+    let floor = host.free_space_mib << 20;
     let space = match rustix::fs::statvfs(dir) {
         Ok(space) => space,
         Err(error) => return Finding::error("disk", format!("it cannot be asked: {error}"), "look at the mount"),
@@ -76,8 +77,9 @@ pub(super) fn git(dir: &Path) -> Finding {
     }
 }
 
-/// What a living host says of its own runs.
-pub(super) fn held(holdings: &[Holding]) -> Vec<Finding> {
+/// What a host says of its own runs. Where the files demand the sandbox, none is worse than one that is not there: nothing is launched.
+pub(super) fn held(holdings: &[Holding], mode: SandboxMode) -> Vec<Finding> {
+    let is_demanded = mode == SandboxMode::Bubblewrap;
     let line = |holding: &Holding| {
         let name = match holding.name.as_str() {
             "sandbox" => "bubblewrap",
@@ -89,6 +91,7 @@ pub(super) fn held(holdings: &[Holding]) -> Vec<Finding> {
         match holding.held_by {
             HeldBy::Kernel => Finding::ok(name, format!("held by the kernel: {}", holding.how)),
             HeldBy::Shim => Finding::ok(name, format!("held by the shim: {}", holding.how)),
+            HeldBy::Nobody if is_demanded => Finding::error(name, holding.how.clone(), SANDBOX),
             HeldBy::Nobody => Finding::warning(name, holding.how.clone(), SANDBOX),
         }
     };
@@ -101,19 +104,20 @@ const SANDBOX: &str = "install bubblewrap and allow user namespaces (sysctl kern
 
 /// Launches nothing of an agent's: bubblewrap is tried with an empty command, a control group is made and removed.
 pub(super) fn try_holding(dir: &Path, loaded: &Loaded) -> Vec<Finding> {
-    let runner = match crate::wiring::open_runner(dir, loaded) {
-        Ok(runner) => runner,
-        Err(error) => {
-            let cure = "the state folder must be writable for the user of the host";
-            return vec![Finding::error("bubblewrap", format!("it cannot be tried: {error:#}"), cure)];
-        }
-    };
-    let mut findings = held(&crate::serve::holdings(runner.means()));
-    if let Some(problem) = runner.sandbox_problem()
-        && loaded.host.sandbox.mode == SandboxMode::Bubblewrap
-    {
-        let found = format!("[sandbox] demands it, and it does not work here: {problem}; nothing is launched");
-        findings.insert(0, Finding::error("bubblewrap", found, SANDBOX));
+    match crate::wiring::open_runner(dir, loaded) {
+        Ok(runner) => held(&crate::serve::holdings(runner.means()), loaded.host.sandbox.mode),
+        Err(error) => vec![Finding::error("bubblewrap", format!("it cannot be tried: {error:#}"), untried(&error))],
     }
-    findings
+}
+
+/// What helps where nothing could be tried.
+fn untried(error: &anyhow::Error) -> &'static str {
+    let kind = error.chain().find_map(|cause| cause.downcast_ref::<std::io::Error>()).map(std::io::Error::kind);
+    match kind {
+        Some(ErrorKind::StorageFull | ErrorKind::QuotaExceeded) => "make room on the disk of the state folder",
+        Some(ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem) => {
+            "the state folder must be writable for the user of the host"
+        }
+        _ => "look at the state folder and its disk",
+    }
 }

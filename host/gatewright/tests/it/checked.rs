@@ -154,3 +154,67 @@ fn config_show_says_of_each_value_where_it_comes_from() {
     let refused = place.gatewright(&["config", "show"]);
     assert!(!refused.status.success() && !said(&refused).contains("abcdefghijklmnop"), "{}", said(&refused));
 }
+
+#[test]
+fn an_error_in_one_file_hides_nothing_that_is_wrong_beside_it() {
+    let place = Place::new(DEVELOPER, REVIEWER);
+    place.init();
+    edit(&place, |text| text.replace("base-branch = \"main\"", "base-branch = \"mian\""));
+    fs::remove_file(place.path("agents/developer.sh")).unwrap();
+    let host = place.state().join("gatewright.toml");
+    let (sound_host, sound_project) =
+        (fs::read_to_string(&host).unwrap(), fs::read_to_string(place.project_file()).unwrap());
+    let broken_pipeline = sound_project.replace("pipeline = \"quick\"", "pipeline = \"quik\"");
+    for (at_host, project, also) in [
+        (sound_host.clone(), sound_project.clone(), None),
+        (format!("rusn = 2\n{sound_host}"), sound_project.clone(), Some("unknown-key")),
+        (sound_host.replace("[sandbox]", "[sandbox"), sound_project.clone(), Some("not-toml")),
+        (String::new(), sound_project.clone(), Some("missing-key")),
+        (sound_host.clone(), format!("seriel = true\n{sound_project}"), Some("unknown-key")),
+        (sound_host.clone(), broken_pipeline, Some("unknown-word")),
+    ] {
+        fs::write(&host, &at_host).unwrap();
+        fs::write(place.project_file(), &project).unwrap();
+        let (told, code) = checked(&place);
+        assert_eq!(code, Some(1));
+        for wanted in [Some("missing-branch"), Some("missing-program"), also].into_iter().flatten() {
+            assert!(told.iter().any(|finding| finding["code"] == wanted), "{also:?}: {wanted}: {told:#?}");
+        }
+        let mut each: Vec<String> =
+            told.iter().map(|one| format!("{} {} {}", one["file"], one["line"], one["message"])).collect();
+        each.dedup();
+        assert_eq!(each.len(), told.len(), "each is told once: {told:#?}");
+        assert!(!told.iter().any(|finding| finding["code"] == "broken-component"), "{told:#?}");
+    }
+    // Which branch is meant cannot be known without its key.
+    fs::write(place.project_file(), sound_project.replace("base-branch", "base-brnch")).unwrap();
+    let codes: Vec<Value> = checked(&place).0.into_iter().map(|finding| finding["code"].clone()).collect();
+    assert!(!codes.contains(&"missing-branch".into()) && codes.contains(&"missing-program".into()), "{codes:?}");
+}
+
+#[test]
+fn a_token_of_whatever_shape_is_refused_and_shown_by_no_command() {
+    let place = Place::new(DEVELOPER, REVIEWER);
+    place.init();
+    let secrets = [
+        ("'-H', 'Authorization: token ", "0123456789abcdef0123456789abcdef01234567"),
+        ("'-H', 'X-Api-Key: ", "hunter2hunter2"),
+        ("'--token', '", "abcd1234efgh5678"),
+        ("'-u', 'bot:", "hunter3hunter3"),
+        ("'", "sk-abcdefghijklmnop0123456789abcd"),
+        ("'", "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl"),
+        ("'", "123456789:AAabcdefghijklmnopqrstuvwxyz0123456"),
+    ];
+    let sound = fs::read_to_string(place.project_file()).unwrap();
+    for (before, secret) in secrets {
+        let line = format!("run = ['curl', {before}{secret}']");
+        fs::write(place.project_file(), format!("{sound}\n[commands.deploy]\n{line}\n")).unwrap();
+        let (told, code) = checked(&place);
+        assert_eq!(code, Some(1), "{line}");
+        assert!(told.iter().any(|finding| finding["code"] == "secret-in-file"), "{line}: {told:#?}");
+        for command in [&["check"][..], &["config", "show", "--origin"], &["doctor"]] {
+            let shown = said(&place.gatewright(command));
+            assert!(!shown.contains(secret), "{command:?} shows {secret}: {shown}");
+        }
+    }
+}

@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::fixture::{DEVELOPER, Place, REVIEWER, said};
 
 /// `doctor --json`, and whether it found no error.
-fn doctor(place: &Place) -> (Value, bool) {
+pub(crate) fn doctor(place: &Place) -> (Value, bool) {
     let done = place.gatewright(&["doctor", "--json"]);
     let told: Value = serde_json::from_slice(&done.stdout).unwrap_or_else(|error| panic!("{error}: {}", said(&done)));
     assert_eq!(done.status.code(), Some(i32::from(told["ok"] != true)), "{}", said(&done));
@@ -19,7 +19,7 @@ fn doctor(place: &Place) -> (Value, bool) {
 }
 
 /// The levels of all lines about one thing, and what they say.
-fn lines(told: &Value, name: &str) -> Vec<(String, String)> {
+pub(crate) fn lines(told: &Value, name: &str) -> Vec<(String, String)> {
     let text = |finding: &Value, key: &str| finding[key].as_str().unwrap_or_default().to_owned();
     let findings = told["findings"].as_array().unwrap().iter().filter(|finding| finding["name"] == name);
     findings
@@ -27,7 +27,7 @@ fn lines(told: &Value, name: &str) -> Vec<(String, String)> {
         .collect()
 }
 
-fn levels(told: &Value, name: &str) -> Vec<String> {
+pub(crate) fn levels(told: &Value, name: &str) -> Vec<String> {
     lines(told, name).into_iter().map(|(level, _)| level).collect()
 }
 
@@ -98,6 +98,11 @@ fn the_doctor_names_each_thing_that_is_broken_with_its_cure_and_ends_with_one() 
     fs::write(&host_file, "[listen]\noperatr = 1\n").unwrap();
     let (told, _) = doctor(&place);
     assert!(lines(&told, "files")[0].1.contains("gatewright check"), "{told:#}");
+    for name in ["bubblewrap", "network", "memory", "processes", "run disk", "programs", "workers", "plugins", "ports"]
+    {
+        assert!(!levels(&told, name).is_empty(), "an error in a file hides nothing of the machine: {name}: {told:#}");
+    }
+    assert!(lines(&told, "ports")[0].1.contains("is not known"), "a default port would be a guess: {told:#}");
 }
 
 /// A folder whose lock this very process seems to hold, and whose host seems to be at an address.

@@ -75,6 +75,13 @@ fn the_unit_lets_runs_outlive_the_host_and_bubblewrap_work() {
     for needed in ["user", "mnt", "pid", "net"] {
         assert!(set("RestrictNamespaces").is_some_and(|kinds| kinds.split(' ').any(|kind| kind == needed)), "{needed}");
     }
+    let written: Vec<&str> = set("ReadWritePaths").unwrap_or_default().split(' ').collect();
+    for folder in ["/tmp", "/var/tmp"] {
+        assert!(written.contains(&folder), "suites and hooks outside the sandbox write in {folder}");
+    }
+    let keys = set("EnvironmentFile").unwrap();
+    assert!(keys.starts_with("-/"), "a host without keys starts too: {keys}");
+    assert!(text("docs/operating.md").contains(&keys[1..]), "whoever operates is told where the agents' keys go");
     // Each would take something from the sandbox of runs, or from a host that must find what another one started.
     for harmful in [
         "ProtectKernelTunables",

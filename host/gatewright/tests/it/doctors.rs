@@ -1,0 +1,124 @@
+//! What `doctor` says is true: of tokens, of sandboxes that are not there, of files with errors, of what it made itself.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+use crate::fixture::{DEVELOPER, Place, REVIEWER, said};
+use crate::operators_tools::{doctor, levels, lines};
+
+fn findings(done: &Output) -> Value {
+    serde_json::from_slice(&done.stdout).unwrap_or_else(|error| panic!("{error}: {}", said(done)))
+}
+
+#[test]
+fn an_error_in_a_projects_file_hides_nothing_of_the_machine() {
+    let place = Place::new(DEVELOPER, REVIEWER);
+    place.init();
+    let file = place.project_file();
+    fs::write(&file, format!("seriel = true\n{}", fs::read_to_string(&file).unwrap())).unwrap();
+    let (told, sound) = doctor(&place);
+    assert!(!sound);
+    assert!(lines(&told, "files")[0].1.starts_with("1 error:"), "{told:#}");
+    for name in ["bubblewrap", "network", "memory", "processes", "run disk", "programs", "workers", "plugins", "ports"]
+    {
+        assert!(!levels(&told, name).is_empty(), "nothing is said of {name}: {told:#}");
+    }
+    let developer = place.path("agents/developer.sh").display().to_string();
+    assert!(lines(&told, "programs").iter().any(|(_, said)| said.contains(&developer)), "{told:#}");
+}
+
+#[test]
+fn what_the_doctor_itself_makes_again_is_the_owners_alone() {
+    let place = Place::new(DEVELOPER, REVIEWER);
+    place.init();
+    drop(place.serve());
+    let made = place.json(&["backup"]);
+    let (file, rest) = (made["backup"]["path"].as_str().unwrap(), place.path("rest"));
+    assert!(place.gatewright(&["restore", file, "--to", rest.to_str().unwrap()]).status.success());
+    assert!(!rest.join("cache").exists(), "what can be made again is in no backup");
+    let mut open = Command::new("sh");
+    open.args(["-c", "umask 022; exec \"$@\"", "sh", env!("CARGO_BIN_EXE_gatewright")]);
+    let done = open.args(["--dir", rest.to_str().unwrap(), "doctor", "--json"]).output().unwrap();
+    let told = findings(&done);
+    assert_eq!(levels(&told, "secrets"), ["ok"], "{told:#}");
+    assert_eq!(fs::metadata(rest.join("cache")).unwrap().permissions().mode() & 0o777, 0o700);
+}
+
+#[test]
+fn a_token_that_the_living_host_does_not_take_is_said_of_the_token_and_not_of_the_host() {
+    let place = Place::new(DEVELOPER, REVIEWER);
+    place.init();
+    let host = place.serve();
+    let with =
+        |token: &str| findings(&place.command(&["doctor", "--json"]).env("GATEWRIGHT_TOKEN", token).output().unwrap());
+    let told = with("wrong");
+    assert_eq!(levels(&told, "ports"), ["ok"], "{told:#}");
+    assert!(lines(&told, "ports")[0].1.contains(&host.address), "{told:#}");
+    let tokens = lines(&told, "tokens");
+    assert!(
+        tokens.len() == 1 && tokens[0].0 == "error" && tokens[0].1.contains("unset GATEWRIGHT_TOKEN"),
+        "{tokens:?}"
+    );
+    let reading = place.json(&["token", "new", "eyes", "--right", "read"])["secret"].as_str().unwrap().to_owned();
+    let told = with(&reading);
+    let tokens = lines(&told, "tokens");
+    assert!(tokens.len() == 1 && tokens[0].0 == "warning" && tokens[0].1.contains("was not looked at"), "{tokens:?}");
+    assert!(tokens[0].1.contains("unset GATEWRIGHT_TOKEN"), "{tokens:?}");
+    fs::write(place.state().join("operator-token"), "another\n").unwrap();
+    let tokens = lines(&doctor(&place).0, "tokens");
+    assert!(tokens[0].0 == "error" && tokens[0].1.contains("operator-token"), "{tokens:?}");
+}
+
+#[test]
+fn a_sandbox_that_is_demanded_and_not_there_holds_nothing() {
+    let place = Place::new(DEVELOPER, REVIEWER);
+    place.init();
+    let file = place.state().join("gatewright.toml");
+    let text = fs::read_to_string(&file).unwrap().replace("mode = \"auto\"", "mode = \"bubblewrap\"");
+    assert!(text.contains("mode = \"bubblewrap\""));
+    fs::write(&file, text).unwrap();
+    let bin = place.path("bin");
+    fs::create_dir(&bin).unwrap();
+    let path = std::env::var_os("PATH").unwrap();
+    let git = std::env::split_paths(&path).map(|folder| folder.join("git")).find(|git| git.is_file()).unwrap();
+    symlink(git, bin.join("git")).unwrap();
+    let told = findings(&place.command(&["doctor", "--json"]).env("PATH", &bin).output().unwrap());
+    for name in ["bubblewrap", "network"] {
+        assert_eq!(levels(&told, name), ["error"], "{name}: {told:#}");
+    }
+    assert!(lines(&told, "bubblewrap")[0].1.contains("nothing is launched"), "{told:#}");
+}
+
+#[test]
+fn a_secret_is_as_open_as_the_file_that_its_link_leads_to() {
+    let place = Place::new(DEVELOPER, REVIEWER);
+    place.init();
+    let (secrets, elsewhere) = (place.state().join("secrets"), place.path("elsewhere"));
+    fs::create_dir_all(&secrets).unwrap();
+    fs::set_permissions(&secrets, fs::Permissions::from_mode(0o700)).unwrap();
+    fs::write(&elsewhere, "hush").unwrap();
+    fs::set_permissions(&elsewhere, fs::Permissions::from_mode(0o644)).unwrap();
+    symlink(&elsewhere, secrets.join("plane")).unwrap();
+    let (told, sound) = doctor(&place);
+    assert!(!sound && lines(&told, "secrets").iter().any(|(level, said)| level == "error" && said.contains("plane")));
+    fs::set_permissions(&elsewhere, fs::Permissions::from_mode(0o600)).unwrap();
+    assert_eq!(levels(&doctor(&place).0, "secrets"), ["ok"]);
+}
+
+#[test]
+fn a_host_whose_port_is_taken_says_who_tells_and_what_to_write() {
+    let place = Place::new(DEVELOPER, REVIEWER);
+    place.init();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let file = place.state().join("gatewright.toml");
+    let text = fs::read_to_string(&file).unwrap();
+    fs::write(&file, text.replace("127.0.0.1:0", &taken.local_addr().unwrap().to_string())).unwrap();
+    let refused = place.gatewright(&["serve"]);
+    assert_eq!(refused.status.code(), Some(1), "{}", said(&refused));
+    for words in ["ss -ltnp", "[listen]", "gatewright.toml", "in use"] {
+        assert!(said(&refused).contains(words), "{words}: {}", said(&refused));
+    }
+}
