@@ -28,7 +28,10 @@ use crate::app::closed;
 use crate::door::Peer;
 use crate::plain::{HEADER_BYTES, HEADERS, Plain};
 
-/// For who says nothing; also for the headers of a request once it is read, and for whoever does not take his answer.
+/// For who says nothing. He keeps nobody waiting, and a sender that opens thousands of connections at once may need long to come to the
+/// last of them.
+const SILENCE: Duration = Duration::from_mins(1);
+/// For the headers of a request once it is read, and for whoever does not take his answer.
 const TIME: Duration = Duration::from_secs(10);
 
 /// Nothing of a request has been given to the parser by way of a seat.
@@ -123,11 +126,11 @@ enum State {
 impl Turn {
     fn new(stream: TcpStream, mut place: Place, stage: Arc<AtomicU8>) -> Self {
         let state = State::Silent(place.be_silent());
-        Self { stream, place, stage, state, timer: Box::pin(sleep(TIME)), is_stuck: false }
+        Self { stream, place, stage, state, timer: Box::pin(sleep(SILENCE)), is_stuck: false }
     }
 
-    fn restart(&mut self) {
-        self.timer.as_mut().reset(Instant::now() + TIME);
+    fn restart(&mut self, time: Duration) {
+        self.timer.as_mut().reset(Instant::now() + time);
     }
 
     /// True: it has a seat, and something to say. False: it is over.
@@ -154,7 +157,7 @@ impl Turn {
                         let seat = ready!(seat.as_mut().poll(context));
                         if self.place.sit() {
                             self.stage.store(READING, Ordering::SeqCst);
-                            self.restart();
+                            self.restart(TIME);
                             State::Seated { _seat: seat }
                         } else {
                             State::Over
@@ -191,7 +194,7 @@ impl AsyncWrite for Turn {
             return written;
         }
         if !std::mem::replace(&mut turn.is_stuck, true) {
-            turn.restart();
+            turn.restart(TIME);
         }
         ready!(turn.timer.as_mut().poll(context));
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
@@ -203,7 +206,7 @@ impl AsyncWrite for Turn {
         ready!(Pin::new(&mut turn.stream).poll_flush(context))?;
         if turn.stage.compare_exchange(ANSWERED, IDLE, Ordering::SeqCst, Ordering::SeqCst).is_ok() {
             turn.state = State::Silent(turn.place.be_silent());
-            turn.restart();
+            turn.restart(SILENCE);
         }
         Poll::Ready(Ok(()))
     }

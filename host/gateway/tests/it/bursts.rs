@@ -128,6 +128,22 @@ async fn senders_behind_one_far_address_wait_and_are_not_refused() {
     assert_eq!(kept.len(), 300);
 }
 
+/// Whoever opens many connections at once comes late to the last of them; who has begun to speak has less time.
+#[tokio::test(start_paused = true)]
+async fn a_connection_may_be_silent_for_long_before_its_first_request() {
+    let host = listening().await;
+    let mut late = connect(&host).await;
+    tokio::time::sleep(Duration::from_secs(50)).await;
+    assert!(answered(&mut late, "late").await.starts_with("http/1.1 202"));
+    let (mut never, began) = (connect(&host).await, tokio::time::Instant::now());
+    assert_eq!(never.read(&mut [0; 1]).await.unwrap(), 0, "a minute is enough");
+    assert!(began.elapsed() >= Duration::from_secs(59), "{:?}", began.elapsed());
+    let (mut slow, began) = (connect(&host).await, tokio::time::Instant::now());
+    slow.write_all(b"POST /webh").await.unwrap();
+    let _ = slow.read_to_end(&mut Vec::new()).await;
+    assert!(began.elapsed() < Duration::from_secs(15), "{:?}", began.elapsed());
+}
+
 /// Requests that come in one piece are answered in their order, each on a seat.
 #[tokio::test]
 async fn what_comes_in_one_piece_is_answered_one_after_the_other() {
