@@ -130,7 +130,8 @@ fn literal(authority: &Authority) -> Option<IpAddr> {
     name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name).parse().ok()
 }
 
-fn is_loopback_name(host: &str) -> bool {
+/// A `Host` by which nobody but this machine means this machine.
+pub(crate) fn is_loopback_name(host: &str) -> bool {
     host.parse::<Authority>().is_ok_and(|authority| match literal(&authority) {
         Some(address) => address.is_loopback(),
         None => authority.host().eq_ignore_ascii_case("localhost"),

@@ -12,7 +12,7 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, HeaderName, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Json, Router};
@@ -22,43 +22,43 @@ use conductor::ports::store::StoreError;
 use domain::ids::ProjectName;
 use domain::time::{Milliseconds, Timestamp};
 use serde_json::json;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
 use webhooks::{Headers, Signature, Source, delivery_id, inspect, key, signed};
 
 use crate::app::Clock;
 use crate::door::Peer;
-use crate::front::behind;
+use crate::front::{behind, is_loopback_name};
 use crate::metrics::Meters;
 use crate::misfits::Standing;
-use crate::seats::Seats;
 use crate::serve::{ServeError, answer_until};
 use crate::throttle::network;
 
 mod admission;
 mod body;
+mod hall;
 mod quiet;
 mod refusal;
+mod turn;
 
 pub use admission::{Hook, Hooks};
 
 use admission::Admission;
 use body::{Bodies, LARGE};
+use hall::Hall;
 use quiet::Quiet;
 use refusal::{News, Refusal, Turned};
+use turn::visit;
 
 /// A body's largest size in bytes: a ticket of two megabytes makes a delivery of four.
 pub const LARGEST_DELIVERY: usize = 5 << 20;
-/// Connections at one time, of the descriptors that a process has by default; more wait in the kernel's line. Each has one delivery
-/// in the store's line, which has room for twice as many.
-const CONNECTIONS: usize = 512;
-/// Of one address: a forge sends one delivery at a time, a tracker as many as it has workers, and eight strangers must come together
-/// to keep everybody else waiting.
-const CONNECTIONS_OF_ONE: usize = 64;
 /// From one look that a delivery of an unproven sender brings to the next.
 const UNPROVEN_INTERVAL: Milliseconds = Milliseconds::from_seconds(10);
 /// From one moment at which looks and lines that are owed are made up for to the next.
 const BEAT: Duration = Duration::from_secs(1);
+
+/// What a browser says of the page that sends something.
+const PAGE: [HeaderName; 2] = [header::ORIGIN, header::REFERER];
 
 /// Who looks at a project's tracker or forge.
 pub type Look = Arc<dyn Fn(&ProjectName, Source, Trust) + Send + Sync>;
@@ -213,10 +213,10 @@ impl Intake {
         }
     }
 
-    /// A connection of an address that has all that it may have.
+    /// A connection that was reset, for no address has more of them.
     fn turn_away(&self, peer: IpAddr) {
         if self.quiet.note((network(peer), "any", "connections"), (self.clock)()) {
-            tracing::warn!(from = %peer, "a connection is reset: its address has {CONNECTIONS_OF_ONE} already");
+            tracing::warn!(from = %peer, "a connection is reset: no more fit, and no address has more of them");
         }
         if let Some(meters) = &self.meters {
             meters.received("any", "connections");
@@ -233,8 +233,17 @@ pub async fn serve_intake(
 ) -> Result<(), ServeError> {
     let (close, closing) = watch::channel(false);
     let told = intake.clone();
-    let turned = Arc::new(move |peer: IpAddr| told.turn_away(peer));
-    let seats = Seats::new(CONNECTIONS).with_most_of_one(CONNECTIONS_OF_ONE, intake.proxies.clone(), turned);
+    let hall = Arc::new(Hall::new(intake.proxies.clone(), Arc::new(move |peer| told.turn_away(peer))));
+    let router = intake_router(intake.clone());
+    let enter = move |(), stream: TcpStream, peer| {
+        let Some(place) = hall.enter(peer) else {
+            // A reset and no answer: whoever comes again at all comes again after this, and to some any answer at all means that it
+            // was heard.
+            let _ = stream.set_zero_linger();
+            return None;
+        };
+        Some(visit(stream, peer, (hall.clone(), place), router.clone(), closing.clone()))
+    };
     let beats = async {
         let mut beats = tokio::time::interval(BEAT);
         loop {
@@ -242,7 +251,7 @@ pub async fn serve_intake(
             intake.beat();
         }
     };
-    let answering = answer_until(listener, intake_router(intake.clone()), seats, (close, closing), shutdown);
+    let answering = answer_until(listener, || std::future::ready(()), enter, close, shutdown);
     tokio::select! {
         () = answering => {}
         () = beats => {}
@@ -266,7 +275,8 @@ async fn take(intake: Arc<Intake>, source: Source, request: Request) -> Response
     let (parts, body) = request.into_parts();
     let socket = parts.extensions.get::<Peer>().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0);
     let peer = behind(&intake.proxies, socket, &parts.headers);
-    let is_here = socket.to_canonical().is_loopback() && !was_forwarded(&parts.headers);
+    let is_near = socket.to_canonical().is_loopback() && !was_forwarded(&parts.headers);
+    let is_here = is_near && !is_of_a_page(&parts.headers);
     let (outcome, response) = match receive(&intake, source, (peer, is_here), &parts, body).await {
         Ok(answered) => answered,
         Err(Turned { refusal, news }) => {
@@ -405,6 +415,13 @@ fn was_forwarded(headers: &HeaderMap) -> bool {
     ["forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via"]
         .iter()
         .any(|name| headers.contains_key(*name))
+}
+
+/// A page of any site may have a browser on this machine send what it likes, also under a name of its own that leads here.
+fn is_of_a_page(headers: &HeaderMap) -> bool {
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    let by_browser = |name: &HeaderName| name.as_str().starts_with("sec-fetch-") || PAGE.contains(name);
+    !is_loopback_name(host) || headers.keys().any(by_browser)
 }
 
 /// Those that say something about a delivery. What authorises its sender is not among them.

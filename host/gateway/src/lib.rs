@@ -32,7 +32,6 @@ mod process;
 mod route;
 mod router;
 mod routes;
-mod seats;
 mod serve;
 mod show;
 mod standing;

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -14,7 +15,7 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tower::ServiceExt as _;
 
@@ -22,7 +23,6 @@ use crate::app::{GatewayState, closed};
 use crate::door::Peer;
 use crate::plain::{HEADER_BYTES, HEADERS, Plain};
 use crate::router::router;
-use crate::seats::{Seat, Seats};
 
 /// From the accept, or the end of the last answer, to the end of the headers.
 const HEADER_TIME: Duration = Duration::from_secs(10);
@@ -59,25 +59,42 @@ pub async fn serve(
     }
     let (close, closing) = watch::channel(false);
     let router = router(state, address, closing.clone())?;
-    answer_until(listener, router, Seats::new(CONNECTIONS), (close, closing), shutdown).await;
+    let seats = Arc::new(Semaphore::new(CONNECTIONS));
+    let free = move || seats.clone().acquire_owned();
+    let enter = move |seat, stream, peer| {
+        let answer = answer(stream, Peer(peer), router.clone(), closing.clone());
+        Some(async move {
+            let _seat = seat;
+            answer.await;
+        })
+    };
+    answer_until(listener, free, enter, close, shutdown).await;
     Ok(())
 }
 
-/// Answers as many connections at a time as there are seats, until `shutdown` ends, then tells them by the watch and lets what is being answered end.
-pub(crate) async fn answer_until(
+/// Accepts whenever it is free to, and answers whoever enters, until `shutdown` ends; then tells them by the watch and lets what is
+/// being answered end.
+pub(crate) async fn answer_until<W: Future, A: Future<Output = ()> + Send + 'static>(
     listener: TcpListener,
-    router: Router,
-    seats: Seats,
-    (close, closing): (watch::Sender<bool>, watch::Receiver<bool>),
+    free: impl Fn() -> W,
+    mut enter: impl FnMut(W::Output, TcpStream, IpAddr) -> Option<A>,
+    close: watch::Sender<bool>,
     shutdown: impl Future<Output = ()> + Send,
 ) {
     let mut connections = JoinSet::new();
     let mut shutdown = pin!(shutdown);
     loop {
+        let next = async {
+            let free = free().await;
+            let (stream, peer) = connection(&listener).await;
+            (free, stream, peer)
+        };
         tokio::select! {
             () = &mut shutdown => break,
-            (stream, peer, seat) = accept(&listener, &seats) => {
-                connections.spawn(answer(stream, Peer(peer), router.clone(), closing.clone(), seat));
+            (free, stream, peer) = next => {
+                if let Some(answer) = enter(free, stream, peer) {
+                    connections.spawn(answer);
+                }
             }
             Some(_) = connections.join_next() => {}
         }
@@ -87,17 +104,6 @@ pub(crate) async fn answer_until(
     let all = async { while connections.join_next().await.is_some() {} };
     if tokio::time::timeout(GRACE, all).await.is_err() {
         tracing::warn!(open = connections.len(), "closing connections that did not end by themselves");
-    }
-}
-
-/// The next connection that has a seat, once there is one.
-async fn accept(listener: &TcpListener, seats: &Seats) -> (TcpStream, IpAddr, Seat) {
-    loop {
-        let free = seats.free().await;
-        let (stream, peer) = connection(listener).await;
-        if let Some(seat) = seats.take(free, &stream, peer) {
-            return (stream, peer, seat);
-        }
     }
 }
 
@@ -117,7 +123,7 @@ async fn connection(listener: &TcpListener) -> (TcpStream, IpAddr) {
     }
 }
 
-async fn answer(stream: TcpStream, peer: Peer, router: Router, mut closing: watch::Receiver<bool>, _seat: Seat) {
+async fn answer(stream: TcpStream, peer: Peer, router: Router, mut closing: watch::Receiver<bool>) {
     let service = TowerToHyperService::new(router.map_request(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(peer);
         request

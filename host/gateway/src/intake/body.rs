@@ -30,6 +30,9 @@ pub(super) const LARGE: usize = 64 << 10;
 /// Bytes of large bodies that are here at one time.
 const BODIES: usize = 224 << 20;
 
+/// What is read, and kept nowhere, of a body that is too large: who is not heard to the end may not hear the answer.
+const PASSED_OVER: usize = 64 << 20;
+
 /// Room for the large bodies, in KiB.
 pub(super) struct Bodies(Arc<Semaphore>);
 
@@ -59,16 +62,17 @@ impl Bodies {
     /// All of a body. Who only says that he sends much takes no room yet: it is given when more came than a small body has.
     pub(super) async fn read(&self, headers: &HeaderMap, body: Body) -> Result<Whole, Refusal> {
         let announced = headers.get(header::CONTENT_LENGTH).and_then(length);
+        let (mut chunks, mut took) = (body.into_data_stream(), Duration::ZERO);
         if announced.is_some_and(|length| length > LARGEST_DELIVERY) {
-            return Err(Refusal::Large);
+            return Err(pass_over(&mut chunks, 0, &mut took).await);
         }
         let largest = announced.unwrap_or(LARGEST_DELIVERY);
         let mut whole = Whole { bytes: Vec::with_capacity(announced.unwrap_or(0).min(LARGE)), room: None };
-        let (mut chunks, mut took) = (body.into_data_stream(), Duration::ZERO);
         while let Some(chunk) = next(&mut chunks, whole.bytes.len(), &mut took).await? {
             let length = whole.bytes.len() + chunk.len();
             if length > LARGEST_DELIVERY {
-                return Err(Refusal::Large);
+                drop((whole, chunk));
+                return Err(pass_over(&mut chunks, length, &mut took).await);
             }
             if length > LARGE && whole.room.is_none() {
                 let room = self.0.clone().acquire_many_owned(largest.max(length).div_ceil(1024) as u32).await;
@@ -79,6 +83,17 @@ impl Bodies {
         }
         Ok(whole)
     }
+}
+
+/// Reads on, of a body of which so much came, as long as it would have time.
+async fn pass_over(chunks: &mut BodyDataStream, mut came: usize, took: &mut Duration) -> Refusal {
+    while came < PASSED_OVER {
+        match next(chunks, came, took).await {
+            Ok(Some(chunk)) => came += chunk.len(),
+            Ok(None) | Err(_) => break,
+        }
+    }
+    Refusal::Large
 }
 
 fn length(value: &HeaderValue) -> Option<usize> {

@@ -71,7 +71,8 @@ impl Refusal {
             Self::Signature(_) | Self::Misfit(_) => StatusCode::UNAUTHORIZED,
             Self::Payload(PayloadError::Encoding(_) | PayloadError::Type(..)) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Payload(_) | Self::Broken(_) => StatusCode::BAD_REQUEST,
-            Self::Large => StatusCode::PAYLOAD_TOO_LARGE,
+            // Whoever sent it would send it again just as large; the look is the answer.
+            Self::Large => StatusCode::ACCEPTED,
             Self::Slow => StatusCode::REQUEST_TIMEOUT,
             Self::Full => StatusCode::INSUFFICIENT_STORAGE,
             Self::Inside => StatusCode::INTERNAL_SERVER_ERROR,
@@ -113,7 +114,9 @@ impl Refusal {
                 "the signature fits no secret of the project that the delivery is for".to_owned()
             }
             Self::Payload(error) => error.to_string(),
-            Self::Large => format!("the body is larger than {LARGEST_DELIVERY} bytes"),
+            Self::Large => format!(
+                "the body is larger than {LARGEST_DELIVERY} bytes, so it is not kept; what it told of is looked for"
+            ),
             Self::Slow => format!(
                 "the body did not arrive within {} seconds, or less than 1 KiB of it a second after the first {}",
                 BODY_TIME.as_secs(),
@@ -162,6 +165,9 @@ impl From<Refusal> for Turned {
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let status = self.status();
+        if matches!(self, Self::Large) {
+            return super::answer(status, &json!({"status": self.word(), "why": self.detail()}));
+        }
         let body = json!({
             "type": format!("urn:gatewright:{}", self.word()),
             "title": status.canonical_reason().unwrap_or("Refused"),

@@ -7,6 +7,7 @@
 
 mod board;
 mod bodies;
+mod bursts;
 mod buttons;
 mod described;
 mod docs;
