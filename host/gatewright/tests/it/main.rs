@@ -4,6 +4,7 @@
 
 mod backup;
 mod breakout;
+mod bursts;
 mod checked;
 mod damaged;
 mod fixture;
