@@ -4,7 +4,7 @@ use std::fs;
 use std::io::Read as _;
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use webhooks::{LONGEST_SECRET, Secret, Source};
 
@@ -26,6 +26,8 @@ pub struct HookBinding {
     pub about: String,
     /// Any of them will do.
     pub secrets: Vec<Secret>,
+    /// Where they stand.
+    pub secret_files: Vec<PathBuf>,
     /// What is not signed is taken from this machine.
     pub unsigned: bool,
 }
@@ -55,11 +57,11 @@ pub(crate) fn of_project(file: &Section<'_>, paths: &Paths, host: Option<&HostCo
         let Some(section) = all.section(key, shape) else { continue };
         tell_if_nobody_listens(&section, host);
         let about = about(source, &section);
-        let secrets = secrets(&section, paths);
+        let (secret_files, secrets) = secrets(&section, paths).into_iter().unzip();
         let unsigned = unsigned(&section, host);
         tell_of_no_secret(&section, unsigned);
         if let Some(about) = about {
-            bindings.push(HookBinding { source, about, secrets, unsigned });
+            bindings.push(HookBinding { source, about, secrets, secret_files, unsigned });
         }
     }
     bindings
@@ -105,7 +107,7 @@ fn is_uuid(text: &str) -> bool {
 }
 
 /// A file that is not sound is told, and there is none.
-fn secrets(section: &Section<'_>, paths: &Paths) -> Vec<Secret> {
+fn secrets(section: &Section<'_>, paths: &Paths) -> Vec<(PathBuf, Secret)> {
     let files = section.texts("secret-files");
     if let Some(over) = files.get(SECRETS) {
         let problem = Problem::at(over.span.clone(), format!("more than {SECRETS} secrets in {}", section.name));
@@ -116,7 +118,7 @@ fn secrets(section: &Section<'_>, paths: &Paths) -> Vec<Secret> {
     files.iter().take(SECRETS).filter_map(|text| secret(section, paths, text)).collect()
 }
 
-fn secret(section: &Section<'_>, paths: &Paths, text: &At<String>) -> Option<Secret> {
+fn secret(section: &Section<'_>, paths: &Paths, text: &At<String>) -> Option<(PathBuf, Secret)> {
     let path = paths.beneath(section.report, &format!("a file in `secret-files` of {}", section.name), text)?;
     let refuse = |message: String, help: &str| {
         section.report.add(Problem::at(text.span.clone(), message).help(help));
@@ -136,7 +138,7 @@ fn secret(section: &Section<'_>, paths: &Paths, text: &At<String>) -> Option<Sec
         return refuse(format!("others on this machine may read the secret in {shown}"), &help);
     }
     match read(&path).map(|bytes| Secret::new(&bytes)) {
-        Ok(Ok(secret)) => Some(secret),
+        Ok(Ok(secret)) => Some((path, secret)),
         Ok(Err(error)) => {
             refuse(format!("the secret in {shown} is none: {error}"), "`openssl rand -hex 32` makes a good one")
         }

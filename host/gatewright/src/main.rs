@@ -10,6 +10,7 @@ mod collector;
 mod config;
 mod delivery;
 mod demo;
+mod descriptors;
 mod doctor;
 mod door;
 mod edits;

@@ -28,6 +28,7 @@ use gateway::{
 use crate::cli::Serve;
 use crate::clock::{SystemClock, hex, random_bytes};
 use crate::collector::Collector;
+use crate::descriptors;
 use crate::door::Door;
 use crate::edits::Edits;
 use crate::ending::{Ending, Signals};
@@ -75,8 +76,7 @@ pub(crate) fn run(dir: &Path, options: &Serve, out: &Output) -> anyhow::Result<(
     )?;
     host.conductor.keep_runs(loaded.host.keep_runs);
     let collector = Collector::start(host.conductor.clone())?;
-    let (reloading, noted, place) = (host.clone(), edits.clone(), dir.to_owned());
-    let watch = Watch::start(dir, move || noted.look(&place, &reload(&reloading, &place)))?;
+    let watch = watch(dir, &host, &edits)?;
     write_private(&dir.join(ADDRESS_FILE), &address)?;
     let state = GatewayState {
         store: host.store.clone(),
@@ -119,9 +119,16 @@ pub(crate) fn run(dir: &Path, options: &Serve, out: &Output) -> anyhow::Result<(
 /// From now on what happens is told, first of all what others could read.
 fn begin(dir: &Path, config: &HostConfig) {
     logging::start(&config.watching);
+    descriptors::raise();
     for line in private::mend(dir) {
         tracing::warn!("{line}");
     }
+}
+
+/// From now on an edit is taken up.
+fn watch(dir: &Path, host: &Arc<Host>, edits: &Arc<Edits>) -> anyhow::Result<Watch> {
+    let (reloading, noted, place, named) = (host.clone(), edits.clone(), dir.to_owned(), host.clone());
+    Watch::start(dir, move || named.secret_files(), move || noted.look(&place, &reload(&reloading, &place)))
 }
 
 fn bounds(dir: &Path, config: &HostConfig) -> Bounds {

@@ -308,6 +308,8 @@ pub(crate) struct Host {
     forges: Mutex<BTreeMap<ProjectName, Arc<EmbeddedForge>>>,
     /// Of which projects there was a file at the last look.
     configured: Mutex<BTreeSet<ProjectName>>,
+    /// As the files named them at the last look.
+    secret_files: Mutex<BTreeSet<PathBuf>>,
 }
 
 impl Host {
@@ -361,6 +363,7 @@ impl Host {
             failed: AtomicBool::new(false),
             forges: Mutex::default(),
             configured: Mutex::default(),
+            secret_files: Mutex::default(),
         };
         host.take_up(dir, loaded)?;
         // Whoever holds the database's lock is its only host: what another life claimed is nobody's, even while the kernel still
@@ -397,9 +400,17 @@ impl Host {
             self.store.put_project(&project, self.clock.now())?;
         }
         self.intake.put_hooks(crate::door::hooks(loaded));
+        let hooks = loaded.projects.iter().flat_map(|file| &file.hooks);
+        let secret_files = hooks.flat_map(|hook| hook.secret_files.iter().cloned()).collect();
+        *self.secret_files.lock().unwrap_or_else(PoisonError::into_inner) = secret_files;
         let configured = loaded.projects.iter().map(|file| file.project.name.clone()).collect();
         *self.configured.lock().unwrap_or_else(PoisonError::into_inner) = configured;
         self.warn_of_orphans(loaded)
+    }
+
+    /// Where the secrets stand of those who send webhooks.
+    pub(crate) fn secret_files(&self) -> BTreeSet<PathBuf> {
+        self.secret_files.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub(crate) fn is_configured(&self, project: &ProjectName) -> bool {

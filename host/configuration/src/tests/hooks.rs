@@ -48,6 +48,7 @@ fn a_project_names_its_repository_its_board_and_their_secrets() {
     assert_eq!((gitea.source, gitea.about.as_str(), gitea.unsigned), (Source::Gitea, "acme/app", false));
     let secrets = ["0123456789abcdef new", "0123456789abcdef old"].map(|text| Secret::new(text.as_bytes()).unwrap());
     assert_eq!(gitea.secrets, secrets);
+    assert!(gitea.secret_files[0].ends_with("secrets/new") && gitea.secret_files[1].ends_with("secrets/old"));
 }
 
 #[test]

@@ -5,6 +5,7 @@
 mod backup;
 mod backup_under_load;
 mod breakout;
+mod bursts;
 mod checked;
 mod damaged;
 mod doctors;

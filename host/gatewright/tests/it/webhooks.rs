@@ -19,7 +19,7 @@ use sha2::Sha256;
 
 use crate::fixture::{DEVELOPER, Place, REVIEWER, Serving, said};
 
-const SECRET: &[u8] = b"the secret of the tests";
+pub(crate) const SECRET: &[u8] = b"the secret of the tests";
 /// As the checker sends them.
 const BURST: u32 = 10_000;
 /// Nothing here takes as long unless it hangs.
@@ -63,6 +63,18 @@ fn a_stored_request_is_decoded_and_a_broken_file_says_what_is_wrong() {
     fs::write(&hostile, request.to_string()).unwrap();
     let (code, told) = decode(&[hostile.to_str().unwrap(), "--source", "plane"]);
     assert!(code == 0 && !told.contains('\u{1b}') && !told.contains('\u{202e}'), "{told:?}");
+    let body = r#"{"repository": {"full_name": "acme/app"}, "ref": "refs/heads/x", "n": NaN, "t": "\ud83d"}"#;
+    for headers in [
+        r#"[["X-Gitea-Event-Type", "push"]]"#,
+        r#"[["X-Gogs-Event", "push"], ["X-Foo", null], ["X-Bar", 5]]"#,
+        r#"{"X-Gogs-Event-Type": ["push"], "Content-Type": ["application/json"]}"#,
+    ] {
+        for body in [serde_json::json!(body).to_string(), r#"{"repository": {"full_name": "acme/app"}}"#.to_owned()] {
+            fs::write(&hostile, format!(r#"{{"headers": {headers}, "raw_body": {body}}}"#)).unwrap();
+            let (code, told) = decode(&[hostile.to_str().unwrap(), "--source", "gitea"]);
+            assert!(code == 0 && told.starts_with("pushed\n"), "{headers} {body}: {told}");
+        }
+    }
     for text in [
         "",
         "{",
@@ -79,7 +91,7 @@ fn a_stored_request_is_decoded_and_a_broken_file_says_what_is_wrong() {
 }
 
 /// A project that takes a repository's webhooks.
-fn place(project: &str) -> Place {
+pub(crate) fn place(project: &str) -> Place {
     let place = Place::new(DEVELOPER, REVIEWER);
     place.init();
     let host = place.state().join("gatewright.toml");
@@ -105,29 +117,37 @@ fn a_project_without_a_secret_does_not_start() {
     assert!(!place.gatewright(&["check"]).status.success());
 }
 
-fn door(place: &Place) -> String {
+pub(crate) fn door(place: &Place) -> String {
     let text = fs::read_to_string(place.state().join("webhooks-address")).unwrap();
     text.trim().strip_prefix("http://").unwrap().to_owned()
 }
 
-/// Sends a push on an open connection; none: the host is gone.
-fn push(stream: &mut TcpStream, number: u32) -> Option<u16> {
+/// The request of a push, signed by this secret.
+pub(crate) fn delivery(secret: &[u8], number: u32) -> String {
     let body = format!(
         r#"{{"ref": "refs/heads/branch-{number}", "after": "{}", "repository": {{"full_name": "acme/app"}}}}"#,
         "a".repeat(40)
     );
-    let mut hmac = Hmac::<Sha256>::new_from_slice(SECRET).unwrap();
+    let mut hmac = Hmac::<Sha256>::new_from_slice(secret).unwrap();
     hmac.update(body.as_bytes());
     let signature = hmac.finalize().into_bytes().iter().fold(String::new(), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");
         text
     });
-    let head = format!(
+    format!(
         "POST /webhook/gitea HTTP/1.1\r\nhost: gw\r\ncontent-type: application/json\r\ncontent-length: {}\r\nx-gitea-event-type: push\r\n\
-         x-gitea-delivery: {number}\r\nx-gitea-signature: {signature}\r\n\r\n",
+         x-gitea-delivery: {number}\r\nx-gitea-signature: {signature}\r\n\r\n{body}",
         body.len()
-    );
-    stream.write_all(format!("{head}{body}").as_bytes()).ok()?;
+    )
+}
+
+/// Sends a push on an open connection; none: the host is gone.
+fn push(stream: &mut TcpStream, number: u32) -> Option<u16> {
+    push_by(stream, SECRET, number)
+}
+
+fn push_by(stream: &mut TcpStream, secret: &[u8], number: u32) -> Option<u16> {
+    stream.write_all(delivery(secret, number).as_bytes()).ok()?;
     let mut answer = [0; 1024];
     let read = stream.read(&mut answer).ok().filter(|read| *read > 0)?;
     std::str::from_utf8(&answer[..read]).ok()?.split(' ').nth(1)?.parse().ok()
@@ -224,6 +244,41 @@ fn ten_thousand_at_once_are_taken_and_each_has_its_effect_once() {
     let kept = kept(&place.serve());
     assert_eq!(kept.len() as u32, BURST, "none is lost");
     assert!(kept.values().all(|times| *times == 1), "none is there twice");
+}
+
+/// Until it is taken, by whichever secret counts.
+fn until_it_fits(place: &Place, secret: &[u8], number: u32) {
+    let began = Instant::now();
+    while push_by(&mut TcpStream::connect(door(place)).unwrap(), secret, number) == Some(401) {
+        assert!(began.elapsed() < LONGEST, "{}", place.log());
+        place.pause();
+    }
+}
+
+#[test]
+fn a_secret_that_is_written_anew_counts_wherever_its_file_stands() {
+    let elsewhere = tempfile::tempdir().unwrap();
+    let file = elsewhere.path().join("secret");
+    fs::write(&file, SECRET).unwrap();
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+    let place = place(&format!("secret-files = [{file:?}]\n"));
+    fs::remove_dir_all(place.state().join("secrets")).unwrap();
+    let _host = place.serve();
+    until_it_fits(&place, SECRET, 1);
+    let second = b"a second secret, of the rotation";
+    fs::write(&file, second).unwrap();
+    until_it_fits(&place, second, 2);
+    // Its first place in the state folder, where there was none at the start.
+    let (inside, third) = (place.state().join("secrets/gitea"), b"a third secret, in a new place");
+    fs::write(&inside, third).unwrap();
+    fs::set_permissions(&inside, fs::Permissions::from_mode(0o600)).unwrap();
+    let project = fs::read_to_string(place.project_file()).unwrap();
+    fs::write(place.project_file(), project.replace(&format!("{file:?}"), "\"secrets/gitea\"")).unwrap();
+    until_it_fits(&place, third, 3);
+    fs::write(&inside, second).unwrap();
+    until_it_fits(&place, second, 4);
+    let status = push_by(&mut TcpStream::connect(door(&place)).unwrap(), third, 5);
+    assert_eq!(status, Some(401), "what was replaced counts no more");
 }
 
 /// Each line at its most talkative, with what was read by its number, and without the secret by which it was known.
