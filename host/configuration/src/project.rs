@@ -55,12 +55,10 @@ pub(crate) fn read(
     let crew = worker::read(file, paths, repository.as_deref(), host.map(|host| host.operator));
     let plugins = binding::plugins(file, paths, host.map(|host| &host.plugins.ceiling));
     check::plugin_ids(report, &plugins, &surroundings.plugins);
-    let mut kinds: Kinds = surroundings.plugins.clone();
-    kinds.extend(
-        plugins
-            .iter()
-            .filter_map(|entry| Some((entry.id.as_ref()?.value.clone(), entry.kind.unwrap_or(PluginKind::Gate)))),
-    );
+    let own = plugins
+        .iter()
+        .filter_map(|entry| Some((entry.id.as_ref()?.value.clone(), entry.kind.unwrap_or(PluginKind::Gate))));
+    let kinds: Kinds = surroundings.plugins.clone().into_iter().chain(own).collect();
     let own_settings = binding::gate_settings(file);
     let drawn = pipeline::read(file).and_then(|mut sketch| {
         for entry in &plugins {
