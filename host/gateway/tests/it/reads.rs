@@ -19,7 +19,7 @@ use domain::ids::{Digest, DriverName, Epoch, FenceToken, PluginId, ProjectName, 
 use domain::plugin::{Check, CheckState};
 use domain::time::Milliseconds;
 use domain::verdict::Verdict;
-use gateway::api::{EvaluationView, Health, HeldBy, LeaseView, Listing, LiveQueue, Queue, System, TaskView};
+use gateway::api::{EvaluationView, Health, HeldBy, LeaseView, Listing, LiveQueue, Queue, Status, System, TaskView};
 
 use crate::figures::by_another_hand;
 use crate::world::{NOW, World, python_tool};
@@ -358,4 +358,20 @@ async fn a_database_that_another_program_holds_is_busy() {
     assert!(holder.wait().unwrap().success());
     let page = world.post("/api/v1/projects/demo/freeze", r#"{"reason":"later"}"#).await;
     assert!(page.status.is_success(), "{}", page.text());
+}
+
+/// Pages of old that nobody reads on tell of all, the oldest too.
+#[tokio::test]
+async fn the_old_pages_leave_no_task_out_however_many_there_are() {
+    let world = World::new();
+    let first = world.task("DEMO-0001", "the oldest");
+    world.post("/api/v1/tasks/DEMO-0001/pause", "").await;
+    for number in 2..=1004 {
+        world.task(&format!("DEMO-{number:04}"), "another");
+    }
+    let status: Status = world.get("/status").await.parse();
+    assert_eq!(status.active_tasks.len(), 1004);
+    let queue: Queue = world.get("/queue").await.parse();
+    let gate = queue.gates.fine().unwrap().remove(0);
+    assert_eq!(gate.paused.iter().map(|named| named.task).collect::<Vec<_>>(), [first]);
 }
