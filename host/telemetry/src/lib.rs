@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use conductor::ports::tally::{Fact, Tally};
 use opentelemetry::KeyValue;
-use opentelemetry_otlp::{ExporterBuildError, SpanExporter, WithExportConfig as _, WithHttpConfig as _};
+use opentelemetry_otlp::{ExporterBuildError, SpanExporter, WithExportConfig as _};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{BatchConfigBuilder, BatchSpanProcessor, SpanData, SpanProcessor as _};
 
@@ -55,23 +55,11 @@ pub struct Sender {
 
 /// Why nothing can be sent.
 #[derive(Debug, thiserror::Error)]
-pub enum TraceError {
-    /// There is no client for HTTP.
-    #[error("traces cannot be sent to {collector}")]
-    Client {
-        /// Where to.
-        collector: String,
-        /// Why not.
-        source: reqwest::Error,
-    },
-    /// What the collector's address is made of is none.
-    #[error("traces cannot be sent to {collector}")]
-    Exporter {
-        /// Where to.
-        collector: String,
-        /// Why not.
-        source: ExporterBuildError,
-    },
+#[error("traces cannot be sent to {collector}")]
+pub struct TraceError {
+    collector: String,
+    #[source]
+    source: ExporterBuildError,
 }
 
 /// Draws what happens, and sends it.
@@ -88,16 +76,12 @@ impl Traces {
 
     /// As [`Self::start`], with a pause of one's own between two sendings.
     pub fn start_every(sender: &Sender, pause: Duration) -> Result<Self, TraceError> {
-        // The collector that the file names, by no other way than to it: a proxy of the environment is for other programs.
-        let client = reqwest::blocking::Client::builder().no_proxy().timeout(PATIENCE).build();
-        let client = client.map_err(|source| TraceError::Client { collector: sender.collector.clone(), source })?;
         let exporter = SpanExporter::builder()
             .with_http()
-            .with_http_client(client)
             .with_endpoint(format!("{}/v1/traces", sender.collector))
             .with_timeout(PATIENCE)
             .build()
-            .map_err(|source| TraceError::Exporter { collector: sender.collector.clone(), source })?;
+            .map_err(|source| TraceError { collector: sender.collector.clone(), source })?;
         let config = BatchConfigBuilder::default()
             .with_max_queue_size(LINE)
             .with_max_export_batch_size(BATCH)

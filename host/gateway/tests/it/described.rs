@@ -94,6 +94,27 @@ async fn the_description_says_which_routes_need_a_token() {
     }
 }
 
+/// Names with a dot, an epoch without a version, and whole numbers as any JSON writes them.
+#[tokio::test]
+async fn what_the_description_names_is_taken() {
+    let world = World::new();
+    world.task("DEMO-001", "a");
+    let moved = world.post("/api/v1/tasks/DEMO-001/pause", r#"{"note":"x","epoch":99.0}"#).await;
+    assert_eq!(moved.status.as_u16(), 409);
+    assert!(moved.detail().contains("you saw epoch 99 of task 1"), "{}", moved.text());
+    assert_eq!(world.post("/api/v1/tasks/DEMO-001/pause", r#"{"epoch":1.5}"#).await.status.as_u16(), 400);
+    let wanted = r#"{"name":"ci.1","right":"read","expires_in":86400000.0}"#;
+    assert_eq!(world.post("/api/v1/tokens", wanted).await.status.as_u16(), 201);
+    assert_eq!(world.write(Method::DELETE, "/api/v1/tokens/ci.1", "").await.status.as_u16(), 200);
+    let described: Value = world.get("/api/v1/openapi.json").await.parse();
+    let schemas = &described["components"]["schemas"];
+    assert!(schemas["IntentNote"]["properties"]["epoch"].is_object());
+    assert_eq!(schemas["WaiverNote"]["required"], serde_json::json!(["note"]));
+    let named = &described["paths"]["/api/v1/tokens/{name}"]["delete"]["parameters"][0]["schema"];
+    assert_eq!(*named, serde_json::json!({"$ref": "#/components/schemas/Name"}));
+    assert!(schemas["Name"]["pattern"].as_str().unwrap().contains("\\."), "{}", schemas["Name"]);
+}
+
 /// A store in which each route finds something, and the names by which it is found.
 async fn filled(world: &World) -> Vec<(&'static str, String)> {
     figures::note_all(world).await;

@@ -341,22 +341,6 @@ async fn what_a_freeze_holds_is_not_due() {
     assert_eq!(due(&frozen), 0);
 }
 
-/// Pages of old that nobody reads on tell of all, the oldest too.
-#[tokio::test]
-async fn the_old_pages_leave_no_task_out_however_many_there_are() {
-    let world = World::new();
-    let first = world.task("DEMO-0001", "the oldest");
-    world.post("/api/v1/tasks/DEMO-0001/pause", "").await;
-    for number in 2..=1004 {
-        world.task(&format!("DEMO-{number:04}"), "another");
-    }
-    let status: Status = world.get("/status").await.parse();
-    assert_eq!(status.active_tasks.len(), 1004);
-    let queue: Queue = world.get("/queue").await.parse();
-    let gate = queue.gates.fine().unwrap().remove(0);
-    assert_eq!(gate.paused.iter().map(|named| named.task).collect::<Vec<_>>(), [first]);
-}
-
 /// Where a record does not read, its job is told of with the others, and its task waits for a person.
 #[tokio::test]
 async fn c2_2_a_damaged_job_is_counted_listed_and_shown_as_such() {

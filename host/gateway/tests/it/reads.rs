@@ -20,7 +20,7 @@ use domain::ids::{Digest, DriverName, Epoch, FenceToken, PluginId, ProjectName, 
 use domain::plugin::{Check, CheckState};
 use domain::time::Milliseconds;
 use domain::verdict::Verdict;
-use gateway::api::{EvaluationView, Health, HeldBy, LeaseView, Listing, LiveQueue, Queue, System, TaskView};
+use gateway::api::{EvaluationView, Health, HeldBy, LeaseView, Listing, LiveQueue, Queue, Status, System, TaskView};
 
 use crate::figures::by_another_hand;
 use crate::world::{NOW, World, python_tool, request};
@@ -351,4 +351,20 @@ async fn a_task_whose_record_does_not_read_is_named_to_whoever_asks_why() {
     let page = world.send(page).await;
     assert!(page.text().contains("does not read: number 2"), "{}", page.text());
     assert_eq!(world.get("/api/v1/tasks/DEMO-001/why").await.status, StatusCode::OK);
+}
+
+/// Pages of old that nobody reads on tell of all, the oldest too.
+#[tokio::test]
+async fn the_old_pages_leave_no_task_out_however_many_there_are() {
+    let world = World::new();
+    let first = world.task("DEMO-0001", "the oldest");
+    world.post("/api/v1/tasks/DEMO-0001/pause", "").await;
+    for number in 2..=1004 {
+        world.task(&format!("DEMO-{number:04}"), "another");
+    }
+    let status: Status = world.get("/status").await.parse();
+    assert_eq!(status.active_tasks.len(), 1004);
+    let queue: Queue = world.get("/queue").await.parse();
+    let gate = queue.gates.fine().unwrap().remove(0);
+    assert_eq!(gate.paused.iter().map(|named| named.task).collect::<Vec<_>>(), [first]);
 }

@@ -55,12 +55,15 @@ pub(crate) fn restore(file: &Path, target: Target, dir: Option<&Path>, out: &Out
     let (at, backup_at, seal) = (SystemClock.now(), manifest.at, sound.seal.clone());
     let verified = Verified { at, backup_at, seal, tasks: proof.tasks };
     let known = dir.map(Path::to_owned).or_else(|| state::find(None).ok());
-    let noted = known.map(|dir| record::proven(&dir, &verified).map(|noted| noted.then_some(dir)));
-    let noted = noted.transpose().map(Option::flatten).unwrap_or_else(|error| {
-        // It is proven all the same.
-        proof.warnings.push(format!("{}: {error:#}", record::UNKNOWN));
-        None
-    });
+    let noted = match known.as_deref().map(|dir| record::proven(dir, &verified)) {
+        Some(Ok(true)) => known,
+        Some(Ok(false)) | None => None,
+        Some(Err(error)) => {
+            // It is proven all the same.
+            proof.warnings.push(format!("{}: {error:#}", record::UNKNOWN));
+            None
+        }
+    };
     tell(&sound, &proof, name.as_deref(), noted.as_deref(), out)
 }
 
