@@ -1,6 +1,7 @@
 // Looks at the pages of a gateway in a real browser. Asked by host/gateway/tests/browser, which fills the store before.
 //
-// Standard input: {"base", "token", "folder", "chromium", "pages": [{"name", "path"}], "task", "run"}. Each finding is a line on
+// Standard input: {"base", "far", "token", "folder", "chromium", "pages": [{"name", "path"}], "task", "run"}; "far" is the same gateway under a
+// name that is no loopback one, so that its pages are not secure. Each finding is a line on
 // standard output; the exit code is 1 where there is one. Screenshots lie in `folder`.
 
 import { readFileSync } from "node:fs";
@@ -21,7 +22,7 @@ const told = (place, what) => findings.push(`${place}: ${what}`);
 const browser = await chromium.launch({
   executablePath: asked.chromium,
   args: ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync"],
+    "--disable-component-update", "--disable-sync", `--host-resolver-rules=MAP ${new URL(asked.far).hostname} 127.0.0.1`],
 });
 
 const at = (path) => new URL(path, asked.base).href;
@@ -32,17 +33,26 @@ async function inContext(options, work) {
   try { return await work(context); } finally { await context.close(); }
 }
 
-async function logIn(page) {
-  await page.goto(at("/login?next=/"));
+async function logIn(page, base = asked.base) {
+  await page.goto(new URL("/login?next=/", base).href);
   await page.fill("#token", asked.token);
   await page.click("form.login button");
-  await page.waitForURL(at("/"));
+  await page.waitForURL(new URL("/", base).href);
+}
+
+// Something that happens while somebody looks: `demo` is frozen, or thawed where there is no reason.
+async function happens(reason) {
+  const answer = await fetch(at("/api/v1/projects/demo/freeze"), {
+    method: reason ? "POST" : "DELETE", headers: { authorization: `Bearer ${asked.token}`, "content-type": "application/json" },
+    body: reason ? JSON.stringify({ reason }) : undefined,
+  });
+  if (!answer.ok) told("a change", `it was answered ${answer.status}`);
 }
 
 function listen(page, place) {
   page.on("pageerror", (error) => told(place, `a script broke: ${error.message}`));
   page.on("console", (message) => {
-    if (message.type() === "error" && !/Failed to load resource/.test(message.text())) told(place, `the console says: ${message.text()}`);
+    if (message.type() === "error" && !/Failed to load resource|Cross-Origin-Opener-Policy header has been ignored/.test(message.text())) told(place, `the console says: ${message.text()}`);
   });
 }
 
@@ -110,6 +120,12 @@ async function everyPage() {
           await one.screenshot({ path: `${asked.folder}/${name}-${width}-${colorScheme}.png`, fullPage: true });
           await one.close();
         }
+        // What is opened may be on another ground.
+        for (const path of width === 768 ? [] : ["/", `/t/${asked.second}`, "/p/demo", "/repositories"]) {
+          await page.goto(at(path));
+          await page.evaluate(() => document.querySelectorAll(".deeds details").forEach((details) => { details.open = true; }));
+          await inspect(page, `all buttons of ${path} open at ${width} in ${colorScheme}`);
+        }
         await page.goto(at("/"));
         const opened = page.locator(".deeds summary").first();
         await opened.click();
@@ -157,11 +173,7 @@ async function live() {
     for (const page of pages) { listen(page, "live"); await page.goto(at("/")); }
     for (const page of pages) await page.waitForFunction(() => document.getElementById("live").textContent === "Live");
     if (streams !== 1) told("live", `${streams} event streams for three tabs`);
-    const answer = await fetch(at("/api/v1/projects/demo/freeze"), {
-      method: "POST", headers: { authorization: `Bearer ${asked.token}`, "content-type": "application/json" },
-      body: JSON.stringify({ reason: "told while you look" }),
-    });
-    if (!answer.ok) told("live", `the freeze was answered ${answer.status}`);
+    await happens("told while you look");
     for (const page of pages) await page.getByText("told while you look").first().waitFor();
     const time = await pages[0].locator("time:not(.age)").first().innerText();
     if (!/GMT\+9|JST/.test(time)) told("live", `the time is not the reader's: ${time}`);
@@ -187,10 +199,86 @@ async function writing() {
     await page.goto(at(`/t/${asked.second}`));
     await page.click(".deeds summary >> nth=1");
     await page.locator(".deeds details[open] textarea").fill("not yet");
-    const answer = await fetch(at("/api/v1/projects/demo/freeze"), { method: "DELETE", headers: { authorization: `Bearer ${asked.token}` } });
-    if (!answer.ok) told("writing", `the thaw was answered ${answer.status}`);
+    await happens(null);
     await page.waitForFunction(() => document.getElementById("live").textContent.includes("while you write"));
     if ((await page.locator(".deeds details[open] textarea").inputValue()) !== "not yet") told("writing", "a note was swept away");
+  });
+}
+
+// What a reader does goes on while the page is kept up to date: the focus stays where it is, and what was chosen or marked.
+async function keeping() {
+  await inContext({ viewport: { width: 1440, height: 900 } }, async (context) => {
+    const page = await context.newPage();
+    listen(page, "keeping");
+    await logIn(page);
+    await page.evaluate(() => { const all = document.querySelectorAll(".card .deeds summary"); window.kept = all[2]; window.next = all[3]; window.kept.focus(); });
+    await happens("told while you tab");
+    await page.getByText("told while you tab").first().waitFor();
+    if (!(await page.evaluate(() => document.activeElement === window.kept))) told("keeping", "the focus was thrown back by a change");
+    await page.keyboard.press("Tab");
+    if (!(await page.evaluate(() => document.activeElement === window.next))) told("keeping", "Tab does not go on behind the focus after a change");
+    const twice = await page.evaluate(() => {
+      const links = Array.from(document.querySelectorAll("#view a[href]"));
+      window.kept = links.find((link, place) => links.findIndex((other) => other.href === link.href) < place);
+      if (window.kept) window.kept.focus();
+      return Boolean(window.kept);
+    });
+    if (!twice) told("keeping", "no link stands twice on the page");
+    await happens(null);
+    await page.getByText("told while you tab").first().waitFor({ state: "detached" });
+    if (!(await page.evaluate(() => document.activeElement === window.kept))) told("keeping", "the focus went to another link with the same address");
+    await page.goto(at("/deliveries"));
+    await page.selectOption("select[name=state]", "parked");
+    await happens("told while you choose");
+    await page.waitForFunction(() => document.getElementById("live").textContent.includes("while you write"));
+    if ((await page.inputValue("select[name=state]")) !== "parked") told("keeping", "a choice was reset");
+    await page.goto(at("/"));
+    const marked = await page.evaluate(() => { const code = Array.from(document.querySelectorAll("#view code")).find((code) => code.checkVisibility()); getSelection().selectAllChildren(code); return code.textContent; });
+    await happens(null);
+    await page.waitForFunction(() => document.getElementById("live").textContent.includes("while you write"));
+    if ((await page.evaluate(() => getSelection().toString())) !== marked) told("keeping", "what was marked is marked no more");
+    await page.evaluate(() => getSelection().empty());
+    await page.getByText("told while you choose").first().waitFor({ state: "detached" });
+  });
+}
+
+// Pages of plain HTTP from another machine have no locks, and share one stream all the same.
+async function beyondThisMachine() {
+  await inContext({ viewport: { width: 1440, height: 900 } }, async (context) => {
+    const streams = [];
+    context.on("request", (request) => { if (request.url().includes("/api/v1/events")) streams.push(request.frame().page()); });
+    const first = await context.newPage();
+    await logIn(first, asked.far);
+    if (await first.evaluate(() => window.isSecureContext)) told("beyond", "the page is secure, so this shows nothing");
+    await first.waitForFunction(() => document.getElementById("live").textContent === "Live");
+    const before = streams.length;
+    const pages = [first];
+    for (let number = 0; number < 8; number += 1) { const page = await context.newPage(); listen(page, "beyond"); await page.goto(new URL("/", asked.far).href); pages.push(page); }
+    for (const page of pages) await page.waitForFunction(() => document.getElementById("live").textContent === "Live");
+    if (streams.length !== before) told("beyond", `${1 + streams.length - before} event streams for nine tabs`);
+    const leader = streams.at(-1);
+    await leader.close();
+    const rest = pages.filter((page) => page !== leader);
+    await happens("told beyond this machine");
+    for (const page of rest) await page.getByText("told beyond this machine").first().waitFor();
+    await happens(null);
+    for (const page of rest) await page.getByText("told beyond this machine").first().waitFor({ state: "detached" });
+  });
+}
+
+// "3 min ago" beside the word "Live" is true.
+async function ageing() {
+  await inContext({}, async (context) => {
+    const page = await context.newPage();
+    await page.clock.install();
+    await page.goto(at("/"));
+    const ages = () => page.evaluate(() => Array.from(document.querySelectorAll("#view time.age"), (age) => age.textContent));
+    const before = await ages();
+    await page.clock.fastForward(2 * 3600 * 1000);
+    const after = await ages();
+    const still = before.filter((age, place) => age === after[place]);
+    if (!before.length || still.length) told("ageing", `two hours later it still says: ${still.join(", ")}`);
+    if (!(await page.locator(".facts time.age").count())) told("ageing", "the time of the last step stands still");
   });
 }
 
@@ -212,7 +300,7 @@ async function keyboard() {
       }
       return found;
     });
-    if (unseen.length > 3) told("keyboard", `the focus is not seen: ${unseen[0]}`);
+    if (unseen.length) told("keyboard", `the focus is not seen: ${unseen[0]}`);
   });
   await inContext({ reducedMotion: "reduce" }, async (context) => {
     const page = await context.newPage();
@@ -253,7 +341,7 @@ async function follow() {
 }
 
 try {
-  for (const part of [everyPage, withoutScript, live, writing, keyboard, russian, follow]) {
+  for (const part of [everyPage, withoutScript, live, writing, keeping, beyondThisMachine, ageing, keyboard, russian, follow]) {
     console.log(`# ${part.name}`);
     await part();
   }

@@ -17,6 +17,7 @@ let busy = false;
 let heard = Date.now();
 let alive = false;
 let source = null;
+let ahead = 0;
 
 function localTimes(place) {
   const whole = new Intl.DateTimeFormat(language, {
@@ -35,21 +36,104 @@ function localTimes(place) {
   }
 }
 
+// How long ago, as the host writes it, and by the host's clock: the reader's may be wrong.
+function ages(place) {
+  for (const time of place.querySelectorAll("time.age[datetime]")) {
+    const at = new Date(time.dateTime).getTime();
+    if (!Number.isNaN(at)) tell(time, span(Math.max(0, Math.floor((Date.now() + ahead - at) / 1000))));
+  }
+}
+
+function span(seconds) {
+  const [days, hours, minutes] = [Math.floor(seconds / 86400), Math.floor(seconds / 3600) % 24, Math.floor(seconds / 60) % 60];
+  const [s, min, h, d] = spoken === "ru" ? ["с", "мин", "ч", "д"] : ["s", "min", "h", "d"];
+  if (days) return `${days} ${d} ${hours} ${h}`;
+  if (hours) return `${hours} ${h} ${minutes} ${min}`;
+  return minutes ? `${minutes} ${min}` : `${seconds} ${s}`;
+}
+
+// Nothing is written that stands there: a selection in it would end.
+function tell(place, text) {
+  if (place.textContent !== text) place.textContent = text;
+}
+
+// By how much the host's clock is ahead of the reader's.
+function setAhead(page) {
+  const made = page.querySelector(".as-of time");
+  const at = made ? new Date(made.dateTime).getTime() : NaN;
+  if (!Number.isNaN(at)) ahead = at - Date.now();
+}
+
+// The tickets that a section of the page names.
+function named(section) {
+  const place = view.querySelector(`section:has(> [data-${section}])`);
+  return new Set(place ? Array.from(place.querySelectorAll("a[href^='/t/']"), (link) => link.getAttribute("href")) : []);
+}
+
 function count(name) {
   const place = view.querySelector(`[data-${name}]`);
   return place ? Number(place.dataset[name]) : 0;
 }
 
-function say(text, isTrouble) {
-  const shown = isTrouble ? `▲ ${text}` : text;
-  if (live.textContent !== shown) live.textContent = shown;
-  live.className = isTrouble ? "state held" : "";
+function hasNew(section, before) {
+  return Array.from(named(section)).some((ticket) => !before.has(ticket));
 }
 
-// What somebody opened or wrote must not be swept away.
+function say(text, isTrouble) {
+  tell(live, isTrouble ? `▲ ${text}` : text);
+  const look = isTrouble ? "state held" : "";
+  if (live.className !== look) live.className = look;
+}
+
+function isChanged(field) {
+  if (field.localName === "select") return field.selectedIndex !== Math.max(0, Array.from(field.options).findIndex((option) => option.defaultSelected));
+  return field.type !== "hidden" && field.value !== field.defaultValue;
+}
+
+// What somebody opened, wrote, chose or marked must not be swept away.
 function isWriting() {
   if (view.querySelector(".deeds details[open]")) return true;
-  return Array.from(view.querySelectorAll("input, textarea")).some((field) => field.type !== "hidden" && field.value !== field.defaultValue);
+  const marked = getSelection();
+  if (marked && !marked.isCollapsed && view.contains(marked.anchorNode)) return true;
+  return Array.from(view.querySelectorAll("input, textarea, select")).some(isChanged);
+}
+
+// By what a part is the same one in the next page: its name, or the first thing in it that has one.
+function nameOf(node) {
+  if (node.nodeType !== Node.ELEMENT_NODE) return node.nodeName;
+  const own = (part) => part.id || part.getAttribute("href") || part.getAttribute("action");
+  const inner = node.matches("li, tr, section") ? node.querySelector("[id], a[href], form[action]") : null;
+  return `${node.nodeName} ${own(node) || (inner && own(inner)) || ""}`;
+}
+
+// Makes a part as it is in the next page, and leaves alone what is the same there: the focus and what is open stay.
+function patch(there, next) {
+  if (there.isEqualNode(next)) return;
+  if (there.nodeType !== Node.ELEMENT_NODE) { there.data = next.data; return; }
+  if (there.dataset.own !== undefined) return;
+  for (const { name } of Array.from(there.attributes)) {
+    if (!next.hasAttribute(name) && !(there.localName === "details" && name === "open")) there.removeAttribute(name);
+  }
+  for (const { name, value } of next.attributes) if (there.getAttribute(name) !== value) there.setAttribute(name, value);
+  patchWithin(there, next);
+}
+
+function patchWithin(there, next) {
+  const old = Map.groupBy ? Map.groupBy(there.childNodes, nameOf) : grouped(there.childNodes);
+  const pairs = Array.from(next.childNodes, (wanted) => [(old.get(nameOf(wanted)) || []).shift(), wanted]);
+  for (const gone of Array.from(old.values()).flat()) gone.remove();
+  let at = there.firstChild;
+  for (const [kept, wanted] of pairs) {
+    if (kept) patch(kept, wanted);
+    if (kept && kept === at) at = at.nextSibling;
+    else there.insertBefore(kept || wanted, at);
+  }
+}
+
+function grouped(nodes) {
+  const groups = new Map();
+  for (const node of nodes) groups.set(nameOf(node), [...(groups.get(nameOf(node)) || []), node]);
+  return groups;
 }
 
 async function refresh() {
@@ -59,29 +143,36 @@ async function refresh() {
   wanted = false;
   try {
     const answer = await fetch(location.href, { headers: { accept: "text/html" } });
+    // Whoever was logged in is it no more: the page that says so stands there instead.
+    if (answer.status === 401) { location.reload(); return; }
     if (!answer.ok) throw new Error(String(answer.status));
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
     const next = page.getElementById("view");
     if (!next || isWriting()) { wanted = true; busy = false; return; }
-    const [needs, broken] = [count("needs"), count("broken")];
-    const focus = document.activeElement && document.activeElement.getAttribute("href");
-    const open = Array.from(view.querySelectorAll("details[open][id]"), (details) => details.id);
-    view.replaceChildren(...next.childNodes);
-    for (const id of open) { const details = document.getElementById(id); if (details) details.open = true; }
-    const asOf = page.querySelector(".as-of time");
-    if (asOf) { document.querySelector(".as-of").replaceChildren(...page.querySelector(".as-of").childNodes); localTimes(document.querySelector(".tools")); }
-    localTimes(view);
-    if (focus && document.activeElement === document.body) {
-      const again = view.querySelector(`a[href="${CSS.escape(focus)}"]`);
-      if (again) again.focus({ preventScroll: true });
-    }
-    if (count("needs") > needs) news.textContent = `${words.news} ${count("needs")}`;
-    else if (count("broken") > broken) news.textContent = `${words.broken} ${count("broken")}`;
+    show(page, next);
   } catch {
     wanted = true;
   }
   busy = false;
   if (wanted && !paused) setTimeout(refresh, 1000);
+}
+
+function show(page, next) {
+  const [needs, broken, causes] = [named("needs"), named("broken"), count("broken")];
+  setAhead(page);
+  localTimes(page);
+  const focus = document.activeElement;
+  patchWithin(view, next);
+  for (const part of [".as-of", ".who"]) {
+    const [there, newer] = [document.querySelector(part), page.querySelector(part)];
+    if (there && newer) patch(there, newer);
+  }
+  // A part that was moved has lost it.
+  if (focus && focus.isConnected && document.activeElement !== focus) focus.focus({ preventScroll: true });
+  ages(view);
+  followable();
+  if (hasNew("needs", needs)) news.textContent = `${words.news} ${count("needs")}`;
+  else if (hasNew("broken", broken) || count("broken") > causes) news.textContent = `${words.broken} ${count("broken")}`;
 }
 
 // One stream per browser: a browser opens six connections to a host, and seven tabs would starve each other.
@@ -108,12 +199,55 @@ function lead() {
   return new Promise(() => {}); // Held until the tab closes: then another one leads.
 }
 
+// Locks are there for secure pages alone. Over plain HTTP from another machine the tabs agree by the channel: who leads answers who
+// asks, of two the smaller number leads, and who leaves says so. No answer is the answer that nobody leads.
+const ANSWERED_WITHIN = 300;
+const agrees = !navigator.locks && channel;
+const me = Math.random();
+let asking = null;
+
+function elect() {
+  if (source || asking) return;
+  channel.postMessage({ asks: me });
+  asking = setTimeout(() => {
+    asking = null;
+    lead();
+    channel.postMessage({ leads: me, cursor });
+  }, ANSWERED_WITHIN);
+}
+
+function withdraw() {
+  clearTimeout(asking);
+  asking = null;
+}
+
+function agree({ asks, leads, left, cursor: told }) {
+  if (left) {
+    elect();
+  } else if (asks !== undefined) {
+    if (source) channel.postMessage({ leads: me, cursor });
+    else if (asking && me < asks) channel.postMessage({ asks: me });
+    else if (asking) withdraw();
+  } else if (leads !== undefined) {
+    withdraw();
+    if (source && me < leads) channel.postMessage({ leads: me, cursor });
+    else if (source) leave();
+    if (!source && alive === false) hear({ cursor: told });
+  }
+}
+
+function leave() {
+  source.close();
+  source = null;
+}
+
 function watch() {
   if (paused) return;
   if (Date.now() - heard > DEAD_AFTER) {
     say(`${words.dead} ${new Date(heard).toLocaleTimeString(language)}`, true);
     // A refused stream is not retried by the browser itself.
     if (source && source.readyState === EventSource.CLOSED) { source.close(); lead(); }
+    else if (!source && agrees) elect();
   } else if (wanted && isWriting()) {
     say(words.changed, false);
   } else {
@@ -137,15 +271,23 @@ if (cursor) {
     if (paused) say(words.paused, false);
     else { heard = Date.now(); watch(); refresh(); }
   }));
-  if (channel) channel.addEventListener("message", (event) => hear(event.data));
+  if (channel) channel.addEventListener("message", ({ data }) => { if ("asks" in data || "leads" in data || "left" in data) agree(data); else hear(data); });
   if (navigator.locks) navigator.locks.request("gatewright-live", lead);
+  else if (agrees) elect();
   else lead();
+  if (agrees) {
+    addEventListener("pagehide", () => { withdraw(); if (source) { leave(); channel.postMessage({ left: true }); } });
+    addEventListener("pageshow", (event) => { if (event.persisted) elect(); });
+  }
   setInterval(watch, 2000);
 }
+setInterval(() => ages(document), 1000);
 
 // The log of a run that lives: what was written since is asked for each second, and nothing is asked while nobody follows.
-const lines = document.getElementById("lines");
-if (lines && lines.dataset.follow) {
+function followable() {
+  const lines = document.getElementById("lines");
+  if (!lines || !lines.dataset.follow || lines.dataset.own !== undefined) return;
+  lines.dataset.own = "";
   const box = lines.parentElement;
   let following = null;
   const step = async () => {
@@ -177,7 +319,9 @@ if (lines && lines.dataset.follow) {
   follow.setAttribute("aria-pressed", "false");
   box.before(follow);
 }
-if (lines) lines.parentElement.scrollTop = location.hash ? lines.parentElement.scrollTop : lines.parentElement.scrollHeight;
+followable();
+const shown = document.getElementById("lines");
+if (shown) shown.parentElement.scrollTop = location.hash ? shown.parentElement.scrollTop : shown.parentElement.scrollHeight;
 // What was done is said once.
 if (document.getElementById("did")) {
   const address = new URL(location.href);
@@ -186,3 +330,4 @@ if (document.getElementById("did")) {
   history.replaceState(null, "", address);
 }
 localTimes(document);
+setAhead(document);

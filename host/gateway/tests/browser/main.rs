@@ -32,6 +32,8 @@ use crate::desk::SceneDesk;
 use crate::scene::{HOSTILE, NOW};
 
 const SECRET: &str = "a-secret-of-the-browser-tests";
+/// A name of this machine that no browser takes for its own.
+const FAR: &str = "gatewright.test";
 /// In bytes.
 const LARGE: u64 = 200 << 20;
 
@@ -172,7 +174,7 @@ fn the_pages_hold_in_a_real_browser() {
     let state = GatewayState {
         access: store.clone(),
         store,
-        reach: Reach::default(),
+        reach: Reach { hosts: vec![FAR.to_owned()], ..Reach::default() },
         desk: Arc::new(desk),
         token: Token::new("operator", SECRET).unwrap(),
         clock: Arc::new(|| NOW),
@@ -185,7 +187,7 @@ fn the_pages_hold_in_a_real_browser() {
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let served = runtime.spawn(gateway::serve(listener, state, async move { drop(stopped.await) }));
     let asked = serde_json::json!({
-        "base": format!("http://127.0.0.1:{port}"), "token": SECRET, "folder": screenshots, "chromium": chromium,
+        "base": format!("http://127.0.0.1:{port}"), "far": format!("http://{FAR}:{port}"), "token": SECRET, "folder": screenshots, "chromium": chromium,
         "pages": pages.map(|(name, path)| serde_json::json!({ "name": name, "path": path })),
         "press": "DEMO-003", "second": "DEMO-004", "run": run, "large": large, "later": "what was written while somebody followed",
     });
