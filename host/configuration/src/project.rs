@@ -85,10 +85,7 @@ pub(crate) fn read(
         Some(drawn) => drawn,
         None => (pipeline::nothing()?, BTreeMap::new()),
     };
-    let name = match name {
-        Some(name) => name,
-        None => project_name(&path.file_stem().unwrap_or_default().to_string_lossy()),
-    };
+    let name = name.unwrap_or_else(|| project_name(&path.file_stem().unwrap_or_default().to_string_lossy()));
     let base_branch = match base_branch {
         Some(branch) => branch.value,
         None => BranchName::new("main").ok()?,
