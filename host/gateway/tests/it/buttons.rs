@@ -76,7 +76,9 @@ async fn stopping_all_counts_again_first() {
 #[tokio::test]
 async fn all_are_stopped_however_many_they_are() {
     let world = World::new();
-    (1..=1003).for_each(|number| drop(world.task(&format!("DEMO-{number:04}"), "Say hello")));
+    for number in 1..=1003 {
+        world.task(&format!("DEMO-{number:04}"), "Say hello");
+    }
     let browser = Browser::log_in(&world, SECRET).await;
     let stopped = press(&world, &browser, "/stop-all", &[("count", "1003")]).await;
     assert_eq!(stopped.status, StatusCode::SEE_OTHER, "{}", stopped.text());
