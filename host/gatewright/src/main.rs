@@ -30,6 +30,7 @@ mod reference;
 mod scheduler;
 mod serve;
 mod shell;
+mod sights;
 mod state;
 mod stop;
 mod task;
