@@ -1,12 +1,13 @@
 //! What the API needs beyond the store, from the host that lives in the same process.
 
 use std::fs::File;
+use std::path::Path;
 
 use conductor::ports::store::{ClaimLimits, RunRow};
 use conductor::{Intervals, LiveRun};
 use domain::budget::Budgets;
 use domain::cost::{Spent, Usage};
-use domain::ids::{ProjectName, RunId};
+use domain::ids::{BranchName, CommitId, ProjectName, RunId};
 use domain::plugin::{Grant, PluginInfo};
 use domain::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -113,8 +114,17 @@ pub struct LoadedPlugin {
 pub trait Desk: Send + Sync {
     /// Something was written: the conductor looks at once instead of at its next tick.
     fn wake(&self);
+    /// The state folder, where commands do not find it by themselves: the lines that pages show name it.
+    fn named_folder(&self) -> Option<&Path> {
+        None
+    }
     /// The line by which a person fetches what was merged into their own repository.
     fn pull_command(&self, project: &ProjectName) -> Option<String>;
+    /// Where a project's base branch stands in its repository, as it was seen a moment ago, or why it cannot be seen; none: nobody
+    /// looked yet.
+    fn base_head(&self, _project: &ProjectName, _branch: &BranchName) -> Option<Result<CommitId, String>> {
+        None
+    }
     /// The end of a run's log; empty where there is none.
     fn run_log_tail(&self, run: RunId, bytes: u64) -> Vec<u8>;
     /// A run's log, to be read anywhere in it; none: there is none yet, or none any more.

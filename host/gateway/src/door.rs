@@ -13,7 +13,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use crate::app::App;
-use crate::pages::{self, Reader, wants_page};
+use crate::pages::{self, Lines, Reader, wants_page};
 use crate::problem::Problem;
 use crate::visitor::Visitor;
 
@@ -37,8 +37,9 @@ const HTTPS_ONLY: &str = "max-age=31536000";
 pub(crate) async fn pass(State(app): State<App>, mut request: Request, next: Next) -> Response {
     let checked = check(&app, &request);
     let visitor = checked.as_ref().map_or_else(|_| Visitor::nobody(false), |(visitor, _)| visitor.clone());
-    let (headers, uri) = (request.headers(), request.uri());
-    let reader = wants_page(headers).then(|| Reader::of(request.method(), headers, uri, visitor));
+    let lines = Lines::of(&app, Peer::of(request.extensions()).0, request.headers());
+    request.extensions_mut().insert(lines);
+    let reader = wants_page(request.headers()).then(|| Reader::of(&request, visitor));
     let mut response = match checked {
         Ok((visitor, peer)) => {
             request.extensions_mut().insert(visitor);

@@ -69,6 +69,11 @@ impl Front {
         fits && asked.host().eq_ignore_ascii_case(name)
     }
 
+    /// How a browser that asks for this host comes.
+    pub(crate) fn scheme(&self, host: &str) -> &'static str {
+        if self.reach.https && !is_loopback_name(host) { "https" } else { "http" }
+    }
+
     /// An `Origin` that is one of our own pages.
     pub(crate) fn is_our_origin(&self, origin: &str) -> bool {
         let (host, secure) = match (origin.strip_prefix("https://"), origin.strip_prefix("http://")) {

@@ -11,6 +11,7 @@
 //! What is deliberately not promised: the event stream says *that* something changed and never what.
 
 pub mod api;
+pub mod shell;
 
 mod app;
 mod body;

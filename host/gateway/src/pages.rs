@@ -4,6 +4,7 @@ mod audit;
 mod deliveries;
 pub(crate) mod forms;
 mod frame;
+mod living;
 pub(crate) mod login;
 mod now;
 mod places;
@@ -29,7 +30,7 @@ use crate::problem::Problem;
 use crate::tongue::Tongue;
 
 use frame::{Frame, Here};
-pub(crate) use frame::{Reader, language, wants_page};
+pub(crate) use frame::{Lines, Reader, language, wants_page};
 pub(crate) use run::raw;
 
 const CSS: &str = include_str!("../static/page.css");
@@ -60,7 +61,9 @@ pub(crate) async fn run(
     Segments(run): Segments<String>,
     Parameters(which): Parameters<run::Which>,
 ) -> Page {
-    let frame = Frame::still(&app, &reader, Here::Beyond);
+    // A search may read all of a long log: what it found stands until it is asked for anew.
+    let around = if which.is_search() { Frame::still } else { Frame::live };
+    let frame = around(&app, &reader, Here::Beyond);
     let read = app.ask(move |state| run::read(state, reader.tongue, &run, &which)).await;
     page(frame, read, |frame, run| run::RunPage { frame, run })
 }
@@ -78,13 +81,13 @@ pub(crate) async fn repositories(State(app): State<App>, reader: Reader) -> Page
 }
 
 pub(crate) async fn plugins(State(app): State<App>, reader: Reader) -> Page {
-    let frame = Frame::still(&app, &reader, Here::Plugins);
+    let frame = Frame::live(&app, &reader, Here::Plugins);
     let read = app.ask(move |state| plugins::read(state, reader.tongue)).await;
     page(frame, read, |frame, plugins| plugins::PluginsPage { frame, plugins })
 }
 
 pub(crate) async fn system(State(app): State<App>, reader: Reader) -> Page {
-    let frame = Frame::still(&app, &reader, Here::System);
+    let frame = Frame::live(&app, &reader, Here::System);
     let keyring = frame.admin().is_some().then(|| app.keyring.clone());
     let read = app.ask(move |state| system::read(state, reader.tongue, keyring.as_deref())).await;
     page(frame, read, |frame, system| system::SystemPage { frame, system })
@@ -101,7 +104,7 @@ pub(crate) async fn deliveries(
 }
 
 pub(crate) async fn delivery(State(app): State<App>, reader: Reader, Segments(id): Segments<String>) -> Page {
-    let frame = Frame::still(&app, &reader, Here::Deliveries);
+    let frame = Frame::live(&app, &reader, Here::Deliveries);
     let read = app.ask(move |state| deliveries::whole(state, reader.tongue, &id)).await;
     page(frame, read, |frame, delivery| deliveries::DeliveryPage { frame, delivery })
 }
@@ -111,7 +114,7 @@ pub(crate) async fn audit(
     reader: Reader,
     Parameters(which): Parameters<crate::routes::audit::Which>,
 ) -> Page {
-    let frame = Frame::still(&app, &reader, Here::Audit);
+    let frame = Frame::live(&app, &reader, Here::Audit);
     let read = app.ask(move |state| audit::read(state, reader.tongue, which)).await;
     page(frame, read, |frame, audit| audit::AuditPage { frame, audit })
 }
@@ -121,7 +124,7 @@ pub(crate) async fn search(
     reader: Reader,
     Parameters(wanted): Parameters<search::Wanted>,
 ) -> Result<Response, Refused> {
-    let frame = Frame::still(&app, &reader, Here::Now);
+    let frame = Frame::still(&app, &reader, Here::Beyond);
     let read = app.ask(move |state| search::read(state, reader.tongue, wanted)).await;
     if let Ok(search::Hits { only: Some(place), .. }) = &read {
         return Ok(axum::response::Redirect::to(place).into_response());
@@ -250,7 +253,7 @@ fn page<T, P: Template>(frame: Frame, read: Result<T, Problem>, with: impl FnOnc
     };
     let again = Box::new(frame.clone());
     match with(frame, read).render() {
-        Ok(text) => Ok(Html(text)),
+        Ok(text) => Ok(Html(again.lines.typed(text))),
         Err(error) => Err(Refused { problem: Problem::broken(&error), frame: again }),
     }
 }

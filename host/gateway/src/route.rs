@@ -110,7 +110,7 @@ async fn guard(State(needs): State<Arc<[(Method, Need)]>>, request: Request, nex
             }
         }
         Need::Form(right) => {
-            let reader = Reader::of(request.method(), request.headers(), request.uri(), visitor.clone());
+            let reader = Reader::of(&request, visitor.clone());
             match keyed(&visitor, right, request).await {
                 Ok(request) => next.run(request).await,
                 Err(problem) => Refused::of(problem, reader).into_response(),

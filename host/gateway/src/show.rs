@@ -10,15 +10,23 @@ use crate::tongue::{Part, Tongue, parts, say};
 /// what is read is what is there. Line breaks and tabs stay.
 pub(crate) fn plain(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
-    for character in text.chars() {
-        if is_hidden(character) {
-            shown.push_str(&format!("⟦U+{:04X}⟧", u32::from(character)));
-        } else {
-            shown.push(character);
+    let mut rest = text;
+    while let Some(character) = rest.chars().next() {
+        let hidden = rest.find(|other| !is_hidden(other)).unwrap_or(rest.len());
+        match rest[..hidden].chars().count() {
+            0 => shown.push(character),
+            1..=LONGEST_SPELLED => {
+                rest[..hidden].chars().for_each(|one| shown.push_str(&format!("⟦U+{:04X}⟧", u32::from(one))));
+            }
+            count => shown.push_str(&format!("⟦U+{:04X}… ×{count}⟧", u32::from(character))),
         }
+        rest = &rest[hidden.max(character.len_utf8())..];
     }
     shown
 }
+
+/// So many hidden characters in a row are spelled out; of more their number is told.
+const LONGEST_SPELLED: usize = 8;
 
 /// Characters of the longest sequence of a terminal that is left out. Colours need a third of it.
 const LONGEST_SEQUENCE: usize = 32;
@@ -184,7 +192,7 @@ pub(crate) fn cost(t: Tongue, spent: &Spent) -> String {
 }
 
 fn counted(t: Tongue, tokens: u64) -> String {
-    t.count(tokens, ["tokens", "tokens"], ["токен", "токена", "токенов"])
+    t.count(tokens, ["token", "tokens"], ["токен", "токена", "токенов"])
 }
 
 #[cfg(test)]
@@ -207,6 +215,7 @@ mod tests {
     fn hidden_characters_are_spelled_out() {
         assert_eq!(plain("a\u{202E}b\u{200B}c\u{7}\n\u{1b}[0m"), "a⟦U+202E⟧b⟦U+200B⟧c⟦U+0007⟧\n⟦U+001B⟧[0m");
         assert_eq!(plain("Привет, 世界 👍"), "Привет, 世界 👍");
+        assert_eq!(plain(&format!("a{}b", "\0".repeat(1500))), "a⟦U+0000… ×1500⟧b");
     }
 
     #[test]
@@ -251,6 +260,8 @@ mod tests {
         let spent = Spent { input_tokens: 900, output_tokens: 100, cost_microusd: 1_234_567, ..Spent::default() };
         assert_eq!(cost(Tongue::English, &spent), "$1.24, 1000 tokens");
         assert_eq!(cost(Tongue::Russian, &spent), "$1.24, 1000 токенов");
+        let one = Spent { output_tokens: 1, ..Spent::default() };
+        assert_eq!(cost(Tongue::English, &one), "1 token");
         assert_eq!(cost(Tongue::English, &Spent::default()), "");
     }
 }

@@ -9,7 +9,7 @@ use std::str::FromStr;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
 use domain::access::Right;
-use domain::ids::{DeliveryId, ProjectName, TokenName};
+use domain::ids::{DeliveryId, ProjectName, TokenName, WorkItemId};
 use domain::time::{Milliseconds, Timestamp};
 
 use crate::reference::Reference;
@@ -189,6 +189,24 @@ pub(crate) enum Task {
         /// Leave it in Backlog: it starts when it is moved to To Analyse.
         #[arg(long)]
         backlog: bool,
+    },
+    /// Start a card that nobody started: move it to where tasks begin.
+    Start {
+        /// The card's key.
+        card: WorkItemId,
+        /// Of which project [default: the one whose letters the key has].
+        #[arg(long)]
+        project: Option<ProjectName>,
+    },
+    /// Write under a card. It drives nothing.
+    Comment {
+        /// The card's key.
+        card: WorkItemId,
+        /// What to write; `-` reads it from standard input.
+        text: String,
+        /// Of which project [default: the one whose letters the key has].
+        #[arg(long)]
+        project: Option<ProjectName>,
     },
     /// All tasks, newest first.
     List {

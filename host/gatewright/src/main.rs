@@ -33,6 +33,7 @@ mod repository;
 mod scheduler;
 mod serve;
 mod shell;
+mod sights;
 mod state;
 mod stop;
 mod task;

@@ -4,6 +4,7 @@ use std::io::Write as _;
 use std::path::PathBuf;
 
 use domain::time::Timestamp;
+pub(crate) use gateway::shell::quoted;
 use serde::Serialize;
 
 /// Where answers go.
@@ -23,10 +24,7 @@ impl Output {
 
     /// A command as it must be typed here.
     pub(crate) fn command(&self, line: &str) -> String {
-        match (&self.dir, line.strip_prefix("gatewright ")) {
-            (Some(dir), Some(rest)) => format!("gatewright --dir {} {rest}", quoted(&dir.to_string_lossy())),
-            _ => line.to_owned(),
-        }
+        gateway::shell::command(self.dir.as_deref(), line)
     }
 
     /// Prints a line. A reader that went away is no error of ours.
@@ -36,16 +34,6 @@ impl Output {
             Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
             other => Ok(other?),
         }
-    }
-}
-
-/// A word as a shell must be given it.
-pub(crate) fn quoted(word: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-+:@%,=".contains(&byte);
-    if !word.is_empty() && word.bytes().all(plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
     }
 }
 

@@ -19,7 +19,7 @@ use configuration::{HostConfig, SandboxMode};
 use domain::budget::Budgets;
 use domain::cost::{Spent, Usage};
 use domain::effect::Claim;
-use domain::ids::{ProjectName, RunId};
+use domain::ids::{BranchName, CommitId, ProjectName, RunId};
 use gateway::api::Block;
 use gateway::{
     Backups, Desk, Disk, GatewayState, Health, HeldBy, Holding, LoadedPlugin, Reach, Readings, Token, tree_ticks,
@@ -36,6 +36,7 @@ use crate::logging;
 use crate::output::{Output, say};
 use crate::private;
 use crate::scheduler::{Bounds, Scheduler, has_room};
+use crate::sights::Sights;
 use crate::state::{ADDRESS_FILE, OPERATOR, TOKEN_FILE};
 use crate::telling;
 use crate::trail;
@@ -53,7 +54,6 @@ pub(crate) fn run(dir: &Path, options: &Serve, out: &Output) -> anyhow::Result<(
     let host = Arc::new(Host::open(dir, &loaded, probe(options)?)?);
     trail::note(&*host.access, dir, &loaded, host.clock.now())?;
     let token = operator_token(dir)?;
-    let must_confine = loaded.host.sandbox.mode == SandboxMode::Bubblewrap;
     let bounds = bounds(dir, &loaded.host);
     let ending = Arc::new(Ending::new(if options.drain_on_stop { Manner::Drain } else { loaded.host.shutdown }));
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
@@ -83,10 +83,11 @@ pub(crate) fn run(dir: &Path, options: &Serve, out: &Output) -> anyhow::Result<(
         desk: Arc::new(LivingDesk {
             host: host.clone(),
             dir: dir.to_owned(),
+            seen: Seen { named: out.dir.as_deref().map(std::path::absolute).transpose()?, ..Seen::default() },
             ending: ending.clone(),
             edits,
             bounds,
-            must_confine,
+            must_confine: loaded.host.sandbox.mode == SandboxMode::Bubblewrap,
         }),
         access: host.access.clone(),
         token: Token::new(OPERATOR, token)?,
@@ -266,10 +267,19 @@ pub(crate) fn write_private(path: &Path, text: &str) -> anyhow::Result<()> {
 struct LivingDesk {
     host: Arc<Host>,
     dir: PathBuf,
+    seen: Seen,
     ending: Arc<Ending>,
     edits: Arc<Edits>,
     bounds: Bounds,
     must_confine: bool,
+}
+
+/// What pages show of where all lies.
+#[derive(Default)]
+struct Seen {
+    /// The state folder, where `--dir` named it.
+    named: Option<PathBuf>,
+    sights: Sights,
 }
 
 /// What it means that bubblewrap does not work here.
@@ -314,10 +324,18 @@ impl Desk for LivingDesk {
         self.host.signal.notify();
     }
 
+    fn named_folder(&self) -> Option<&Path> {
+        self.seen.named.as_deref()
+    }
+
     fn pull_command(&self, project: &ProjectName) -> Option<String> {
         let projects = self.host.store.projects().ok()?;
         let project = projects.into_iter().find(|known| known.name == *project)?;
         Some(format!("git pull gatewright {}", project.base_branch))
+    }
+
+    fn base_head(&self, project: &ProjectName, branch: &BranchName) -> Option<Result<CommitId, String>> {
+        self.seen.sights.of(project, || self.host.base_head(project, branch))
     }
 
     fn run_log_tail(&self, run: RunId, bytes: u64) -> Vec<u8> {

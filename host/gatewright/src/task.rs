@@ -1,5 +1,7 @@
 //! `gatewright task …` and `gatewright queue`: tickets through the living host.
 
+mod card;
+
 use std::collections::BTreeMap;
 use std::io::Read as _;
 
@@ -29,6 +31,8 @@ pub(crate) fn run(client: &Client, command: Task, out: &Output) -> anyhow::Resul
             let after = after.iter().map(Reference::to_string).collect();
             create(client, out, NewTaskCard { project, title, description, labels: label, after }, backlog)
         }
+        Task::Start { card, project } => card::start(client, out, &card, project),
+        Task::Comment { card, text, project } => card::comment(client, out, &card, project, text),
         Task::List { all } => list(client, out, all),
         Task::Show { task } => show(client, out, &task),
         Task::Approve(decision) => decide(client, out, "approve", &decision),
@@ -114,10 +118,7 @@ pub(crate) fn path(task: &Reference) -> String {
 }
 
 fn create(client: &Client, out: &Output, mut wanted: NewTaskCard, backlog: bool) -> anyhow::Result<()> {
-    if wanted.description == "-" {
-        wanted.description.clear();
-        std::io::stdin().read_to_string(&mut wanted.description).context("standard input is no text")?;
-    }
+    wanted.description = given(wanted.description)?;
     let card = if backlog {
         let NewTaskCard { project, title, description, labels, after } = wanted;
         let project = only_project(client, project)?;
@@ -136,6 +137,16 @@ fn create(client: &Client, out: &Output, mut wanted: NewTaskCard, backlog: bool)
         ),
         None => format!("{key} is in {}. It starts when it is moved to To Analyse.", card.card.status),
     })
+}
+
+/// A text of the command line, or of standard input.
+fn given(text: String) -> anyhow::Result<String> {
+    if text != "-" {
+        return Ok(text);
+    }
+    let mut read = String::new();
+    std::io::stdin().read_to_string(&mut read).context("standard input is no text")?;
+    Ok(read)
 }
 
 fn only_project(client: &Client, given: Option<ProjectName>) -> anyhow::Result<ProjectName> {
@@ -301,7 +312,7 @@ pub(crate) fn queue(client: &Client, out: &Output, now: Timestamp) -> anyhow::Re
             .collect();
         if jobs.more {
             lines.push(format!(
-                "these are the newest thousand: in all {} wait, and {} are performed",
+                "these are the first thousand: in all {} wait, and {} are performed",
                 jobs.counts.queued, jobs.counts.claimed
             ));
         }

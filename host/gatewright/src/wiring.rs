@@ -18,7 +18,7 @@ use conductor::ports::probe::Probe;
 use conductor::ports::store::Store;
 use conductor::{Conductor, Outside};
 use configuration::{Complaint, Loaded, PluginBinding, ProjectFile, SandboxMode, Surroundings};
-use domain::ids::{BranchName, Digest, PluginId, ProjectName, RunId};
+use domain::ids::{BranchName, CommitId, Digest, PluginId, ProjectName, RunId};
 use domain::pipeline::{EdgeStep, StepKind};
 use domain::plugin::{Failure, Flaw, Grant, PluginKind};
 use gateway::Meters;
@@ -444,6 +444,13 @@ impl Host {
         let opened = Arc::new(EmbeddedForge::open(Path::new("git"), Layout::new(dir, name))?);
         forges.insert(name.clone(), opened.clone());
         Ok(opened)
+    }
+
+    /// Where a branch stands in a project's repository, or why that is not known.
+    pub(crate) fn base_head(&self, project: &ProjectName, branch: &BranchName) -> Result<CommitId, String> {
+        let forge = self.forges.lock().unwrap_or_else(PoisonError::into_inner).get(project).cloned();
+        let forge = forge.ok_or_else(|| format!("no file speaks of {project}"))?;
+        forge.base_head(branch).map_err(|error| error.to_string())
     }
 
     /// The store failed: the process shall end.

@@ -149,7 +149,7 @@ fn readers(store: &SqliteStore) {
     let questions: [(&str, &dyn Fn()); 4] = [
         ("how many wait", &|| assert!(store.load().expect("counts").queued > 0)),
         ("counts for metrics", &|| assert!(store.count_jobs(NOW).expect("counts").queued > 0)),
-        ("the newest 1,000 and why", &|| assert_eq!(store.jobs(&LIMITS, NOW, 1000).expect("jobs").len(), 1000)),
+        ("the first 1,000 and why", &|| assert_eq!(store.jobs(&LIMITS, NOW, 1000).expect("jobs").len(), 1000)),
         ("those of 1,000 tasks and why", &|| assert!(store.jobs_of(&all, &LIMITS, NOW).expect("jobs").len() >= 1000)),
     ];
     for (what, ask) in questions {

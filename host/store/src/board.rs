@@ -165,7 +165,7 @@ pub(crate) fn items(sql: &Connection, project: &ProjectName, limit: u32) -> Resu
     sound(sql, query, params![project.as_str(), limit], read)
 }
 
-fn read(row: &Row<'_>) -> Result<BoardItem> {
+pub(crate) fn read(row: &Row<'_>) -> Result<BoardItem> {
     let gone = get_text_or_none(row, "tracker_item", "gone")?;
     Ok(BoardItem {
         project: get_name(row, "tracker_item", "project")?,

@@ -28,6 +28,7 @@ mod copy;
 mod counts;
 mod delivery;
 mod failure;
+mod find;
 mod hints;
 mod jobs;
 mod keep;

@@ -1,9 +1,9 @@
 //! What pages for people read: each query finds its rows by an index, or looks at a bounded number of them.
 
 use conductor::ports::store::{
-    AnswerRow, Contact, EntryRow, EvaluationRow, Extent, Live, Load, Overview, Standings, StoreError,
+    AnswerRow, BoardItem, Contact, EntryRow, EvaluationRow, Extent, Live, Load, Overview, Standings, StoreError,
 };
-use domain::ids::{EvaluationId, ProjectName, TaskId, Version, WorkItemId};
+use domain::ids::{EvaluationId, ProjectName, StageName, TaskId, Version, WorkItemId};
 use domain::task::Task;
 use domain::time::Timestamp;
 use rusqlite::{Connection, Row, params};
@@ -13,10 +13,10 @@ use crate::row::{
     all, get_json, get_name, get_readable, get_text, get_time, get_u64, int, number, one, sound, to_json,
 };
 use crate::sqlite::SqliteStore;
-use crate::tasks;
+use crate::{find, tasks};
 
-/// Tasks, newest first, among which a text is looked for: their titles stand in no index.
-const SEARCHED: u32 = 20_000;
+/// Tasks of a project, newest first, among which those that landed a commit are looked for.
+const LANDED: u32 = 5000;
 /// Evaluations, newest first, among which a project's are looked for.
 const JUDGED: u32 = 2000;
 
@@ -56,13 +56,35 @@ impl Overview for SqliteStore {
         self.read(|sql| bodies(sql, query, params![project.as_str(), limit]))
     }
 
+    fn landed_tasks_of(&self, project: &ProjectName, limit: u32) -> Told<Vec<Task>> {
+        // A quote within a text is escaped there: only the fields themselves look so.
+        let query = "SELECT id, body FROM task WHERE id IN (
+                SELECT id FROM (SELECT id FROM task WHERE project = ?1 AND terminal = 0 ORDER BY id DESC LIMIT ?3)
+                UNION ALL SELECT id FROM (SELECT id FROM task INDEXED BY task_ended
+                    WHERE project = ?1 AND terminal = 1 ORDER BY id DESC LIMIT ?3))
+            AND (instr(body, '\"merged\":\"') OR instr(body, '\"deployed\":\"')) ORDER BY id DESC LIMIT ?2";
+        self.read(|sql| bodies(sql, query, params![project.as_str(), limit, LANDED]))
+    }
+
+    fn stages(&self, project: &ProjectName) -> Told<Vec<(StageName, u64)>> {
+        let query = "SELECT stage, COUNT(*) AS tasks FROM task WHERE project = ?1 GROUP BY stage";
+        self.read(|sql| {
+            sound(sql, query, params![project.as_str()], |row| {
+                Ok((get_name(row, "task", "stage")?, get_u64(row, "tasks")?))
+            })
+        })
+    }
+
+    fn unstarted(&self, project: &ProjectName, limit: u32) -> Told<(Vec<BoardItem>, u64)> {
+        self.read(|sql| find::unstarted(sql, project, limit))
+    }
+
+    fn cards_named(&self, text: &str, limit: u32) -> Told<Vec<BoardItem>> {
+        self.read(|sql| find::cards(sql, text, limit))
+    }
+
     fn tasks_named(&self, text: &str, limit: u32) -> Told<Vec<Task>> {
-        // The whole body holds the title; where only another field matches, the title decides.
-        let query = "SELECT id, body FROM (SELECT id, work_item, body FROM task ORDER BY id DESC LIMIT ?3)
-            WHERE instr(lower(work_item), lower(?1)) OR (instr(lower(body), lower(?1))
-                AND CASE WHEN json_valid(body) THEN instr(lower(body ->> '$.title'), lower(?1)) END)
-            ORDER BY id DESC LIMIT ?2";
-        self.read(|sql| bodies(sql, query, params![text, limit, SEARCHED]))
+        self.read(|sql| find::tasks(sql, text, limit))
     }
 
     fn named(&self, tasks: &[TaskId]) -> Told<Vec<(TaskId, ProjectName, WorkItemId)>> {

@@ -19,11 +19,11 @@ use crate::slots;
 /// are found by index.
 static JOBS: LazyLock<String> = LazyLock::new(|| {
     listed(
-        "SELECT j.id AS id, (j.state IN ('queued', 'claimed') OR j.winding) AS live FROM job j
+        "SELECT j.id AS id, CASE WHEN j.state = 'claimed' THEN 2 ELSE j.state = 'queued' OR j.winding END AS live FROM job j
             WHERE j.id IN (SELECT id FROM job WHERE state IN ('queued', 'claimed')
                 UNION SELECT id FROM job WHERE state = 'claimed' OR winding = 1
                 UNION SELECT id FROM (SELECT id FROM job ORDER BY id DESC LIMIT :limit))
-            ORDER BY live DESC, j.id DESC LIMIT :limit",
+            ORDER BY live DESC, CASE WHEN live THEN j.id ELSE -j.id END LIMIT :limit",
     )
 });
 /// The same of some tasks, however many others wait.
@@ -37,7 +37,7 @@ static JOBS_OF: LazyLock<String> = LazyLock::new(|| {
 /// The claim set it aside, for what it needs does not read: its own record or its task's.
 const DAMAGED: &str = "(t.id IS NULL OR (j.aside = 1 AND j.why LIKE 'a row of `%` does not read: %'))";
 
-/// Jobs with the reasons why they wait, the live ones first. `which` says of which jobs: of no others is it asked.
+/// Jobs with the reasons why they wait: those that are performed, then those that wait, the oldest first, then the newest of the others. `which` says of which jobs: of no others is it asked.
 fn listed(which: &str) -> String {
     let leased = &*LEASED;
     format!(
@@ -51,7 +51,7 @@ fn listed(which: &str) -> String {
         SELECT l.*, b.id AS before, b.work_item AS before_item, b.terminal AS before_ended
         FROM listed l LEFT JOIN task t ON t.id = l.task LEFT JOIN task b
             ON b.id = CASE l.reason WHEN 'dependency' THEN {PREREQUISITE} WHEN 'active-task' THEN {EARLIEST} END
-        ORDER BY l.live DESC, l.id DESC"
+        ORDER BY l.live DESC, CASE WHEN l.live THEN l.id ELSE -l.id END"
     )
 }
 

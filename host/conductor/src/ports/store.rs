@@ -291,7 +291,7 @@ pub trait Store: Overview + Counts + Keeping + Pressing + Send + Sync {
     fn clock_went_back(&self, by: Milliseconds) -> Result<u32, StoreError>;
     /// Drivers whose breaker heard something, or that have runs now.
     fn drivers(&self) -> Result<Vec<DriverRow>, StoreError>;
-    /// Jobs for people: the live ones, and the newest of the others.
+    /// Jobs for people: those that are performed, then those that wait, the oldest first, then the newest of the others.
     fn jobs(&self, limits: &ClaimLimits, now: Timestamp, limit: u32) -> Result<Vec<JobRow>, StoreError>;
     /// The live jobs of these tasks, with the same reasons, however many others wait.
     fn jobs_of(&self, tasks: &[TaskId], limits: &ClaimLimits, now: Timestamp) -> Result<Vec<JobRow>, StoreError>;

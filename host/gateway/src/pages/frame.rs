@@ -1,9 +1,14 @@
 //! What stands around each page: where one is, in which language, and how far the page has heard.
 
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use askama::filters::{Escaper as _, Html};
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::uri::PathAndQuery;
-use axum::http::{HeaderMap, Method, Uri, header};
+use axum::http::{Extensions, HeaderMap, Method, Request, Uri, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use domain::access::Right;
 use domain::ids::WorkItemId;
@@ -14,6 +19,7 @@ use crate::body::{Parameters, Segments};
 use crate::deed::{Deed, did_words};
 use crate::problem::Problem;
 use crate::routes::events::Cursor;
+use crate::shell::command;
 use crate::show::Moment;
 use crate::tongue::{COOKIE, Tongue};
 use crate::visitor::Visitor;
@@ -71,11 +77,44 @@ pub(crate) struct Reader {
     visitor: Visitor,
     /// The path and parameters of this page.
     place: String,
-    /// The listener, as the reader named it; the door let no other name in.
-    host: String,
     /// The page of ours from which this one was asked for.
     came_from: Option<String>,
     asks_as: AsksAs,
+    lines: Arc<Lines>,
+}
+
+/// How lines of a shell reach this host from where a reader is.
+#[derive(Debug, Default)]
+pub(crate) struct Lines {
+    /// The listener, as the reader named it, with its scheme.
+    origin: String,
+    /// The state folder, where commands do not find it by themselves.
+    folder: Option<PathBuf>,
+    /// Whoever has no token may look.
+    is_at_home: bool,
+}
+
+impl Lines {
+    pub(crate) fn of(app: &App, socket: IpAddr, headers: &HeaderMap) -> Arc<Self> {
+        let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("localhost");
+        let origin = format!("{}://{host}", app.front.scheme(host));
+        let folder = app.state.desk.named_folder().map(Path::to_owned);
+        Arc::new(Self { origin, folder, is_at_home: app.front.is_at_home(socket, headers) })
+    }
+
+    /// A page on which each line of our command line stands as it must be typed. Texts from outside hold no markup.
+    pub(super) fn typed(&self, page: String) -> String {
+        const BARE: &str = "<code>gatewright ";
+        let mut line = "<code>".to_owned();
+        let written = Html.write_escaped_str(&mut line, &command(self.folder.as_deref(), "gatewright "));
+        if self.folder.is_none() || written.is_err() { page } else { page.replace(BARE, &line) }
+    }
+
+    /// The line that fetches a path of ours.
+    fn fetched(&self, path: &str) -> String {
+        let token = if self.is_at_home { "" } else { "-H \"Authorization: Bearer $GATEWRIGHT_TOKEN\" " };
+        format!("curl -s {token}{}{path}", self.origin)
+    }
 }
 
 /// How a reader asks, by which the way back is told.
@@ -90,9 +129,14 @@ enum AsksAs {
 }
 
 impl Reader {
-    pub(crate) fn of(method: &Method, headers: &HeaderMap, uri: &Uri, visitor: Visitor) -> Self {
-        let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("localhost").to_owned();
-        let came_from = came_from(headers, &host);
+    pub(crate) fn of<B>(request: &Request<B>, visitor: Visitor) -> Self {
+        Self::from(request.method(), request.headers(), request.uri(), request.extensions(), visitor)
+    }
+
+    fn from(method: &Method, headers: &HeaderMap, uri: &Uri, extensions: &Extensions, visitor: Visitor) -> Self {
+        let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("localhost");
+        let came_from = came_from(headers, host);
+        let lines = extensions.get::<Arc<Lines>>().cloned().unwrap_or_default();
         let asked = uri.path_and_query().map_or("/", PathAndQuery::as_str);
         let asks_as = match *method {
             _ if !wants_page(headers) && is_program(headers) => AsksAs::Program,
@@ -100,7 +144,7 @@ impl Reader {
             _ => AsksAs::Presser,
         };
         let place = if asks_as == AsksAs::Presser { came_from.as_deref().unwrap_or("/") } else { asked };
-        Self { tongue: Tongue::of_request(headers), visitor, place: place.to_owned(), host, came_from, asks_as }
+        Self { tongue: Tongue::of_request(headers), visitor, place: place.to_owned(), came_from, asks_as, lines }
     }
 
     /// The same reader at another page: where the way back leads.
@@ -136,7 +180,7 @@ impl FromRequestParts<App> for Reader {
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
         let visitor = Visitor::from_request_parts(parts, app).await?;
-        Ok(Self::of(&parts.method, &parts.headers, &parts.uri, visitor))
+        Ok(Self::from(&parts.method, &parts.headers, &parts.uri, &parts.extensions, visitor))
     }
 }
 
@@ -148,19 +192,23 @@ pub(crate) struct Frame {
     /// Set: the page is kept up to date, and this is how far it has heard.
     pub(crate) cursor: Option<Cursor>,
     pub(crate) at: Option<Moment>,
-    /// The listener, as lines of a shell name it.
-    pub(crate) host: String,
     pub(crate) place: String,
     came_from: Option<String>,
     asks_as: AsksAs,
     visitor: Visitor,
+    pub(super) lines: Arc<Lines>,
 }
 
 impl Frame {
     /// Around a page that tells nothing of the store.
     pub(crate) fn bare(reader: Reader, here: Here) -> Self {
-        let Reader { tongue, visitor, place, host, came_from, asks_as } = reader;
-        Self { t: tongue, here, cursor: None, at: None, host, place, came_from, asks_as, visitor }
+        let Reader { tongue, visitor, place, came_from, asks_as, lines } = reader;
+        Self { t: tongue, here, cursor: None, at: None, place, came_from, asks_as, visitor, lines }
+    }
+
+    /// The line that fetches a path of ours.
+    pub(crate) fn fetched(&self, path: &str) -> String {
+        self.lines.fetched(path)
     }
 
     /// The same page can be loaded again by its address.

@@ -10,13 +10,14 @@ use domain::task::{Activity, HoldKind, Task};
 use domain::time::Timestamp;
 
 use super::frame::Frame;
+use super::living::Living;
 use super::places::{Neighbour, Place, neighbours, places};
 use super::row::{LONGEST_SENTENCE, Row};
 use crate::api::State;
 use crate::app::GatewayState;
 use crate::problem::Problem;
 use crate::routes::many::cause_word;
-use crate::show::{Age, line, quoted, sentence};
+use crate::show::{Age, cost, line, quoted, sentence};
 use crate::standing::{Scene, Wait, cause};
 use crate::tongue::{Part, Tongue, say};
 
@@ -38,7 +39,7 @@ pub(crate) struct NowPage {
 pub(crate) struct Now {
     state: State,
     sentence: Vec<Part>,
-    facts: Vec<String>,
+    facts: Vec<Fact>,
     troubles: Vec<String>,
     needs: Vec<Row>,
     all_needs: u64,
@@ -50,6 +51,19 @@ pub(crate) struct Now {
     live: u64,
     /// Of those that are looked at, how many a person paused.
     paused: u64,
+}
+
+/// A short word about all.
+struct Fact {
+    text: String,
+    /// How long ago that was.
+    since: Option<Age>,
+}
+
+impl From<String> for Fact {
+    fn from(text: String) -> Self {
+        Self { text, since: None }
+    }
 }
 
 /// What several tasks are held by.
@@ -79,15 +93,20 @@ pub(crate) fn read(state: &GatewayState, t: Tongue) -> Result<Now, Problem> {
     needs.sort_by_key(|task| (scene.standing(task).state == State::Paused, task.activity_entered_at));
     let broken = broken(&scene, &waiting);
     let pulse = Pulse { all_needs, broken: &broken, load, limit: state.desk.limits().runs };
+    let living = Living::read(state)?;
+    let row = |task: &Task| {
+        let spent = task.spent.plus(living.for_task(task.id));
+        Row { cost: cost(t, &spent), ..Row::of(&scene, task, now) }
+    };
     let (headline, headline_words) = pulse.headline(&scene, &moving);
     Ok(Now {
         state: headline,
         sentence: sentence(&headline_words, LONGEST_SENTENCE),
         facts: pulse.facts(t, store.last_step()?, now),
         troubles: state.desk.health().reasons.iter().map(|reason| line(reason, LONGEST_SENTENCE)).collect(),
-        needs: needs.into_iter().take(SHOWN).map(|task| Row::of(&scene, task, now)).collect(),
+        needs: needs.into_iter().take(SHOWN).map(row).collect(),
         all_needs,
-        moving: moving.iter().take(SHOWN).map(|task| Row::of(&scene, task, now)).collect(),
+        moving: moving.iter().take(SHOWN).map(row).collect(),
         all_moving: (standings.moving + standings.stopping).saturating_sub(stuck.len() as u64),
         places: places(state, t, &scene.projects)?,
         neighbours: neighbours(state, t)?,
@@ -121,29 +140,31 @@ impl Pulse<'_> {
         }
     }
 
-    fn facts(&self, t: Tongue, last: Option<Timestamp>, now: Timestamp) -> Vec<String> {
+    fn facts(&self, t: Tongue, last: Option<Timestamp>, now: Timestamp) -> Vec<Fact> {
         let (busy, limit) = (self.load.placed, self.limit);
-        let mut facts = vec![say!(t, "{busy} of {limit} places busy", "занято мест: {busy} из {limit}")];
+        let mut facts = vec![say!(t, "{busy} of {limit} places busy", "занято мест: {busy} из {limit}").into()];
         facts.extend(last.map(|last| {
-            let ago = Age::of(t, last, now).text;
-            say!(t, "the last step was {ago} ago", "последний шаг был {ago} назад")
+            let text = t.of("the last step was", "последний шаг был").to_owned();
+            Fact { text, since: Some(Age::of(t, last, now)) }
         }));
-        facts.push(match self.all_needs {
+        let needs = match self.all_needs {
             0 => t.of("nothing waits for you", "ничто не ждёт вас").to_owned(),
             needs => t.count(needs, ["waits for you", "wait for you"], ["ждёт вас", "ждут вас", "ждут вас"]),
-        });
+        };
+        facts.push(needs.into());
         let count = |is_work: bool| -> usize {
             self.broken.iter().filter(|cause| cause.is_work == is_work).map(|cause| cause.count).sum()
         };
         let (work, system) = (count(true), count(false));
-        facts.push(match (work, system) {
+        let broken = match (work, system) {
             (0, 0) => t.of("nothing is broken", "ничего не сломано").to_owned(),
             _ => say!(
                 t,
                 "broken: {work} by the work, {system} by the system",
                 "сломано: {work} — работа, {system} — система"
             ),
-        });
+        };
+        facts.push(broken.into());
         facts
     }
 }

@@ -2,34 +2,49 @@
 
 use conductor::breaker::Breaker;
 use conductor::ports::store::Project;
-use domain::budget::DAY_MS;
-use domain::cost::dollars;
+use domain::budget::{Cap, DAY_MS};
+use domain::cost::{Spent, dollars};
+use domain::entry::Entry;
 use domain::ids::CommitId;
-use domain::task::Task;
+use domain::time::{Milliseconds, Timestamp};
 
+use super::living::Living;
 use super::row::LONGEST_SENTENCE;
 use crate::api::State;
 use crate::app::GatewayState;
 use crate::misfits::Misfit;
 use crate::problem::Problem;
-use crate::show::{Age, line};
+use crate::show::{Age, bytes, line, span_in};
 use crate::tongue::{Tongue, say};
 use crate::words;
 
-/// Ended tasks of a project among which the last one that landed is looked for.
-const ENDED: u32 = 20;
-/// Live ones, for a deploy may stand before the merge.
-const LIVE: u32 = 50;
+/// Tasks that landed a commit, newest first, of which the last one to do so is told.
+const LANDED: u32 = 8;
+/// Entries of such a task, newest first, among which that one is.
+const ENTRIES: u32 = 300;
+/// Intervals after which a tracker that was not polled is silent.
+const SILENT_AFTER: u64 = 3;
 
 /// What stands in a repository.
 pub(crate) struct Place {
     pub(crate) project: String,
     pub(crate) branch: String,
+    /// Where the base branch stands; none: that is not known.
+    pub(crate) head: Option<String>,
     pub(crate) landed: Option<Landed>,
     pub(crate) deployed: Option<Landed>,
     pub(crate) frozen: Option<String>,
     pub(crate) spent: String,
-    pub(crate) cap: Option<Bar>,
+    /// What is bounded, and how much of it is spent.
+    pub(crate) caps: Vec<Bar>,
+}
+
+impl Place {
+    /// The base branch stands where another hand moved it.
+    pub(crate) fn is_foreign(&self) -> bool {
+        let ours = self.landed.as_ref().map(|landed| &landed.commit);
+        self.head.is_some() && self.head.as_ref() != ours
+    }
 }
 
 /// A commit and who brought it.
@@ -41,8 +56,11 @@ pub(crate) struct Landed {
 
 /// How much of a budget is spent.
 pub(crate) struct Bar {
-    pub(crate) percent: u64,
+    /// In the reader's language: today, or in all.
+    pub(crate) when: &'static str,
+    pub(crate) spent: String,
     pub(crate) of: String,
+    pub(crate) percent: u64,
 }
 
 /// Something outside, and how it was last.
@@ -54,47 +72,83 @@ pub(crate) struct Neighbour {
 }
 
 pub(crate) fn places(state: &GatewayState, t: Tongue, projects: &[Project]) -> Result<Vec<Place>, Problem> {
-    projects.iter().map(|project| place(state, t, project)).collect()
+    let living = Living::read(state)?;
+    projects.iter().map(|project| place(state, t, project, &living)).collect()
 }
 
-fn place(state: &GatewayState, t: Tongue, project: &Project) -> Result<Place, Problem> {
+fn place(state: &GatewayState, t: Tongue, project: &Project, living: &Living) -> Result<Place, Problem> {
     let (now, store) = (state.now(), &*state.store);
-    let mut tasks = store.live_tasks_of(&project.name, LIVE)?;
-    tasks.extend(store.ended_tasks_of(&project.name, ENDED)?);
-    let newest = |of: fn(&Task) -> &Option<CommitId>| {
-        let landed = tasks.iter().filter_map(|task| Some((task, of(task).as_ref()?)));
-        let newest = landed.max_by_key(|(task, _)| task.activity_entered_at);
-        newest.map(|(task, commit)| Landed {
-            commit: commit.as_str()[..12].to_owned(),
-            key: task.work_item.to_string(),
-            since: Age::of(t, task.activity_entered_at, now),
-        })
-    };
-    let spent = store.spending(&project.name, now.0 / DAY_MS)?.day;
-    let cap = state.desk.budgets(&project.name).day.cost_microusd;
+    let (mut merged, mut deployed): (Option<Landing>, Option<Landing>) = (None, None);
+    for task in store.landed_tasks_of(&project.name, LANDED)? {
+        for row in store.newest_entries(task.id, ENTRIES)?.0 {
+            let (newest, commit) = match &row.entry {
+                Entry::Merged { commit } => (&mut merged, commit),
+                Entry::Deployed { commit } => (&mut deployed, commit),
+                _ => continue,
+            };
+            if newest.as_ref().is_none_or(|(at, ..)| row.at > *at) {
+                *newest = Some((row.at, short(commit), task.work_item.to_string()));
+            }
+        }
+    }
+    let landed =
+        |newest: Option<Landing>| newest.map(|(at, commit, key)| Landed { commit, key, since: Age::of(t, at, now) });
+    let ended = store.spending(&project.name, now.0 / DAY_MS)?;
+    let (budgets, under_way) = (state.desk.budgets(&project.name), living.of(&project.name));
+    let (day, total) = (ended.day.plus(under_way), ended.total.plus(under_way));
+    let mut caps = bars(t, t.of("today", "сегодня"), budgets.day, day);
+    caps.extend(bars(t, t.of("in all", "за всё время"), budgets.total, total));
+    let head = state.desk.base_head(&project.name, &project.base_branch);
     Ok(Place {
         project: project.name.to_string(),
         branch: line(project.base_branch.as_str(), 100),
-        landed: newest(|task| &task.merged),
-        deployed: newest(|task| &task.deployed),
+        head: head.and_then(Result::ok).map(|head| short(&head)),
+        landed: landed(merged),
+        deployed: landed(deployed),
         frozen: store.freeze(&project.name)?.map(|reason| line(&reason, LONGEST_SENTENCE)),
-        spent: dollars(spent.cost_microusd),
-        cap: cap.map(|cap| Bar {
-            percent: spent.cost_microusd.saturating_mul(100).checked_div(cap).unwrap_or(100).min(100),
-            of: dollars(cap),
-        }),
+        spent: dollars(day.cost_microusd),
+        caps,
     })
+}
+
+/// When a commit landed, which, and of which ticket.
+type Landing = (Timestamp, String, String);
+
+fn short(commit: &CommitId) -> String {
+    commit.as_str()[..12].to_owned()
+}
+
+/// What a budget bounds, measure by measure.
+fn bars(t: Tongue, when: &'static str, cap: Cap, spent: Spent) -> Vec<Bar> {
+    let bar = |spent: u64, of: u64, shown: &dyn Fn(u64) -> String| {
+        let percent = spent.saturating_mul(100).checked_div(of).unwrap_or(100).min(100);
+        Bar { when, spent: shown(spent), of: shown(of), percent }
+    };
+    let tokens = |number| t.count(number, ["token", "tokens"], ["токен", "токена", "токенов"]);
+    let mut bars = Vec::new();
+    bars.extend(cap.cost_microusd.map(|of| bar(spent.cost_microusd, of, &dollars)));
+    bars.extend(cap.tokens.map(|of| bar(spent.tokens(), of, &tokens)));
+    bars.extend(cap.wall.map(|of| bar(spent.wall.0, of.0, &|time| span_in(t, Milliseconds(time)))));
+    bars
 }
 
 pub(crate) fn neighbours(state: &GatewayState, t: Tongue) -> Result<Vec<Neighbour>, Problem> {
     let now = state.now();
     let health = state.desk.health();
-    let mut neighbours = vec![Neighbour {
-        name: t.of("database and disk", "база и диск").to_owned(),
-        state: if health.ok { State::Done } else { State::Held },
-        word: if health.ok { t.of("well", "в порядке") } else { t.of("not well", "не в порядке") }.to_owned(),
-        since: None,
-    }];
+    let well = |is_well: bool| {
+        let word = if is_well { t.of("well", "в порядке") } else { t.of("not well", "не в порядке") };
+        (if is_well { State::Done } else { State::Held }, word.to_owned())
+    };
+    let (is, word) = well(health.ok);
+    let database = Neighbour { name: t.of("database", "база").to_owned(), state: is, word, since: None };
+    let mut neighbours = vec![database];
+    neighbours.extend(state.desk.readings().disk.map(|disk| {
+        let (is, word) = well(disk.free_bytes >= disk.floor_bytes);
+        let (free, floor) = (bytes(disk.free_bytes), bytes(disk.floor_bytes));
+        let name = say!(t, "disk: {free} free, needed: {floor}", "диск: свободно {free}, нужно {floor}");
+        Neighbour { name, state: is, word, since: None }
+    }));
+    neighbours.extend(forges(state, t)?);
     for row in state.store.drivers()? {
         let (is, word, since) = match &row.breaker {
             Breaker::Closed { failures: 0, .. } => (State::Done, t.of("answers", "отвечает").to_owned(), None),
@@ -119,6 +173,19 @@ pub(crate) fn neighbours(state: &GatewayState, t: Tongue) -> Result<Vec<Neighbou
     Ok(neighbours)
 }
 
+/// The repositories that cannot be looked at.
+fn forges(state: &GatewayState, t: Tongue) -> Result<Vec<Neighbour>, Problem> {
+    let mut silent = Vec::new();
+    for project in state.store.projects()? {
+        let Some(Err(why)) = state.desk.base_head(&project.name, &project.base_branch) else { continue };
+        let (project, why) = (project.name, t.inner(&why));
+        let name = say!(t, "repository of {project}: {why}", "хранилище проекта {project}: {why}");
+        let word = t.of("does not answer", "не отвечает").to_owned();
+        silent.push(Neighbour { name: line(&name, LONGEST_SENTENCE), state: State::Held, word, since: None });
+    }
+    Ok(silent)
+}
+
 /// Trackers and forges; of one whose own deliveries are refused, that is said until one is taken again. What strangers may have sent
 /// alarms nobody here: the page of deliveries has a line of it.
 fn senders(state: &GatewayState, t: Tongue) -> Result<Vec<Neighbour>, Problem> {
@@ -130,6 +197,7 @@ fn senders(state: &GatewayState, t: Tongue) -> Result<Vec<Neighbour>, Problem> {
         word: t.of("refused for its signature", "отклонён из-за подписи").to_owned(),
         since: Some(Age::of(t, misfit.last, now)),
     };
+    let patience = state.desk.readings().intervals.trackers.0.saturating_mul(SILENT_AFTER);
     let mut senders = Vec::new();
     for contact in &contacts {
         let (source, project) = (&contact.source, &contact.project);
@@ -141,10 +209,19 @@ fn senders(state: &GatewayState, t: Tongue) -> Result<Vec<Neighbour>, Problem> {
             continue;
         }
         let newest = contact.delivered.max(contact.polled);
+        let silent = contact.polled.is_some_and(|at| now.since(at).0 > patience);
         senders.push(Neighbour {
             name: line(&name, 100),
-            state: if newest.is_some() { State::Done } else { State::Skipped },
-            word: t.of("last heard of", "последняя весть").to_owned(),
+            state: match newest {
+                Some(_) if silent => State::Held,
+                Some(_) => State::Done,
+                None => State::Skipped,
+            },
+            word: if silent {
+                t.of("cannot be asked; last heard of", "не удаётся спросить; последняя весть").to_owned()
+            } else {
+                t.of("last heard of", "последняя весть").to_owned()
+            },
             since: newest.map(|at| Age::of(t, at, now)),
         });
     }

@@ -1,7 +1,7 @@
 //! A project's board: its stages with the tasks that stand there, and the cards that nobody started.
 
 use askama::Template;
-use conductor::ports::store::{BoardItem, Group, Project};
+use conductor::ports::store::{Group, Project};
 use domain::ids::StageName;
 use domain::pipeline::StageKind;
 use domain::task::Task;
@@ -21,7 +21,7 @@ use crate::words;
 const LIVE: u32 = 300;
 /// Ended ones.
 const ENDED: u32 = 50;
-/// Cards that are looked at.
+/// Cards that nobody started, of which the newest are shown.
 const CARDS: u32 = 100;
 /// Ended tasks in a column: the newest.
 const SHOWN_ENDED: usize = 8;
@@ -53,7 +53,14 @@ pub(crate) struct Board {
 struct Column {
     name: String,
     cards: Vec<Row>,
-    more: usize,
+    /// Others that stand there.
+    more: u64,
+}
+
+impl Column {
+    fn all(&self) -> u64 {
+        self.cards.len() as u64 + self.more
+    }
 }
 
 pub(crate) fn read(state: &GatewayState, t: Tongue, name: &str) -> Result<Board, Problem> {
@@ -63,14 +70,16 @@ pub(crate) fn read(state: &GatewayState, t: Tongue, name: &str) -> Result<Board,
     let mut own = store.live_tasks_of(&project.name, LIVE)?;
     own.extend(store.ended_tasks_of(&project.name, ENDED)?);
     let scene = Scene::among(state, t, &own)?;
-    let waiting = unstarted(state, &project)?;
+    let (waiting, all_waiting) = store.unstarted(&project.name, CARDS)?;
+    let counts = store.stages(&project.name)?;
     let empty = own.is_empty() && waiting.is_empty();
+    let more = all_waiting.saturating_sub(waiting.len() as u64);
     let waiting = waiting.iter().map(|item| Row::unstarted(t, item, now)).collect();
-    let mut columns =
-        vec![Column { name: t.of("not started", "не начато").to_owned(), cards: waiting, more: 0 }];
+    let mut columns = vec![Column { name: t.of("not started", "не начато").to_owned(), cards: waiting, more }];
     for stage in project.pipeline.stages() {
         let is_end = matches!(stage.kind, StageKind::Terminal { .. });
-        columns.push(column(&scene, &stage.name, is_end, &own, now));
+        let all = counts.iter().find(|(name, _)| *name == stage.name).map_or(0, |(_, all)| *all);
+        columns.push(column(&scene, &stage.name, (is_end, all), &own, now));
     }
     Ok(Board {
         name: project.name.to_string(),
@@ -86,26 +95,10 @@ pub(crate) fn read(state: &GatewayState, t: Tongue, name: &str) -> Result<Board,
     })
 }
 
-/// Cards that are there and have no task.
-fn unstarted(state: &GatewayState, project: &Project) -> Result<Vec<BoardItem>, Problem> {
-    let mut cards = state.store.items(&project.name, CARDS)?;
-    let mut failed = None;
-    cards.retain(|card| {
-        card.gone.is_none()
-            && match state.store.task_of(&project.name, &card.work_item) {
-                Ok(task) => task.is_none(),
-                Err(error) => {
-                    failed = Some(error);
-                    false
-                }
-            }
-    });
-    failed.map_or(Ok(cards), |error| Err(error.into()))
-}
-
-fn column(scene: &Scene, stage: &StageName, is_end: bool, tasks: &[Task], now: Timestamp) -> Column {
-    let standing: Vec<&Task> = tasks.iter().filter(|task| task.position.stage == *stage).collect();
-    let shown = standing.len().min(if is_end { SHOWN_ENDED } else { SHOWN_LIVE });
-    let cards = standing[..shown].iter().map(|task| Row::of(scene, task, now)).collect();
-    Column { name: words::stage(scene.tongue, stage.as_str()).to_owned(), cards, more: standing.len() - shown }
+fn column(scene: &Scene, stage: &StageName, (is_end, all): (bool, u64), tasks: &[Task], now: Timestamp) -> Column {
+    let standing = tasks.iter().filter(|task| task.position.stage == *stage);
+    let cards: Vec<Row> =
+        standing.take(if is_end { SHOWN_ENDED } else { SHOWN_LIVE }).map(|task| Row::of(scene, task, now)).collect();
+    let more = all.saturating_sub(cards.len() as u64);
+    Column { name: words::stage(scene.tongue, stage.as_str()).to_owned(), cards, more }
 }

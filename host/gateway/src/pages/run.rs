@@ -30,6 +30,10 @@ use crate::words;
 const LONGEST_SEARCH: usize = 200;
 /// Read of a log at one time where the whole of it is fetched.
 const CHUNK: usize = 64 * 1024;
+/// Bytes of the lines of a page: a log of bytes that nobody sees would be spelled out at many times its length.
+const LARGEST_PAGE: usize = 1 << 20;
+/// The markup around a line, in bytes.
+const PER_LINE: usize = 60;
 /// Chunks on their way to one reader.
 const CHUNKS: usize = 4;
 
@@ -52,6 +56,12 @@ pub(crate) struct Which {
     raw: Option<u8>,
 }
 
+impl Which {
+    pub(super) fn is_search(&self) -> bool {
+        self.q.as_ref().is_some_and(|q| !q.is_empty())
+    }
+}
+
 /// All that the page says.
 pub(crate) struct Run {
     id: u64,
@@ -72,6 +82,8 @@ pub(crate) struct Run {
     trouble: Option<u64>,
     /// Where the older part ends.
     older: Option<u64>,
+    /// As a parameter of its address: where the part ends that is shown, if that is not the log's end.
+    here: String,
     /// The page shows the end of the log.
     is_end: bool,
     /// From where on it is followed.
@@ -95,6 +107,11 @@ struct Line {
 }
 
 impl Run {
+    /// Where programs are told of it.
+    fn told_at(&self, what: &str) -> String {
+        format!("/api/v1/runs/{}{what}", self.id)
+    }
+
     /// The same page with another part of the log.
     fn link(&self, change: &str) -> String {
         self.linked(change, self.wraps, self.is_raw)
@@ -113,12 +130,12 @@ impl Run {
 
     /// The same part, wrapped the other way.
     fn turned(&self) -> String {
-        self.linked("", !self.wraps, self.is_raw)
+        self.linked(&self.here, !self.wraps, self.is_raw)
     }
 
     /// The same part, as it was written or as it is told.
     fn other_way(&self) -> String {
-        self.linked("", self.wraps, !self.is_raw)
+        self.linked(&self.here, self.wraps, !self.is_raw)
     }
 
     /// The part around a line that was found.
@@ -132,7 +149,7 @@ pub(crate) fn read(state: &GatewayState, t: Tongue, run: &str, which: &Which) ->
     let id: RunId = find::parse(run)?;
     let row = with_live_usage(&*state.desk, state.store.run(id)?);
     let task = state.store.task(row.task)?;
-    let q = line(which.q.as_deref().unwrap_or_default(), LONGEST_SEARCH);
+    let q: String = which.q.as_deref().unwrap_or_default().chars().take(LONGEST_SEARCH).collect();
     let mut file = state.desk.run_log(id);
     let is_live = row.ended_at.is_none();
     let shown = Shown { t, is_raw: which.raw == Some(1) };
@@ -145,6 +162,7 @@ pub(crate) fn read(state: &GatewayState, t: Tongue, run: &str, which: &Which) ->
                 None => log::before(file, which.before).map_err(broken)?,
             };
             lines = part.pieces.drain(..).flat_map(|piece| shown.lines(piece)).collect();
+            part.start = keep_the_end(&mut lines).unwrap_or(part.start);
         } else {
             let hits = look_for(file, &q, which.before).map_err(broken)?;
             lines = shown.found(file, &hits, &q).map_err(broken)?;
@@ -167,6 +185,7 @@ pub(crate) fn read(state: &GatewayState, t: Tongue, run: &str, which: &Which) ->
         size: bytes(part.size),
         trouble: lines.iter().find(|line| line.is_trouble).map(|line| line.at).filter(|_| found.is_none()),
         older: found.as_ref().map_or_else(|| Some(part.start).filter(|start| *start > 0), |found| found.older),
+        here: which.before.map(|end| format!("before={end}")).unwrap_or_default(),
         is_end: found.is_none() && part.end >= part.size,
         follow: part.follow,
         found: found.as_ref().map(|found| found_words(t, found)),
@@ -175,6 +194,19 @@ pub(crate) fn read(state: &GatewayState, t: Tongue, run: &str, which: &Which) ->
         lines,
         q,
     })
+}
+
+/// The last lines of a page that are not more than a browser shows at once; where they begin, where others were left out.
+fn keep_the_end(lines: &mut Vec<Line>) -> Option<u64> {
+    let mut room = LARGEST_PAGE;
+    let kept = lines.iter().rev().take_while(|line| {
+        let said = line.said.iter().map(|said| said.text.len()).sum::<usize>();
+        room = room.saturating_sub(line.text.len() + said + PER_LINE);
+        room > 0
+    });
+    let left_out = lines.len() - kept.count().max(1).min(lines.len());
+    lines.drain(..left_out);
+    lines.first().filter(|_| left_out > 0).map(|line| line.at)
 }
 
 /// A text letter by letter. Where it stands nowhere, it is looked for as a line of an agent's stream holds it: with its quotes and

@@ -52,9 +52,12 @@ pub(crate) fn read(state: &GatewayState, t: Tongue, wanted: Wanted) -> Result<Hi
             }
         }
     }
-    let mut tasks = state.store.tasks_named(&q, SHOWN + 1)?;
-    let more = tasks.len() > SHOWN as usize;
-    tasks.truncate(SHOWN as usize);
+    let tasks = state.store.tasks_named(&q, SHOWN + 1)?;
+    let cards = state.store.cards_named(&q, SHOWN + 1)?;
     let scene = Scene::among(state, t, &tasks)?;
-    Ok(Hits { q, rows: tasks.iter().map(|task| Row::of(&scene, task, now)).collect(), more, only: None })
+    let mut rows: Vec<Row> = tasks.iter().map(|task| Row::of(&scene, task, now)).collect();
+    rows.extend(cards.iter().map(|card| Row::unstarted(t, card, now)));
+    let more = rows.len() > SHOWN as usize;
+    rows.truncate(SHOWN as usize);
+    Ok(Hits { q, rows, more, only: None })
 }

@@ -5,6 +5,7 @@
     reason = "a test may fail where it stands; the lint lets only `#[test]` functions do so"
 )]
 
+mod answers;
 mod board;
 mod bodies;
 mod bursts;
@@ -17,6 +18,7 @@ mod figures;
 mod grafana;
 mod intake;
 mod listener;
+mod looks;
 mod ownership;
 mod pages;
 mod reads;

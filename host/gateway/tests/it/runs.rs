@@ -12,7 +12,7 @@ use crate::world::{NOW, World};
 const FIRST_CLAIM: FenceToken = FenceToken(1);
 
 /// A task whose developer is under way, and its run.
-async fn under_way(world: &World) -> RunId {
+pub(crate) async fn under_way(world: &World) -> RunId {
     world.task("DEMO-001", "Say hello");
     world.post("/api/v1/tasks/DEMO-001/approve", "").await;
     let claim = world.claimed_launch();

@@ -19,6 +19,7 @@ mod own_repository;
 mod readiness;
 mod real_agents;
 mod restarts;
+mod shown_lines;
 mod sound_start;
 mod stopping;
 mod strangers;

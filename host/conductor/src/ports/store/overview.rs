@@ -1,11 +1,11 @@
 //! What pages for people ask of the store beyond single rows: each answer is bounded, and found by an index.
 
-use domain::ids::{PluginId, ProjectName, TaskId, WorkItemId};
+use domain::ids::{PluginId, ProjectName, StageName, TaskId, WorkItemId};
 use domain::task::Task;
 use domain::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{EntryRow, EvaluationRow, StoreError};
+use super::{BoardItem, EntryRow, EvaluationRow, StoreError};
 
 /// How many live tasks stand how.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -98,7 +98,15 @@ pub trait Overview {
     fn live_tasks_of(&self, project: &ProjectName, limit: u32) -> Result<Vec<Task>, StoreError>;
     /// Tasks of a project that have ended, newest first.
     fn ended_tasks_of(&self, project: &ProjectName, limit: u32) -> Result<Vec<Task>, StoreError>;
-    /// Tasks of which the key or the title has this text, newest first.
+    /// Tasks of a project that merged or deployed a commit, those that ended too, newest first.
+    fn landed_tasks_of(&self, project: &ProjectName, limit: u32) -> Result<Vec<Task>, StoreError>;
+    /// How many tasks of a project stand in each stage, those that ended too.
+    fn stages(&self, project: &ProjectName) -> Result<Vec<(StageName, u64)>, StoreError>;
+    /// Cards of a project that are there and had no task yet, newest first, and how many there are in all.
+    fn unstarted(&self, project: &ProjectName, limit: u32) -> Result<(Vec<BoardItem>, u64), StoreError>;
+    /// Cards without a task of which the key or the title has this text, whatever its case, newest first.
+    fn cards_named(&self, text: &str, limit: u32) -> Result<Vec<BoardItem>, StoreError>;
+    /// Tasks of which the key or the title has this text, whatever its case, newest first.
     fn tasks_named(&self, text: &str, limit: u32) -> Result<Vec<Task>, StoreError>;
     /// Of these tasks those that are there: whose, and of which work item.
     fn named(&self, tasks: &[TaskId]) -> Result<Vec<(TaskId, ProjectName, WorkItemId)>, StoreError>;
