@@ -127,3 +127,47 @@ fn below(folder: &Path) -> Result<Vec<fs::DirEntry>, ForgeError> {
 fn is_gone(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::IsADirectory)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    #[test]
+    fn the_names_are_those_that_git_lists_loose_packed_and_symbolic() {
+        let folder = tempfile::tempdir().unwrap();
+        let git = |words: &[&str]| {
+            let identity = ["-c", "user.name=U", "-c", "user.email=u@localhost"];
+            let mut command = Command::new("git");
+            command.env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_NOSYSTEM", "1");
+            let done = command.arg("-C").arg(folder.path()).args(identity).args(words).output().unwrap();
+            assert!(done.status.success(), "{words:?}: {}", String::from_utf8_lossy(&done.stderr));
+            String::from_utf8(done.stdout).unwrap().trim().to_owned()
+        };
+        git(&["init", "--quiet", "--bare", "--initial-branch=main"]);
+        let tree = git(&["hash-object", "-t", "tree", "-w", "/dev/null"]);
+        let first = git(&["commit-tree", &tree, "-m", "first"]);
+        let second = git(&["commit-tree", &tree, "-m", "second", "-p", &first]);
+        for name in ["refs/heads/main", "refs/heads/a/b"] {
+            git(&["update-ref", "--create-reflog", name, &first]);
+        }
+        git(&["tag", "--annotate", "v1", "-m", "one", &first]);
+        git(&["pack-refs", "--all"]);
+        git(&["update-ref", "refs/heads/main", &second]);
+        git(&["update-ref", "refs/heads/a-b", &second]);
+        git(&["symbolic-ref", "refs/heads/also", "refs/heads/a/b"]);
+        git(&["symbolic-ref", "refs/heads/nowhere", "refs/heads/gone"]);
+        fs::write(folder.path().join("refs/heads/new.lock"), "half").unwrap();
+        let listed = git(&["for-each-ref", "--format=%(objectname) %(refname)"]);
+        let read = self::read(folder.path()).unwrap();
+        let told: Vec<String> = read.refs.iter().map(|(name, id)| format!("{id} {name}")).collect();
+        assert_eq!(told.join("\n"), listed);
+        assert_eq!(read.base.as_str(), "main");
+        let logs: Vec<&str> = read.logs.iter().map(|log| log.name.as_str()).collect();
+        assert_eq!(logs, ["refs/heads/a/b", "refs/heads/main"]);
+        fs::write(folder.path().join("refs/heads/main"), "").unwrap();
+        let said = self::read(folder.path()).unwrap_err().to_string();
+        assert!(said.contains("the ref refs/heads/main does not read"), "{said}");
+    }
+}
