@@ -1,7 +1,7 @@
 //! A project's board: its stages with the tasks that stand there, and the cards that nobody started.
 
 use askama::Template;
-use conductor::ports::store::{Group, Project};
+use conductor::ports::store::Group;
 use domain::ids::StageName;
 use domain::pipeline::StageKind;
 use domain::task::Task;
