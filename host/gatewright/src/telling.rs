@@ -1,12 +1,16 @@
 //! Who is told of what happens: the meters always, traces where the file names a collector.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use conductor::ports::tally::{Fact, Tally};
 use telemetry::{Sender, Traces};
 
 use crate::clock::incarnation;
 use crate::wiring::Host;
+
+/// How long the collector may take to answer.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// All of them.
 struct Each(Vec<Arc<dyn Tally>>);
@@ -34,7 +38,9 @@ pub(crate) fn start(host: &Host, collector: Option<&str>, pages: &str) -> anyhow
         host: me.host,
         pages: pages.to_owned(),
     };
-    let traces = Arc::new(Traces::start(&sender)?);
+    // The collector that the file names, by no other way than to it: a proxy of the environment is for other programs.
+    let client = reqwest::blocking::Client::builder().no_proxy().timeout(PATIENCE).build()?;
+    let traces = Arc::new(Traces::start(&sender, client)?);
     host.conductor.report_to(Arc::new(Each(vec![meters, traces.clone()])));
     Ok(Some(traces))
 }

@@ -20,7 +20,8 @@ use std::time::Duration;
 
 use conductor::ports::tally::{Fact, Tally};
 use opentelemetry::KeyValue;
-use opentelemetry_otlp::{ExporterBuildError, SpanExporter, WithExportConfig as _};
+use opentelemetry_http::HttpClient;
+use opentelemetry_otlp::{ExporterBuildError, SpanExporter, WithExportConfig as _, WithHttpConfig as _};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{BatchConfigBuilder, BatchSpanProcessor, SpanData, SpanProcessor as _};
 
@@ -69,15 +70,20 @@ pub struct Traces {
 }
 
 impl Traces {
-    /// Starts the thread that sends. Not to be called within a runtime.
-    pub fn start(sender: &Sender) -> Result<Self, TraceError> {
-        Self::start_every(sender, PAUSE)
+    /// Starts the thread that sends, by this client. Not to be called within a runtime.
+    pub fn start(sender: &Sender, client: impl HttpClient + 'static) -> Result<Self, TraceError> {
+        Self::start_every(sender, PAUSE, client)
     }
 
     /// As [`Self::start`], with a pause of one's own between two sendings.
-    pub fn start_every(sender: &Sender, pause: Duration) -> Result<Self, TraceError> {
+    pub fn start_every(
+        sender: &Sender,
+        pause: Duration,
+        client: impl HttpClient + 'static,
+    ) -> Result<Self, TraceError> {
         let exporter = SpanExporter::builder()
             .with_http()
+            .with_http_client(client)
             .with_endpoint(format!("{}/v1/traces", sender.collector))
             .with_timeout(PATIENCE)
             .build()

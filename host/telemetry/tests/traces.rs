@@ -69,6 +69,10 @@ fn request(stream: &mut BufReader<TcpStream>) -> Option<(String, Vec<u8>)> {
     Some((lines[0].clone(), body))
 }
 
+fn client() -> reqwest::blocking::Client {
+    reqwest::blocking::Client::builder().no_proxy().timeout(Duration::from_secs(5)).build().unwrap()
+}
+
 fn sender(collector: &str) -> Sender {
     Sender {
         collector: collector.to_owned(),
@@ -148,7 +152,7 @@ fn attributes(of: &[KeyValue]) -> BTreeMap<String, String> {
 #[test]
 fn a_task_is_a_trace_and_its_runs_and_steps_are_spans_in_the_conventions_words() {
     let (address, requests) = collector();
-    let traces = Traces::start_every(&sender(&address), Duration::from_millis(20)).unwrap();
+    let traces = Traces::start_every(&sender(&address), Duration::from_millis(20), client()).unwrap();
     let (_dir, store, claim) = scene();
     let driver = DriverName::new("claude").unwrap();
     let run = ended(&claim, RunResult::Error);
@@ -196,7 +200,7 @@ fn two_lives_of_the_host_draw_one_trace() {
     let mut ids = Vec::new();
     for _ in 0..2 {
         let (address, requests) = collector();
-        let traces = Traces::start_every(&sender(&address), Duration::from_millis(20)).unwrap();
+        let traces = Traces::start_every(&sender(&address), Duration::from_millis(20), client()).unwrap();
         traces.note(Fact::RunEnded { task: &claim.task, run: &run, driver: None, job: None });
         let span = spans(&requests, 1).remove(0);
         traces.stop();
@@ -209,7 +213,7 @@ fn two_lives_of_the_host_draw_one_trace() {
 #[test]
 fn what_a_delivery_brought_about_leads_back_to_it() {
     let (address, requests) = collector();
-    let traces = Traces::start_every(&sender(&address), Duration::from_millis(20)).unwrap();
+    let traces = Traces::start_every(&sender(&address), Duration::from_millis(20), client()).unwrap();
     let (_dir, _store, claim) = scene();
     let moved = |version| [Applied::Stepped { version: Version(version), task: Box::new(claim.task.clone()) }];
     let applied = moved(7);
@@ -266,7 +270,7 @@ fn a_collector_that_is_not_there_stops_nobody() {
 fn stops_nobody(address: &str) {
     let (_dir, _store, claim) = scene();
     let run = ended(&claim, RunResult::Success);
-    let traces = Traces::start_every(&sender(address), Duration::from_millis(1)).unwrap();
+    let traces = Traces::start_every(&sender(address), Duration::from_millis(1), client()).unwrap();
     let began = Instant::now();
     for _ in 0..20_000 {
         traces.note(Fact::RunEnded { task: &claim.task, run: &run, driver: None, job: None });

@@ -80,7 +80,14 @@ fn a_host_sends_what_its_runs_did_to_the_collector_that_its_file_names() {
     let place = Place::new(DEVELOPER, REVIEWER);
     place.init();
     configure(&place, &format!("[telemetry]\notlp = \"{address}\""));
-    let _host = place.serve();
+    // The environment names a proxy, as a company's machine does; nobody may ask it.
+    let proxy = TcpListener::bind("127.0.0.1:0").unwrap();
+    let elsewhere = format!("http://{}", proxy.local_addr().unwrap());
+    let mut serve = place.command(&["serve"]);
+    for name in ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"] {
+        serve.env(name, &elsewhere);
+    }
+    let _host = place.start(serve.env_remove("NO_PROXY").env_remove("no_proxy"));
     let key = place.ticket("Greet once more");
     // The texts of a protobuf message stand in it as they are.
     let words = ["delivery board", "set-status", "developer", "cicd.pipeline.task.run.result", "success", key.as_str()];
@@ -90,6 +97,8 @@ fn a_host_sends_what_its_runs_did_to_the_collector_that_its_file_names() {
         assert_eq!(path, "post /v1/traces http/1.1");
         text.push_str(&String::from_utf8_lossy(&body));
     }
+    proxy.set_nonblocking(true).unwrap();
+    assert!(proxy.accept().is_err(), "the proxy was asked");
 }
 
 /// L3.2: neither page asks the forge, the tracker or the network.
