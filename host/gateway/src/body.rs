@@ -125,6 +125,10 @@ fn parse<T: DeserializeOwned>(headers: &HeaderMap, bytes: &[u8]) -> Result<T, Pr
     if let Err(error) = std::str::from_utf8(bytes) {
         return Err(Problem::invalid(format!("the body is not UTF-8 from byte {} on", error.valid_up_to())));
     }
+    // A list of values in the order of our fields would be taken for them.
+    if bytes.trim_ascii_start().first() != Some(&b'{') {
+        return Err(Problem::invalid("the body is no JSON object"));
+    }
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         let path = error.path().to_string();

@@ -76,7 +76,7 @@ fn what_is_no_event_of_ours_is_closed_with_its_reason_and_holds_nobody_up() {
     let world = World::new();
     world.started();
     world.tell(Source::Gitea, "star", &json!({}), true);
-    world.tell_raw(Source::Gitea, "push", b"{\"ref\": \"\\ud800\"}", true);
+    world.tell_raw(Source::Gitea, "push", b"{\"ref\": ", true);
     world.tell(Source::Gitea, "push", &json!({"ref": "refs/heads/x", "after": "c".repeat(40)}), true);
     world.go();
     let rows = rows(&world);

@@ -12,7 +12,7 @@ pub struct ForAll {
     #[serde(default)]
     pub project: Option<ProjectName>,
     /// Only if they are still so many.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "super::whole::read")]
     pub count: Option<u64>,
     /// Why; each task's timeline keeps it.
     #[serde(default)]
@@ -29,7 +29,7 @@ pub struct ForHeld {
     #[serde(default)]
     pub step: Option<StepName>,
     /// Only if they are still so many.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "super::whole::read")]
     pub count: Option<u64>,
     /// Why, or what to mind.
     #[serde(default)]
@@ -41,7 +41,7 @@ pub struct ForHeld {
 #[serde(deny_unknown_fields)]
 pub struct ForParked {
     /// Only if they are still so many.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "super::whole::read")]
     pub count: Option<u64>,
 }
 
