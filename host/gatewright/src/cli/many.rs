@@ -16,7 +16,7 @@ pub(crate) struct Many {
     #[arg(long, value_name = "N")]
     pub(crate) count: Option<u64>,
     /// Why; each task's timeline keeps it.
-    #[arg(long, short, default_value = "")]
+    #[arg(long, short, default_value = "", hide_default_value = true)]
     pub(crate) note: String,
 }
 
@@ -32,7 +32,7 @@ pub(crate) struct Retry {
     #[arg(long, value_name = "N")]
     pub(crate) count: Option<u64>,
     /// Why, or what to mind; each task's timeline keeps it.
-    #[arg(long, short, default_value = "")]
+    #[arg(long, short, default_value = "", hide_default_value = true)]
     pub(crate) note: String,
 }
 
