@@ -20,6 +20,7 @@ mod lives;
 mod notices;
 mod observing;
 mod reconciling;
+mod records;
 mod rounds;
 mod workers;
 mod world;

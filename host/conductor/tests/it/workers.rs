@@ -16,8 +16,8 @@ use domain::pipeline::TRANSIENT_RETRIES;
 use domain::time::Milliseconds;
 use domain::verdict::{Finding, Severity, Verdict, WakeKind, WakeSet};
 
-use crate::drivers::missing;
 use crate::limits::incarnation;
+use crate::records::missing;
 use crate::world::{World, item, person, project};
 
 const REFUSED: &str = "API Error: 429 Too Many Requests\nRetry-After: 30\n";

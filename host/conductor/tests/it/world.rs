@@ -28,8 +28,9 @@ use serde_json::json;
 use store::{SqliteStore, StoreConfig};
 use webhooks::{Headers, Source};
 
-use crate::drivers::{Moody, OneCommit, Records, Scripted, StandingClock};
+use crate::drivers::{Moody, OneCommit, Scripted, StandingClock};
 use crate::limits::incarnation;
+use crate::records::Records;
 
 pub(crate) struct World {
     pub(crate) store: Arc<dyn Store>,
