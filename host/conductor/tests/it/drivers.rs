@@ -17,7 +17,7 @@ use conductor::ports::plugins::{
     ValidateCall, World,
 };
 use conductor::ports::tracker::{Changes, Cursor, LogRow, Tracker, TrackerError};
-use domain::ids::{BranchName, CommitId, PluginId, ProjectName, RunId, TaskId, WorkItemId};
+use domain::ids::{BranchName, CommitId, PluginId, ProjectName, TaskId, WorkItemId};
 use domain::plugin::{
     BoardStatus, ChangeKind, ChangedFile, Check, Comment, CommitInfo, EntryKind, Failure, Flaw, Forecast,
     GuardDecision, GuardQuestion, MapperIntent, NotifierNotice, PluginInfo, WorkItemView,
