@@ -101,7 +101,7 @@ fn a_service_that_does_not_begin_its_answer_in_time_is_told_as_one_that_did_not(
         let hasty = Keyed { patience_ms: 300, ..keyed };
         let inside = World::new();
         let script = format!("say 17081 '{}'", post("/silent"));
-        let said = run(&inside.runner(SandboxMode::Bubblewrap), &bash(&inside, &script, hasty, &[]));
+        let said = run(&inside.runner(SandboxMode::Bubblewrap), &bash(&inside, &script, hasty, &[upstream.address]));
         assert!(said.contains("HTTP/1.1 504 No answer\r\n") && said.contains("did not answer within 300 ms"), "{said}");
         upstream.go_on.send(()).unwrap();
         assert_eq!(upstream.said().len(), 1);
