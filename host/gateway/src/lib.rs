@@ -36,6 +36,7 @@ mod routes;
 mod serve;
 mod show;
 mod standing;
+mod stuck;
 mod throttle;
 mod timeline;
 mod tongue;

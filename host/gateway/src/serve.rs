@@ -23,6 +23,7 @@ use crate::app::{GatewayState, closed};
 use crate::door::Peer;
 use crate::plain::{HEADER_BYTES, HEADERS, Plain};
 use crate::router::router;
+use crate::stuck::Unstuck;
 
 /// From the accept, or the end of the last answer, to the end of the headers.
 const HEADER_TIME: Duration = Duration::from_secs(10);
@@ -133,7 +134,7 @@ async fn answer(stream: TcpStream, peer: Peer, router: Router, mut closing: watc
         .header_read_timeout(HEADER_TIME)
         .max_buf_size(HEADER_BYTES)
         .max_headers(HEADERS)
-        .serve_connection(TokioIo::new(Plain::new(stream)), service);
+        .serve_connection(TokioIo::new(Plain::new(Unstuck::new(stream))), service);
     let mut connection = pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,

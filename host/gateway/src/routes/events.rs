@@ -28,6 +28,8 @@ use crate::visitor::Visitor;
 const LOOK: Duration = Duration::from_millis(200);
 /// A reader that hears nothing for two of these knows that the line is dead.
 const BEAT: Duration = Duration::from_secs(5);
+/// Streams that are free for those who have a token, however many others there are.
+const OF_THE_NAMED: usize = 16;
 /// Events on their way to one reader. Each is as good as the last, so a slow reader needs no more.
 const BUFFER: usize = 4;
 
@@ -71,9 +73,9 @@ pub(crate) async fn stream(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let resumed = headers.get("last-event-id").and_then(|id| id.to_str().ok());
-    let permit = std::sync::Arc::clone(&app.streams)
-        .try_acquire_owned()
-        .map_err(|_| Problem::busy("too many event streams are open; close a tab, or poll"))?;
+    let is_free = visitor.name().is_some() || app.streams.available_permits() > OF_THE_NAMED;
+    let permit = std::sync::Arc::clone(&app.streams).try_acquire_owned().ok().filter(|_| is_free);
+    let permit = permit.ok_or_else(|| Problem::busy("too many event streams are open; close a tab, or poll"))?;
     let (sender, receiver) = mpsc::channel(BUFFER);
     let seen = resumed.or(since.since.as_deref()).map(Cursor::parse);
     tokio::spawn(async move {

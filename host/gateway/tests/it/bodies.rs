@@ -28,7 +28,7 @@ async fn a_body_that_does_not_fit_is_refused_with_its_place() {
         (r#"{"description":"b"}"#, "missing field `title`"),
         (r#"{"title":"a"} {}"#, "something stands after the JSON"),
         (r#"{"title":"a""#, "EOF while parsing"),
-        ("[]", "invalid length 0"),
+        ("[]", "the body is no JSON object"),
         ("", "the body is empty"),
         (&deep, "`title`: invalid type: sequence, expected a string"),
         (r#"{"title":"  "}"#, "`title` is empty"),
