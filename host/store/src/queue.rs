@@ -37,7 +37,8 @@ static JOBS_OF: LazyLock<String> = LazyLock::new(|| {
 /// The claim set it aside, for what it needs does not read: its own record or its task's.
 const DAMAGED: &str = "(t.id IS NULL OR (j.aside = 1 AND j.why LIKE 'a row of `%` does not read: %'))";
 
-/// Jobs with the reasons why they wait: those that are performed, then those that wait, the oldest first, then the newest of the others. `which` says of which jobs: of no others is it asked.
+/// Jobs with the reasons why they wait: those that are performed, then those that wait, the oldest first, then the newest of the
+/// others. `which` says of which jobs: of no others is it asked.
 fn listed(which: &str) -> String {
     let leased = &*LEASED;
     format!(

@@ -335,8 +335,8 @@ fn what_stands_behind_another_job_of_its_task_waits_for_its_turn() {
     };
     assert_eq!(of(JobClass::Drive), [(true, Some(WaitReason::Turn))], "its run is claimed");
     let told = of(JobClass::Aftermath);
-    assert_eq!(told.first().unwrap().1, Some(WaitReason::Turn), "behind what backs off: {told:?}");
-    assert_eq!(told.last().unwrap().1, Some(WaitReason::Time), "{told:?}");
+    assert_eq!(told.first().unwrap().1, Some(WaitReason::Time), "{told:?}");
+    assert_eq!(told.last().unwrap().1, Some(WaitReason::Turn), "behind what backs off: {told:?}");
 }
 
 /// Of an old time the newest events before it are read, however many came since.
