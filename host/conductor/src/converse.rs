@@ -18,8 +18,8 @@ use crate::ports::runs::{AgentHome, ExitRecord, Launch};
 use crate::ports::store::{Conversation, RunRow, StoreError};
 use crate::project::{AgentSpec, UsageReader, Worker};
 
-/// Among so many of a task's runs the one before stands.
-const LATEST_RUNS: u32 = 20;
+/// Among so many of a task's runs the one before stands: each stay may have a dozen that failed, of several roles.
+const LATEST_RUNS: u32 = 100;
 /// What is read of the end of a log for what stands beside an agent's own words.
 const TAIL: u64 = 16 * 1024;
 

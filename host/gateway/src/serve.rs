@@ -27,6 +27,8 @@ use crate::stuck::Unstuck;
 
 /// From the accept, or the end of the last answer, to the end of the headers.
 const HEADER_TIME: Duration = Duration::from_secs(10);
+/// For whoever takes nothing of his answer.
+const STUCK: Duration = Duration::from_secs(30);
 /// More wait in the kernel's line.
 const CONNECTIONS: usize = 256;
 /// What is being answered at a shutdown may end by itself within this time.
@@ -134,7 +136,7 @@ async fn answer(stream: TcpStream, peer: Peer, router: Router, mut closing: watc
         .header_read_timeout(HEADER_TIME)
         .max_buf_size(HEADER_BYTES)
         .max_headers(HEADERS)
-        .serve_connection(TokioIo::new(Plain::new(Unstuck::new(stream))), service);
+        .serve_connection(TokioIo::new(Plain::new(Unstuck::new(stream, STUCK))), service);
     let mut connection = pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,

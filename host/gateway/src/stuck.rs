@@ -9,19 +9,23 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep};
 
-/// For so long nothing at all may be taken.
-const STUCK: Duration = Duration::from_secs(30);
-
-/// A stream with an end to each wait for the other end.
+/// A stream with an end to each wait for the other end to take something.
 pub(crate) struct Unstuck<S> {
     stream: S,
+    /// For so long nothing at all may be taken.
+    patience: Duration,
     timer: Pin<Box<Sleep>>,
     is_stuck: bool,
 }
 
 impl<S> Unstuck<S> {
-    pub(crate) fn new(stream: S) -> Self {
-        Self { stream, timer: Box::pin(sleep(STUCK)), is_stuck: false }
+    pub(crate) fn new(stream: S, patience: Duration) -> Self {
+        Self { stream, patience, timer: Box::pin(sleep(patience)), is_stuck: false }
+    }
+
+    /// What is below.
+    pub(crate) fn get_mut(&mut self) -> &mut S {
+        &mut self.stream
     }
 }
 
@@ -40,7 +44,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Unstuck<S> {
             return written;
         }
         if !std::mem::replace(&mut this.is_stuck, true) {
-            this.timer.as_mut().reset(Instant::now() + STUCK);
+            this.timer.as_mut().reset(Instant::now() + this.patience);
         }
         ready!(this.timer.as_mut().poll(context));
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
@@ -61,10 +65,12 @@ mod tests {
 
     use super::*;
 
+    const STUCK: Duration = Duration::from_secs(30);
+
     #[tokio::test(start_paused = true)]
     async fn who_takes_nothing_is_left_and_who_takes_little_is_not() {
         let (ours, mut theirs) = tokio::io::duplex(64);
-        let mut ours = Unstuck::new(ours);
+        let mut ours = Unstuck::new(ours, STUCK);
         let reads = tokio::spawn(async move {
             let mut byte = [0; 1];
             for _ in 0..64 {

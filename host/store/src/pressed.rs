@@ -196,7 +196,6 @@ fn apply_to_all(
     }
     let Event::Intent { intent, .. } = event else { return Ok(Pressed::Done(Reached::default())) };
     let (tasks, more) = addressees(tx.sql, group, *intent)?;
-    stops_all(tx, group, event, tasks.len(), now)?;
     let mut reached = Reached { more, ..Reached::default() };
     for id in tasks {
         // What one cannot be told keeps it from nobody else.
@@ -209,6 +208,7 @@ fn apply_to_all(
             reached.tasks.push(Predecessor { task: id, work_item: task.work_item });
         }
     }
+    stops_all(tx, group, event, reached.tasks.len(), now)?;
     Ok(Pressed::Done(reached))
 }
 
@@ -217,6 +217,9 @@ fn stops_all(tx: &Tx<'_>, group: &Group, event: &Event, count: usize, now: Times
     let (Group::Live(project), Event::Intent { intent: Intent::Stop, actor, note }) = (group, event) else {
         return Ok(());
     };
+    if count == 0 {
+        return Ok(());
+    }
     let tickets = if count == 1 { "live ticket" } else { "live tickets" };
     let record = Record {
         project: project.clone(),

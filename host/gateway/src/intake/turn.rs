@@ -27,6 +27,7 @@ use super::hall::{Chairs, Hall, Leave, Place, Seat};
 use crate::app::closed;
 use crate::door::Peer;
 use crate::plain::{HEADER_BYTES, HEADERS, Plain};
+use crate::stuck::Unstuck;
 
 /// For who says nothing. He keeps nobody waiting, and a sender that opens thousands of connections at once may need long to come to the
 /// last of them.
@@ -106,14 +107,12 @@ async fn answer(
 
 /// A stream of which is read only while its connection has a seat.
 struct Turn {
-    stream: TcpStream,
+    stream: Unstuck<TcpStream>,
     place: Place,
     stage: Arc<AtomicU8>,
     state: State,
-    /// Of the silence, of the headers, or of the answer that nobody takes.
+    /// Of the silence, or of the headers.
     timer: Pin<Box<Sleep>>,
-    /// The other end takes nothing.
-    is_stuck: bool,
 }
 
 enum State {
@@ -126,7 +125,7 @@ enum State {
 impl Turn {
     fn new(stream: TcpStream, mut place: Place, stage: Arc<AtomicU8>) -> Self {
         let state = State::Silent(place.be_silent());
-        Self { stream, place, stage, state, timer: Box::pin(sleep(SILENCE)), is_stuck: false }
+        Self { stream: Unstuck::new(stream, TIME), place, stage, state, timer: Box::pin(sleep(SILENCE)) }
     }
 
     fn restart(&mut self, time: Duration) {
@@ -144,7 +143,7 @@ impl Turn {
                         State::Over
                     } else {
                         let mut first = [0; 1];
-                        match ready!(self.stream.poll_peek(context, &mut ReadBuf::new(&mut first))) {
+                        match ready!(self.stream.get_mut().poll_peek(context, &mut ReadBuf::new(&mut first))) {
                             Ok(0) | Err(_) => State::Over,
                             Ok(_) => State::Waiting(self.place.speak(), Box::pin(self.place.chairs().seat())),
                         }
@@ -187,17 +186,7 @@ impl AsyncRead for Turn {
 
 impl AsyncWrite for Turn {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, given: &[u8]) -> Poll<io::Result<usize>> {
-        let turn = self.get_mut();
-        let written = Pin::new(&mut turn.stream).poll_write(context, given);
-        if written.is_ready() {
-            turn.is_stuck = false;
-            return written;
-        }
-        if !std::mem::replace(&mut turn.is_stuck, true) {
-            turn.restart(TIME);
-        }
-        ready!(turn.timer.as_mut().poll(context));
-        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+        Pin::new(&mut self.get_mut().stream).poll_write(context, given)
     }
 
     /// When an answer is out, so is its turn.

@@ -33,7 +33,7 @@ pub(super) fn answered(client: &TcpStream, server: &TcpStream, patience: Duratio
     thread::scope(|scope| {
         let out = thread::Builder::new().stack_size(STACK_BYTES);
         out.spawn_scoped(scope, || pour(client, server, &over))?;
-        let begun = begins(server, patience);
+        let begun = begins(server, patience, LAST_WORDS, &over);
         if begun.is_ok() {
             pour(server, client, &over);
         } else {
@@ -45,16 +45,20 @@ pub(super) fn answered(client: &TcpStream, server: &TcpStream, patience: Duratio
     })
 }
 
-/// Waits for the first byte, or the end; leaves it where it is.
-fn begins(server: &TcpStream, patience: Duration) -> io::Result<()> {
+/// Waits for the first byte, or the end; leaves it where it is. For a client that has said all, as after the first byte: he may be gone.
+fn begins(server: &TcpStream, patience: Duration, last_words: Duration, over: &AtomicBool) -> io::Result<()> {
     let until = Instant::now() + patience;
     loop {
         let left = until.saturating_duration_since(Instant::now());
         if left.is_zero() {
             return Err(ErrorKind::TimedOut.into());
         }
-        server.set_read_timeout(Some(left))?;
+        let was_over = over.load(Ordering::SeqCst);
+        server.set_read_timeout(Some(left.min(last_words)))?;
         match server.peek(&mut [0]) {
+            Err(error) if error.kind() == ErrorKind::WouldBlock && was_over => {
+                return Err(ErrorKind::ConnectionAborted.into());
+            }
             Err(error) if matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::WouldBlock) => {}
             // What is wrong with it is found by the next reading.
             Ok(_) | Err(_) => return server.set_read_timeout(Some(LAST_WORDS)),
@@ -84,4 +88,30 @@ fn pour(mut from: &TcpStream, mut to: &TcpStream, over: &AtomicBool) {
         }
     }
     over.store(true, Ordering::SeqCst);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+
+    #[test]
+    fn a_silent_service_is_waited_for_no_longer_than_said_nor_for_a_client_that_is_gone() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let server = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (mut service, _) = listener.accept().unwrap();
+        let (long, short) = (Duration::from_mins(10), Duration::from_millis(50));
+        let waits = |patience, last_words, over| {
+            begins(&server, patience, last_words, &AtomicBool::new(over)).map_err(|error| error.kind())
+        };
+        assert_eq!(waits(short, long, false), Err(ErrorKind::TimedOut));
+        assert_eq!(waits(short, short / 5, false), Err(ErrorKind::TimedOut), "the client is there");
+        assert_eq!(waits(long, short, true), Err(ErrorKind::ConnectionAborted));
+        service.write_all(b"H").unwrap();
+        assert_eq!(waits(long, long, true), Ok(()));
+        let mut first = [0];
+        (&server).read_exact(&mut first).unwrap();
+        assert_eq!(&first, b"H", "it stays where it is");
+    }
 }

@@ -233,12 +233,12 @@ impl Pump<'_> {
         let sides = [(self.client, of_client), (&self.server, of_server)];
         let wanted = sides.into_iter().filter(|(_, flags)| !flags.is_empty());
         let mut polled: Vec<PollFd<'_>> = wanted.map(|(stream, flags)| PollFd::new(stream, flags)).collect();
-        let left = self.begins_by.map(|by| by.saturating_duration_since(Instant::now()));
-        let left = left.or_else(|| self.heard.client.then_some(LAST_WORDS));
-        let left = left.map(|left| Timespec { tv_sec: left.as_secs() as i64, tv_nsec: left.subsec_nanos().into() });
+        let begins_in = self.begins_by.map(|by| by.saturating_duration_since(Instant::now()));
+        let waited = begins_in.into_iter().chain(self.heard.client.then_some(LAST_WORDS)).min();
+        let left = waited.map(|left| Timespec { tv_sec: left.as_secs() as i64, tv_nsec: left.subsec_nanos().into() });
         match poll(&mut polled, left.as_ref()) {
-            Ok(0) if self.begins_by.is_none() => Err(ErrorKind::ConnectionAborted.into()),
-            Ok(0) => Err(ErrorKind::TimedOut.into()),
+            Ok(0) if begins_in.is_some() && begins_in == waited => Err(ErrorKind::TimedOut.into()),
+            Ok(0) => Err(ErrorKind::ConnectionAborted.into()),
             Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
             Err(error) => Err(error.into()),
         }
