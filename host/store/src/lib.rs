@@ -2,7 +2,7 @@
 //!
 //! **Cast.** One *writer* thread owns the only connection that writes; it groups what waits into one commit and answers only
 //! after that commit's fsync. Each request of a group has a SAVEPOINT of its own, so that one's failure is not the others'.
-//! A pool of *readers* answers questions. *Blobs* are files named by their hash, synced before the commit that names them.
+//! A *checkpointer* copies the log into the database meanwhile. A pool of *readers* answers questions. *Blobs* are files named by their hash, synced before the commit that names them.
 //!
 //! **Story.** An event arrives; `transact` reads the task, lets the engine decide, folds the entries, writes the task where
 //! its version is still the one that was read, and appends entries, jobs and the event itself, all in the request's savepoint.
@@ -20,6 +20,7 @@
 mod access;
 mod blobs;
 mod board;
+mod checkpoint;
 mod claim;
 mod clock;
 mod complete;

@@ -17,6 +17,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, params};
 
 use crate::blobs::{BlobDisk, Blobs, Folder};
+use crate::checkpoint::{self, Checkpointer};
 use crate::failure::{Failure, Result, not_found, of_sql};
 use crate::lock::HostLock;
 use crate::readers::{BUSY, Readers, STATEMENTS};
@@ -150,7 +151,10 @@ impl SqliteStore {
             pipelines: Mutex::default(),
         });
         let news = Arc::new(News::default());
-        let writer = Writer::start(sql, Arc::clone(&core), Arc::clone(&news)).map_err(io)?;
+        checkpoint::watch(&sql).map_err(|error| of_sql(&error))?;
+        let copies = copier(&place).map_err(|error| of_sql(&error))?;
+        let checkpointer = Checkpointer::start(copies, Arc::clone(&news)).map_err(io)?;
+        let writer = Writer::start(sql, checkpointer, Arc::clone(&core), Arc::clone(&news)).map_err(io)?;
         Ok(Self { writer, readers, core, news, _lock: Some(lock) })
     }
 
@@ -167,6 +171,14 @@ impl SqliteStore {
         let writer = Writer::here(sql, Arc::clone(&core), Arc::clone(&news));
         Ok(Self { writer, readers, core, news, _lock: None })
     }
+}
+
+/// Beside the connection that writes, which opened the database before.
+fn copier(place: &Place) -> rusqlite::Result<Connection> {
+    let sql = place.connect(OpenFlags::default())?;
+    sql.pragma_update(None, "synchronous", "FULL")?;
+    sql.pragma_update(None, "trusted_schema", "OFF")?;
+    Ok(sql)
 }
 
 fn connect(place: &Place) -> Result<Connection> {

@@ -15,6 +15,7 @@ use conductor::ports::store::StoreError;
 use kill_points::{ARMED, pass};
 use rusqlite::Connection;
 
+use crate::checkpoint::Checkpointer;
 use crate::failure::{Result, of_sql};
 use crate::open::Core;
 
@@ -107,16 +108,22 @@ pub(crate) enum Writer {
 }
 
 impl Writer {
-    pub(crate) fn start(sql: Connection, core: Arc<Core>, news: Arc<News>) -> std::io::Result<Self> {
+    /// `sql` is watched for that checkpointer.
+    pub(crate) fn start(
+        sql: Connection,
+        checkpointer: Checkpointer,
+        core: Arc<Core>,
+        news: Arc<News>,
+    ) -> std::io::Result<Self> {
         let (line, waiting) = sync_channel(LINE);
-        let body = move || Committer { sql, core, news }.run(&waiting);
+        let body = move || Committer { checkpointer: Some(checkpointer), sql, core, news }.run(&waiting);
         let thread = thread::Builder::new().name("store-writer".to_owned()).spawn(body)?;
         Ok(Self::Thread { line: Some(line), thread: Some(thread) })
     }
 
     /// Without a thread: a write is done when its call returns, by whoever calls.
     pub(crate) fn here(sql: Connection, core: Arc<Core>, news: Arc<News>) -> Self {
-        Self::Here(Mutex::new(Committer { sql, core, news }))
+        Self::Here(Mutex::new(Committer { checkpointer: None, sql, core, news }))
     }
 
     /// Runs `work` in a transaction. It may run more than once: where another of its group fails, or the group's commit does.
@@ -289,6 +296,8 @@ pub(crate) fn words(panic: &(dyn Any + Send)) -> String {
 
 /// The connection that writes, and what it takes to run a group of requests in one commit.
 pub(crate) struct Committer {
+    // Before the connection that writes: that one is the last to close.
+    checkpointer: Option<Checkpointer>,
     sql: Connection,
     core: Arc<Core>,
     news: Arc<News>,
@@ -331,6 +340,7 @@ impl Committer {
                 }
                 if changed {
                     self.news.tell();
+                    self.shorten();
                 }
             }
             // One large request must not take the small ones with it.
@@ -345,6 +355,13 @@ impl Committer {
                     request.fail(&trouble);
                 }
             }
+        }
+    }
+
+    /// What was answered is durable already: an error here is told to those who come next.
+    fn shorten(&self) {
+        if let Some(Err(error)) = self.checkpointer.as_ref().map(|checkpointer| checkpointer.note(&self.sql)) {
+            self.news.mark(of_sql(&error));
         }
     }
 
