@@ -49,6 +49,7 @@ use domain::plugin::{ChangedFile, CommitInfo};
 pub use keep::Repository;
 pub use names::{KeptRefs, Reflog};
 pub use observed::ObservedForge;
+pub use sight::Glance;
 pub use setup::{Layout, Remote, Synced, version};
 
 /// One project's repository and its clones.
@@ -65,6 +66,11 @@ pub struct EmbeddedForge {
 }
 
 impl EmbeddedForge {
+    /// What `head` has beyond where it left `base`: within seconds and bounds, or an error that says which of them were too narrow.
+    pub fn glance(&self, base: &CommitId, head: &CommitId) -> Result<Glance, ForgeError> {
+        sight::glance(self, base, head)
+    }
+
     fn call(&self) -> command::Call {
         self.git.call(&self.layout.repository)
     }

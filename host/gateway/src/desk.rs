@@ -8,7 +8,8 @@ use conductor::{Intervals, LiveRun};
 use domain::budget::Budgets;
 use domain::cost::{Spent, Usage};
 use domain::ids::{BranchName, CommitId, ProjectName, RunId};
-use domain::plugin::{Grant, PluginInfo};
+use domain::plugin::{ChangedFile, Grant, PluginInfo};
+use domain::task::Task;
 use domain::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -99,6 +100,15 @@ pub struct LastRestore {
     pub tasks: u64,
 }
 
+/// What a task's head has beyond its base.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outline {
+    /// Where it left the base branch.
+    pub base: CommitId,
+    /// What differs, by path.
+    pub files: Vec<ChangedFile>,
+}
+
 /// A component that is loaded for a project.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LoadedPlugin {
@@ -124,6 +134,16 @@ pub trait Desk: Send + Sync {
     /// looked yet.
     fn base_head(&self, _project: &ProjectName, _branch: &BranchName) -> Option<Result<CommitId, String>> {
         None
+    }
+    /// What a task's head has beyond its base, as git tells within seconds, or why it does not; none: nobody can look here.
+    fn outline(&self, _task: &Task) -> Option<Result<Outline, String>> {
+        None
+    }
+    /// The line by which a person sees all of a change in a repository of their own.
+    fn diff_command(&self, task: &Task, base: &CommitId, head: &CommitId) -> String {
+        // What is only observed lies where its reader works.
+        let fetched = if task.observed { "" } else { "git fetch gatewright && " };
+        format!("{fetched}git diff {base} {head}")
     }
     /// The end of a run's log; empty where there is none.
     fn run_log_tail(&self, run: RunId, bytes: u64) -> Vec<u8>;

@@ -15,6 +15,7 @@ pub mod shell;
 
 mod app;
 mod body;
+mod change;
 mod deed;
 mod desk;
 mod door;
@@ -45,7 +46,7 @@ mod visitor;
 mod words;
 
 pub use app::{Clock, GatewayState, Luck, Token, TokenError};
-pub use desk::{Backups, Desk, Disk, Health, HeldBy, Holding, LastBackup, LastRestore, LoadedPlugin, Readings};
+pub use desk::{Backups, Desk, Disk, Health, HeldBy, Holding, LastBackup, LastRestore, LoadedPlugin, Outline, Readings};
 pub use front::Reach;
 pub use intake::{Hook, Hooks, Intake, LARGEST_DELIVERY, Look, Trust, serve_intake};
 pub use metrics::Meters;

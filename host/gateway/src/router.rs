@@ -19,7 +19,7 @@ use crate::pages::{self, Reader, forms, login};
 use crate::problem::Problem;
 use crate::route::{Need, Row, at};
 use crate::routes::{
-    audit, blocks, checks, deliveries, dependencies, evaluations, events, figures, intents, items, many, observed,
+    audit, blocks, change, checks, deliveries, dependencies, evaluations, events, figures, intents, items, many, observed,
     probes, projects, queue, runs, tasks, tokens, why,
 };
 use crate::visitor::{Form, Operator, Visitor};
@@ -114,6 +114,7 @@ fn of_tasks() -> Vec<Row> {
             .get(Need::Look, dependencies::list)
             .post(OPERATE, dependencies::add)
             .delete(OPERATE, dependencies::remove),
+        at("/api/v1/tasks/{task}/change").get(Need::Look, change::show),
         at("/api/v1/tasks/{task}/runs").get(Need::Look, tasks::runs),
         at("/api/v1/tasks/{task}/documents").get(Need::Look, tasks::documents),
         at("/api/v1/tasks/{task}/documents/{document}").get(Need::Look, tasks::document),

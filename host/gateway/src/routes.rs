@@ -3,6 +3,7 @@
 pub(crate) mod audit;
 pub(crate) mod behind;
 pub(crate) mod blocks;
+pub(crate) mod change;
 pub(crate) mod checks;
 pub(crate) mod deliveries;
 pub(crate) mod dependencies;

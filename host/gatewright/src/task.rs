@@ -11,7 +11,7 @@ use domain::event::Event;
 use domain::ids::{ProjectName, TaskId, Version, WorkItemId};
 use domain::time::Timestamp;
 use gateway::api::{
-    CardView, Dependencies, IntentNote, Listing, LiveQueue, NewCard, NewDependency, NewTaskCard, ProjectView, Rebuilt,
+    Block, CardView, ChangeView, Dependencies, IntentNote, Listing, LiveQueue, NewCard, NewDependency, NewTaskCard, ProjectView, Rebuilt,
     Taken, TaskView, Why,
 };
 
@@ -185,12 +185,13 @@ fn show(client: &Client, out: &Output, task: &Reference) -> anyhow::Result<()> {
     let id = view.task.id;
     let entries: Listing<EntryRow> = client.get(&format!("/api/v1/tasks/{id}/entries"))?;
     let runs: Listing<RunRow> = client.get(&format!("/api/v1/tasks/{id}/runs"))?;
+    let change: ChangeView = client.get(&format!("/api/v1/tasks/{id}/change"))?;
     let projects: Listing<ProjectView> = client.get("/api/v1/projects")?;
     let pull =
         projects.items.into_iter().find(|project| project.name == view.task.project).and_then(|project| project.pull);
     let value = serde_json::json!({
         "task": view.task, "phase": view.phase, "standing": view.standing,
-        "entries": entries.items, "runs": runs.items, "pull": pull,
+        "entries": entries.items, "runs": runs.items, "pull": pull, "change": change,
     });
     out.value(&value, || {
         let task = &view.task;
@@ -201,6 +202,7 @@ fn show(client: &Client, out: &Output, task: &Reference) -> anyhow::Result<()> {
         if let (Some(branch), Some(head)) = (&task.branch, &task.head) {
             text.push_str(&format!("  branch {branch} at {head}\n"));
         }
+        text.push_str(&changed(&change));
         if let (Some(merged), Some(pull)) = (&task.merged, &pull) {
             text.push_str(&format!("  merged {merged}; fetch it: {pull}\n"));
         }
@@ -226,6 +228,22 @@ fn show(client: &Client, out: &Output, task: &Reference) -> anyhow::Result<()> {
         }
         text.trim_end().to_owned()
     })
+}
+
+/// What it changes, and how all of that is seen.
+fn changed(change: &ChangeView) -> String {
+    let (Some(base), Some(head), Some(command)) = (&change.base, &change.head, &change.command) else {
+        return String::new();
+    };
+    let sum = match &change.outline {
+        Some(Block::Fine(sum)) => {
+            let files = counted(sum.files, "file", "files");
+            format!(": {files}, +{} -{} lines", sum.added_lines, sum.deleted_lines)
+        }
+        Some(Block::Broken { error }) => format!(", how much cannot be told: {}", visible(error)),
+        None => String::new(),
+    };
+    format!("  change {base}..{head}{sum}; all of it: {command}\n")
 }
 
 /// The entries that tell the story; the others are for `--json`.

@@ -44,6 +44,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
     get("/api/v1/tasks/{task}/dependencies", "What must be done before it goes on", &[], Json("Dependencies")),
     post("/api/v1/tasks/{task}/dependencies", "It needs that task", "NewDependency", Json("Dependencies")),
     delete("/api/v1/tasks/{task}/dependencies", "It goes on without", Json("Dependencies")).taking("NewDependency"),
+    get("/api/v1/tasks/{task}/change", "What it changes, and how much that is", &[], Json("Change")),
     get("/api/v1/tasks/{task}/runs", "Launches of agents and commands, newest first", &[LIMIT], List("Run")),
     get("/api/v1/tasks/{task}/documents", "Documents, newest first", &[], List("Document")),
     get("/api/v1/tasks/{task}/documents/{document}", "A document as plain text", &[], Text),

@@ -15,8 +15,10 @@ use crate::show::{Moment, line, plain, sentence};
 use crate::standing::Scene;
 use crate::tongue::{Part, Tongue, say};
 
+mod changed;
 mod history;
 
+use changed::Changed;
 use history::Share;
 
 const ROWS: u32 = 50;
@@ -40,6 +42,8 @@ pub(crate) struct Ticket {
     status: Option<String>,
     sentence: Vec<Part>,
     pull: Option<String>,
+    /// What it changes; none: nothing yet.
+    change: Option<Changed>,
     /// Its card can be started, and is here.
     can_start: bool,
     /// It is a card of our own board: comments are written to it.
@@ -159,6 +163,7 @@ fn started(state: &GatewayState, scene: &Scene, task: Task, card: Option<BoardIt
         sentence: sentence(&standing.sentence, 1000),
         row: Row::of(scene, &task, state.now()),
         pull: task.merged.as_ref().and_then(|_| state.desk.pull_command(&task.project)),
+        change: changed::read(state, t, &task),
         comments: comments.iter().map(comment).collect(),
         task: Some(history::way(state, t, &task)?),
     })
@@ -189,6 +194,7 @@ fn unstarted(state: &GatewayState, t: Tongue, card: BoardItem) -> Result<Ticket,
             ),
         },
         pull: None,
+        change: None,
         task: None,
         comments: comments.iter().map(comment).collect(),
     })

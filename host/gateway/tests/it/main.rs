@@ -10,6 +10,7 @@ mod board;
 mod bodies;
 mod bursts;
 mod buttons;
+mod changes;
 mod described;
 mod docs;
 mod door;

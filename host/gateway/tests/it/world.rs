@@ -22,11 +22,11 @@ use domain::document::Role;
 use domain::effect::Claim;
 use domain::ids::{Actor, BranchName, ProjectName, RunId, StageName, StepName, TaskId, WorkItemId};
 use domain::pipeline::{Consent, Edge, EdgeStep, OnPatience, Pipeline, PipelineDraft, Stage, StageKind, StepKind};
-use domain::task::{Terminality, Track};
+use domain::task::{Task, Terminality, Track};
 use domain::time::{Milliseconds, Timestamp};
 use gateway::api::Block;
 use gateway::{
-    Backups, Desk, Disk, GatewayState, Health, HeldBy, Holding, LastBackup, LoadedPlugin, Meters, Reach, Readings,
+    Backups, Desk, Disk, GatewayState, Health, HeldBy, Holding, LastBackup, LoadedPlugin, Meters, Outline, Reach, Readings,
     Token, tree_ticks,
 };
 use serde::de::DeserializeOwned;
@@ -51,6 +51,8 @@ pub(crate) struct FakeDesk {
     pub(crate) falls: AtomicBool,
     /// What is remembered of backups.
     pub(crate) backups: Mutex<Block<Backups>>,
+    /// What git tells of every change.
+    pub(crate) outline: Mutex<Option<Result<Outline, String>>>,
 }
 
 impl Desk for FakeDesk {
@@ -59,6 +61,9 @@ impl Desk for FakeDesk {
     }
     fn pull_command(&self, _: &ProjectName) -> Option<String> {
         Some("git pull /srv/demo.git main".to_owned())
+    }
+    fn outline(&self, _: &Task) -> Option<Result<Outline, String>> {
+        self.outline.lock().unwrap().clone()
     }
     fn run_log_tail(&self, run: RunId, bytes: u64) -> Vec<u8> {
         format!("the last {bytes} bytes of {run}").into_bytes()
@@ -181,6 +186,7 @@ impl World {
             log: Mutex::default(),
             falls: AtomicBool::new(false),
             backups: Mutex::new(Block::Fine(Backups { last: Some(last), verified: None })),
+            outline: Mutex::default(),
         });
         let (close, closing) = watch::channel(false);
         let meters = Arc::new(Meters::new(NOW).unwrap());

@@ -128,3 +128,32 @@ fn an_unsound_file_is_told_with_its_line_and_the_choices() {
     let told = said(&checked);
     assert!(told.contains("repository.toml") && told.contains("quick") && told.contains("full"), "{told}");
 }
+
+/// What waits for a person says what it is, and the line that it shows is typed in the user's own repository.
+#[test]
+fn a_change_that_waits_for_approval_is_told_and_seen_whole_by_its_line() {
+    let place = Place::new(DEVELOPER, REVIEWER);
+    place.init();
+    let host = place.serve();
+    let key = place.ticket("Greet once more");
+    let shown = place.until_phase(&key, "in-review");
+    let change = &shown["change"];
+    let head = shown["task"]["head"].as_str().unwrap();
+    assert_eq!((&change["head"], &change["base"]), (&head.into(), &place.git(&["rev-parse", "main"]).trim().into()));
+    let listed = change["outline"]["listed"].as_array().unwrap();
+    let greeting = listed.iter().find(|file| file["path"] == "greeting.txt").unwrap();
+    assert_eq!((&greeting["added_lines"], &greeting["deleted_lines"]), (&1.into(), &0.into()));
+    let line = change["command"].as_str().unwrap();
+    let (status, page) = host.get(&format!("/t/{key}"));
+    assert_eq!(status, 200);
+    assert!(page.contains(&line.replace("&&", "&#38;&#38;")) && page.contains("greeting.txt"), "{page}");
+    let mut shell = std::process::Command::new("sh");
+    let typed = shell.args(["-c", line]).current_dir(place.repository()).output().unwrap();
+    let diff = String::from_utf8(typed.stdout).unwrap();
+    assert!(typed.status.success() && diff.contains("+line 1"), "{line}: {diff}");
+    let text = said(&place.gatewright(&["task", "show", &key]));
+    assert!(text.contains(&format!("..{head}: ")) && text.contains(line), "{text}");
+    assert!(place.gatewright(&["task", "approve", &key]).status.success());
+    let landed = place.until_phase(&key, "done");
+    assert_eq!(landed["change"]["outline"]["files"], change["outline"]["files"], "what landed is told too");
+}
