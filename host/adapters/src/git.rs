@@ -49,8 +49,8 @@ use domain::plugin::{ChangedFile, CommitInfo};
 pub use keep::Repository;
 pub use names::{KeptRefs, Reflog};
 pub use observed::ObservedForge;
-pub use sight::Glance;
 pub use setup::{Layout, Remote, Synced, version};
+pub use sight::Glance;
 
 /// One project's repository and its clones.
 #[derive(Debug)]

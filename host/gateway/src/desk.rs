@@ -10,7 +10,7 @@ use domain::cost::{Spent, Usage};
 use domain::ids::{BranchName, CommitId, ProjectName, RunId};
 use domain::plugin::{ChangedFile, Grant, PluginInfo};
 use domain::task::Task;
-use domain::time::Timestamp;
+use domain::time::{Milliseconds, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::api::Block;
@@ -58,6 +58,31 @@ pub struct Disk {
     pub floor_bytes: u64,
 }
 
+/// How much room there is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Room {
+    /// Nobody needs to think of it.
+    Plenty,
+    /// Somebody should, before launches stop.
+    Little,
+    /// Nothing is launched.
+    None,
+}
+
+impl Disk {
+    /// So many times the floor is plenty.
+    const PLENTY: u64 = 4;
+
+    /// How much that is.
+    pub const fn room(&self) -> Room {
+        match self.free_bytes {
+            free if free < self.floor_bytes => Room::None,
+            free if free < self.floor_bytes.saturating_mul(Self::PLENTY) => Room::Little,
+            _ => Room::Plenty,
+        }
+    }
+}
+
 /// What the host reads off its machine and its files, for whoever watches it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Readings {
@@ -87,6 +112,16 @@ pub struct LastBackup {
     pub bytes: u64,
     /// How many tasks are in it.
     pub tasks: u64,
+}
+
+impl LastBackup {
+    /// A nightly one that is older was missed.
+    const NIGHT: Milliseconds = Milliseconds::from_seconds(36 * 60 * 60);
+
+    /// Whether that is so long ago that one was missed.
+    pub const fn is_old(at: Timestamp, now: Timestamp) -> bool {
+        now.0.saturating_sub(at.0) > Self::NIGHT.0
+    }
 }
 
 /// A backup that was restored, and of which each task was rebuilt.

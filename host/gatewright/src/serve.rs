@@ -21,7 +21,8 @@ use domain::ids::{BranchName, CommitId, ProjectName, RunId};
 use domain::task::Task;
 use gateway::api::Block;
 use gateway::{
-    Backups, Desk, Disk, GatewayState, Health, HeldBy, Holding, LoadedPlugin, Outline, Reach, Readings, Token, tree_ticks,
+    Backups, Desk, Disk, GatewayState, Health, HeldBy, Holding, LoadedPlugin, Outline, Reach, Readings, Token,
+    tree_ticks,
 };
 
 use crate::changes::Changes;

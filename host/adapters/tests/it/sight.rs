@@ -210,8 +210,11 @@ fn a_glance_counts_lines_and_runs_nothing_that_is_named_to_it() {
     let head = work.take_clean(2).head;
     let glance = world.forge.glance(&world.main(), &head).unwrap();
     assert_eq!(glance.base, base);
-    let told: Vec<_> =
-        glance.files.iter().map(|file| (file.path.as_str(), file.added_lines, file.deleted_lines, file.binary)).collect();
+    let told: Vec<_> = glance
+        .files
+        .iter()
+        .map(|file| (file.path.as_str(), file.added_lines, file.deleted_lines, file.binary))
+        .collect();
     assert!(told.contains(&("new.txt", 2, 0, false)) && told.contains(&("bytes", 0, 0, true)), "{told:?}");
     assert!(!mark.exists(), "something that the configuration names was run");
     let nowhere = world.forge.glance(&base, &id(&"0".repeat(40)));

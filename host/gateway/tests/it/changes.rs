@@ -93,7 +93,10 @@ async fn a_large_change_is_counted_whole_and_one_that_git_cannot_tell_says_why()
     }
     *world.desk.outline.lock().unwrap() = Some(Err("`git diff-tree` took <longer> than 3 s".to_owned()));
     let text = world.get("/t/DEMO-001").await.text().to_owned();
-    assert!(text.contains("how much it is cannot be told:") && text.contains("took &#60;longer&#62; than 3 s"), "{text}");
+    assert!(
+        text.contains("how much it is cannot be told:") && text.contains("took &#60;longer&#62; than 3 s"),
+        "{text}"
+    );
     assert!(text.contains(&format!("git diff {} {}", commit('a'), commit('b'))), "{text}");
     let told = world.get("/api/v1/tasks/1/change").await;
     assert!(told.text().contains("\"outline\":{\"error\":\"`git diff-tree` took"), "{}", told.text());

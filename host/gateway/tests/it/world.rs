@@ -26,8 +26,8 @@ use domain::task::{Task, Terminality, Track};
 use domain::time::{Milliseconds, Timestamp};
 use gateway::api::Block;
 use gateway::{
-    Backups, Desk, Disk, GatewayState, Health, HeldBy, Holding, LastBackup, LoadedPlugin, Meters, Outline, Reach, Readings,
-    Token, tree_ticks,
+    Backups, Desk, Disk, GatewayState, Health, HeldBy, Holding, LastBackup, LoadedPlugin, Meters, Outline, Reach,
+    Readings, Token, tree_ticks,
 };
 use serde::de::DeserializeOwned;
 use store::{SqliteStore, StoreConfig};
@@ -51,6 +51,8 @@ pub(crate) struct FakeDesk {
     pub(crate) falls: AtomicBool,
     /// What is remembered of backups.
     pub(crate) backups: Mutex<Block<Backups>>,
+    /// The disk of the state folder.
+    pub(crate) disk: Mutex<Option<Disk>>,
     /// What git tells of every change.
     pub(crate) outline: Mutex<Option<Result<Outline, String>>>,
 }
@@ -110,10 +112,7 @@ impl Desk for FakeDesk {
         project.as_str() != "gone"
     }
     fn readings(&self) -> Readings {
-        Readings {
-            disk: Some(Disk { free_bytes: 40 << 30, size_bytes: 100 << 30, floor_bytes: 512 << 20 }),
-            intervals: Intervals::default(),
-        }
+        Readings { disk: *self.disk.lock().unwrap(), intervals: Intervals::default() }
     }
     fn cpu_ticks(&self, run: RunId) -> Option<u64> {
         tree_ticks(*self.pids.lock().unwrap().get(&run)?)
@@ -186,6 +185,7 @@ impl World {
             log: Mutex::default(),
             falls: AtomicBool::new(false),
             backups: Mutex::new(Block::Fine(Backups { last: Some(last), verified: None })),
+            disk: Mutex::new(Some(Disk { free_bytes: 40 << 30, size_bytes: 100 << 30, floor_bytes: 512 << 20 })),
             outline: Mutex::default(),
         });
         let (close, closing) = watch::channel(false);

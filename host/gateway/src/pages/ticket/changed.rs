@@ -53,7 +53,8 @@ pub(super) fn read(state: &GatewayState, t: Tongue, task: &Task) -> Option<Chang
             let files = t.count(outline.files, ["file", "files"], ["файл", "файла", "файлов"]);
             let (added, deleted) = (outline.added_lines, outline.deleted_lines);
             let more = outline.files.saturating_sub(outline.listed.len() as u64);
-            let sum = say!(t, "{files} changed, +{added} −{deleted} lines", "изменено: {files}, строк: +{added} −{deleted}");
+            let sum =
+                say!(t, "{files} changed, +{added} −{deleted} lines", "изменено: {files}, строк: +{added} −{deleted}");
             (Some(Ok(sum)), outline.listed.iter().map(|row| file(t, row)).collect(), more)
         }
     };
@@ -63,7 +64,8 @@ pub(super) fn read(state: &GatewayState, t: Tongue, task: &Task) -> Option<Chang
 
 fn file(t: Tongue, row: &ChangedFile) -> File {
     let (added, deleted) = (row.added_lines, row.deleted_lines);
-    let lines = if row.binary { t.of("no text", "не текст").to_owned() } else { format!("+{added} −{deleted}") };
+    let lines =
+        if row.binary { t.of("no text", "не текст").to_owned() } else { format!("+{added} −{deleted}") };
     let from = row.old_path.as_deref().map(|old| line(old, LONGEST_PATH)).unwrap_or_default();
     let what = match row.change {
         ChangeKind::Added => say!(t, "new, {lines}", "новый, {lines}"),
