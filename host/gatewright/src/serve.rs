@@ -343,7 +343,13 @@ impl Desk for LivingDesk {
 
     fn outline(&self, task: &Task) -> Option<Result<Outline, String>> {
         let head = task.head.as_ref()?;
-        Some(self.seen.changes.of(task.id, head, || self.host.outline(task, head)))
+        Some(self.seen.changes.of(task.id, head, || {
+            let known = task.base.clone();
+            // What landed is part of the base branch by now; and one that was cut is told from there while git has no time.
+            let seen = if task.merged.is_some() { None } else { self.base_head(&task.project, &task.base_branch) };
+            let base = seen.or(known.map(Ok)).ok_or("nobody knows on what it rests")??;
+            self.host.outline(&task.project, &base, head)
+        }))
     }
 
     fn run_log_tail(&self, run: RunId, bytes: u64) -> Vec<u8> {

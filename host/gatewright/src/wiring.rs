@@ -21,7 +21,6 @@ use configuration::{Complaint, Loaded, PluginBinding, ProjectFile, SandboxMode, 
 use domain::ids::{BranchName, CommitId, Digest, PluginId, ProjectName, RunId};
 use domain::pipeline::{EdgeStep, StepKind};
 use domain::plugin::{Failure, Flaw, Grant, PluginKind};
-use domain::task::Task;
 use gateway::{Meters, Outline};
 use sandbox::{Compiler, PluginSpec, Sandbox, SandboxConfig};
 use store::{SqliteStore, Stopwatch, StoreConfig};
@@ -454,15 +453,11 @@ impl Host {
         forge.base_head(branch).map_err(|error| error.to_string())
     }
 
-    /// What a task's head has beyond the base branch, or beyond its base where it is part of that branch by now.
-    pub(crate) fn outline(&self, task: &Task, head: &CommitId) -> Result<Outline, String> {
-        let forge = self.forges.lock().unwrap_or_else(PoisonError::into_inner).get(&task.project).cloned();
-        let forge = forge.ok_or_else(|| format!("no file speaks of {}", task.project))?;
-        let base = match (&task.merged, &task.base) {
-            (Some(_), Some(base)) => base.clone(),
-            _ => forge.base_head(&task.base_branch).map_err(|error| error.to_string())?,
-        };
-        let Glance { base, files } = forge.glance(&base, head).map_err(|error| error.to_string())?;
+    /// What a commit has beyond another one, or why that is not known.
+    pub(crate) fn outline(&self, project: &ProjectName, base: &CommitId, head: &CommitId) -> Result<Outline, String> {
+        let forge = self.forges.lock().unwrap_or_else(PoisonError::into_inner).get(project).cloned();
+        let forge = forge.ok_or_else(|| format!("no file speaks of {project}"))?;
+        let Glance { base, files } = forge.glance(base, head).map_err(|error| error.to_string())?;
         Ok(Outline { base, files })
     }
 

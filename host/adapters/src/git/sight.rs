@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::ffi::OsStr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use conductor::ports::forge::ForgeError;
 use domain::ids::CommitId;
@@ -17,7 +17,7 @@ use super::folder::checked_parts;
 /// A file or a diff.
 const FILE_BYTES: u64 = 1 << 20;
 
-/// Somebody looks at a page meanwhile.
+/// Somebody looks at a page meanwhile: all questions together take no longer.
 const GLANCE: Duration = Duration::from_secs(3);
 /// Some ten thousand files.
 const GLANCE_BYTES: usize = 4 << 20;
@@ -176,7 +176,8 @@ pub struct Glance {
 
 /// See [`EmbeddedForge::glance`].
 pub(super) fn glance(forge: &EmbeddedForge, base: &CommitId, head: &CommitId) -> Result<Glance, ForgeError> {
-    let quick = || forge.call().time(GLANCE);
+    let end = Instant::now() + GLANCE;
+    let quick = || forge.call().time(end.saturating_duration_since(Instant::now()));
     for commit in [base, head] {
         let found = quick().args(["cat-file", "-e", &format!("{commit}^{{commit}}")]).answer()?;
         if found.code != 0 {
