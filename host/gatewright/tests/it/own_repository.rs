@@ -168,7 +168,7 @@ fn a_run_shows_its_command_with_all_filled_in() {
     let text = fs::read_to_string(&file).unwrap();
     assert!(text.contains(&format!("command = [{agent}]")), "{text}");
     let words = format!(
-        "command = [{agent}, \"--model={{model}}\", \"{{effort}}\", \"{{role}}\", \"{{work_item}}\", \"{{brief}}\"]\nmodel = \"large\"\neffort = \"high\""
+        "command = [{agent}, \"--model\", \"{{model}}\", \"{{effort}}\", \"{{role}}\", \"{{work_item}}\", \"{{brief}}\"]\nmodel = \"large\"\neffort = \"high\""
     );
     fs::write(&file, text.replace(&format!("command = [{agent}]"), &words)).unwrap();
     let host = place.serve();
@@ -177,10 +177,10 @@ fn a_run_shows_its_command_with_all_filled_in() {
     let runs = shown["runs"].as_array().unwrap();
     let run = runs.iter().find(|run| run["role"] == "developer").unwrap();
     let command = run["command"].as_str().unwrap();
-    assert!(command.contains(&format!("developer.sh --model=large high developer {key} /")), "{command}");
+    assert!(command.contains(&format!("developer.sh --model large high developer {key} /")), "{command}");
     assert!(!command.contains('{'), "{command}");
     let page = host.get(&format!("/r/{}", run["id"])).1;
-    assert!(page.contains("--model=large high developer"), "{page}");
+    assert!(page.contains("--model large high developer"), "{page}");
 }
 
 /// What a list leaves out it says, with the line that shows it.
