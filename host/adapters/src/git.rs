@@ -50,6 +50,7 @@ pub use keep::Repository;
 pub use names::{KeptRefs, Reflog};
 pub use observed::ObservedForge;
 pub use setup::{Layout, Remote, Synced, version};
+pub use sight::Glance;
 
 /// One project's repository and its clones.
 #[derive(Debug)]
@@ -65,6 +66,11 @@ pub struct EmbeddedForge {
 }
 
 impl EmbeddedForge {
+    /// What `head` has beyond where it left `base`: within seconds and bounds, or an error that says which of them were too narrow.
+    pub fn glance(&self, base: &CommitId, head: &CommitId) -> Result<Glance, ForgeError> {
+        sight::glance(self, base, head)
+    }
+
     fn call(&self) -> command::Call {
         self.git.call(&self.layout.repository)
     }

@@ -72,17 +72,21 @@ impl ShimRuns {
         found.map_err(|error| Obstacle::Key(error).told(argv))
     }
 
+    /// Only an agent has a template; a command of the project is taken word by word.
+    fn argv(&self, launch: &Launch) -> Result<Vec<String>, template::TemplateError> {
+        match &launch.brief {
+            Some(_) => fill_in(launch, &self.runner.brief_path(launch.run.0)),
+            None => Ok(launch.argv.clone()),
+        }
+    }
+
     fn spec(&self, launch: &Launch) -> Result<LaunchSpec, LaunchError> {
         let wrong = |error: &dyn std::fmt::Display| LaunchError::Template(error.to_string());
         let HostEnvironment { reserved, values } = &self.environment;
         let mut env = environment::passed(&launch.pass_environment, reserved, |name| values.get(name).cloned())
             .map_err(|error| wrong(&error))?;
         env.extend(launch.environment.clone());
-        // Only an agent has a template; a command of the project is taken word by word.
-        let argv = match &launch.brief {
-            Some(_) => fill_in(launch, &self.runner.brief_path(launch.run.0)).map_err(|error| wrong(&error))?,
-            None => launch.argv.clone(),
-        };
+        let argv = self.argv(launch).map_err(|error| wrong(&error))?;
         let keyed = self.keyed(launch.held_key.as_ref(), &argv)?;
         let mut writable = launch.writable.clone();
         let mut readable = [launch.readable.clone(), named_files(&argv, launch)].concat();
@@ -258,6 +262,10 @@ impl Runs for ShimRuns {
     fn ready(&self, program: &Program) -> Result<(), LaunchError> {
         let mut found = readiness::obstacles(&self.runner, &self.environment, program).into_iter();
         found.next().map_or(Ok(()), |obstacle| Err(obstacle.told(&program.argv)))
+    }
+
+    fn command(&self, launch: &Launch) -> Vec<String> {
+        self.argv(launch).unwrap_or_else(|_| launch.argv.clone())
     }
 
     fn inspect(&self, run: RunId) -> Result<RunState, LaunchError> {

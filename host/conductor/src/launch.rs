@@ -143,7 +143,14 @@ impl Conductor {
             terms,
             brief,
             conversation,
-            ..RunRow::begun(launch.run, task, role, attempt, command_line(&launch.argv), self.now())
+            ..RunRow::begun(
+                launch.run,
+                task,
+                role,
+                attempt,
+                command_line(&self.outside.runs.command(launch)),
+                self.now(),
+            )
         };
         self.outside.store.put_run(&row, claim.token)?;
         match self.outside.runs.launch(launch) {

@@ -17,6 +17,14 @@ pub enum Right {
     Admin,
 }
 
+/// What audit and timelines write where no token acted: the host itself, whoever has no token, and those who tell it things.
+const HOSTS_OWN: [&str; 6] = ["host", "nobody", "board", "plane", "gitea", "gatewright"];
+
+/// Whether a line of the audit by this name could be taken for one of the host's own, in whatever letters it is written.
+pub fn is_hosts_own(name: &str) -> bool {
+    HOSTS_OWN.iter().any(|own| own.eq_ignore_ascii_case(name))
+}
+
 /// A word that is no right.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is no right; there are: read, operate, admin")]

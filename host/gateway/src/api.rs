@@ -18,10 +18,14 @@ use domain::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub use access::{AuditPage, MadeToken, TokenView, WantedToken};
+pub use change::{ChangeOutline, ChangeView};
+pub use lists::TaskListing;
 pub use many::{ForAll, ForHeld, ForParked, Retried};
 pub use old::{Agent, Block, Cost, Feature, OldMetrics, Queue, QueueFigures, Tokens};
 
 mod access;
+mod change;
+mod lists;
 mod many;
 mod old;
 mod whole;

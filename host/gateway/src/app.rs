@@ -4,6 +4,7 @@ use std::fmt::{self, Write as _};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use conductor::ports::access::{Access, Deed, Record};
 use conductor::ports::asker::asked_from;
@@ -13,6 +14,7 @@ use domain::time::{Milliseconds, Timestamp};
 use tokio::sync::{Mutex, Semaphore, watch};
 use tokio::time::Instant;
 
+use crate::denials::{Denials, Denied, Told, WINDOW};
 use crate::desk::Desk;
 use crate::door::{PEER, Peer};
 use crate::front::{Front, Reach};
@@ -138,6 +140,7 @@ pub(crate) struct App {
     pub(crate) downloads: Arc<Semaphore>,
     pub(crate) keyring: Arc<Keyring>,
     pub(crate) throttle: Arc<Throttle>,
+    denials: Arc<Denials>,
     calls: Arc<Semaphore>,
 }
 
@@ -161,6 +164,7 @@ impl App {
             downloads,
             keyring,
             throttle: Arc::default(),
+            denials: Arc::default(),
             told: Arc::default(),
             calls,
         })
@@ -208,10 +212,53 @@ impl App {
     /// Counts a token that is none, and says so.
     pub(crate) fn wrong_token(&self, peer: Peer, now: Timestamp) -> Problem {
         if let Some(wait) = self.throttle.wrong(peer.0, now) {
+            self.write_denials(self.denials.held_up(peer.0, now));
             return Problem::too_many(wait);
         }
         self.note_wrong(peer);
         Problem::unauthorized("the token is not this host's; was it made for another folder, renewed, or revoked?")
+    }
+
+    /// Writes down that a token wanted what it may not.
+    pub(crate) fn denied(&self, name: &TokenName, denied: Denied) {
+        self.write_denials(self.denials.denied(name, denied, self.state.now()));
+    }
+
+    fn write_denials(&self, told: Told) {
+        let Told { records, counts } = told;
+        if !records.is_empty() {
+            let app = self.clone();
+            tokio::spawn(async move { app.append(records).await });
+        }
+        if counts {
+            let app = self.clone();
+            tokio::spawn(async move { app.settle_later().await });
+        }
+    }
+
+    /// Writes down what was counted, once its minute is over or the listener closes.
+    async fn settle_later(self) {
+        let mut closing = self.closing.clone();
+        tokio::select! {
+            () = tokio::time::sleep(Duration::from_millis(WINDOW.0)) => self.settle().await,
+            () = closed(&mut closing) => self.append(self.denials.all()).await,
+        }
+    }
+
+    /// Writes down what was counted and is over: whoever reads the audit finds it there.
+    pub(crate) async fn settle(&self) {
+        self.append(self.denials.over(self.state.now())).await;
+    }
+
+    async fn append(&self, records: Vec<Record>) {
+        if records.is_empty() {
+            return;
+        }
+        let appended = self
+            .ask(move |state| records.iter().try_for_each(|record| Ok(state.access.record(record, state.now())?)));
+        if let Err(problem) = appended.await {
+            tracing::warn!(why = problem.detail(), "what was denied could not be written down");
+        }
     }
 
     /// Runs what may block on a thread for it. The permit goes along: a client that hangs up frees no slot that is in use.

@@ -206,7 +206,10 @@ impl Scene {
         match &task.position.activity {
             Activity::AwaitingPerson { consent, .. } => {
                 let yes = if *consent == Consent::Approve { Intent::Approve } else { Intent::ConfirmDeploy };
-                vec![give(yes), give(Intent::Reject)]
+                let mut deeds = vec![give(yes), give(Intent::Reject)];
+                deeds.extend((!task.is_paused()).then(|| give(Intent::Pause)));
+                deeds.push(give(Intent::Stop));
+                deeds
             }
             Activity::Held { hold } => {
                 let cycle = task.needs.iter().filter(|_| hold.kind == HoldKind::DependencyCycle);

@@ -8,8 +8,9 @@ use conductor::{Intervals, LiveRun};
 use domain::budget::Budgets;
 use domain::cost::{Spent, Usage};
 use domain::ids::{BranchName, CommitId, ProjectName, RunId};
-use domain::plugin::{Grant, PluginInfo};
-use domain::time::Timestamp;
+use domain::plugin::{ChangedFile, Grant, PluginInfo};
+use domain::task::Task;
+use domain::time::{Milliseconds, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::api::Block;
@@ -57,6 +58,31 @@ pub struct Disk {
     pub floor_bytes: u64,
 }
 
+/// How much room there is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Room {
+    /// Nobody needs to think of it.
+    Plenty,
+    /// Somebody should, before launches stop.
+    Little,
+    /// Nothing is launched.
+    None,
+}
+
+impl Disk {
+    /// So many times the floor is plenty.
+    const PLENTY: u64 = 4;
+
+    /// How much that is.
+    pub const fn room(&self) -> Room {
+        match self.free_bytes {
+            free if free < self.floor_bytes => Room::None,
+            free if free < self.floor_bytes.saturating_mul(Self::PLENTY) => Room::Little,
+            _ => Room::Plenty,
+        }
+    }
+}
+
 /// What the host reads off its machine and its files, for whoever watches it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Readings {
@@ -88,6 +114,16 @@ pub struct LastBackup {
     pub tasks: u64,
 }
 
+impl LastBackup {
+    /// A nightly one that is older was missed.
+    const NIGHT: Milliseconds = Milliseconds::from_seconds(36 * 60 * 60);
+
+    /// Whether that is so long ago that one was missed.
+    pub const fn is_old(at: Timestamp, now: Timestamp) -> bool {
+        now.0.saturating_sub(at.0) > Self::NIGHT.0
+    }
+}
+
 /// A backup that was restored, and of which each task was rebuilt.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LastRestore {
@@ -97,6 +133,15 @@ pub struct LastRestore {
     pub backup_at: Timestamp,
     /// How many tasks were rebuilt.
     pub tasks: u64,
+}
+
+/// What a task's head has beyond its base.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outline {
+    /// Where it left the base branch.
+    pub base: CommitId,
+    /// What differs, by path.
+    pub files: Vec<ChangedFile>,
 }
 
 /// A component that is loaded for a project.
@@ -124,6 +169,16 @@ pub trait Desk: Send + Sync {
     /// looked yet.
     fn base_head(&self, _project: &ProjectName, _branch: &BranchName) -> Option<Result<CommitId, String>> {
         None
+    }
+    /// What a task's head has beyond its base, as git tells within seconds, or why it does not; none: nobody can look here.
+    fn outline(&self, _task: &Task) -> Option<Result<Outline, String>> {
+        None
+    }
+    /// The line by which a person sees all of a change in a repository of their own.
+    fn diff_command(&self, task: &Task, base: &CommitId, head: &CommitId) -> String {
+        // What is only observed lies where its reader works.
+        let fetched = if task.observed { "" } else { "git fetch gatewright && " };
+        format!("{fetched}git diff {base} {head}")
     }
     /// The end of a run's log; empty where there is none.
     fn run_log_tail(&self, run: RunId, bytes: u64) -> Vec<u8>;

@@ -202,10 +202,11 @@ impl Keyring {
 
     /// Makes a token. It may block.
     pub(crate) fn make(&self, token: &NewToken, actor: &Actor, now: Timestamp) -> Result<(), StoreError> {
-        if self.read().tokens.iter().any(|key| !key.in_store && key.name == token.name) {
+        let is_like = |key: &Key| key.name.as_str().eq_ignore_ascii_case(token.name.as_str());
+        if let Some(own) = self.read().tokens.iter().find(|key| !key.in_store && is_like(key)) {
             return Err(StoreError::Refused(format!(
                 "the token of the host's own file is called `{}`; choose another name",
-                token.name
+                own.name
             )));
         }
         self.access.put_token(token, actor, now)?;

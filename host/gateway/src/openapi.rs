@@ -38,6 +38,8 @@ enum Answer {
     Json(&'static str),
     /// A listing of such.
     List(&'static str),
+    /// A line of JSON for each row.
+    Lines,
     /// Text.
     Text,
     /// Bytes.
@@ -151,6 +153,7 @@ impl Answer {
                 let listing = json!({"type": "object", "required": ["items", "more"], "properties": properties});
                 content("application/json", listing)
             }
+            Self::Lines => content("application/jsonl", json!({"type": "string"})),
             Self::Text => content("text/plain", json!({"type": "string"})),
             Self::Bytes => content("application/octet-stream", json!({"type": "string", "format": "binary"})),
             Self::Stream => content("text/event-stream", json!({"type": "string"})),

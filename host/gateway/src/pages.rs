@@ -49,9 +49,14 @@ pub(crate) async fn queue(State(app): State<App>, reader: Reader) -> Page {
     page(frame, read, |frame, queue| queue::QueuePage { frame, queue })
 }
 
-pub(crate) async fn ticket(State(app): State<App>, reader: Reader, Segments(item): Segments<String>) -> Page {
+pub(crate) async fn ticket(
+    State(app): State<App>,
+    reader: Reader,
+    Segments(item): Segments<String>,
+    Parameters(which): Parameters<ticket::Which>,
+) -> Page {
     let frame = Frame::live(&app, &reader, Here::Beyond);
-    let read = app.ask(move |state| ticket::read(state, reader.tongue, &item)).await;
+    let read = app.ask(move |state| ticket::read(state, reader.tongue, &item, &which)).await;
     page(frame, read, |frame, ticket| ticket::TicketPage { frame, ticket })
 }
 
@@ -114,6 +119,7 @@ pub(crate) async fn audit(
     reader: Reader,
     Parameters(which): Parameters<crate::routes::audit::Which>,
 ) -> Page {
+    app.settle().await;
     let frame = Frame::live(&app, &reader, Here::Audit);
     let read = app.ask(move |state| audit::read(state, reader.tongue, which)).await;
     page(frame, read, |frame, audit| audit::AuditPage { frame, audit })

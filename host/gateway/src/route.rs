@@ -2,6 +2,7 @@
 //!
 //! A handler gets into the router only through a row, and into a row only with its need: none can be without.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
@@ -15,6 +16,8 @@ use subtle::ConstantTimeEq as _;
 
 use crate::app::App;
 use crate::body;
+use crate::denials::Denied;
+use crate::door::Peer;
 use crate::pages::{Reader, Refused, wants_page};
 use crate::problem::Problem;
 use crate::visitor::{CSRF_FIELD, Visitor};
@@ -83,13 +86,17 @@ impl Row {
     }
 
     /// The handlers behind their guard.
-    pub(crate) fn guarded(self) -> (&'static str, MethodRouter<App>) {
+    pub(crate) fn guarded(self, app: &App) -> (&'static str, MethodRouter<App>) {
         let needs: Arc<[(Method, Need)]> = self.needs.into();
-        (self.path, self.methods.layer(middleware::from_fn_with_state(needs, guard)))
+        let guarded = self.methods.layer(middleware::from_fn_with_state((app.clone(), needs), guard));
+        (self.path, guarded)
     }
 }
 
-async fn guard(State(needs): State<Arc<[(Method, Need)]>>, request: Request, next: Next) -> Response {
+/// What a route needs, and where it is written down who has it not.
+type Guard = (App, Arc<[(Method, Need)]>);
+
+async fn guard(State((app, needs)): State<Guard>, request: Request, next: Next) -> Response {
     let asked = if request.method() == Method::HEAD { &Method::GET } else { request.method() };
     let need = needs.iter().find(|(method, _)| method == asked).map(|(_, need)| *need);
     let visitor = request.extensions().get::<Visitor>().cloned().unwrap_or_else(|| Visitor::nobody(false));
@@ -103,6 +110,7 @@ async fn guard(State(needs): State<Arc<[(Method, Need)]>>, request: Request, nex
         Need::Page if visitor.may_look() => next.run(request).await,
         Need::Page => to_login(&request),
         Need::Token(right) => {
+            note_denial(&app, &visitor, right, &request);
             let allowed = if visitor.may(right) { own_page(&visitor, &request) } else { Err(refuse(&visitor, right)) };
             match allowed {
                 Ok(()) => next.run(request).await,
@@ -111,12 +119,26 @@ async fn guard(State(needs): State<Arc<[(Method, Need)]>>, request: Request, nex
         }
         Need::Form(right) => {
             let reader = Reader::of(&request, visitor.clone());
+            note_denial(&app, &visitor, right, &request);
             match keyed(&visitor, right, request).await {
                 Ok(request) => next.run(request).await,
                 Err(problem) => Refused::of(problem, reader).into_response(),
             }
         }
     }
+}
+
+/// Writes down that a known token's right is not enough. Whoever has none is nobody, and may ask.
+fn note_denial(app: &App, visitor: &Visitor, wanted: Right, request: &Request) {
+    let (Some(actor), Some(name), Some(right)) = (visitor.actor(), visitor.name(), visitor.right()) else { return };
+    if visitor.may(wanted) {
+        return;
+    }
+    // Without its parameters: nothing of what was sent stands in the audit.
+    let what = format!("{} {}", request.method(), request.uri().path());
+    let peer = request.extensions().get::<Peer>().map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |peer| peer.0);
+    let why = format!("it has `{right}`, and this needs `{wanted}`");
+    app.denied(name, Denied { actor, peer, what, why });
 }
 
 fn refuse(visitor: &Visitor, wanted: Right) -> Problem {

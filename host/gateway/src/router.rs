@@ -19,8 +19,8 @@ use crate::pages::{self, Reader, forms, login};
 use crate::problem::Problem;
 use crate::route::{Need, Row, at};
 use crate::routes::{
-    audit, blocks, checks, deliveries, dependencies, evaluations, events, figures, intents, items, many, observed,
-    probes, projects, queue, runs, tasks, tokens, why,
+    audit, blocks, change, checks, deliveries, dependencies, evaluations, events, figures, intents, items, many,
+    observed, probes, projects, queue, runs, tasks, tokens, why,
 };
 use crate::visitor::{Form, Operator, Visitor};
 
@@ -114,6 +114,7 @@ fn of_tasks() -> Vec<Row> {
             .get(Need::Look, dependencies::list)
             .post(OPERATE, dependencies::add)
             .delete(OPERATE, dependencies::remove),
+        at("/api/v1/tasks/{task}/change").get(Need::Look, change::show),
         at("/api/v1/tasks/{task}/runs").get(Need::Look, tasks::runs),
         at("/api/v1/tasks/{task}/documents").get(Need::Look, tasks::documents),
         at("/api/v1/tasks/{task}/documents/{document}").get(Need::Look, tasks::document),
@@ -128,6 +129,7 @@ fn of_tasks() -> Vec<Row> {
         at("/api/v1/runs/{run}/log").get(Need::Look, runs::log),
         at("/api/v1/events").get(Need::Look, events::stream),
         at("/api/v1/audit").get(Need::Look, audit::list),
+        at("/api/v1/audit.jsonl").get(Need::Look, audit::lines),
         at("/api/v1/tokens").get(ADMIN, tokens::list).post(ADMIN, tokens::make),
         at("/api/v1/tokens/{name}").delete(ADMIN, tokens::revoke),
         at("/api/v1/observed").get(Need::Look, observed::list),
@@ -198,7 +200,7 @@ fn button(row: Row, right: Right, intent: Intent) -> Row {
 /// The whole listener as a service. `address` is the listener's; streams end when `closing` turns true.
 pub fn router(state: GatewayState, address: SocketAddr, closing: watch::Receiver<bool>) -> Result<Router, StoreError> {
     let app = App::new(state, address, closing)?;
-    let routes = table().into_iter().map(Row::guarded);
+    let routes = table().into_iter().map(|row| row.guarded(&app));
     let router = routes
         .fold(Router::new(), |router, (path, methods)| router.route(path, methods))
         .route_layer(middleware::from_fn_with_state(app.clone(), figures::measure))

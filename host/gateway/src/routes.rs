@@ -3,6 +3,7 @@
 pub(crate) mod audit;
 pub(crate) mod behind;
 pub(crate) mod blocks;
+pub(crate) mod change;
 pub(crate) mod checks;
 pub(crate) mod deliveries;
 pub(crate) mod dependencies;
@@ -22,6 +23,7 @@ pub(crate) mod tokens;
 pub(crate) mod why;
 
 use axum::Json;
+use conductor::ports::store::Page;
 use serde::Deserialize;
 
 use crate::api::Listing;
@@ -51,6 +53,26 @@ impl Limit {
             other => Err(Problem::invalid(format!("`limit` is {other}; it is a number from 1 to {MOST_ROWS}"))),
         }
     }
+}
+
+/// The parameters of a listing that is read on.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Part {
+    before: Option<u64>,
+    limit: Option<u32>,
+}
+
+impl Part {
+    /// Older than which row, and how many.
+    pub(crate) fn rows(&self) -> Result<(Option<u64>, u32), Problem> {
+        Ok((self.before, Limit { limit: self.limit }.rows()?))
+    }
+}
+
+/// A page as a listing tells it: whoever wants more goes on before its last row.
+pub(crate) fn part<T>(page: Page<T>) -> Listing<T> {
+    Listing { more: page.next.is_some(), items: page.rows }
 }
 
 /// Cuts rows of which one more than wanted was asked for.

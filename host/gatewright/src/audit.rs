@@ -6,75 +6,108 @@ use anyhow::Context as _;
 use conductor::ports::access::{Access as _, AuditFilter, AuditRow};
 use conductor::ports::store::Store as _;
 use domain::ids::TaskId;
-use domain::time::Timestamp;
 use gateway::api::AuditPage;
 use store::{SqliteStore, StoreConfig};
 
 use crate::cli::Audit;
 use crate::client::{Client, ClientError, segment};
 use crate::clock::incarnation;
-use crate::output::Output;
+use crate::output::{Output, say};
 use crate::reference::Reference;
 use crate::task::visible;
 use crate::when::moment;
 
-/// One answer of the API carries no more.
+/// One answer of the API carries no more, and so many lines are read from the database at one time.
 const PAGE: u32 = 1000;
+/// Lines for people, where they say nothing of it.
+const SHOWN: u32 = 100;
 
-/// Runs the command.
+/// Runs the command. Lines are printed as they are read: of a long audit nothing waits for its end.
 pub(crate) fn run(dir: &Path, wanted: &Audit, out: &Output) -> anyhow::Result<()> {
-    let since = wanted.since;
-    let rows = match Client::find(dir) {
-        Ok(client) => from_host(&client, wanted, since)?,
-        Err(ClientError::NotServing { .. }) => from_store(dir, wanted, since)?,
-        Err(other) => return Err(other.into()),
-    };
-    out.value(&rows, || {
-        if rows.is_empty() {
-            return "Nothing was done that fits.".to_owned();
+    let source = Source::of(dir, wanted)?;
+    let limit = wanted.limit.or((!out.json).then_some(SHOWN)).map_or(u64::MAX, u64::from);
+    let (mut before, mut told) = (None, 0_u64);
+    loop {
+        let left = u32::try_from(limit.saturating_sub(told)).unwrap_or(u32::MAX);
+        let AuditPage { items, next } = source.page(wanted, before, left.min(PAGE))?;
+        for row in &items {
+            out.line(&if out.json { serde_json::to_string(row)? } else { line(row) })?;
         }
-        rows.iter().map(line).collect::<Vec<_>>().join("\n")
-    })
+        told += items.len() as u64;
+        before = next;
+        if before.is_none() || told >= limit {
+            break;
+        }
+    }
+    if told == 0 && !out.json {
+        out.line("Nothing was done that fits.")?;
+    }
+    if before.is_some() {
+        let all = out.command("gatewright audit --json");
+        say(&format!("these are the newest {told}; `--limit N` shows more, and `{all}` all of them"));
+    }
+    Ok(())
 }
 
-fn from_host(client: &Client, wanted: &Audit, since: Option<Timestamp>) -> anyhow::Result<Vec<AuditRow>> {
-    let mut rows = Vec::new();
-    let mut before = None;
-    loop {
-        let left = wanted.limit.saturating_sub(rows.len() as u32).min(PAGE);
-        let mut query = vec![("limit", left.to_string())];
-        let mut only = |name: &'static str, value: Option<String>| query.extend(value.map(|value| (name, value)));
-        only("who", wanted.who.clone());
-        only("what", wanted.what.clone());
-        only("task", wanted.task.as_ref().map(Reference::to_string));
-        only("project", wanted.project.as_ref().map(ToString::to_string));
-        only("since", since.map(|since| since.0.to_string()));
-        only("before", before.map(|before: u64| before.to_string()));
-        let query =
-            query.iter().map(|(name, value)| format!("{name}={}", segment(value))).collect::<Vec<_>>().join("&");
-        let page: AuditPage = client.get(&format!("/api/v1/audit?{query}"))?;
-        rows.extend(page.items);
-        before = page.next;
-        if before.is_none() || rows.len() >= wanted.limit as usize {
-            return Ok(rows);
+/// Where the lines are.
+enum Source {
+    /// A host serves the folder.
+    Living(Client),
+    /// None does: there is nobody to ask but the database itself.
+    Resting(Box<SqliteStore>, AuditFilter),
+}
+
+impl Source {
+    fn of(dir: &Path, wanted: &Audit) -> anyhow::Result<Self> {
+        match Client::find(dir) {
+            Ok(client) => Ok(Self::Living(client)),
+            Err(ClientError::NotServing { .. }) => {
+                let store = SqliteStore::open(StoreConfig::new(dir, incarnation()?.host))
+                    .context("no host answers, and the database is not free")?;
+                let filter = filter(&store, wanted)?;
+                Ok(Self::Resting(Box::new(store), filter))
+            }
+            Err(other) => Err(other.into()),
+        }
+    }
+
+    fn page(&self, wanted: &Audit, before: Option<u64>, limit: u32) -> anyhow::Result<AuditPage> {
+        match self {
+            Self::Living(client) => Ok(client.get(&format!("/api/v1/audit?{}", query(wanted, before, limit)))?),
+            Self::Resting(store, filter) => {
+                let filter = AuditFilter { before, ..filter.clone() };
+                let mut items = store.audit(&filter, limit.saturating_add(1))?;
+                let more = items.len() > limit as usize;
+                items.truncate(limit as usize);
+                let next = items.last().filter(|_| more).map(|row| row.id);
+                Ok(AuditPage { items, next })
+            }
         }
     }
 }
 
-/// Without a host there is nobody to ask but the database itself.
-fn from_store(dir: &Path, wanted: &Audit, since: Option<Timestamp>) -> anyhow::Result<Vec<AuditRow>> {
-    let store = SqliteStore::open(StoreConfig::new(dir, incarnation()?.host))
-        .context("no host answers, and the database is not free")?;
-    let filter = AuditFilter {
+fn query(wanted: &Audit, before: Option<u64>, limit: u32) -> String {
+    let mut query = vec![("limit", limit.to_string())];
+    let mut only = |name: &'static str, value: Option<String>| query.extend(value.map(|value| (name, value)));
+    only("who", wanted.who.clone());
+    only("what", wanted.what.clone());
+    only("task", wanted.task.as_ref().map(Reference::to_string));
+    only("project", wanted.project.as_ref().map(ToString::to_string));
+    only("since", wanted.since.map(|since| since.0.to_string()));
+    only("before", before.map(|before| before.to_string()));
+    query.iter().map(|(name, value)| format!("{name}={}", segment(value))).collect::<Vec<_>>().join("&")
+}
+
+fn filter(store: &SqliteStore, wanted: &Audit) -> anyhow::Result<AuditFilter> {
+    Ok(AuditFilter {
         who: wanted.who.clone(),
         what: wanted.what.as_deref().map(str::parse).transpose()?,
-        task: wanted.task.as_ref().map(|reference| task(&store, reference)).transpose()?,
+        task: wanted.task.as_ref().map(|reference| task(store, reference)).transpose()?,
         project: wanted.project.clone(),
-        since,
+        since: wanted.since,
         until: None,
         before: None,
-    };
-    Ok(store.audit(&filter, wanted.limit)?)
+    })
 }
 
 fn task(store: &SqliteStore, reference: &Reference) -> anyhow::Result<TaskId> {

@@ -1,5 +1,6 @@
 //! The command line: what there is to say, and what it means.
 
+mod lists;
 mod many;
 mod upkeep;
 
@@ -14,6 +15,7 @@ use domain::time::{Milliseconds, Timestamp};
 
 use crate::reference::Reference;
 
+pub(crate) use lists::{Audit, Part};
 pub(crate) use many::{Many, Retry};
 pub(crate) use upkeep::{Backup, Completions, Config, HealthOptions, Man, Restore};
 
@@ -213,6 +215,8 @@ pub(crate) enum Task {
         /// Ended ones too.
         #[arg(long)]
         all: bool,
+        #[command(flatten)]
+        part: Part,
     },
     /// One task: where it stands, what it waits for, what happened.
     Show {
@@ -315,28 +319,6 @@ pub(crate) enum Token {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct Audit {
-    /// Of this token or person.
-    #[arg(long)]
-    pub(crate) who: Option<String>,
-    /// Of this kind: approve, freeze, log-in, make-token, …
-    #[arg(long)]
-    pub(crate) what: Option<String>,
-    /// Of one task: its number, or the work item's key.
-    #[arg(long)]
-    pub(crate) task: Option<Reference>,
-    /// Of one project.
-    #[arg(long)]
-    pub(crate) project: Option<ProjectName>,
-    /// Since that time (`2026-01-31T12:00:00Z`), or for so long: 7d, 12h, 90m.
-    #[arg(long, value_name = "TIME", value_parser = crate::when::given)]
-    pub(crate) since: Option<Timestamp>,
-    /// At most so many lines.
-    #[arg(long, default_value_t = 100, value_name = "N")]
-    pub(crate) limit: u32,
-}
-
-#[derive(Debug, Args)]
 pub(crate) struct StopAll {
     /// All of them; a single one is stopped by `task stop`.
     #[arg(long, required_unless_present = "project")]
@@ -375,6 +357,8 @@ pub(crate) enum Verdict {
         /// Of one task: its number, or the work item's key.
         #[arg(long)]
         task: Option<Reference>,
+        #[command(flatten)]
+        part: Part,
     },
     /// One evaluation: question, answer, plugin.
     Show {

@@ -2,6 +2,7 @@
 
 mod audit;
 mod backup;
+mod changes;
 mod check;
 mod cli;
 mod client;
@@ -16,6 +17,7 @@ mod door;
 mod edits;
 mod embedded;
 mod ending;
+mod halting;
 mod health;
 mod init;
 mod listener;

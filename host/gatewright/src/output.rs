@@ -22,6 +22,22 @@ impl Output {
         self.line(&line)
     }
 
+    /// Prints a list, and beneath it what it leaves out: for whoever reads JSON on standard error.
+    pub(crate) fn list<V: Serialize>(
+        &self,
+        rows: &V,
+        rest: Option<String>,
+        text: impl FnOnce() -> String,
+    ) -> anyhow::Result<()> {
+        self.value(rows, text)?;
+        match rest {
+            Some(rest) if self.json => say(&rest),
+            Some(rest) => self.line(&rest)?,
+            None => {}
+        }
+        Ok(())
+    }
+
     /// A command as it must be typed here.
     pub(crate) fn command(&self, line: &str) -> String {
         gateway::shell::command(self.dir.as_deref(), line)

@@ -8,12 +8,11 @@ use domain::time::Timestamp;
 use gateway::api::{EvaluationView, Listing, TaskView};
 use store::Moment;
 
+use crate::cli::Part;
 use crate::client::{Client, ClientError};
 use crate::reference::Reference;
 use crate::task::path;
 
-/// How many a listing holds.
-const NEWEST: u32 = 500;
 /// How many are asked for at a time where all are wanted.
 const PAGE: u32 = 1000;
 
@@ -40,22 +39,22 @@ impl Records {
     }
 
     /// Newest first, of one task or of all.
-    pub(crate) fn evaluations(&self, task: Option<&Reference>) -> anyhow::Result<Vec<EvaluationRow>> {
+    pub(crate) fn evaluations(&self, task: Option<&Reference>, part: &Part) -> anyhow::Result<Listing<EvaluationRow>> {
         match self {
             Self::Living(client) => {
-                let path = match task {
+                let of = match task {
                     Some(key) => {
                         let view: TaskView = client.get(&path(key))?;
-                        format!("/api/v1/evaluations?limit={NEWEST}&task={}", view.task.id)
+                        format!("&task={}", view.task.id)
                     }
-                    None => format!("/api/v1/evaluations?limit={NEWEST}"),
+                    None => String::new(),
                 };
-                let rows: Listing<EvaluationRow> = client.get(&path)?;
-                Ok(rows.items)
+                Ok(client.get(&format!("/api/v1/evaluations?{}{of}", part.query()))?)
             }
             Self::Resting(store) => {
                 let task = task.map(|key| resting_task(store, key)).transpose()?;
-                Ok(store.evaluations(task, NEWEST)?)
+                let page = store.evaluations(task, part.before.map(EvaluationId), part.limit)?;
+                Ok(Listing { more: page.next.is_some(), items: page.rows })
             }
         }
     }

@@ -6,25 +6,26 @@ use std::io::Write as _;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::{Context as _, bail};
 use conductor::board::{START, STATUSES};
 use conductor::ports::clock::Clock as _;
-use conductor::ports::probe::{NoProbe, Point, Probe};
+use conductor::ports::probe::{NoProbe, Probe};
 use conductor::ports::runs::{RunState, Runs as _};
 use conductor::ports::store::ClaimLimits;
 use conductor::shutdown::Manner;
 use configuration::{HostConfig, SandboxMode};
 use domain::budget::Budgets;
 use domain::cost::{Spent, Usage};
-use domain::effect::Claim;
 use domain::ids::{BranchName, CommitId, ProjectName, RunId};
+use domain::task::Task;
 use gateway::api::Block;
 use gateway::{
-    Backups, Desk, Disk, GatewayState, Health, HeldBy, Holding, LoadedPlugin, Reach, Readings, Token, tree_ticks,
+    Backups, Desk, Disk, GatewayState, Health, HeldBy, Holding, LoadedPlugin, Outline, Reach, Readings, Token,
+    tree_ticks,
 };
 
+use crate::changes::Changes;
 use crate::cli::Serve;
 use crate::clock::{SystemClock, hex, random_bytes};
 use crate::collector::Collector;
@@ -32,6 +33,7 @@ use crate::descriptors;
 use crate::door::Door;
 use crate::edits::Edits;
 use crate::ending::{Ending, Signals};
+use crate::halting::{HaltAt, KillPoints};
 use crate::logging;
 use crate::output::{Output, say};
 use crate::private;
@@ -280,6 +282,7 @@ struct Seen {
     /// The state folder, where `--dir` named it.
     named: Option<PathBuf>,
     sights: Sights,
+    changes: Changes,
 }
 
 /// What it means that bubblewrap does not work here.
@@ -336,6 +339,17 @@ impl Desk for LivingDesk {
 
     fn base_head(&self, project: &ProjectName, branch: &BranchName) -> Option<Result<CommitId, String>> {
         self.seen.sights.of(project, || self.host.base_head(project, branch))
+    }
+
+    fn outline(&self, task: &Task) -> Option<Result<Outline, String>> {
+        let head = task.head.as_ref()?;
+        Some(self.seen.changes.of(task.id, head, || {
+            let known = task.base.clone();
+            // What landed is part of the base branch by now; and one that was cut is told from there while git has no time.
+            let seen = if task.merged.is_some() { None } else { self.base_head(&task.project, &task.base_branch) };
+            let base = seen.or(known.map(Ok)).ok_or("nobody knows on what it rests")??;
+            self.host.outline(&task.project, &base, head)
+        }))
     }
 
     fn run_log_tail(&self, run: RunId, bytes: u64) -> Vec<u8> {
@@ -428,69 +442,5 @@ impl Desk for LivingDesk {
 
     fn start_status(&self, _project: &ProjectName) -> String {
         START.to_owned()
-    }
-}
-
-/// Each point of each job is a place at which a test may end this process.
-struct KillPoints;
-
-impl Probe for KillPoints {
-    fn at(&self, point: Point, claim: &Claim) {
-        kill_points::pass(&kill_points::job(claim.job.effect.name(), point.as_str()));
-    }
-}
-
-/// Stands still at a point, so that the host can be killed exactly there.
-struct HaltAt {
-    place: HaltPlace,
-    point: Point,
-    seen: AtomicU64,
-    job: AtomicU64,
-}
-
-/// At which of the jobs that this life of the host claims.
-enum HaltPlace {
-    /// The Nth one.
-    Nth(u64),
-    /// The first one with this effect.
-    Effect(String),
-}
-
-impl HaltAt {
-    fn parse(text: &str) -> anyhow::Result<Self> {
-        const FORM: &str = "--halt-at N:claimed or EFFECT:done";
-        let (place, point) = text.split_once(':').context(FORM)?;
-        let point = match point {
-            "claimed" => Point::Claimed,
-            "done" => Point::Done,
-            _ => bail!(FORM),
-        };
-        let place = place.parse().map_or_else(|_| HaltPlace::Effect(place.to_owned()), HaltPlace::Nth);
-        Ok(Self { place, point, seen: AtomicU64::new(0), job: AtomicU64::new(u64::MAX) })
-    }
-}
-
-impl Probe for HaltAt {
-    fn at(&self, point: Point, claim: &Claim) {
-        if point == Point::Claimed {
-            let seen = self.seen.fetch_add(1, Ordering::SeqCst) + 1;
-            let meant = match &self.place {
-                HaltPlace::Nth(wanted) => seen == *wanted,
-                HaltPlace::Effect(name) => claim.job.effect.name() == name,
-            };
-            if meant {
-                // The first one that is meant stays the one.
-                let _ = self.job.compare_exchange(u64::MAX, claim.job.id.0, Ordering::SeqCst, Ordering::SeqCst);
-            }
-        }
-        if point != self.point || self.job.load(Ordering::SeqCst) != claim.job.id.0 {
-            return;
-        }
-        let told = serde_json::json!({"job": claim.job.id, "effect": claim.job.effect.name(), "point": point.as_str()});
-        // Without a reader nobody will kill this process: then it just stands still.
-        let _ = writeln!(anstream::stdout(), "halted {told}").and_then(|()| anstream::stdout().flush());
-        loop {
-            std::thread::park();
-        }
     }
 }

@@ -11,11 +11,11 @@ use domain::event::Event;
 use domain::ids::{ProjectName, TaskId, Version, WorkItemId};
 use domain::time::Timestamp;
 use gateway::api::{
-    CardView, Dependencies, IntentNote, Listing, LiveQueue, NewCard, NewDependency, NewTaskCard, ProjectView, Rebuilt,
-    Taken, TaskView, Why,
+    Block, CardView, ChangeView, Dependencies, IntentNote, Listing, LiveQueue, NewCard, NewDependency, NewTaskCard,
+    ProjectView, Rebuilt, Taken, TaskListing, TaskView, Why,
 };
 
-use crate::cli::{Decision, Needs, Task};
+use crate::cli::{Decision, Needs, Part, Task};
 use crate::client::{Client, segment};
 use crate::output::{Output, ago, counted};
 use crate::reference::Reference;
@@ -33,7 +33,7 @@ pub(crate) fn run(client: &Client, command: Task, out: &Output) -> anyhow::Resul
         }
         Task::Start { card, project } => card::start(client, out, &card, project),
         Task::Comment { card, text, project } => card::comment(client, out, &card, project, text),
-        Task::List { all } => list(client, out, all),
+        Task::List { all, part } => list(client, out, all, &part),
         Task::Show { task } => show(client, out, &task),
         Task::Approve(decision) => decide(client, out, "approve", &decision),
         Task::Reject(decision) => decide(client, out, "reject", &decision),
@@ -163,9 +163,15 @@ fn only_project(client: &Client, given: Option<ProjectName>) -> anyhow::Result<P
     }
 }
 
-fn list(client: &Client, out: &Output, all: bool) -> anyhow::Result<()> {
-    let tasks: Listing<TaskView> = client.get(if all { "/api/v1/tasks" } else { "/api/v1/tasks?live=true" })?;
-    out.value(&tasks.items, || {
+fn list(client: &Client, out: &Output, all: bool, part: &Part) -> anyhow::Result<()> {
+    let live = if all { "" } else { "&live=true" };
+    let tasks: TaskListing = client.get(&format!("/api/v1/tasks?{}{live}", part.query()))?;
+    let rest = tasks.next.map(|next| {
+        let all = if all { " --all" } else { "" };
+        let line = out.command(&format!("gatewright task list{all} --limit {} --before {next}", part.limit));
+        format!("these are {} of {}; older ones: {line}", tasks.items.len(), tasks.total)
+    });
+    out.list(&tasks.items, rest, || {
         if tasks.items.is_empty() {
             let ended = if all { "" } else { " is live; `gatewright task list --all` shows those that have ended" };
             let make = out.command("gatewright task create \"what shall change\"");
@@ -184,13 +190,14 @@ fn show(client: &Client, out: &Output, task: &Reference) -> anyhow::Result<()> {
     let view: TaskView = client.get(&path(task))?;
     let id = view.task.id;
     let entries: Listing<EntryRow> = client.get(&format!("/api/v1/tasks/{id}/entries"))?;
-    let runs: Listing<RunRow> = client.get(&format!("/api/v1/tasks/{id}/runs"))?;
+    let runs = runs(client, id)?;
+    let change: ChangeView = client.get(&format!("/api/v1/tasks/{id}/change"))?;
     let projects: Listing<ProjectView> = client.get("/api/v1/projects")?;
     let pull =
         projects.items.into_iter().find(|project| project.name == view.task.project).and_then(|project| project.pull);
     let value = serde_json::json!({
         "task": view.task, "phase": view.phase, "standing": view.standing,
-        "entries": entries.items, "runs": runs.items, "pull": pull,
+        "entries": entries.items, "runs": runs, "pull": pull, "change": change,
     });
     out.value(&value, || {
         let task = &view.task;
@@ -201,10 +208,11 @@ fn show(client: &Client, out: &Output, task: &Reference) -> anyhow::Result<()> {
         if let (Some(branch), Some(head)) = (&task.branch, &task.head) {
             text.push_str(&format!("  branch {branch} at {head}\n"));
         }
+        text.push_str(&changed(&change));
         if let (Some(merged), Some(pull)) = (&task.merged, &pull) {
             text.push_str(&format!("  merged {merged}; fetch it: {pull}\n"));
         }
-        for run in runs.items.iter().rev() {
+        for run in runs.iter().rev() {
             let outcome = run.outcome.clone().unwrap_or_else(|| "running".to_owned());
             text.push_str(&format!(
                 "  run {} {} ({} visit {}): {}\n",
@@ -226,6 +234,35 @@ fn show(client: &Client, out: &Output, task: &Reference) -> anyhow::Result<()> {
         }
         text.trim_end().to_owned()
     })
+}
+
+/// All launches of a task, newest first.
+fn runs(client: &Client, task: TaskId) -> anyhow::Result<Vec<RunRow>> {
+    let mut rows: Vec<RunRow> = Vec::new();
+    loop {
+        let before = rows.last().map(|row| format!("&before={}", row.id)).unwrap_or_default();
+        let page: Listing<RunRow> = client.get(&format!("/api/v1/tasks/{task}/runs?limit=1000{before}"))?;
+        rows.extend(page.items);
+        if !page.more {
+            return Ok(rows);
+        }
+    }
+}
+
+/// What it changes, and how all of that is seen.
+fn changed(change: &ChangeView) -> String {
+    let (Some(base), Some(head), Some(command)) = (&change.base, &change.head, &change.command) else {
+        return String::new();
+    };
+    let sum = match &change.outline {
+        Some(Block::Fine(sum)) => {
+            let files = counted(sum.files, "file", "files");
+            format!(": {files}, +{} -{} lines", sum.added_lines, sum.deleted_lines)
+        }
+        Some(Block::Broken { error }) => format!(", how much cannot be told: {}", visible(error)),
+        None => String::new(),
+    };
+    format!("  change {base}..{head}{sum}; all of it: {command}\n")
 }
 
 /// The entries that tell the story; the others are for `--json`.
@@ -300,7 +337,11 @@ fn depend(client: &Client, out: &Output, edge: &Needs, needs: bool) -> anyhow::R
 pub(crate) fn queue(client: &Client, out: &Output, now: Timestamp) -> anyhow::Result<()> {
     let jobs: LiveQueue = client.get("/api/v1/queue?limit=1000")?;
     let keys: BTreeMap<TaskId, &WorkItemId> = jobs.tasks.iter().map(|named| (named.task, &named.work_item)).collect();
-    out.value(&jobs.items, || {
+    let rest = jobs.more.then(|| {
+        let (wait, performed) = (jobs.counts.queued, jobs.counts.claimed);
+        format!("these are the first thousand: in all {wait} wait, and {performed} are performed")
+    });
+    out.list(&jobs.items, rest, || {
         let live = jobs.items.iter().filter(|job| job.state == "queued" || job.state == "claimed");
         let mut lines: Vec<String> = live
             .map(|job| {
@@ -310,12 +351,6 @@ pub(crate) fn queue(client: &Client, out: &Output, now: Timestamp) -> anyhow::Re
                 format!("{:<6} {key:<10} {:<14} {:<8} {:<10} {why}", job.id, job.effect, job.state, since(job, now))
             })
             .collect();
-        if jobs.more {
-            lines.push(format!(
-                "these are the first thousand: in all {} wait, and {} are performed",
-                jobs.counts.queued, jobs.counts.claimed
-            ));
-        }
         lines.extend(jobs.drivers.iter().filter(|driver| driver.state != "closed").map(|driver| {
             let until = driver.until.map_or_else(String::new, |until| format!("; one goes ahead {}", ago(until, now)));
             format!("the breaker of the agent driver {} is {}{until}", driver.driver, driver.state)

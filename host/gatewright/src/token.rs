@@ -68,7 +68,7 @@ fn new(dir: &Path, wanted: &WantedToken) -> anyhow::Result<MadeToken> {
     if let Some(client) = host(dir)? {
         return Ok(client.post("/api/v1/tokens", wanted)?);
     }
-    if wanted.name == OPERATOR {
+    if wanted.name.eq_ignore_ascii_case(OPERATOR) {
         bail!("the token of the host's own file is called `{OPERATOR}`; choose another name");
     }
     let (store, now) = (store(dir)?, SystemClock.now());

@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use domain::verdict::{InfraCause, Verdict as DomainVerdict};
+use gateway::api::Listing;
 use sandbox::Answer;
 
-use crate::cli::Verdict;
+use crate::cli::{Part, Verdict};
 use crate::output::Output;
 use crate::records::Records;
 use crate::reference::Reference;
@@ -16,7 +17,7 @@ use crate::wiring::{component_bytes, open_sandbox};
 /// Runs the command. False: the component answers otherwise than it did.
 pub(crate) fn run(dir: &Path, command: Verdict, out: &Output) -> anyhow::Result<bool> {
     match command {
-        Verdict::List { task } => list(&Records::open(dir)?, out, task.as_ref()).map(|()| true),
+        Verdict::List { task, part } => list(&Records::open(dir)?, out, task.as_ref(), &part).map(|()| true),
         Verdict::Show { id, transcript } => show(&Records::open(dir)?, out, id, transcript).map(|()| true),
         Verdict::Replay { id: Some(id), file: None } => replay(dir, &Records::open(dir)?.transcript(id)?, out),
         Verdict::Replay { file: Some(file), .. } => {
@@ -27,9 +28,14 @@ pub(crate) fn run(dir: &Path, command: Verdict, out: &Output) -> anyhow::Result<
     }
 }
 
-fn list(records: &Records, out: &Output, task: Option<&Reference>) -> anyhow::Result<()> {
-    let rows = records.evaluations(task)?;
-    out.value(&rows, || {
+fn list(records: &Records, out: &Output, task: Option<&Reference>, part: &Part) -> anyhow::Result<()> {
+    let Listing { items: rows, more } = records.evaluations(task, part)?;
+    let rest = rows.last().filter(|_| more).map(|last| {
+        let of = task.map(|task| format!(" --task {task}")).unwrap_or_default();
+        let line = out.command(&format!("gatewright verdict list{of} --limit {} --before {}", part.limit, last.id));
+        format!("there are older ones: {line}")
+    });
+    out.list(&rows, rest, || {
         let lines = rows.iter().map(|row| {
             let kept = &row.evaluation;
             let digest = kept.digest.as_ref().map_or("-", |digest| &digest.as_str()[..12]);

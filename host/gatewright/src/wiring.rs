@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use adapters::git::{EmbeddedForge, Layout, ObservedForge, Remote};
+use adapters::git::{EmbeddedForge, Glance, Layout, ObservedForge, Remote};
 use agents::port::{HostEnvironment, ShimRuns};
 use agents::{Runner, RunnerConfig, SandboxMode as Confining, install_shim};
 use anyhow::{Context as _, anyhow, bail};
@@ -21,7 +21,7 @@ use configuration::{Complaint, Loaded, PluginBinding, ProjectFile, SandboxMode, 
 use domain::ids::{BranchName, CommitId, Digest, PluginId, ProjectName, RunId};
 use domain::pipeline::{EdgeStep, StepKind};
 use domain::plugin::{Failure, Flaw, Grant, PluginKind};
-use gateway::Meters;
+use gateway::{Meters, Outline};
 use sandbox::{Compiler, PluginSpec, Sandbox, SandboxConfig};
 use store::{SqliteStore, Stopwatch, StoreConfig};
 
@@ -451,6 +451,14 @@ impl Host {
         let forge = self.forges.lock().unwrap_or_else(PoisonError::into_inner).get(project).cloned();
         let forge = forge.ok_or_else(|| format!("no file speaks of {project}"))?;
         forge.base_head(branch).map_err(|error| error.to_string())
+    }
+
+    /// What a commit has beyond another one, or why that is not known.
+    pub(crate) fn outline(&self, project: &ProjectName, base: &CommitId, head: &CommitId) -> Result<Outline, String> {
+        let forge = self.forges.lock().unwrap_or_else(PoisonError::into_inner).get(project).cloned();
+        let forge = forge.ok_or_else(|| format!("no file speaks of {project}"))?;
+        let Glance { base, files } = forge.glance(base, head).map_err(|error| error.to_string())?;
+        Ok(Outline { base, files })
     }
 
     /// The store failed: the process shall end.

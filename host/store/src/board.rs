@@ -41,6 +41,17 @@ pub(crate) fn create(tx: &Tx<'_>, new: &NewItem, now: Timestamp) -> Result<Board
     item(tx.sql, &new.project, &work_item)?.ok_or_else(|| not_found("work item", &work_item))
 }
 
+/// The card that this very hand made of these very words after the one that it had seen.
+pub(crate) fn same_since(sql: &Connection, new: &NewItem, seen: Option<&WorkItemId>) -> Result<Option<BoardItem>> {
+    let query = "SELECT * FROM tracker_item WHERE project = ?1
+            AND number > coalesce((SELECT number FROM tracker_item WHERE project = ?1 AND work_item = ?2), 0)
+            AND title = ?3 AND description = ?4 AND labels = ?5 AND created_by = ?6
+        ORDER BY number LIMIT 1";
+    let (project, seen) = (new.project.as_str(), seen.map(WorkItemId::as_str));
+    let (labels, by) = (to_json(&new.labels)?, to_json(&new.actor)?);
+    one(sql, query, params![project, seen, new.title, new.description, labels, by], read)
+}
+
 /// The project's next number, past every id that a card or a task bears already.
 fn next_id(sql: &Connection, project: &ProjectName, prefix: &str) -> Result<(WorkItemId, u64)> {
     let query = "SELECT MAX(number) FROM tracker_item WHERE project = ?1";
@@ -150,7 +161,7 @@ pub(crate) fn remove(
     log(tx, project, work_item, &change, now)
 }
 
-fn present(sql: &Connection, project: &ProjectName, work_item: &WorkItemId) -> Result<BoardItem> {
+pub(crate) fn present(sql: &Connection, project: &ProjectName, work_item: &WorkItemId) -> Result<BoardItem> {
     let found = item(sql, project, work_item)?.filter(|card| card.gone.is_none());
     found.ok_or_else(|| not_found("work item", work_item))
 }
@@ -235,13 +246,15 @@ pub(crate) fn comments(
     limit: u32,
 ) -> Result<Vec<BoardComment>> {
     let query = "SELECT * FROM tracker_comment WHERE project = ?1 AND work_item = ?2 ORDER BY id DESC LIMIT ?3";
-    sound(sql, query, params![project.as_str(), work_item.as_str(), limit], |row| {
-        Ok(BoardComment {
-            id: get_u64(row, "id")?,
-            actor: actor(row, "actor")?,
-            external_id: get_text_or_none(row, "tracker_comment", "external_id")?,
-            text: get_text(row, "tracker_comment", "text")?,
-            at: get_time(row, "at")?,
-        })
+    sound(sql, query, params![project.as_str(), work_item.as_str(), limit], read_comment)
+}
+
+pub(crate) fn read_comment(row: &Row<'_>) -> Result<BoardComment> {
+    Ok(BoardComment {
+        id: get_u64(row, "id")?,
+        actor: actor(row, "actor")?,
+        external_id: get_text_or_none(row, "tracker_comment", "external_id")?,
+        text: get_text(row, "tracker_comment", "text")?,
+        at: get_time(row, "at")?,
     })
 }

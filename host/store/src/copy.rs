@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use conductor::ports::store::{EvaluationRow, StoreError, WouldRow};
+use conductor::ports::store::{EvaluationRow, Page, StoreError, WouldRow};
 use domain::ids::{Digest, EvaluationId, ProjectName, TaskId, WorkItemId};
 use domain::time::Timestamp;
 use rusqlite::backup::{Backup, StepResult};
@@ -14,9 +14,8 @@ use rusqlite::{Connection, OpenFlags};
 
 use crate::failure::{Failure, Result as Inner, of_sql, refused};
 use crate::readers::BUSY;
-use crate::records;
 use crate::row::{all, get_name, get_text, number};
-use crate::schema;
+use crate::{history, records, schema};
 
 type Result<T> = std::result::Result<T, StoreError>;
 
@@ -138,8 +137,13 @@ impl Moment {
     }
 
     /// Evaluations, the newest first: of a task, or of all.
-    pub fn evaluations(&self, task: Option<TaskId>, limit: u32) -> Result<Vec<EvaluationRow>> {
-        records::evaluations(&self.sql, task, limit).map_err(StoreError::from)
+    pub fn evaluations(
+        &self,
+        task: Option<TaskId>,
+        before: Option<EvaluationId>,
+        limit: u32,
+    ) -> Result<Page<EvaluationRow>> {
+        history::evaluations(&self.sql, task, before, limit).map_err(StoreError::from)
     }
 
     /// One evaluation.

@@ -31,6 +31,7 @@ mod delivery;
 mod failure;
 mod find;
 mod hints;
+mod history;
 mod jobs;
 mod keep;
 mod late;

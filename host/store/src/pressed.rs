@@ -2,10 +2,11 @@
 
 use conductor::ports::access::{Deed, Record};
 use conductor::ports::store::{
-    Applied, AppliedSeen, FreezeRow, Group, Live, Predecessor, Pressed, Pressing, Reached, Seen, SeenFreeze, StoreError,
+    Applied, AppliedSeen, BoardItem, FreezeRow, Group, Live, NewItem, Predecessor, Pressed, Pressing, Reached, Seen,
+    SeenFreeze, StoreError,
 };
 use domain::event::{Event, Intent};
-use domain::ids::{Actor, DeliveryId, ProjectName, TaskId};
+use domain::ids::{Actor, DeliveryId, ProjectName, TaskId, WorkItemId};
 use domain::time::Timestamp;
 use rusqlite::{Connection, params};
 
@@ -15,7 +16,7 @@ use crate::row::{all, get_u64, number};
 use crate::sqlite::SqliteStore;
 use crate::transact::Origin;
 use crate::writer::Tx;
-use crate::{access, hints, ownership, records, tasks, transact};
+use crate::{access, board, hints, ownership, records, tasks, transact};
 
 /// Tasks, or deliveries, that one wish reaches: the transaction that it is holds up all others meanwhile.
 const AT_ONCE: u32 = 1000;
@@ -96,6 +97,36 @@ impl Pressing for SqliteStore {
                 Some(moved) => Ok(moved),
                 None => ownership::undepend(tx, task, needs, &actor, now).map(AppliedSeen::Applied),
             }
+        })
+    }
+
+    fn create_item_once(
+        &self,
+        item: &NewItem,
+        seen: Option<&WorkItemId>,
+        now: Timestamp,
+    ) -> Told<Pressed<BoardItem, BoardItem>> {
+        let (item, seen) = (item.clone(), seen.cloned());
+        self.write(move |tx| match board::same_since(tx.sql, &item, seen.as_ref())? {
+            Some(there) => Ok(Pressed::Changed(there)),
+            None => board::create(tx, &item, now).map(Pressed::Done),
+        })
+    }
+
+    fn move_item_seen(
+        &self,
+        card: &BoardItem,
+        status: &str,
+        actor: &Actor,
+        now: Timestamp,
+    ) -> Told<Pressed<(), BoardItem>> {
+        let (seen, status, actor) = (card.clone(), status.to_owned(), actor.clone());
+        self.write(move |tx| {
+            let card = board::present(tx.sql, &seen.project, &seen.work_item)?;
+            if card.status != seen.status {
+                return Ok(Pressed::Changed(card));
+            }
+            board::r#move(tx, &seen.project, &seen.work_item, &status, &actor, now).map(Pressed::Done)
         })
     }
 

@@ -70,7 +70,7 @@ pub(crate) fn put_evaluation(tx: &Tx<'_>, new: &NewEvaluation) -> Result<Evaluat
     Ok(EvaluationId(tx.sql.last_insert_rowid().unsigned_abs()))
 }
 
-fn read_evaluation(row: &Row<'_>) -> Result<EvaluationRow> {
+pub(crate) fn read_evaluation(row: &Row<'_>) -> Result<EvaluationRow> {
     Ok(EvaluationRow { id: EvaluationId(get_u64(row, "id")?), evaluation: get_json(row, "evaluation", "body")? })
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::ffi::OsStr;
+use std::time::{Duration, Instant};
 
 use conductor::ports::forge::ForgeError;
 use domain::ids::CommitId;
@@ -15,6 +16,11 @@ use super::folder::checked_parts;
 
 /// A file or a diff.
 const FILE_BYTES: u64 = 1 << 20;
+
+/// Somebody looks at a page meanwhile: all questions together take no longer.
+const GLANCE: Duration = Duration::from_secs(3);
+/// Some ten thousand files.
+const GLANCE_BYTES: usize = 4 << 20;
 
 /// Entries of a listing or of a change.
 const ENTRIES: usize = 10_000;
@@ -145,14 +151,48 @@ pub(super) fn changes(forge: &EmbeddedForge, from: &CommitId, to: &CommitId) -> 
     require(forge, from)?;
     require(forge, to)?;
     let call = forge.call().args(["diff-tree", "-r", "-z", "--raw", "--numstat", "-M", "-C"]).args(PLAIN_DIFF);
-    let told = call.args([from.as_str(), to.as_str()]).long().bytes()?;
-    let mut changes = parse_changes(&told)
-        .ok_or_else(|| ForgeError::Infra("git's list of changes is not of the form that is known".into()))?;
+    let changes = sorted_changes(&call.args([from.as_str(), to.as_str()]).long().bytes()?)?;
     if changes.len() > ENTRIES {
         return Err(ForgeError::TooLarge { what: "the list of changes".into(), limit: ENTRIES as u64 });
     }
+    Ok(changes)
+}
+
+fn sorted_changes(told: &[u8]) -> Result<Vec<ChangedFile>, ForgeError> {
+    let mut changes = parse_changes(told)
+        .ok_or_else(|| ForgeError::Infra("git's list of changes is not of the form that is known".into()))?;
     changes.sort_by(|one, other| one.path.cmp(&other.path));
     Ok(changes)
+}
+
+/// What a page shows of a change, while somebody waits for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Glance {
+    /// Where the change left its base.
+    pub base: CommitId,
+    /// Sorted by path.
+    pub files: Vec<ChangedFile>,
+}
+
+/// See [`EmbeddedForge::glance`].
+pub(super) fn glance(forge: &EmbeddedForge, base: &CommitId, head: &CommitId) -> Result<Glance, ForgeError> {
+    let end = Instant::now() + GLANCE;
+    let quick = || forge.call().time(end.saturating_duration_since(Instant::now()));
+    for commit in [base, head] {
+        let found = quick().args(["cat-file", "-e", &format!("{commit}^{{commit}}")]).answer()?;
+        if found.code != 0 {
+            return Err(ForgeError::NotFound(format!("commit {commit}")));
+        }
+    }
+    let forked = quick().args(["merge-base", base.as_str(), head.as_str()]).answer()?;
+    let base = match forked.code {
+        0 => parse_id(&forked.stdout)?,
+        1 => return Err(ForgeError::NotFound(format!("commit that {base} and {head} have in common"))),
+        _ => return Err(forked.failure()),
+    };
+    let call = quick().output_bytes(GLANCE_BYTES).args(["diff-tree", "-r", "-z", "--raw", "--numstat", "-M"]);
+    let told = call.args(PLAIN_DIFF).args([base.as_str(), head.as_str()]).bytes()?;
+    Ok(Glance { files: sorted_changes(&told)?, base })
 }
 
 /// All `:…` lines of `--raw -z` come first, then those of `--numstat -z`. They meet by path.

@@ -191,3 +191,32 @@ fn ancestry_bases_and_trees() {
     assert!(matches!(forge.tree_of(&unknown), Err(ForgeError::NotFound(_))));
     assert!(matches!(forge.merge_base(&unknown, &head), Err(ForgeError::NotFound(_))));
 }
+
+/// Whatever the repository's configuration and the commits' attributes name, nothing of it is run.
+#[test]
+fn a_glance_counts_lines_and_runs_nothing_that_is_named_to_it() {
+    let world = World::new();
+    let work = world.start(7);
+    let base = work.head();
+    let marks = tempfile::tempdir().unwrap();
+    let mark = marks.path().join("ran");
+    let trap = format!("touch {}; cat", mark.display());
+    for setting in ["diff.external", "diff.trap.command", "diff.trap.textconv", "core.fsmonitor", "core.pager"] {
+        git(world.bare(), &["config", setting, &trap]);
+    }
+    work.write(".gitattributes", "* diff=trap\n");
+    work.write("new.txt", "one\ntwo\n");
+    work.write("bytes", [0_u8, 1, 2]);
+    let head = work.take_clean(2).head;
+    let glance = world.forge.glance(&world.main(), &head).unwrap();
+    assert_eq!(glance.base, base);
+    let told: Vec<_> = glance
+        .files
+        .iter()
+        .map(|file| (file.path.as_str(), file.added_lines, file.deleted_lines, file.binary))
+        .collect();
+    assert!(told.contains(&("new.txt", 2, 0, false)) && told.contains(&("bytes", 0, 0, true)), "{told:?}");
+    assert!(!mark.exists(), "something that the configuration names was run");
+    let nowhere = world.forge.glance(&base, &id(&"0".repeat(40)));
+    assert!(matches!(nowhere, Err(ForgeError::NotFound(_))), "{nowhere:?}");
+}

@@ -104,11 +104,13 @@ pub enum Deed {
     AddPlugin,
     /// It there no more, or another one in its place.
     ChangePlugin,
+    /// Something that the token's right is not enough for.
+    Denied,
 }
 
 impl Deed {
     /// All of them.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 28] = [
         Self::Intent(Intent::Start),
         Self::Intent(Intent::Approve),
         Self::Intent(Intent::Reject),
@@ -136,6 +138,7 @@ impl Deed {
         Self::Reload,
         Self::AddPlugin,
         Self::ChangePlugin,
+        Self::Denied,
     ];
 
     /// As rows and the API spell it.
@@ -168,6 +171,7 @@ impl Deed {
             Self::Reload => "reload",
             Self::AddPlugin => "add-plugin",
             Self::ChangePlugin => "change-plugin",
+            Self::Denied => "denied",
         }
     }
 }

@@ -211,6 +211,10 @@ pub enum LaunchError {
 pub trait Runs: Send + Sync {
     /// Is all there without which a launch could not begin? Looked up as the launch does it; nothing is made.
     fn ready(&self, program: &Program) -> Result<(), LaunchError>;
+    /// The words that a launch executes, with all filled in that its template leaves open; of a template that is wrong, itself.
+    fn command(&self, launch: &Launch) -> Vec<String> {
+        launch.argv.clone()
+    }
     /// How a run stands.
     fn inspect(&self, run: RunId) -> Result<RunState, LaunchError>;
     /// Launches it, or adopts the one that is there. The state afterwards.

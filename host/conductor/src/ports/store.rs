@@ -22,6 +22,7 @@ use super::inbox::{DeliveryFilter, DeliveryRow, Hint, Taken, WholeDelivery};
 use crate::slots::{DriverRow, Places};
 
 mod counts;
+mod history;
 mod keeping;
 mod overview;
 mod pressing;
@@ -29,6 +30,7 @@ mod rows;
 mod wait;
 
 pub use self::counts::{Counts, DeliveryCount, JobCounts, PollRow, QueueCount, TaskCount};
+pub use self::history::{History, Page, TaskList};
 pub use self::keeping::Keeping;
 pub use self::overview::{AnswerRow, Contact, Extent, Live, Load, Overview, Standings};
 pub use self::pressing::{Group, Pressed, Pressing, Reached, SeenFreeze};
@@ -212,7 +214,7 @@ impl ClaimLimits {
 }
 
 /// The store.
-pub trait Store: Overview + Counts + Keeping + Pressing + Send + Sync {
+pub trait Store: Overview + Counts + History + Keeping + Pressing + Send + Sync {
     /// Writes a project; a changed pipeline sends `PipelineChanged` to each live task.
     fn put_project(&self, project: &Project, now: Timestamp) -> Result<(), StoreError>;
     /// All projects whose rows read; of one that does not, the log tells.

@@ -1,6 +1,6 @@
 //! What each route for programs takes and answers. Whoever adds a route adds its line: a test holds this table against the router's.
 
-use super::Answer::{Bytes, Json, List, Nothing, Stream, Text};
+use super::Answer::{Bytes, Json, Lines, List, Nothing, Stream, Text};
 use super::Operation;
 
 const LIMIT: &str = "limit";
@@ -30,12 +30,17 @@ pub(super) const OPERATIONS: &[Operation] = &[
     delete("/api/v1/projects/{project}/items/{item}", "Removes a card, as a person does", Nothing),
     put("/api/v1/projects/{project}/items/{item}/status", "Moves a card, as a person does", "Move", Json("Card")),
     post("/api/v1/projects/{project}/items/{item}/status", "The same", "Move", Json("Card")),
-    get("/api/v1/projects/{project}/items/{item}/comments", "Comments, newest first", &[LIMIT], List("Comment")),
+    get(
+        "/api/v1/projects/{project}/items/{item}/comments",
+        "Comments, newest first",
+        &["before", LIMIT],
+        List("Comment"),
+    ),
     post("/api/v1/projects/{project}/items/{item}/comments", "Writes a comment", "NewComment", List("Comment")).made(),
     get("/api/v1/projects/{project}/items/{item}/activity", "Who moved it, oldest first", &[], List("Activity")),
     get("/api/v1/projects/{project}/commits/{commit}/checks", "What was reported about a commit", &[], List("Check")),
     post("/api/v1/projects/{project}/commits/{commit}/checks", "Reports a check", "NewCheck", Json("Check")).made(),
-    get("/api/v1/tasks", "Tasks, newest first", &["live", "project", LIMIT], List("TaskView")),
+    get("/api/v1/tasks", "Tasks, newest first", &["live", "project", "before", LIMIT], Json("TaskListing")),
     post("/api/v1/tasks", "Makes a card in the start status", "NewTaskCard", Json("CardView")).made().with(&["wait"]),
     get("/api/v1/tasks/{task}", "A task and how it stands", &[], Json("TaskView")),
     get("/api/v1/tasks/{task}/entries", "What happened, oldest first", &[], List("Entry")),
@@ -44,10 +49,16 @@ pub(super) const OPERATIONS: &[Operation] = &[
     get("/api/v1/tasks/{task}/dependencies", "What must be done before it goes on", &[], Json("Dependencies")),
     post("/api/v1/tasks/{task}/dependencies", "It needs that task", "NewDependency", Json("Dependencies")),
     delete("/api/v1/tasks/{task}/dependencies", "It goes on without", Json("Dependencies")).taking("NewDependency"),
-    get("/api/v1/tasks/{task}/runs", "Launches of agents and commands, newest first", &[LIMIT], List("Run")),
+    get("/api/v1/tasks/{task}/change", "What it changes, and how much that is", &[], Json("Change")),
+    get("/api/v1/tasks/{task}/runs", "Launches of agents and commands, newest first", &["before", LIMIT], List("Run")),
     get("/api/v1/tasks/{task}/documents", "Documents, newest first", &[], List("Document")),
     get("/api/v1/tasks/{task}/documents/{document}", "A document as plain text", &[], Text),
-    get("/api/v1/tasks/{task}/evaluations", "What plugins answered, newest first", &[LIMIT], List("Evaluation")),
+    get(
+        "/api/v1/tasks/{task}/evaluations",
+        "What plugins answered, newest first",
+        &["before", LIMIT],
+        List("Evaluation"),
+    ),
     intent("/api/v1/tasks/{task}/approve", "A person approves"),
     intent("/api/v1/tasks/{task}/reject", "A person sends it back, with a note"),
     intent("/api/v1/tasks/{task}/confirm-deploy", "A person confirms the deploy"),
@@ -57,7 +68,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
     intent("/api/v1/tasks/{task}/pause", "A person pauses it"),
     get("/api/v1/queue", "Jobs, the live ones first, with what each waits for", &[LIMIT], Json("LiveQueue")),
     get("/api/v1/leases", "Who has the right to merge or deploy", &[], List("Lease")),
-    get("/api/v1/evaluations", "What plugins answered, newest first", &["task", LIMIT], List("Evaluation")),
+    get("/api/v1/evaluations", "What plugins answered, newest first", &["task", "before", LIMIT], List("Evaluation")),
     get("/api/v1/evaluations/{evaluation}", "An answer, whole", &[], Json("Evaluation")),
     get("/api/v1/evaluations/{evaluation}/transcript", "What was asked and answered", &[], Json("Transcript")),
     get("/api/v1/blobs/{digest}", "Bytes by sha256", &[], Bytes),
@@ -69,6 +80,12 @@ pub(super) const OPERATIONS: &[Operation] = &[
         "What anybody wanted, and what became of it, newest first",
         &["who", "what", "task:any-task", "project:any-project", "since", "until", "before", LIMIT],
         Json("AuditPage"),
+    ),
+    get(
+        "/api/v1/audit.jsonl",
+        "The same, all of it, a line of JSON each",
+        &["who", "what", "task:any-task", "project:any-project", "since", "until"],
+        Lines,
     ),
     get("/api/v1/tokens", "All tokens that ever were, without their secrets", &[], List("Token")),
     post("/api/v1/tokens", "Makes a token; its secret is answered this once", "WantedToken", Json("MadeToken")).made(),

@@ -32,7 +32,7 @@ pub(crate) struct Audit {
     project: String,
     is_filtered: bool,
     older: Option<String>,
-    /// The same for programs.
+    /// All of them for programs.
     export: String,
 }
 
@@ -54,7 +54,7 @@ pub(crate) fn read(state: &GatewayState, t: Tongue, which: Which) -> Result<Audi
     let text = |value: &Option<String>| value.clone().unwrap_or_default();
     let (who, what, task, project) = (text(&which.who), text(&which.what), text(&which.task), text(&which.project));
     let query = query(&which);
-    let found = audit::read(state, which)?;
+    let found = audit::read(state, &which)?;
     let keys = find::keys(&*state.store, found.items.iter().filter_map(|row| row.task))?;
     let older = found.next.map(|before| format!("{query}before={before}"));
     Ok(Audit {
@@ -65,7 +65,10 @@ pub(crate) fn read(state: &GatewayState, t: Tongue, which: Which) -> Result<Audi
         task,
         project,
         older,
-        export: format!("/api/v1/audit?{query}limit=1000"),
+        export: match query.trim_end_matches('&') {
+            "" => "/api/v1/audit.jsonl".to_owned(),
+            query => format!("/api/v1/audit.jsonl?{query}"),
+        },
     })
 }
 

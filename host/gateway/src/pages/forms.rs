@@ -2,9 +2,9 @@
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Redirect, Response};
-use conductor::ports::store::{Applied, AppliedSeen, FreezeRow, Pressed, Seen, SeenFreeze};
+use conductor::ports::store::{Applied, AppliedSeen, BoardItem, FreezeRow, Pressed, Seen, SeenFreeze};
 use domain::event::Intent;
-use domain::ids::{Actor, Epoch, ProjectName, TaskId, Version};
+use domain::ids::{Actor, Epoch, ProjectName, TaskId, Version, WorkItemId};
 use serde::Deserialize;
 
 use super::Refused;
@@ -144,6 +144,9 @@ pub(crate) struct NewTicket {
     /// Separated by commas.
     #[serde(default)]
     labels: String,
+    /// The newest card when the form was shown, empty where there was none: a form that is sent twice makes one ticket.
+    #[serde(default)]
+    last: Option<String>,
 }
 
 pub(crate) async fn create(
@@ -159,7 +162,16 @@ pub(crate) async fn create(
             form.labels.split(',').map(str::trim).filter(|label| !label.is_empty()).map(str::to_owned).collect();
         let status = Some(state.desk.start_status(&project.name));
         let card = NewCard { title: form.title, description: form.description, labels, status, after: Vec::new() };
-        items::make(state, &project, card, actor)
+        let Some(last) = form.last else { return items::make(state, &project, card, actor) };
+        let seen = if last.is_empty() { None } else { Some(find::parse::<WorkItemId>(&last)?) };
+        let item = items::wanted(state, &project, card, actor)?;
+        match state.store.create_item_once(&item, seen.as_ref(), state.now())? {
+            Pressed::Done(card) => Ok(card),
+            Pressed::Changed(BoardItem { work_item, .. }) => Err(Problem::conflict(format!(
+                "this form was sent before, and made {work_item}: nothing was made now. Whoever wants another one of the same \
+                 words loads the page anew"
+            ))),
+        }
     });
     match made.await {
         Ok(card) => Ok(done(&format!("/t/{}", card.work_item), "created", Some(card.work_item.as_str()))),
@@ -252,15 +264,21 @@ pub(crate) async fn start(
     let started = app.write(move |state| {
         let project = find::project(&*state.store, &form.project)?.name;
         let card = find::card(&*state.store, &project, &item)?;
-        if line(&card.status, SHOWN_STATUS) != form.status {
-            let (saw, now) = (&form.status, &card.status);
-            return Err(Problem::conflict(format!(
+        let moved = |now: &str| {
+            let saw = &form.status;
+            Problem::conflict(format!(
                 "changed since you looked: `{item}` stood at “{saw}” on the board, and stands at “{now}” now"
-            )));
+            ))
+        };
+        if line(&card.status, SHOWN_STATUS) != form.status {
+            return Err(moved(&card.status));
         }
         let to = state.desk.start_status(&project);
-        state.store.move_item(&project, &card.work_item, &to, &actor, state.now())?;
-        Ok(card.work_item)
+        // Another hand may have been at it since: that is seen where it is written.
+        match state.store.move_item_seen(&card, &to, &actor, state.now())? {
+            Pressed::Done(()) => Ok(card.work_item),
+            Pressed::Changed(card) => Err(moved(&card.status)),
+        }
     });
     match started.await {
         Ok(key) => Ok(done(&way_back, "started", Some(key.as_str()))),

@@ -46,6 +46,8 @@ pub(crate) struct Board {
     /// Live tasks.
     live: u64,
     pull: Option<String>,
+    /// The newest card: by it a form that is sent twice is known.
+    last: String,
     columns: Vec<Column>,
     empty: bool,
 }
@@ -90,6 +92,7 @@ pub(crate) fn read(state: &GatewayState, t: Tongue, name: &str) -> Result<Board,
         frozen: store.freeze(&project.name)?.map(|reason| line(&reason, LONGEST_SENTENCE)),
         live: store.group_size(&Group::Live(Some(project.name.clone())))?,
         pull: own.iter().any(|task| task.merged.is_some()).then(|| state.desk.pull_command(&project.name)).flatten(),
+        last: store.items(&project.name, 1)?.pop().map(|card| card.work_item.to_string()).unwrap_or_default(),
         columns,
         empty,
     })

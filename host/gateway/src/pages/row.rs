@@ -1,8 +1,8 @@
 //! A task as a row of a page: which, where on its way, how it stands, and what a person can do.
 
 use conductor::ports::store::BoardItem;
-use domain::pipeline::{Pipeline, StageKind};
-use domain::task::{Task, Terminality};
+use domain::pipeline::{INFRA_RETRIES, Pipeline, RUN_RETRIES, StageKind};
+use domain::task::{Activity, Task, Terminality};
 use domain::time::Timestamp;
 
 use crate::api::State;
@@ -28,7 +28,7 @@ pub(crate) struct Row {
     pub(crate) state: State,
     pub(crate) sentence: Vec<Part>,
     pub(crate) since: Age,
-    /// Empty before the second visit.
+    /// Which visit, before which nothing stands at the first one; and of what is under way, which try of how many.
     pub(crate) attempt: String,
     pub(crate) cost: String,
     pub(crate) deeds: Vec<Deed>,
@@ -44,7 +44,6 @@ pub(crate) struct Pip {
 impl Row {
     pub(crate) fn of(scene: &Scene, task: &Task, now: Timestamp) -> Self {
         let (t, standing) = (scene.tongue, scene.standing(task));
-        let visit = task.position.visit;
         Self {
             task: task.id.0,
             version: task.version.0,
@@ -56,7 +55,7 @@ impl Row {
             state: standing.state,
             sentence: sentence(&standing.sentence, LONGEST_SENTENCE),
             since: Age::of(t, task.activity_entered_at, now),
-            attempt: if visit > 1 { say!(t, "visit {visit}", "заход {visit}") } else { String::new() },
+            attempt: attempt(scene, task),
             cost: cost(t, &task.spent),
             deeds: scene.deeds(task),
         }
@@ -93,6 +92,25 @@ impl Row {
             None => stage.clone(),
         }
     }
+}
+
+fn attempt(scene: &Scene, task: &Task) -> String {
+    let (t, visit) = (scene.tongue, task.position.visit);
+    let visit = (visit > 1).then(|| say!(t, "visit {visit}", "заход {visit}"));
+    let under_way = match &task.position.activity {
+        // Each that did not deliver spends one; what passes by itself makes the same one again.
+        Activity::Running { attempt } => {
+            let most = attempt.saturating_add(RUN_RETRIES.saturating_sub(task.run_retries));
+            Some(say!(t, "attempt {attempt} of {most}", "попытка {attempt} из {most}"))
+        }
+        Activity::Judging { .. } | Activity::Acting { .. } => {
+            let (tried, most) = (task.infra_retries.saturating_add(1), INFRA_RETRIES.saturating_add(1));
+            Some(say!(t, "try {tried} of {most}", "проба {tried} из {most}"))
+        }
+        _ => None,
+    };
+    let under_way = under_way.filter(|_| scene.wait(task).is_none());
+    visit.into_iter().chain(under_way).collect::<Vec<_>>().join(", ")
 }
 
 fn strip(t: Tongue, pipeline: &Pipeline, task: &Task) -> Vec<Pip> {

@@ -332,7 +332,7 @@ fn facts(t: Tongue, row: &RunRow) -> Vec<(&'static str, String)> {
     if let Some(end) = row.ended_at {
         facts.push((t.of("took", "длился"), span_in(t, end.since(row.started_at))));
     }
-    facts.push((t.of("command", "команда"), line(&row.command, 200)));
+    facts.push((t.of("command", "команда"), line(&row.command, 4000)));
     facts.extend(
         row.spent
             .as_ref()

@@ -6,11 +6,11 @@ use super::frame::Frame;
 use super::tokens;
 use crate::api::{Block, HeldBy, Holding, State};
 use crate::app::GatewayState;
-use crate::desk::Backups;
+use crate::desk::{Backups, Disk, LastBackup, Room};
 use crate::keyring::Keyring;
 use crate::problem::Problem;
 use crate::show::{Age, bytes, line, quoted};
-use crate::tongue::Tongue;
+use crate::tongue::{Tongue, say};
 use crate::words;
 
 /// What helps against a sandbox that does not work is a long sentence.
@@ -29,10 +29,21 @@ pub(crate) struct System {
     ok: bool,
     reasons: Vec<String>,
     facts: Vec<(&'static str, String)>,
+    disk: Space,
     holdings: Vec<Held>,
     saved: Saved,
     /// None: whoever reads this may not see them.
     tokens: Option<Vec<tokens::Row>>,
+}
+
+/// The disk on which the state folder lies.
+struct Space {
+    state: State,
+    word: &'static str,
+    /// How much is free.
+    free: String,
+    /// What helps.
+    cure: &'static str,
 }
 
 /// What is known of backups.
@@ -48,6 +59,8 @@ enum Saved {
 /// The newest backup.
 struct Backup {
     since: Age,
+    /// One was missed since.
+    is_old: bool,
     path: String,
     what: String,
 }
@@ -82,10 +95,31 @@ pub(crate) fn read(state: &GatewayState, t: Tongue, keyring: Option<&Keyring>) -
         ok: health.ok,
         reasons: health.reasons.iter().map(|reason| line(&quoted(reason), LONGEST_HOW)).collect(),
         facts,
+        disk: space(t, state.desk.readings().disk),
         holdings: state.desk.holdings().into_iter().map(|holding| held(t, holding)).collect(),
         tokens: keyring.map(|keyring| tokens::read(state, keyring, t)).transpose()?,
         saved: saved(t, state),
     })
+}
+
+fn space(t: Tongue, disk: Option<Disk>) -> Space {
+    let cure = t.of(
+        "make room, or lower “free-space-mib” of [limits] in gatewright.toml",
+        "освободите место или уменьшите «free-space-mib» в [limits] файла gatewright.toml",
+    );
+    let Some(disk) = disk else {
+        let cure = t.of("look at the mount", "посмотрите на точку монтирования");
+        let free = t.of("it cannot be asked how much is free", "сколько свободно, узнать нельзя").to_owned();
+        return Space { state: State::Failed, word: t.of("Not known", "Неизвестно"), free, cure };
+    };
+    let [free, size, floor] = [disk.free_bytes, disk.size_bytes, disk.floor_bytes].map(bytes);
+    let free = say!(t, "{free} free of {size}, the floor is {floor}", "свободно {free} из {size}, порог {floor}");
+    let (state, word, cure) = match disk.room() {
+        Room::Plenty => (State::Done, t.of("Plenty", "Достаточно"), ""),
+        Room::Little => (State::Held, t.of("Little is left", "Осталось мало"), cure),
+        Room::None => (State::Failed, t.of("Nothing is launched", "Ничего не запускается"), cure),
+    };
+    Space { state, word, free, cure }
 }
 
 fn tasks(t: Tongue, number: u64) -> String {
@@ -101,6 +135,7 @@ fn saved(t: Tongue, state: &GatewayState) -> Saved {
     let Some(last) = last else { return Saved::Never };
     let backup = Backup {
         since: Age::of(t, last.at, now),
+        is_old: LastBackup::is_old(last.at, now),
         path: line(&last.path, LONGEST_PATH),
         what: format!("{}, {}", tasks(t, last.tasks), bytes(last.bytes)),
     };

@@ -1,9 +1,10 @@
 //! The page of one work item: what happens next, what a person can do, and all that happened so far.
 
 use askama::Template;
-use conductor::ports::store::{BoardComment, BoardItem, Prerequisite, Unmet};
+use conductor::ports::store::{BoardComment, BoardItem, Page, Prerequisite, Unmet};
 use domain::ids::WorkItemId;
 use domain::task::Task;
+use serde::Deserialize;
 
 use super::frame::Frame;
 use super::row::Row;
@@ -15,14 +16,53 @@ use crate::show::{Moment, line, plain, sentence};
 use crate::standing::Scene;
 use crate::tongue::{Part, Tongue, say};
 
+mod changed;
 mod history;
 
+use changed::Changed;
 use history::Share;
 
 const ROWS: u32 = 50;
 const LONGEST_TEXT: usize = 20_000;
 /// Characters of a card's status.
 pub(super) const SHOWN_STATUS: usize = 200;
+
+/// From where on each of its lists is read, newest first; left out: from the newest. The frame reads what else may stand there.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub(crate) struct Which {
+    runs: Option<u64>,
+    verdicts: Option<u64>,
+    comments: Option<u64>,
+    entries: Option<u64>,
+}
+
+/// A list of which a page shows a part.
+struct Rows<T> {
+    rows: Vec<T>,
+    /// How many there are in all.
+    all: u64,
+    /// How many lie behind these, and where those begin.
+    older: u64,
+    next: Option<u64>,
+    /// These are not the newest.
+    is_later: bool,
+}
+
+impl<T> Rows<T> {
+    fn of<R>(page: Page<R>, is_later: bool, show: impl FnOnce(Vec<R>) -> Vec<T>) -> Self {
+        let Page { rows, all, older, next } = page;
+        Self { rows: show(rows), all, older, next, is_later }
+    }
+
+    const fn none() -> Self {
+        Self { rows: Vec::new(), all: 0, older: 0, next: None, is_later: false }
+    }
+
+    /// Nothing was ever in it.
+    const fn is_empty(&self) -> bool {
+        self.all == 0
+    }
+}
 
 #[derive(Template)]
 #[template(path = "ticket.html")]
@@ -40,6 +80,8 @@ pub(crate) struct Ticket {
     status: Option<String>,
     sentence: Vec<Part>,
     pull: Option<String>,
+    /// What it changes; none: nothing yet.
+    change: Option<Changed>,
     /// Its card can be started, and is here.
     can_start: bool,
     /// It is a card of our own board: comments are written to it.
@@ -47,7 +89,7 @@ pub(crate) struct Ticket {
     /// What it needs first.
     needs: Vec<Need>,
     task: Option<Way>,
-    comments: Vec<Line>,
+    comments: Rows<Line>,
 }
 
 impl Ticket {
@@ -63,11 +105,10 @@ struct Way {
     facts: Vec<(&'static str, String)>,
     time: Vec<Share>,
     feedback: Vec<(String, String)>,
-    runs: Vec<Run>,
-    evaluations: Vec<Judgement>,
+    runs: Rows<Run>,
+    evaluations: Rows<Judgement>,
     documents: Vec<Paper>,
-    entries: Vec<Event>,
-    older: usize,
+    entries: Rows<Event>,
 }
 
 struct Line {
@@ -122,7 +163,7 @@ struct Paper {
     size: String,
 }
 
-pub(crate) fn read(state: &GatewayState, t: Tongue, item: &str) -> Result<Ticket, Problem> {
+pub(crate) fn read(state: &GatewayState, t: Tongue, item: &str, which: &Which) -> Result<Ticket, Problem> {
     let key: WorkItemId = find::parse(item)?;
     let (mut card, mut task) = (None, None);
     for project in state.store.projects()? {
@@ -130,8 +171,8 @@ pub(crate) fn read(state: &GatewayState, t: Tongue, item: &str) -> Result<Ticket
         task = task.or(state.store.task_of(&project.name, &key)?);
     }
     match (task, card) {
-        (Some(task), card) => started(state, &Scene::among(state, t, [&task])?, task, card),
-        (None, Some(card)) => unstarted(state, t, card),
+        (Some(task), card) => started(state, &Scene::among(state, t, [&task])?, task, card, which),
+        (None, Some(card)) => unstarted(state, t, card, which),
         (None, None) => Err(Problem::not_found(say!(
             t,
             "there is no work item {key}; the board lists those that are there",
@@ -140,12 +181,18 @@ pub(crate) fn read(state: &GatewayState, t: Tongue, item: &str) -> Result<Ticket
     }
 }
 
-fn started(state: &GatewayState, scene: &Scene, task: Task, card: Option<BoardItem>) -> Result<Ticket, Problem> {
+fn started(
+    state: &GatewayState,
+    scene: &Scene,
+    task: Task,
+    card: Option<BoardItem>,
+    which: &Which,
+) -> Result<Ticket, Problem> {
     let (store, t) = (&*state.store, scene.tongue);
     let standing = scene.standing(&task);
     let comments = match &card {
-        Some(_) => store.comments(&task.project, &task.work_item, ROWS)?,
-        None => Vec::new(),
+        Some(card) => comments(state, card, which)?,
+        None => Rows::none(),
     };
     let has_card = card.as_ref().is_some_and(|card| card.gone.is_none());
     Ok(Ticket {
@@ -159,13 +206,14 @@ fn started(state: &GatewayState, scene: &Scene, task: Task, card: Option<BoardIt
         sentence: sentence(&standing.sentence, 1000),
         row: Row::of(scene, &task, state.now()),
         pull: task.merged.as_ref().and_then(|_| state.desk.pull_command(&task.project)),
-        comments: comments.iter().map(comment).collect(),
-        task: Some(history::way(state, t, &task)?),
+        change: changed::read(state, t, &task),
+        comments,
+        task: Some(history::way(state, t, &task, which)?),
     })
 }
 
-fn unstarted(state: &GatewayState, t: Tongue, card: BoardItem) -> Result<Ticket, Problem> {
-    let comments = state.store.comments(&card.project, &card.work_item, ROWS)?;
+fn unstarted(state: &GatewayState, t: Tongue, card: BoardItem, which: &Which) -> Result<Ticket, Problem> {
+    let comments = comments(state, &card, which)?;
     let start = line(&state.desk.start_status(&card.project), 100);
     let is_there = card.gone.is_none();
     Ok(Ticket {
@@ -189,8 +237,9 @@ fn unstarted(state: &GatewayState, t: Tongue, card: BoardItem) -> Result<Ticket,
             ),
         },
         pull: None,
+        change: None,
         task: None,
-        comments: comments.iter().map(comment).collect(),
+        comments,
     })
 }
 
@@ -206,6 +255,11 @@ fn needs(rows: Vec<Prerequisite>, t: Tongue) -> Vec<Need> {
         Need { key: row.needs.work_item.to_string(), state, word }
     };
     rows.into_iter().map(need).collect()
+}
+
+fn comments(state: &GatewayState, card: &BoardItem, which: &Which) -> Result<Rows<Line>, Problem> {
+    let page = state.store.comment_page(&card.project, &card.work_item, which.comments, ROWS)?;
+    Ok(Rows::of(page, which.comments.is_some(), |rows| rows.iter().map(comment).collect()))
 }
 
 fn comment(row: &BoardComment) -> Line {

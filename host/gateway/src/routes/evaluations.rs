@@ -13,7 +13,7 @@ use crate::app::App;
 use crate::body::{Parameters, Segments};
 use crate::find;
 use crate::problem::Problem;
-use crate::routes::{Answer, Limit, listing};
+use crate::routes::{Answer, Limit, part};
 use crate::visitor::Operator;
 
 /// Which evaluations.
@@ -21,6 +21,7 @@ use crate::visitor::Operator;
 #[serde(deny_unknown_fields)]
 pub(crate) struct Which {
     task: Option<String>,
+    before: Option<u64>,
     limit: Option<u32>,
 }
 
@@ -31,9 +32,9 @@ pub(crate) async fn list(
     let rows = Limit { limit: which.limit }.rows()?;
     let evaluations = app.ask(move |state| {
         let task = which.task.map(|reference| find::task(&*state.store, &reference)).transpose()?;
-        Ok(state.store.evaluations(task.map(|task| task.id), rows + 1)?)
+        Ok(part(state.store.evaluation_page(task.map(|task| task.id), which.before.map(EvaluationId), rows)?))
     });
-    Ok(Json(listing(evaluations.await?, rows)))
+    evaluations.await.map(Json)
 }
 
 pub(crate) async fn show(State(app): State<App>, Segments(id): Segments<String>) -> Answer<EvaluationView> {

@@ -11,7 +11,7 @@ use crate::app::{App, GatewayState};
 use crate::body::{Parameters, Required, Segments};
 use crate::find;
 use crate::problem::Problem;
-use crate::routes::{Answer, Limit, at_most, listing, one_line};
+use crate::routes::{Answer, Limit, Part, at_most, listing, one_line, part};
 use crate::standing::Scene;
 use crate::visitor::Operator;
 
@@ -50,6 +50,11 @@ pub(crate) async fn create(
 
 /// Makes a card after looking at what it says.
 pub(crate) fn make(state: &GatewayState, project: &Project, card: NewCard, actor: Actor) -> Result<BoardItem, Problem> {
+    Ok(state.store.create_item(&wanted(state, project, card, actor)?, state.now())?)
+}
+
+/// A card that shall be, after looking at what it says.
+pub(crate) fn wanted(state: &GatewayState, project: &Project, card: NewCard, actor: Actor) -> Result<NewItem, Problem> {
     if !state.desk.is_configured(&project.name) {
         let gone =
             format!("`projects/{}.toml` is gone, and nobody would take the ticket up: put the file back", project.name);
@@ -70,8 +75,7 @@ pub(crate) fn make(state: &GatewayState, project: &Project, card: NewCard, actor
         after.push(find::task_in(&*state.store, &project.name, reference)?.id);
     }
     let (project, description) = (project.name.clone(), card.description);
-    let item = NewItem { project, title, description, status, labels, actor, after };
-    Ok(state.store.create_item(&item, state.now())?)
+    Ok(NewItem { project, title, description, status, labels, actor, after })
 }
 
 /// A status as the board spells it: a column that is not there would swallow the card.
@@ -131,14 +135,14 @@ pub(crate) async fn set_status(
 pub(crate) async fn comments(
     State(app): State<App>,
     Segments((name, item)): Segments<(String, String)>,
-    Parameters(limit): Parameters<Limit>,
+    Parameters(wanted): Parameters<Part>,
 ) -> Answer<Listing<BoardComment>> {
-    let rows = limit.rows()?;
+    let (before, rows) = wanted.rows()?;
     let comments = app.ask(move |state| {
         let (project, card) = there(state, &name, &item)?;
-        Ok(state.store.comments(&project, &card, rows + 1)?)
+        Ok(part(state.store.comment_page(&project, &card, before, rows)?))
     });
-    Ok(Json(listing(comments.await?, rows)))
+    comments.await.map(Json)
 }
 
 pub(crate) async fn comment(

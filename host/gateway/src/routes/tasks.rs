@@ -1,25 +1,23 @@
 //! Tasks: our record of each work item's way.
 
-use std::cmp::Reverse;
 use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use conductor::ports::store::{EntryRow, EvaluationRow, RunRow, Store, StoreError};
+use conductor::ports::store::{EntryRow, EvaluationRow, Page, RunRow, TaskList};
 use domain::document::Document;
-use domain::ids::{DocumentId, ProjectName};
-use domain::task::Task;
+use domain::ids::{DocumentId, EvaluationId, RunId, TaskId};
 use serde::Deserialize;
 
-use crate::api::{CardView, Listing, NewCard, NewTaskCard, TaskView};
+use crate::api::{CardView, Listing, NewCard, NewTaskCard, TaskListing, TaskView};
 use crate::app::App;
 use crate::body::{Parameters, Required, Segments};
 use crate::desk::with_live_usage;
 use crate::find;
 use crate::problem::Problem;
-use crate::routes::{Answer, Limit, items, listing};
+use crate::routes::{Answer, Limit, Part, items, part};
 use crate::standing::Scene;
 use crate::tongue::Tongue;
 use crate::visitor::Operator;
@@ -35,34 +33,22 @@ const PAUSE: Duration = Duration::from_millis(50);
 pub(crate) struct Which {
     live: Option<bool>,
     project: Option<String>,
+    before: Option<u64>,
     limit: Option<u32>,
 }
 
-pub(crate) async fn list(State(app): State<App>, Parameters(which): Parameters<Which>) -> Answer<Listing<TaskView>> {
+pub(crate) async fn list(State(app): State<App>, Parameters(which): Parameters<Which>) -> Answer<TaskListing> {
     let rows = Limit { limit: which.limit }.rows()?;
     let listed = app.ask(move |state| {
-        let only =
+        let project =
             which.project.map(|name| find::project(&*state.store, &name)).transpose()?.map(|project| project.name);
-        let live = which.live.unwrap_or(false);
-        let tasks = match only {
-            None => state.store.tasks(live, rows + 1)?,
-            Some(project) => tasks_of(&*state.store, &project, live, rows + 1)?,
-        };
-        let scene = Scene::among(state, Tongue::English, &tasks)?;
-        Ok(tasks.into_iter().map(|task| scene.view(task)).collect())
+        let of = TaskList { live: which.live.unwrap_or(false), project };
+        let Page { rows, all, next, .. } = state.store.task_page(&of, which.before.map(TaskId), rows)?;
+        let scene = Scene::among(state, Tongue::English, &rows)?;
+        let items = rows.into_iter().map(|task| scene.view(task)).collect();
+        Ok(TaskListing { items, more: next.is_some(), total: all, next })
     });
-    Ok(Json(listing(listed.await?, rows)))
-}
-
-/// Of one project, newest first.
-fn tasks_of(store: &dyn Store, project: &ProjectName, live: bool, limit: u32) -> Result<Vec<Task>, StoreError> {
-    let mut tasks = store.live_tasks_of(project, limit)?;
-    if !live {
-        tasks.extend(store.ended_tasks_of(project, limit)?);
-        tasks.sort_by_key(|task| Reverse(task.id));
-        tasks.truncate(limit as usize);
-    }
-    Ok(tasks)
+    listed.await.map(Json)
 }
 
 /// Does the creation wait?
@@ -143,28 +129,29 @@ pub(crate) async fn entries(
 pub(crate) async fn runs(
     State(app): State<App>,
     Segments(reference): Segments<String>,
-    Parameters(limit): Parameters<Limit>,
+    Parameters(wanted): Parameters<Part>,
 ) -> Answer<Listing<RunRow>> {
-    let rows = limit.rows()?;
+    let (before, rows) = wanted.rows()?;
     let runs = app.ask(move |state| {
         let task = find::task(&*state.store, &reference)?;
-        let runs = state.store.runs(task.id, rows + 1)?;
-        Ok(runs.into_iter().map(|run| with_live_usage(&*state.desk, run)).collect())
+        let mut runs = state.store.run_page(task.id, before.map(RunId), rows)?;
+        runs.rows = runs.rows.into_iter().map(|run| with_live_usage(&*state.desk, run)).collect();
+        Ok(part(runs))
     });
-    Ok(Json(listing(runs.await?, rows)))
+    runs.await.map(Json)
 }
 
 pub(crate) async fn evaluations(
     State(app): State<App>,
     Segments(reference): Segments<String>,
-    Parameters(limit): Parameters<Limit>,
+    Parameters(wanted): Parameters<Part>,
 ) -> Answer<Listing<EvaluationRow>> {
-    let rows = limit.rows()?;
+    let (before, rows) = wanted.rows()?;
     let evaluations = app.ask(move |state| {
         let task = find::task(&*state.store, &reference)?;
-        Ok(state.store.evaluations(Some(task.id), rows + 1)?)
+        Ok(part(state.store.evaluation_page(Some(task.id), before.map(EvaluationId), rows)?))
     });
-    Ok(Json(listing(evaluations.await?, rows)))
+    evaluations.await.map(Json)
 }
 
 pub(crate) async fn documents(

@@ -4,6 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use conductor::ports::access::{NewToken, TokenRow};
+use domain::access::is_hosts_own;
 use domain::ids::{Actor, Digest, TokenName};
 use domain::time::{Milliseconds, Timestamp};
 
@@ -30,6 +31,12 @@ pub fn new_token(
     hex: &str,
     now: Timestamp,
 ) -> Result<(String, NewToken), String> {
+    if is_hosts_own(name.as_str()) {
+        return Err(format!(
+            "`{name}` is a name that the audit has for the host's own doing, and nobody could tell the token from that; choose \
+             another one, `{name}-token` for one"
+        ));
+    }
     if let Some(span) = wanted.expires_in
         && !(SHORTEST.0..=LONGEST.0).contains(&span.0)
     {

@@ -8,9 +8,15 @@ use conductor::ports::store::ClaimLimits;
 use domain::budget::{Budgets, Cap};
 use domain::cost::{Spent, Usage};
 use domain::ids::{Digest, PluginId, ProjectName, RunId};
-use domain::plugin::{Capability, Grant, PluginInfo, PluginKind, Request, RequestEntry};
+use domain::plugin::{
+    Capability, ChangeKind, ChangedFile, EntryKind, Grant, PluginInfo, PluginKind, Request, RequestEntry,
+};
+use domain::task::Task;
 use gateway::api::Block;
-use gateway::{Backups, Desk, Health, HeldBy, Holding, LoadedPlugin, Readings};
+use gateway::{Backups, Desk, Disk, Health, HeldBy, Holding, LoadedPlugin, Outline, Readings};
+
+/// What somebody may call a folder.
+const HOSTILE_PATH: &str = "<script>alert(1)</script>/a-long-name-without-a-place-to-break-it/";
 
 pub(crate) struct SceneDesk {
     logs: BTreeMap<RunId, PathBuf>,
@@ -28,7 +34,26 @@ impl Desk for SceneDesk {
     }
 
     fn readings(&self) -> Readings {
-        Readings::default()
+        let disk = Disk { free_bytes: 1 << 30, size_bytes: 64 << 30, floor_bytes: 512 << 20 };
+        Readings { disk: Some(disk), ..Readings::default() }
+    }
+
+    fn outline(&self, task: &Task) -> Option<Result<Outline, String>> {
+        let file = |path: &str, change, lines| ChangedFile {
+            path: path.to_owned(),
+            old_path: (change == ChangeKind::Renamed).then(|| HOSTILE_PATH.repeat(3)),
+            change,
+            kind: EntryKind::File,
+            binary: false,
+            added_lines: lines,
+            deleted_lines: 7,
+        };
+        let files = vec![
+            file("src/greeting.rs", ChangeKind::Modified, 120),
+            file(&HOSTILE_PATH.repeat(6), ChangeKind::Renamed, 1),
+            file("docs/greeting.md", ChangeKind::Added, 14),
+        ];
+        Some(Ok(Outline { base: task.base.clone()?, files }))
     }
 
     fn cpu_ticks(&self, _: RunId) -> Option<u64> {

@@ -127,7 +127,7 @@ async fn paths_and_parameters_are_parsed_too() {
         ("/api/v1/evaluations/-1", "a whole number"),
         ("/api/v1/tasks?limit=0", "`limit` is 0; it is a number from 1 to 1000"),
         ("/api/v1/tasks?limit=1001", "`limit` is 1001"),
-        ("/api/v1/tasks?lvie=true", "unknown field `lvie`, expected one of `live`, `project`, `limit`"),
+        ("/api/v1/tasks?lvie=true", "unknown field `lvie`, expected one of `live`, `project`, `before`, `limit`"),
         ("/api/v1/tasks?live=maybe", "provided string was not `true` or `false`"),
         ("/api/v1/runs/1/log?tail=99999999", "a number of bytes up to 1048576"),
     ];

@@ -104,7 +104,7 @@ async fn the_audit_says_who_did_what_and_where_to_get_all_of_it() {
         assert_disarmed(page.text());
         assert!(page.text().contains("<code>freeze</code>") && page.text().contains("operator"), "{path}");
     }
-    assert!(world.get("/audit?who=operator").await.text().contains("/api/v1/audit?who=operator&#38;limit=1000"));
+    assert!(world.get("/audit?who=operator").await.text().contains("\"/api/v1/audit.jsonl?who=operator\""));
     assert!(world.get("/audit?who=nobody").await.text().contains("Nothing was done that fits."));
     assert_eq!(world.get("/audit?what=dance").await.status, StatusCode::BAD_REQUEST);
 }

@@ -240,3 +240,64 @@ async fn of_those_who_say_at_one_moment_what_a_task_needs_one_does_and_the_other
         }
     }
 }
+
+#[tokio::test]
+async fn a_form_that_is_sent_twice_makes_one_ticket_and_the_second_press_is_told_which() {
+    let world = World::new();
+    let browser = Browser::log_in(&world, SECRET).await;
+    let made = || world.store.items(&name("demo"), 9).unwrap().len();
+    for (round, text) in ["", "more of it"].into_iter().enumerate() {
+        let page = browser.get(&world, "/p/demo").await.text().to_owned();
+        let last = hidden(&page, "/p/demo/new", "last");
+        let fields = [("last", last.as_str()), ("title", "Say hello"), ("description", text), ("labels", "ui")];
+        let key = format!("DEMO-{:03}", round + 1);
+        let first = press(&world, &browser, "/p/demo/new", &fields).await;
+        assert_eq!(first.headers[header::LOCATION], format!("/t/{key}?did=created&item={key}"), "{}", first.text());
+        let second = press(&world, &browser, "/p/demo/new", &fields).await;
+        assert_eq!(second.status, StatusCode::CONFLICT);
+        assert!(second.text().contains(&format!("this form was sent before, and made {key}")), "{}", second.text());
+        assert_eq!(made(), round + 1);
+    }
+    let page = browser.get(&world, "/p/demo").await.text().to_owned();
+    let last = hidden(&page, "/p/demo/new", "last");
+    let fields = [("last", last.as_str()), ("title", "Say hello"), ("labels", "ui")];
+    let again = press(&world, &browser, "/p/demo/new", &fields).await;
+    assert_eq!(again.status, StatusCode::SEE_OTHER, "who loads the page anew means another one: {}", again.text());
+    let other = [("last", last.as_str()), ("title", "Say goodbye"), ("labels", "ui")];
+    assert_eq!(press(&world, &browser, "/p/demo/new", &other).await.status, StatusCode::SEE_OTHER);
+    let reader = logged_in_as(&world, "operate").await;
+    assert_eq!(press(&world, &reader, "/p/demo/new", &fields).await.status, StatusCode::SEE_OTHER, "another hand");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_those_who_make_or_start_a_ticket_at_one_moment_one_does_and_the_others_are_told() {
+    let world = World::new();
+    let browser = Browser::log_in(&world, SECRET).await;
+    for round in 1..=20_usize {
+        let last = if round == 1 { String::new() } else { format!("DEMO-{:03}", round - 1) };
+        let fields = [("last", last.as_str()), ("title", "Say hello")];
+        let (a, b, c, d) = tokio::join!(
+            press(&world, &browser, "/p/demo/new", &fields),
+            press(&world, &browser, "/p/demo/new", &fields),
+            press(&world, &browser, "/p/demo/new", &fields),
+            press(&world, &browser, "/p/demo/new", &fields),
+        );
+        one_of([a.status, b.status, c.status, d.status]);
+        assert_eq!(world.store.items(&name("demo"), 99).unwrap().len(), round);
+    }
+    for number in 21..=40 {
+        let card = world.post("/api/v1/projects/demo/items", r#"{"title":"A card"}"#).await;
+        assert_eq!(card.status, StatusCode::CREATED);
+        let path = format!("/t/DEMO-{number:03}/start");
+        let fields = [("project", "demo"), ("status", "Backlog")];
+        let (a, b, c, d) = tokio::join!(
+            press(&world, &browser, &path, &fields),
+            press(&world, &browser, &path, &fields),
+            press(&world, &browser, &path, &fields),
+            press(&world, &browser, &path, &fields),
+        );
+        let late = [&a, &b, &c, &d].into_iter().find(|reply| reply.status == StatusCode::CONFLICT).unwrap();
+        assert!(late.text().contains("stood at “Backlog” on the board, and stands at “To Analyse” now"));
+        one_of([a.status, b.status, c.status, d.status]);
+    }
+}

@@ -44,6 +44,21 @@ async fn a_token_is_made_on_a_page_that_tells_its_secret_once_and_leaves_it_nowh
         assert_eq!(refused.status, StatusCode::FORBIDDEN);
         assert!(refused.text().contains("this needs `admin`"), "{}", refused.text());
     }
+    for own in ["host", "Nobody", "BOARD", "plane", "gitea", "gatewright"] {
+        let refused =
+            press(&world, &browser, "/system/tokens", &[("name", own), ("right", "read"), ("days", "")]).await;
+        assert_eq!(refused.status, StatusCode::BAD_REQUEST, "{own}");
+        assert!(refused.text().contains("that the audit has for the host&#39;s own doing"), "{}", refused.text());
+        let body = serde_json::json!({"name": own, "right": "read"}).to_string();
+        let refused = world.post("/api/v1/tokens", &body).await;
+        assert!(
+            refused.status == StatusCode::BAD_REQUEST && refused.detail().contains(&format!("`{own}-token` for one"))
+        );
+    }
+    assert_eq!(
+        world.post("/api/v1/tokens", r#"{"name":"Operator","right":"read"}"#).await.status,
+        StatusCode::CONFLICT
+    );
     for (field, wrong) in [("name", "a b"), ("days", "soon"), ("days", "9999999"), ("right", "all")] {
         let mut fields = vec![("name", "eve"), ("right", "read"), ("days", "")];
         fields.retain(|(name, _)| *name != field);

@@ -22,12 +22,12 @@ use domain::document::Role;
 use domain::effect::Claim;
 use domain::ids::{Actor, BranchName, ProjectName, RunId, StageName, StepName, TaskId, WorkItemId};
 use domain::pipeline::{Consent, Edge, EdgeStep, OnPatience, Pipeline, PipelineDraft, Stage, StageKind, StepKind};
-use domain::task::{Terminality, Track};
+use domain::task::{Task, Terminality, Track};
 use domain::time::{Milliseconds, Timestamp};
 use gateway::api::Block;
 use gateway::{
-    Backups, Desk, Disk, GatewayState, Health, HeldBy, Holding, LastBackup, LoadedPlugin, Meters, Reach, Readings,
-    Token, tree_ticks,
+    Backups, Desk, Disk, GatewayState, Health, HeldBy, Holding, LastBackup, LoadedPlugin, Meters, Outline, Reach,
+    Readings, Token, tree_ticks,
 };
 use serde::de::DeserializeOwned;
 use store::{SqliteStore, StoreConfig};
@@ -51,6 +51,10 @@ pub(crate) struct FakeDesk {
     pub(crate) falls: AtomicBool,
     /// What is remembered of backups.
     pub(crate) backups: Mutex<Block<Backups>>,
+    /// The disk of the state folder.
+    pub(crate) disk: Mutex<Option<Disk>>,
+    /// What git tells of every change.
+    pub(crate) outline: Mutex<Option<Result<Outline, String>>>,
 }
 
 impl Desk for FakeDesk {
@@ -59,6 +63,9 @@ impl Desk for FakeDesk {
     }
     fn pull_command(&self, _: &ProjectName) -> Option<String> {
         Some("git pull /srv/demo.git main".to_owned())
+    }
+    fn outline(&self, _: &Task) -> Option<Result<Outline, String>> {
+        self.outline.lock().unwrap().clone()
     }
     fn run_log_tail(&self, run: RunId, bytes: u64) -> Vec<u8> {
         format!("the last {bytes} bytes of {run}").into_bytes()
@@ -105,10 +112,7 @@ impl Desk for FakeDesk {
         project.as_str() != "gone"
     }
     fn readings(&self) -> Readings {
-        Readings {
-            disk: Some(Disk { free_bytes: 40 << 30, size_bytes: 100 << 30, floor_bytes: 512 << 20 }),
-            intervals: Intervals::default(),
-        }
+        Readings { disk: *self.disk.lock().unwrap(), intervals: Intervals::default() }
     }
     fn cpu_ticks(&self, run: RunId) -> Option<u64> {
         tree_ticks(*self.pids.lock().unwrap().get(&run)?)
@@ -181,6 +185,8 @@ impl World {
             log: Mutex::default(),
             falls: AtomicBool::new(false),
             backups: Mutex::new(Block::Fine(Backups { last: Some(last), verified: None })),
+            disk: Mutex::new(Some(Disk { free_bytes: 40 << 30, size_bytes: 100 << 30, floor_bytes: 512 << 20 })),
+            outline: Mutex::default(),
         });
         let (close, closing) = watch::channel(false);
         let meters = Arc::new(Meters::new(NOW).unwrap());

@@ -6,15 +6,13 @@ use std::time::UNIX_EPOCH;
 
 use conductor::ports::clock::Clock as _;
 use configuration::{HostConfig, Loaded, SandboxMode};
-use gateway::{HeldBy, Holding};
+use gateway::{Disk, HeldBy, Holding, Room};
 use store::Moment;
 
 use super::Finding;
 use crate::clock::SystemClock;
 use crate::output::size;
 
-/// Room for so many times the floor is plenty; with less, somebody should know before launches stop.
-const ROOM: u64 = 4;
 /// A clock may be so far behind what the database has seen: writes of one moment are grouped. In milliseconds.
 const SET_BACK: u64 = 2_000;
 /// Two clocks that differ by more than this are not one. In milliseconds.
@@ -30,15 +28,17 @@ pub(super) fn disk(dir: &Path, host: &HostConfig) -> Finding {
         Err(error) => return Finding::error("disk", format!("it cannot be asked: {error}"), "look at the mount"),
     };
     let free = space.f_bavail.saturating_mul(space.f_frsize);
+    let size_bytes = space.f_blocks.saturating_mul(space.f_frsize);
+    let room = Disk { free_bytes: free, size_bytes, floor_bytes: floor }.room();
     let told = format!("{} free, the floor is {}", size(free), size(floor));
     let cure = "make room, or lower `free-space-mib` of [limits] in gatewright.toml";
-    if free < floor {
+    if room == Room::None {
         return Finding::error("disk", format!("{told}: nothing is launched"), cure);
     }
     if space.f_files > 0 && space.f_favail < INODES {
         return Finding::error("disk", format!("{} files may still be made", space.f_favail), "remove small files");
     }
-    if free < floor.saturating_mul(ROOM) { Finding::warning("disk", told, cure) } else { Finding::ok("disk", told) }
+    if room == Room::Little { Finding::warning("disk", told, cure) } else { Finding::ok("disk", told) }
 }
 
 /// This machine's clock against the times that the database has, and against the disk's.

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use conductor::ports::clock::Clock as _;
 use domain::time::Timestamp;
+use gateway::LastBackup;
 
 use super::Finding;
 use crate::backup;
@@ -15,8 +16,6 @@ use crate::state::TOKEN_FILE;
 
 /// Bits of the mode for everybody but the owner.
 const OTHERS: u32 = 0o077;
-/// A nightly backup that is older than this was missed. In milliseconds: 36 hours.
-const OLD: u64 = 36 * 3_600_000;
 /// A restore was proven within this, or nobody knows. In milliseconds: 31 days.
 const PROVEN: u64 = 31 * 24 * 3_600_000;
 
@@ -61,7 +60,7 @@ pub(super) fn backups(dir: &Path) -> Vec<Finding> {
         return vec![Finding::warning("backup", "no backup was made yet", "gatewright backup --to DIR, each night")];
     };
     let shown = format!("the last backup is {} old: {}", ago(last.at, now), last.path.display());
-    let made = if age(last.at) > OLD {
+    let made = if LastBackup::is_old(last.at, now) {
         Finding::warning("backup", shown, "gatewright backup --to DIR, each night")
     } else {
         Finding::ok("backup", shown)

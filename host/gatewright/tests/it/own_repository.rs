@@ -128,3 +128,80 @@ fn an_unsound_file_is_told_with_its_line_and_the_choices() {
     let told = said(&checked);
     assert!(told.contains("repository.toml") && told.contains("quick") && told.contains("full"), "{told}");
 }
+
+/// What waits for a person says what it is, and the line that it shows is typed in the user's own repository.
+#[test]
+fn a_change_that_waits_for_approval_is_told_and_seen_whole_by_its_line() {
+    let place = Place::new(DEVELOPER, REVIEWER);
+    place.init();
+    let host = place.serve();
+    let key = place.ticket("Greet once more");
+    let shown = place.until_phase(&key, "in-review");
+    let change = &shown["change"];
+    let head = shown["task"]["head"].as_str().unwrap();
+    assert_eq!((&change["head"], &change["base"]), (&head.into(), &place.git(&["rev-parse", "main"]).trim().into()));
+    let listed = change["outline"]["listed"].as_array().unwrap();
+    let greeting = listed.iter().find(|file| file["path"] == "greeting.txt").unwrap();
+    assert_eq!((&greeting["added_lines"], &greeting["deleted_lines"]), (&1.into(), &0.into()));
+    let line = change["command"].as_str().unwrap();
+    let (status, page) = host.get(&format!("/t/{key}"));
+    assert_eq!(status, 200);
+    assert!(page.contains(&line.replace("&&", "&#38;&#38;")) && page.contains("greeting.txt"), "{page}");
+    let mut shell = std::process::Command::new("sh");
+    let typed = shell.args(["-c", line]).current_dir(place.repository()).output().unwrap();
+    let diff = String::from_utf8(typed.stdout).unwrap();
+    assert!(typed.status.success() && diff.contains("+line 1"), "{line}: {diff}");
+    let text = said(&place.gatewright(&["task", "show", &key]));
+    assert!(text.contains(&format!("..{head}: ")) && text.contains(line), "{text}");
+    assert!(place.gatewright(&["task", "approve", &key]).status.success());
+    let landed = place.until_phase(&key, "done");
+    assert_eq!(landed["change"]["outline"]["files"], change["outline"]["files"], "what landed is told too");
+}
+
+/// A run tells what was executed: with the model, the role and the files that its command leaves open.
+#[test]
+fn a_run_shows_its_command_with_all_filled_in() {
+    let place = Place::new(DEVELOPER, REVIEWER);
+    place.init();
+    let file = place.project_file();
+    let agent = format!("\"{}\"", place.path("agents/developer.sh").display());
+    let text = fs::read_to_string(&file).unwrap();
+    assert!(text.contains(&format!("command = [{agent}]")), "{text}");
+    let words = format!(
+        "command = [{agent}, \"--model\", \"{{model}}\", \"{{effort}}\", \"{{role}}\", \"{{work_item}}\", \"{{brief}}\"]\nmodel = \"large\"\neffort = \"high\""
+    );
+    fs::write(&file, text.replace(&format!("command = [{agent}]"), &words)).unwrap();
+    let host = place.serve();
+    let key = place.ticket("Greet once more");
+    let shown = place.until_phase(&key, "in-review");
+    let runs = shown["runs"].as_array().unwrap();
+    let run = runs.iter().find(|run| run["role"] == "developer").unwrap();
+    let command = run["command"].as_str().unwrap();
+    assert!(command.contains(&format!("developer.sh --model large high developer {key} /")), "{command}");
+    assert!(!command.contains('{'), "{command}");
+    let page = host.get(&format!("/r/{}", run["id"])).1;
+    assert!(page.contains("--model large high developer"), "{page}");
+}
+
+/// What a list leaves out it says, with the line that shows it.
+#[test]
+fn a_list_that_is_cut_says_how_much_there_is_and_the_line_to_the_rest() {
+    let place = Place::new(DEVELOPER, REVIEWER);
+    place.init();
+    let _host = place.serve();
+    assert!(place.gatewright(&["project", "freeze", "repository", "--reason", "look"]).status.success());
+    let keys = [place.ticket("Greet once more"), place.ticket("Greet a third time")];
+    let cut = place.gatewright(&["task", "list", "--limit", "1"]);
+    let text = String::from_utf8(cut.stdout).unwrap();
+    assert!(text.contains(&keys[1]) && !text.contains(&keys[0]), "{text}");
+    let (_, line) = text.split_once("these are 1 of 2; older ones: gatewright ").unwrap();
+    let mut words = line.split_whitespace().collect::<Vec<_>>();
+    assert_eq!(words.remove(0), "--dir", "{line}");
+    words.remove(0);
+    let rest = place.gatewright(&words);
+    let text = String::from_utf8(rest.stdout).unwrap();
+    assert!(text.contains(&keys[0]) && !text.contains(&keys[1]) && !text.contains("older ones"), "{text}");
+    let json = place.gatewright(&["task", "list", "--limit", "1", "--json"]);
+    assert_eq!(serde_json::from_slice::<serde_json::Value>(&json.stdout).unwrap().as_array().unwrap().len(), 1);
+    assert!(String::from_utf8_lossy(&json.stderr).contains("these are 1 of 2"), "{}", said(&json));
+}

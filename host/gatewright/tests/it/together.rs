@@ -78,7 +78,6 @@ fn all_parked_deliveries_are_read_again_by_one_command() {
         "{}",
         said(&retried)
     );
-    let audit = place.json(&["audit", "--what", "retry-delivery"]);
-    let text = audit.to_string();
+    let text = said(&place.gatewright(&["audit", "--what", "retry-delivery", "--json"]));
     assert_eq!(text.matches("retry-delivery").count(), 2, "{text}");
 }

@@ -2,12 +2,12 @@
 //! hears what happened meanwhile, and does nothing.
 
 use domain::event::Intent;
-use domain::ids::{Actor, ProjectName, StepName, TaskId};
+use domain::ids::{Actor, ProjectName, StepName, TaskId, WorkItemId};
 use domain::task::{Activity, HoldKind, Task};
 use domain::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{AppliedSeen, FreezeRow, Predecessor, Seen, StoreError};
+use super::{AppliedSeen, BoardItem, FreezeRow, NewItem, Predecessor, Seen, StoreError};
 
 /// Several live tasks that somebody means together.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -109,6 +109,22 @@ pub trait Pressing {
         seen: &Seen,
         now: Timestamp,
     ) -> Result<AppliedSeen, StoreError>;
+    /// Makes a card, unless the same hand made the very same one since `seen`, the newest card that it was shown (none: there was
+    /// none): then that one.
+    fn create_item_once(
+        &self,
+        item: &NewItem,
+        seen: Option<&WorkItemId>,
+        now: Timestamp,
+    ) -> Result<Pressed<BoardItem, BoardItem>, StoreError>;
+    /// Moves a card that stands where it was seen; else how it stands.
+    fn move_item_seen(
+        &self,
+        card: &BoardItem,
+        status: &str,
+        actor: &Actor,
+        now: Timestamp,
+    ) -> Result<Pressed<(), BoardItem>, StoreError>;
     /// How many deliveries are parked.
     fn parked_deliveries(&self) -> Result<u64, StoreError>;
     /// All that are parked are read once more, a thousand at a time, if they are still as many as `seen`; the answer: how many those

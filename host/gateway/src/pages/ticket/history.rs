@@ -5,13 +5,13 @@ use std::fmt::Write as _;
 use conductor::ports::store::{EntryRow, EvaluationRow, RunRow, Store};
 use domain::document::Document;
 use domain::entry::Entry;
-use domain::ids::Digest;
+use domain::ids::{Digest, EvaluationId, RunId};
 use domain::task::{Activity, Task};
 use domain::time::{Milliseconds, Timestamp};
 use domain::verdict::Verdict;
 
 use super::super::run::ended;
-use super::{Event, Judgement, Paper, ROWS, Run, Way};
+use super::{Event, Judgement, Paper, ROWS, Rows, Run, Way, Which};
 use crate::api::State;
 use crate::app::GatewayState;
 use crate::desk::with_live_usage;
@@ -21,8 +21,8 @@ use crate::timeline;
 use crate::tongue::{Tongue, say};
 use crate::words;
 
-/// Entries on the page: the newest. The API has all.
-const ENTRIES: usize = 300;
+/// Entries on one page.
+const ENTRIES: u32 = 300;
 /// Entries of which the shares of time are told.
 const COUNTED: u32 = 2000;
 /// Failed evaluations whose findings are spelled out.
@@ -39,30 +39,30 @@ pub(super) struct Share {
     pub(super) wide: u64,
 }
 
-pub(super) fn way(state: &GatewayState, t: Tongue, task: &Task) -> Result<Way, Problem> {
+pub(super) fn way(state: &GatewayState, t: Tongue, task: &Task, which: &Which) -> Result<Way, Problem> {
     let store = &*state.store;
-    let (rows, beyond) = store.newest_entries(task.id, COUNTED)?;
-    let mut entries: Vec<Event> = rows
-        .iter()
-        .filter_map(|row| {
-            let text = sentence(&timeline::words_in(t, &row.entry)?, 600);
-            Some(Event { at: Moment::of(row.at), text })
-        })
-        .collect();
-    let older = entries.len().saturating_sub(ENTRIES) + usize::try_from(beyond).unwrap_or(usize::MAX);
-    entries.truncate(ENTRIES);
-    let runs = store.runs(task.id, ROWS)?;
+    let runs = store.run_page(task.id, which.runs.map(RunId), ROWS)?;
+    let judged = store.evaluation_page(Some(task.id), which.verdicts.map(EvaluationId), ROWS)?;
+    let newest = store.newest_entries(task.id, COUNTED)?.0;
+    let told = store.entry_page(task.id, which.entries, ENTRIES)?;
     Ok(Way {
         id: task.id.0,
         facts: facts(t, task),
-        time: shares(t, &rows, task.end().map_or_else(|| state.now(), |_| task.activity_entered_at)),
+        time: shares(t, &newest, task.end().map_or_else(|| state.now(), |_| task.activity_entered_at)),
         feedback: task.feedback.iter().map(|row| (line(&row.source, 200), plain(&row.note))).collect(),
-        runs: runs.into_iter().map(|row| run(t, &with_live_usage(&*state.desk, row))).collect(),
-        evaluations: judgements(store, t, store.evaluations(Some(task.id), ROWS)?),
+        runs: Rows::of(runs, which.runs.is_some(), |rows| {
+            rows.into_iter().map(|row| run(t, &with_live_usage(&*state.desk, row))).collect()
+        }),
+        evaluations: Rows::of(judged, which.verdicts.is_some(), |rows| judgements(store, t, rows)),
         documents: store.documents(task.id)?.iter().map(|row| paper(t, row)).collect(),
-        entries,
-        older,
+        entries: Rows::of(told, which.entries.is_some(), |rows| rows.iter().filter_map(|row| event(t, row)).collect()),
     })
+}
+
+/// None: it says nothing to people.
+fn event(t: Tongue, row: &EntryRow) -> Option<Event> {
+    let text = sentence(&timeline::words_in(t, &row.entry)?, 600);
+    Some(Event { at: Moment::of(row.at), text })
 }
 
 /// Where the time went, from the entries, newest first.
