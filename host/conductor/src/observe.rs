@@ -70,12 +70,10 @@ impl Conductor {
     }
 }
 
-/// Newer than what is known of its name, or it says something else of the same moment. What merely stands wakes nobody again.
+/// It takes the place of what is known of its name, and is another one. What merely stands wakes nobody again.
 fn is_news(known: &[Check], check: &Check) -> bool {
-    known
-        .iter()
-        .find(|known| known.name == check.name)
-        .is_none_or(|known| check.at > known.at || check.at == known.at && check != known)
+    let known = known.iter().find(|known| known.name == check.name);
+    known.is_none_or(|known| check.supersedes(known) && check != known)
 }
 
 fn waits(task: &Task) -> bool {

@@ -51,7 +51,8 @@ fn answers(world: &World, verdicts: impl IntoIterator<Item = Verdict>) {
 
 fn report(world: &World, state: CheckState) {
     let raw = format!("{state:?}").to_lowercase();
-    let check = Check { name: "build".to_owned(), state, raw, at: world.now(), url: None, description: String::new() };
+    let (name, description) = ("build".to_owned(), String::new());
+    let check = Check { name, state, raw, at: world.now(), url: None, description, report: None };
     *world.forge.checks.lock().unwrap() = vec![check];
 }
 

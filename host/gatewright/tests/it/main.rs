@@ -21,6 +21,7 @@ mod real_agents;
 mod restarts;
 mod shown_lines;
 mod sound_start;
+mod statuses;
 mod stopping;
 mod strangers;
 mod the_demo;
