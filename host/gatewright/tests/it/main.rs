@@ -18,6 +18,7 @@ mod other_hands;
 mod own_repository;
 mod readiness;
 mod real_agents;
+mod real_codex;
 mod restarts;
 mod shown_lines;
 mod sound_start;
