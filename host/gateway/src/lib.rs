@@ -20,6 +20,7 @@ mod desk;
 mod door;
 mod find;
 mod front;
+mod health;
 mod intake;
 mod keyring;
 mod lengths;
@@ -47,8 +48,9 @@ mod visitor;
 mod words;
 
 pub use app::{Clock, GatewayState, Luck, Token, TokenError};
-pub use desk::{Backups, Desk, Disk, Health, HeldBy, Holding, LastBackup, LastRestore, LoadedPlugin, Readings};
+pub use desk::{Backups, Desk, Disk, HeldBy, Holding, LastBackup, LastRestore, LoadedPlugin, Readings};
 pub use front::Reach;
+pub use health::{Condition, Health, Part, Trouble};
 pub use intake::{Hook, Hooks, Intake, LARGEST_DELIVERY, Look, Trust, serve_intake};
 pub use metrics::Meters;
 pub use process::tree_ticks;
