@@ -22,8 +22,10 @@ mod desk;
 mod door;
 mod find;
 mod front;
+mod health;
 mod intake;
 mod keyring;
+mod lengths;
 mod log;
 mod metrics;
 mod misfits;
@@ -36,6 +38,7 @@ mod route;
 mod router;
 mod routes;
 mod serve;
+mod share;
 mod show;
 mod standing;
 mod stuck;
@@ -47,10 +50,9 @@ mod visitor;
 mod words;
 
 pub use app::{Clock, GatewayState, Luck, Token, TokenError};
-pub use desk::{
-    Backups, Desk, Disk, Health, HeldBy, Holding, LastBackup, LastRestore, LoadedPlugin, Outline, Readings, Room,
-};
+pub use desk::{Backups, Desk, Disk, HeldBy, Holding, LastBackup, LastRestore, LoadedPlugin, Outline, Readings, Room};
 pub use front::Reach;
+pub use health::{Condition, Health, Part, Trouble};
 pub use intake::{Hook, Hooks, Intake, LARGEST_DELIVERY, Look, Trust, serve_intake};
 pub use metrics::Meters;
 pub use process::tree_ticks;

@@ -13,7 +13,7 @@ use domain::plugin::{
 };
 use domain::task::Task;
 use gateway::api::Block;
-use gateway::{Backups, Desk, Disk, Health, HeldBy, Holding, LoadedPlugin, Outline, Readings};
+use gateway::{Backups, Condition, Desk, Disk, HeldBy, Holding, LoadedPlugin, Outline, Part, Readings, Trouble};
 
 /// What somebody may call a folder.
 const HOSTILE_PATH: &str = "<script>alert(1)</script>/a-long-name-without-a-place-to-break-it/";
@@ -114,9 +114,9 @@ impl Desk for SceneDesk {
         Some((Usage::default(), spent))
     }
 
-    fn health(&self) -> Health {
-        let reason = "less than 5 GiB are free on the disk: nothing is launched, the rest goes on".to_owned();
-        Health { ok: true, reasons: vec![reason] }
+    fn health(&self) -> Condition {
+        let why = "less than 5 GiB are free on the disk: nothing is launched, the rest goes on";
+        Condition { ok: true, troubles: vec![Trouble::of(Part::Disk, why)] }
     }
 
     fn holdings(&self) -> Vec<Holding> {

@@ -20,6 +20,7 @@ mod figures;
 mod grafana;
 mod histories;
 mod intake;
+mod lengths;
 mod listener;
 mod looks;
 mod ownership;
