@@ -9,9 +9,9 @@ use domain::task::Task;
 use domain::time::Milliseconds;
 
 use crate::Conductor;
-use crate::dialect::{Ask, Dialect, End, Judged, Session, Told, is_worth_resuming};
+use crate::dialect::{Ask, Dialect, End, Home, Judged, Session, Told, is_worth_resuming};
 use crate::failure;
-use crate::finish::complaint;
+use crate::finish::{LOST, complaint};
 use crate::launch::agent_environment;
 use crate::ports::forge::PreparedClone;
 use crate::ports::runs::{AgentHome, ExitRecord, Launch};
@@ -22,6 +22,17 @@ use crate::project::{AgentSpec, UsageReader, Worker};
 const LATEST_RUNS: u32 = 20;
 /// What is read of the end of a log for what stands beside an agent's own words.
 const TAIL: u64 = 16 * 1024;
+
+/// How a run's conversation begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Beginning {
+    /// With nothing.
+    Anew,
+    /// Where a run ended well.
+    Afterwards,
+    /// Where a run was lost.
+    InTheMidst,
+}
 
 /// How a worker's runs are listened to.
 #[derive(Clone, Debug, Default)]
@@ -80,7 +91,7 @@ impl Conductor {
         clone: &PreparedClone,
     ) -> Result<(Launch, Option<Conversation>), StoreError> {
         let run = run_of(claim.job.id);
-        let conversation = self.conversation(task, role, agent, run)?;
+        let (conversation, beginning) = self.conversation(task, role, agent, run)?.unzip();
         let home = agent.dialect.home().map(|kind| {
             let before = conversation.as_ref().and_then(|it| Some((it.resumed?, it.id.clone()?)));
             AgentHome { kind, carried: before }
@@ -89,7 +100,7 @@ impl Conductor {
         environment.extend(agent.dialect.environment());
         let launch = Launch {
             run,
-            argv: argv(agent, conversation.as_ref()),
+            argv: argv(agent, conversation.as_ref(), beginning.unwrap_or(Beginning::Anew)),
             workdir: clone.path.clone(),
             environment,
             pass_environment: agent.pass_environment.clone(),
@@ -107,42 +118,49 @@ impl Conductor {
         Ok((launch, conversation))
     }
 
-    /// The conversation of a run that begins. It goes on with that of the same role's last run that ended well, where that is still
-    /// there, is of the same model, and is cheaper than to begin anew: of what failed since, only what passes by itself leaves it
-    /// there. Who judges always begins anew: it shall see the work, and not what it thought of it before.
+    /// The conversation of a run that begins. It goes on with that of the same role's last run that ended well, or was lost after that,
+    /// where that is still there, is of the same model, and is cheaper than to begin anew: of what failed since, only what passes by
+    /// itself leaves it there. Who judges always begins anew: it shall see the work, and not what it thought of it before.
     fn conversation(
         &self,
         task: &Task,
         role: Role,
         agent: &AgentSpec,
         run: RunId,
-    ) -> Result<Option<Conversation>, StoreError> {
+    ) -> Result<Option<(Conversation, Beginning)>, StoreError> {
         let Some(home) = agent.dialect.home() else { return Ok(None) };
         let new = Conversation {
             id: matches!(agent.dialect, Dialect::ClaudeCode(_)).then(|| session_of(run)),
             ..Conversation::default()
         };
         if !agent.dialect.resumes() || role.judges() {
-            return Ok(Some(new));
+            return Ok(Some((new, Beginning::Anew)));
         }
-        let runs = self.outside.store.runs(task.id, LATEST_RUNS)?;
-        let is_well = |row: &RunRow| row.outcome.as_deref().is_some_and(ended_well);
-        let before = runs.iter().find(|row| row.role == role && row.id != run && is_well(row));
-        let gone_on_with = before.and_then(|row| {
-            let said = row.conversation.as_ref()?;
-            let id = said.id.as_ref()?;
-            let is_same = agent.model.is_none() || agent.model == row.model;
-            let is_worth = is_worth_resuming(said.context?, &row.usage);
-            let goes_on = is_same && is_worth && self.outside.runs.has_session(row.id, home, id);
-            goes_on.then(|| Conversation {
-                id: Some(id.clone()),
-                resumed: Some(row.id),
-                context: None,
-                before: said.total,
-                total: Usage::default(),
-            })
-        });
-        Ok(Some(gone_on_with.unwrap_or(new)))
+        for row in self.outside.store.runs(task.id, LATEST_RUNS)?.iter().filter(|row| row.role == role && row.id != run)
+        {
+            let Some(beginning) = row.outcome.as_deref().and_then(goes_on) else { continue };
+            let gone_on_with = self.gone_on_with(agent, home, row);
+            // What was before a run that ended well is over.
+            if gone_on_with.is_some() || beginning == Beginning::Afterwards {
+                return Ok(Some(gone_on_with.map_or((new, Beginning::Anew), |found| (found, beginning))));
+            }
+        }
+        Ok(Some((new, Beginning::Anew)))
+    }
+
+    /// The conversation of that run, gone on with; none: it is not there, or not worth it.
+    fn gone_on_with(&self, agent: &AgentSpec, home: Home, row: &RunRow) -> Option<Conversation> {
+        let said = row.conversation.as_ref()?;
+        let id = said.id.as_ref()?;
+        let is_same = agent.model.is_none() || agent.model == row.model;
+        let is_worth = is_worth_resuming(said.context?, &row.usage);
+        (is_same && is_worth && self.outside.runs.has_session(row.id, home, id)).then(|| Conversation {
+            id: Some(id.clone()),
+            resumed: Some(row.id),
+            context: None,
+            before: said.total,
+            total: Usage::default(),
+        })
     }
 
     /// What a run of an agent comes to. What it left is only taken where its own last word does not say that it failed.
@@ -207,6 +225,19 @@ impl Conductor {
         }
     }
 
+    /// Of a run that was lost its conversation may be all that is left: where its record is there, the next run goes on with that,
+    /// and else with what this one went on from.
+    pub(crate) fn keep_lost_conversation(&self, role: Role, ear: &Ear, row: &RunRow) {
+        let Some(home) = ear.dialect.home() else { return };
+        let conversation = row.conversation.as_ref().filter(|_| ear.dialect.resumes() && !role.judges());
+        let id = conversation.and_then(|conversation| conversation.id.as_deref());
+        let own = id.filter(|id| self.outside.runs.has_session(row.id, home, id));
+        self.outside.runs.keep_session(row.id, own.map(|id| (home, id)));
+        if let Some(before) = conversation.and_then(|conversation| conversation.resumed).filter(|_| own.is_some()) {
+            self.outside.runs.keep_session(before, None);
+        }
+    }
+
     /// A task that has ended needs no conversation any more.
     pub(crate) fn forget_conversations(&self, task: &Task) -> Result<(), StoreError> {
         for row in self.outside.store.runs(task.id, LATEST_RUNS)? {
@@ -218,21 +249,28 @@ impl Conductor {
     }
 }
 
-/// As the row of a run says it.
-fn ended_well(outcome: &str) -> bool {
-    outcome == "delivered" || outcome.starts_with("trespassed")
+/// How the next run goes on, as the row of this one says how it ended; none: not with this one.
+fn goes_on(outcome: &str) -> Option<Beginning> {
+    if outcome == "delivered" || outcome.starts_with("trespassed") {
+        return Some(Beginning::Afterwards);
+    }
+    let is_lost = outcome.strip_prefix("undelivered: ").is_some_and(|cause| cause == LOST);
+    is_lost.then_some(Beginning::InTheMidst)
 }
 
 /// The command of a run, as the host composes it, or as the operator wrote it.
-fn argv(agent: &AgentSpec, conversation: Option<&Conversation>) -> Vec<String> {
+fn argv(agent: &AgentSpec, conversation: Option<&Conversation>, beginning: Beginning) -> Vec<String> {
     let id = conversation.and_then(|conversation| conversation.id.as_deref()).unwrap_or_default();
-    let resumed = conversation.is_some_and(|conversation| conversation.resumed.is_some());
     let before = conversation.and_then(|conversation| conversation.before.cost_microusd).unwrap_or(0);
     let ask = Ask {
         program: agent.argv.first().map_or("", String::as_str),
         names_model: agent.model.is_some(),
         names_effort: agent.effort.is_some(),
-        session: if resumed { Session::Resumed(id) } else { Session::New(id) },
+        session: match beginning {
+            Beginning::Anew => Session::New(id),
+            Beginning::Afterwards => Session::Resumed(id),
+            Beginning::InTheMidst => Session::CutOff(id),
+        },
         // What it counts is its whole conversation.
         cap_microusd: agent.cap.cost_microusd.map(|cap| cap.saturating_add(before)),
     };

@@ -53,9 +53,15 @@ pub struct Ask<'a> {
 pub enum Session<'a> {
     /// A new one, which has this name where the agent lets itself be told one.
     New(&'a str),
-    /// It goes on with an earlier one.
+    /// It goes on with an earlier one, of a run that ended well.
     Resumed(&'a str),
+    /// It goes on with one in the midst of which its run was lost.
+    CutOff(&'a str),
 }
+
+/// What is said to who goes on after his run was lost: else he believes that what he wrote is there.
+pub(crate) const CUT_OFF: &str = "You were cut off in the midst of your work, and all that you had done in the clone is gone. \
+     Read the new brief {brief} and do what it says.";
 
 /// What a run's own words say.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

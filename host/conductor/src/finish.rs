@@ -22,6 +22,9 @@ use crate::tally::{result_of_hook, result_of_work};
 use crate::would::Mode;
 use crate::{Conductor, Work, failure};
 
+/// Of a run whose shim died with it, or with the machine.
+pub(crate) const LOST: &str = "the run was lost: its shim is gone and left no record";
+
 impl Conductor {
     /// A run under a shim ended, or was found ended or lost after a restart.
     pub(crate) fn finish(&self, claim: &Claim) -> Result<(), StoreError> {
@@ -92,7 +95,7 @@ impl Conductor {
         let told = self.settle_cost(&mut row, &ear, record);
         row.report = self.outside.runs.report(row.id);
         let outcome = match (worker, record) {
-            (_, None) => undelivered("the run was lost: its shim is gone and left no record"),
+            (_, None) => undelivered(LOST),
             (Some(Worker::Command(_)), Some(record)) => {
                 let hooks = settings.as_ref().map(|settings| &settings.hooks);
                 let suite = hooks.and_then(|hooks| hooks.get(&HookName::Test));
@@ -111,7 +114,10 @@ impl Conductor {
             Event::RunEnded { epoch: claim.job.epoch, run: row.id, outcome, spent: row.spent, role: Some(role) };
         self.complete(claim, event, None, Some(&row))?;
         self.meters().remove(&claim.job.id);
-        self.keep_conversation(role, &ear, &kept, &row);
+        match record {
+            Some(_) => self.keep_conversation(role, &ear, &kept, &row),
+            None => self.keep_lost_conversation(role, &ear, &row),
+        }
         self.discard_clone(claim, &task, role);
         Ok(())
     }

@@ -44,5 +44,5 @@ mod would;
 pub use budget::LiveRun;
 pub use hints::Pace;
 pub use reconcile::RECONCILE_INTERVAL;
-pub use schedule::looks::LookAt;
+pub use schedule::looks::{LookAt, Neighbour, Unreachable};
 pub use schedule::{Conductor, Intervals, Outside, RIGHT, Tick, Work};

@@ -11,10 +11,10 @@ use domain::task::{Activity, Task};
 use domain::time::Milliseconds;
 use domain::verdict::WakeKind;
 
-use crate::Conductor;
 use crate::follow::{landed, only_documents};
 use crate::ports::forge::{Forge, ForgeError};
 use crate::ports::store::StoreError;
+use crate::{Conductor, LookAt};
 
 /// From one look at the forges to the next.
 pub(crate) const LOOK_INTERVAL: Milliseconds = Milliseconds::from_seconds(10);
@@ -25,40 +25,48 @@ impl Conductor {
     /// Looks after every task of a project that waits, and tells those whose branch was touched.
     pub(crate) fn observe(&self, project: &ProjectName) -> Result<(), StoreError> {
         let Some(forge) = self.forge(project) else { return Ok(()) };
+        let mut failure = None;
         if let Err(error) = forge.refresh() {
             tracing::warn!(%project, %error, "what others have in their repository cannot be read");
+            failure = Some(error.to_string());
         }
         let tasks = self.outside.store.live_tasks_of(project, TASKS_PER_LOOK)?;
         for task in tasks.iter().filter(|task| waits(task) || is_followed(task)) {
-            self.look_at_checks(task, forge.as_ref())?;
+            failure = failure.or(self.look_at_checks(task, forge.as_ref())?);
             match seen(task, forge.as_ref()) {
                 Ok(Some(observation)) => self.tell_observed(task, observation)?,
                 Ok(None) => {}
                 // Nothing follows from a forge that cannot be read: the next action says so, and counts it as infrastructure.
-                Err(error) => tracing::warn!(task = %task.id, %error, "the branch cannot be looked at"),
+                Err(error) => {
+                    tracing::warn!(task = %task.id, %error, "the branch cannot be looked at");
+                    // That something is not there is about the task alone.
+                    let is_down = matches!(error, ForgeError::Infra(_) | ForgeError::Refused(_));
+                    failure = failure.or_else(|| is_down.then(|| error.to_string()));
+                }
             }
         }
+        self.looked(LookAt::Forge(project.clone()), failure);
         Ok(())
     }
 
     /// What the forge has of a commit whose checks a gate waits for, and nobody told of. A task that waits for a person, is held or
-    /// has ended asked for no check: a green one is no reason to touch it.
-    fn look_at_checks(&self, task: &Task, forge: &dyn Forge) -> Result<(), StoreError> {
+    /// has ended asked for no check: a green one is no reason to touch it. The answer: why they cannot be looked at.
+    fn look_at_checks(&self, task: &Task, forge: &dyn Forge) -> Result<Option<String>, StoreError> {
         let waits =
             matches!(&task.position.activity, Activity::Waiting { wake, .. } if wake.contains(WakeKind::Checks));
-        let Some(head) = task.head.as_ref().filter(|_| waits) else { return Ok(()) };
+        let Some(head) = task.head.as_ref().filter(|_| waits) else { return Ok(None) };
         let found = match forge.checks(head) {
             Ok(found) => found,
             Err(error) => {
                 tracing::warn!(task = %task.id, %error, "the checks cannot be looked at");
-                return Ok(());
+                return Ok(Some(error.to_string()));
             }
         };
         let known = self.outside.store.checks(&task.project, head)?;
         for check in found.into_iter().filter(|check| is_news(&known, check)) {
             self.outside.store.put_check(&task.project, head, &check, self.now())?;
         }
-        Ok(())
+        Ok(None)
     }
 
     /// The task may have gone on meanwhile, and then it was perhaps the host itself that moved the branch.
@@ -70,12 +78,10 @@ impl Conductor {
     }
 }
 
-/// Newer than what is known of its name, or it says something else of the same moment. What merely stands wakes nobody again.
+/// It takes the place of what is known of its name, and is another one. What merely stands wakes nobody again.
 fn is_news(known: &[Check], check: &Check) -> bool {
-    known
-        .iter()
-        .find(|known| known.name == check.name)
-        .is_none_or(|known| check.at > known.at || check.at == known.at && check != known)
+    let known = known.iter().find(|known| known.name == check.name);
+    known.is_none_or(|known| check.supersedes(known) && check != known)
 }
 
 fn waits(task: &Task) -> bool {

@@ -11,9 +11,9 @@ use domain::time::Milliseconds;
 use domain::verdict::WakeKind;
 use serde_json::json;
 
-use crate::Conductor;
 use crate::ports::store::{StoreError, ToldRow};
-use crate::ports::tracker::{Changes, Cursor, LogRow};
+use crate::ports::tracker::{Changes, Cursor, LogRow, TrackerError};
+use crate::{Conductor, LookAt};
 
 /// From one poll of the trackers to the next, unless the operator's file says otherwise: as long as a person waits before he
 /// looks why nothing happens, and with fifty projects at one tracker within what its rate allows.
@@ -46,38 +46,39 @@ pub(crate) fn told(row: &LogRow) -> ToldRow {
 impl Conductor {
     /// Polls the tracker of a project: its log, and the comments that somebody waits for.
     pub(crate) fn reconcile(&self, project: &ProjectName) -> Result<(), StoreError> {
-        self.poll_log(project)?;
+        let mut failure = self.poll_log(project)?;
         for task in &self.outside.store.live_tasks_of(project, TASKS)? {
-            match &task.position.activity {
-                Activity::Waiting { wake, .. } if wake.contains(WakeKind::Comment) => self.poll_comments(task)?,
-                _ => {}
+            if matches!(&task.position.activity, Activity::Waiting { wake, .. } if wake.contains(WakeKind::Comment)) {
+                failure = failure.or(self.poll_comments(task)?);
             }
         }
+        self.looked(LookAt::Tracker(project.clone()), failure.map(|error| error.to_string()));
         Ok(())
     }
 
     /// A comment that is newer than the one that a poll last saw ends the wait, whoever told of it. The first look may find one
-    /// that the gate has read already: then it is asked once in vain.
-    fn poll_comments(&self, task: &Task) -> Result<(), StoreError> {
+    /// that the gate has read already: then it is asked once in vain. The answer: why they cannot be polled.
+    fn poll_comments(&self, task: &Task) -> Result<Option<TrackerError>, StoreError> {
         let newest = match self.outside.tracker.comments(&task.project, &task.work_item, COMMENTS) {
             Ok(comments) => comments.into_iter().find(|comment| !comment.by_us),
             Err(error) => {
                 tracing::warn!(task = %task.id, %error, "the comments cannot be polled");
-                return Ok(());
+                // A card that is gone is about the task alone.
+                return Ok(Some(error).filter(|error| *error != TrackerError::Gone));
             }
         };
-        let Some(newest) = newest else { return Ok(()) };
+        let Some(newest) = newest else { return Ok(None) };
         let source = format!("{} comments {}", self.outside.tracker.source(), task.work_item);
         let mark = format!("{} {}", newest.at.0, Digest::of(format!("{}\n{}", newest.author, newest.text).as_bytes()));
         if self.outside.store.poll_cursor(&task.project, &source)?.as_ref() != Some(&mark) {
             self.outside.store.wake(&task.project, task.work_item.as_str(), WakeKind::Comment, self.now())?;
             self.outside.store.take_rows(&task.project, &source, &[], Some(&mark), self.now())?;
         }
-        Ok(())
+        Ok(None)
     }
 
-    /// Goes on from where the last poll ended.
-    fn poll_log(&self, project: &ProjectName) -> Result<(), StoreError> {
+    /// Goes on from where the last poll ended. The answer: why the tracker cannot be polled.
+    fn poll_log(&self, project: &ProjectName) -> Result<Option<TrackerError>, StoreError> {
         let source = self.outside.tracker.source();
         let mut cursor = self.outside.store.poll_cursor(project, source)?.map(Cursor);
         for _ in 0..PAGES {
@@ -86,7 +87,7 @@ impl Conductor {
                 // Nothing follows from a tracker that cannot be read: the next poll begins where this one did.
                 Err(error) => {
                     tracing::warn!(%project, %error, "the tracker cannot be polled");
-                    return Ok(());
+                    return Ok(Some(error));
                 }
             };
             let found = self.take(project, source, &page)?;
@@ -95,11 +96,11 @@ impl Conductor {
             }
             let stands_still = cursor.as_ref() == Some(&page.cursor);
             if !page.more || stands_still {
-                return Ok(());
+                break;
             }
             cursor = Some(page.cursor);
         }
-        Ok(())
+        Ok(None)
     }
 
     fn take(&self, project: &ProjectName, source: &str, page: &Changes) -> Result<u32, StoreError> {

@@ -20,22 +20,17 @@ use serde::{Deserialize, Serialize};
 pub use access::{AuditPage, MadeToken, TokenView, WantedToken};
 pub use many::{ForAll, ForHeld, ForParked, Retried};
 pub use old::{Agent, Block, Cost, Feature, OldMetrics, Queue, QueueFigures, Tokens};
+pub use system::System;
 
 mod access;
 mod many;
 mod old;
+mod system;
 mod whole;
 
-pub use crate::desk::{Backups, Health, HeldBy, Holding, LastBackup, LastRestore};
-
-/// `GET /api/v1/system`: what this host can rely on.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct System {
-    /// By what runs are held.
-    pub runs_held: Vec<Holding>,
-    /// What is remembered of backups, unless that cannot be read.
-    pub backups: Block<Backups>,
-}
+pub use crate::desk::{Backups, HeldBy, Holding, LastBackup, LastRestore};
+pub use crate::health::{Health, Part, Trouble};
+pub use conductor::{Neighbour, Unreachable};
 
 /// `POST /api/v1/projects/{project}/items`: a card that shall be.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

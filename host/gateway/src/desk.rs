@@ -4,7 +4,7 @@ use std::fs::File;
 use std::path::Path;
 
 use conductor::ports::store::{ClaimLimits, RunRow};
-use conductor::{Intervals, LiveRun};
+use conductor::{Intervals, LiveRun, Unreachable};
 use domain::budget::Budgets;
 use domain::cost::{Spent, Usage};
 use domain::ids::{BranchName, CommitId, ProjectName, RunId};
@@ -13,15 +13,7 @@ use domain::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::api::Block;
-
-/// How the host feels.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Health {
-    /// It launches what it should and answers what it must.
-    pub ok: bool,
-    /// What is wrong, or worth knowing, a sentence each.
-    pub reasons: Vec<String>,
-}
+use crate::health::Condition;
 
 /// Who sees to it that a run takes or reaches no more than it may.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -64,6 +56,8 @@ pub struct Readings {
     pub disk: Option<Disk>,
     /// How often the outside is looked at.
     pub intervals: Intervals,
+    /// Trackers and forges of which the last look failed.
+    pub unreachable: Vec<Unreachable>,
 }
 
 /// What is remembered of backups.
@@ -141,7 +135,7 @@ pub trait Desk: Send + Sync {
         Some(LiveRun { usage, spent, ..LiveRun::default() })
     }
     /// How the host feels.
-    fn health(&self) -> Health;
+    fn health(&self) -> Condition;
     /// By what runs are held, as it was found when the host started.
     fn holdings(&self) -> Vec<Holding>;
     /// What is remembered of backups, read anew each time: they are made beside the host. Broken: it cannot be read.

@@ -1,5 +1,5 @@
-//! A stream that gives a reason where the parser of requests gives none: it answers by itself to what is no request or has too many
-//! headers, and nobody above it ever sees such a one.
+//! A stream that gives a reason where the parser of requests gives none: it answers by itself to what is no request, has too many
+//! headers or two lengths, and nobody above it ever sees such a one.
 
 use std::io;
 use std::pin::Pin;
@@ -7,6 +7,8 @@ use std::task::{Context, Poll, ready};
 
 use serde_json::json;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::lengths::Lengths;
 
 /// Headers that one request has at most.
 pub(crate) const HEADERS: usize = 100;
@@ -19,20 +21,28 @@ const EMPTY: &str = "content-length: 0\r\n";
 /// A stream whose bare refusals say why.
 pub(crate) struct Plain<S> {
     stream: S,
+    lengths: Lengths,
     /// What is written instead of what was given, and how much of it is out.
     instead: Option<(Vec<u8>, usize)>,
 }
 
 impl<S> Plain<S> {
     pub(crate) fn new(stream: S) -> Self {
-        Self { stream, instead: None }
+        Self { stream, lengths: Lengths::default(), instead: None }
     }
 }
 
 /// What is to be said instead of a refusal without a body; none: it is no such thing. No handler answers without a body by these.
-fn instead(given: &[u8]) -> Option<Vec<u8>> {
+fn instead(given: &[u8], lengths: &Lengths) -> Option<Vec<u8>> {
     let head = std::str::from_utf8(given.get(..given.len().min(512))?).ok()?;
     let (status, word, title, detail) = match head.strip_prefix("HTTP/1.1 ")?.get(..4)? {
+        "400 " if lengths.are_two() => (
+            400,
+            "lengths",
+            "Bad Request",
+            "a request says how long it is by `content-length` or by `transfer-encoding`, and this one by both"
+                .to_owned(),
+        ),
         "400 " => (400, "http", "Bad Request", "this is no request of HTTP/1.1".to_owned()),
         "414 " | "431 " => (
             431,
@@ -59,15 +69,22 @@ fn instead(given: &[u8]) -> Option<Vec<u8>> {
 
 impl<S: AsyncRead + Unpin> AsyncRead for Plain<S> {
     fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_read(context, buffer)
+        let Self { stream, lengths, .. } = self.get_mut();
+        let before = buffer.filled().len();
+        ready!(Pin::new(stream).poll_read(context, buffer))?;
+        if let Some(end) = lengths.look(&buffer.filled()[before..]) {
+            // To the parser this ends no line and stands in none: it refuses the request, and reads no further.
+            buffer.filled_mut()[before + end] = 0;
+        }
+        Poll::Ready(Ok(()))
     }
 }
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Plain<S> {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, given: &[u8]) -> Poll<io::Result<usize>> {
-        let Self { stream, instead: unsaid } = self.get_mut();
+        let Self { stream, lengths, instead: unsaid } = self.get_mut();
         if unsaid.is_none() {
-            *unsaid = instead(given).map(|said| (said, 0));
+            *unsaid = instead(given, lengths).map(|said| (said, 0));
         }
         // Whoever gave it gives the same again until all of it is out.
         while let Some((said, written)) = unsaid {

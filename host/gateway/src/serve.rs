@@ -23,12 +23,15 @@ use crate::app::{GatewayState, closed};
 use crate::door::Peer;
 use crate::plain::{HEADER_BYTES, HEADERS, Plain};
 use crate::router::router;
+use crate::share::Shares;
 use crate::stuck::Unstuck;
 
 /// From the accept, or the end of the last answer, to the end of the headers.
 const HEADER_TIME: Duration = Duration::from_secs(10);
 /// More wait in the kernel's line.
 const CONNECTIONS: usize = 256;
+/// Of one address, while it is no proxy: so the pages of others open too.
+const OF_ONE: usize = CONNECTIONS / 2;
 /// What is being answered at a shutdown may end by itself within this time.
 const GRACE: Duration = Duration::from_secs(5);
 /// After an accept that failed for want of descriptors or memory.
@@ -59,13 +62,15 @@ pub async fn serve(
         return Err(ServeError::Nameless(address));
     }
     let (close, closing) = watch::channel(false);
+    let shares = Arc::new(Shares::new(OF_ONE, state.reach.proxies.clone()));
     let router = router(state, address, closing.clone())?;
     let seats = Arc::new(Semaphore::new(CONNECTIONS));
     let free = move || seats.clone().acquire_owned();
     let enter = move |seat, stream, peer| {
+        let share = shares.enter(peer)?;
         let answer = answer(stream, Peer(peer), router.clone(), closing.clone());
         Some(async move {
-            let _seat = seat;
+            let _seat = (seat, share);
             answer.await;
         })
     };

@@ -7,6 +7,7 @@ mod cli;
 mod client;
 mod clock;
 mod collector;
+mod condition;
 mod config;
 mod delivery;
 mod demo;

@@ -1,6 +1,5 @@
 //! `gatewright serve`: the host, from its files to its last breath.
 
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Write as _;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -22,12 +21,13 @@ use domain::effect::Claim;
 use domain::ids::{BranchName, CommitId, ProjectName, RunId};
 use gateway::api::Block;
 use gateway::{
-    Backups, Desk, Disk, GatewayState, Health, HeldBy, Holding, LoadedPlugin, Reach, Readings, Token, tree_ticks,
+    Backups, Condition, Desk, Disk, GatewayState, HeldBy, Holding, LoadedPlugin, Reach, Readings, Token, tree_ticks,
 };
 
 use crate::cli::Serve;
 use crate::clock::{SystemClock, hex, random_bytes};
 use crate::collector::Collector;
+use crate::condition::{condition, without_sandbox};
 use crate::descriptors;
 use crate::door::Door;
 use crate::edits::Edits;
@@ -282,29 +282,6 @@ struct Seen {
     sights: Sights,
 }
 
-/// What it means that bubblewrap does not work here.
-fn without_sandbox(must_confine: bool, problem: &str) -> String {
-    if must_confine {
-        return format!(
-            "no agent is launched, for `[sandbox] mode` demands bubblewrap, and it does not work here: {problem}"
-        );
-    }
-    format!("agents run without a sandbox: {problem}")
-}
-
-/// Who could not begin, before anybody asks for it: a sentence for each reason.
-fn who_cannot_begin(limits: &ClaimLimits) -> Vec<String> {
-    let mut waiting = BTreeMap::<(String, String), Vec<String>>::new();
-    for (project, place) in limits.places.iter().flat_map(|places| places.iter()) {
-        for (seat, sitter) in &place.seats {
-            if let Some(why) = &sitter.missing {
-                waiting.entry((project.to_string(), why.clone())).or_default().push(seat.to_string());
-            }
-        }
-    }
-    waiting.into_iter().map(|((project, why), seats)| format!("{project}: {}: {why}", seats.join(", "))).collect()
-}
-
 /// By what runs are held, in the API's words.
 pub(crate) fn holdings(means: &agents::Means) -> Vec<Holding> {
     let holding = |mean: &agents::means::Mean| Holding {
@@ -363,26 +340,8 @@ impl Desk for LivingDesk {
         self.host.conductor.live_run(run)
     }
 
-    fn health(&self) -> Health {
-        let mut reasons = Vec::new();
-        if let Some(problem) = self.host.runner.sandbox_problem() {
-            reasons.push(without_sandbox(self.must_confine, &problem));
-        }
-        if !has_room(&self.bounds) {
-            let floor = self.bounds.free_bytes;
-            reasons
-                .push(format!("less than {floor} bytes are free on the disk: nothing is launched, the rest goes on"));
-        }
-        reasons.extend(self.edits.waiting());
-        reasons.extend(who_cannot_begin(&self.limits()));
-        let failed = self.host.has_failed();
-        if failed {
-            reasons.push("the store failed; the host is ending".to_owned());
-        }
-        let ends = self.ending.phase().sentence(self.host.conductor.left());
-        let ok = !failed && ends.is_none();
-        reasons.extend(ends);
-        Health { ok, reasons }
+    fn health(&self) -> Condition {
+        condition(&self.host, (&self.bounds, &self.limits()), self.must_confine, &self.edits, &self.ending)
     }
 
     fn holdings(&self) -> Vec<Holding> {
@@ -403,7 +362,7 @@ impl Desk for LivingDesk {
             floor_bytes: self.bounds.free_bytes,
         });
         let conductor = &self.host.conductor;
-        Readings { disk, intervals: conductor.intervals() }
+        Readings { disk, intervals: conductor.intervals(), unreachable: conductor.unreachable() }
     }
 
     fn cpu_ticks(&self, run: RunId) -> Option<u64> {

@@ -104,6 +104,7 @@ macro_rules! conformance {
                 a_fact_wakes_the_tasks_that_wait_for_it
                 what_people_do_at_a_card_wakes
                 the_newest_report_of_a_check_counts
+                of_reports_of_one_second_the_greatest_number_counts
                 an_evaluation_stands_in_the_entry
                 evaluations_and_documents_need_their_bytes
                 bytes_are_kept_under_their_hash

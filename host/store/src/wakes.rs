@@ -76,11 +76,16 @@ pub(crate) fn put_check(
     check: &Check,
     now: Timestamp,
 ) -> Result<()> {
-    let statement = "INSERT INTO check_result (project, head, name, reported_at, body) VALUES (?1, ?2, ?3, ?4, ?5)
-        ON CONFLICT (project, head, name) DO UPDATE SET reported_at = excluded.reported_at, body = excluded.body
-        WHERE excluded.reported_at >= reported_at";
-    let row = params![project.as_str(), commit.as_str(), check.name, time(check.at), to_json(check)?];
-    execute(tx.sql, statement, row)?;
+    let query = "SELECT body FROM check_result WHERE project = ?1 AND head = ?2 AND name = ?3";
+    let place = params![project.as_str(), commit.as_str(), check.name];
+    // What does not read stands before nobody.
+    let stands = sound(tx.sql, query, place, |row| get_json::<Check>(row, "check", "body"))?;
+    if stands.iter().all(|stands| check.supersedes(stands)) {
+        let statement = "INSERT INTO check_result (project, head, name, reported_at, body) VALUES (?1, ?2, ?3, ?4, ?5)
+            ON CONFLICT (project, head, name) DO UPDATE SET reported_at = excluded.reported_at, body = excluded.body";
+        let row = params![project.as_str(), commit.as_str(), check.name, time(check.at), to_json(check)?];
+        execute(tx.sql, statement, row)?;
+    }
     wake(tx, project, commit.as_str(), WakeKind::Checks, now)?;
     Ok(())
 }

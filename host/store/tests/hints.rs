@@ -51,7 +51,7 @@ fn commit() -> CommitId {
 
 fn check() -> Check {
     let (name, raw, description) = ("build".to_owned(), "success".to_owned(), String::new());
-    Check { name, state: CheckState::Success, raw, at: NOW, url: None, description }
+    Check { name, state: CheckState::Success, raw, at: NOW, url: None, description, report: None }
 }
 
 fn taken(id: DeliveryId, facts: Vec<Fact>) -> Taken {

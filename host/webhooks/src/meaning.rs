@@ -161,6 +161,7 @@ fn check(report: &CheckReported, received_at: Timestamp) -> Meaning {
         at: report.at.map_or(received_at, |at| at.min(received_at)),
         url: report.url.clone(),
         description: report.description.clone().unwrap_or_default(),
+        report: report.report,
     };
     let effect = format!("the check `{name}` of {commit} is kept as {}", check.raw);
     Meaning { facts: vec![Fact::Check { commit: commit.clone(), check }], looks: NOWHERE, effect }

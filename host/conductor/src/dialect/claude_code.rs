@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use domain::event::FailureClass;
 use domain::time::Milliseconds;
 
-use super::{Ask, Complaint, HeldKey, KeyHeader, PLACEHOLDER, Session, passes};
+use super::{Ask, CUT_OFF, Complaint, HeldKey, KeyHeader, PLACEHOLDER, Session, passes};
 
 /// Its own name for the end by `--max-budget-usd`.
 pub(crate) const OVER_BUDGET: &str = "error_max_budget_usd";
@@ -94,7 +94,7 @@ impl ClaudeCode {
         }
         match ask.session {
             Session::New(id) => argv.extend(["--session-id", id]),
-            Session::Resumed(id) => argv.extend(["--resume", id]),
+            Session::Resumed(id) | Session::CutOff(id) => argv.extend(["--resume", id]),
         }
         let mut argv: Vec<String> = argv.into_iter().map(str::to_owned).collect();
         if let Some(cap) = ask.cap_microusd {
@@ -135,6 +135,7 @@ fn prompt(session: Session<'_>) -> &'static str {
         Session::Resumed(_) => {
             "The work came back, and the clone may have changed since. Read the new brief {brief} and do what it says."
         }
+        Session::CutOff(_) => CUT_OFF,
     }
 }
 

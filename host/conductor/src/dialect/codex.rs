@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use domain::event::FailureClass;
 use domain::time::Milliseconds;
 
-use super::{Ask, Complaint, HeldKey, PLACEHOLDER, Session, passes};
+use super::{Ask, CUT_OFF, Complaint, HeldKey, PLACEHOLDER, Session, passes};
 
 /// What it says of a conversation that it does not know.
 pub(crate) const FORGOTTEN: [&str; 3] = ["no rollout found", "No saved session found", "thread not found"];
@@ -42,7 +42,7 @@ impl Codex {
     pub(crate) fn compose(&self, ask: &Ask<'_>) -> Vec<String> {
         let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
         let mut argv = words(&[ask.program, "exec"]);
-        if matches!(ask.session, Session::Resumed(_)) {
+        if matches!(ask.session, Session::Resumed(_) | Session::CutOff(_)) {
             argv.push("resume".to_owned());
         }
         // Its own sandbox fails without a word inside ours, so ours alone holds it.
@@ -78,6 +78,7 @@ impl Codex {
                 id,
                 "The work came back, and the clone may have changed since. Read the new brief {brief} and do what it says.",
             ]),
+            Session::CutOff(id) => words(&[id, CUT_OFF]),
         });
         argv
     }

@@ -1,9 +1,13 @@
 //! Looks at the outside, in line: a house of a thousand projects has a thousand of them due at a time, and they are not what its
 //! threads are for.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use domain::ids::ProjectName;
+use domain::time::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::Conductor;
 
 /// Looks that are under way at a time: while one waits for its git or its tracker another goes on, and of the threads that perform
 /// most are left to claims.
@@ -18,6 +22,29 @@ pub enum LookAt {
     Tracker(ProjectName),
 }
 
+/// What a look is at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Neighbour {
+    /// The repository.
+    Forge,
+    /// The board.
+    Tracker,
+}
+
+/// A neighbour of which the last look failed, until one passes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unreachable {
+    /// Whose.
+    pub project: ProjectName,
+    /// Which.
+    pub neighbour: Neighbour,
+    /// When the first of these looks failed.
+    pub since: Timestamp,
+    /// Why the last of them did.
+    pub why: String,
+}
+
 /// Who is looked at, and who next.
 #[derive(Debug, Default)]
 pub(crate) struct Looks {
@@ -25,6 +52,8 @@ pub(crate) struct Looks {
     /// The same as a set.
     waiting: BTreeSet<LookAt>,
     under_way: BTreeSet<LookAt>,
+    /// Those of which the last one failed: since when they do, and why.
+    failing: BTreeMap<LookAt, (Timestamp, String)>,
 }
 
 impl Looks {
@@ -64,6 +93,40 @@ impl Looks {
     /// That one was made, whatever came of it.
     pub(crate) fn made(&mut self, look: &LookAt) {
         self.under_way.remove(look);
+    }
+
+    fn ended(&mut self, look: LookAt, failure: Option<String>, now: Timestamp) {
+        match failure {
+            None => drop(self.failing.remove(&look)),
+            Some(why) => {
+                let since = self.failing.get(&look).map_or(now, |(since, _)| *since);
+                self.failing.insert(look, (since, why));
+            }
+        }
+    }
+
+    fn unreachable(&self) -> Vec<Unreachable> {
+        let told = |(look, (since, why)): (&LookAt, &(Timestamp, String))| {
+            let (neighbour, project) = match look {
+                LookAt::Forge(project) => (Neighbour::Forge, project),
+                LookAt::Tracker(project) => (Neighbour::Tracker, project),
+            };
+            Unreachable { project: project.clone(), neighbour, since: *since, why: why.clone() }
+        };
+        self.failing.iter().map(told).collect()
+    }
+}
+
+impl Conductor {
+    /// Trackers and forges of which the last look failed.
+    pub fn unreachable(&self) -> Vec<Unreachable> {
+        self.state().looks.unreachable()
+    }
+
+    /// What came of a look; none: it saw what it wanted.
+    pub(crate) fn looked(&self, look: LookAt, failure: Option<String>) {
+        let now = self.now();
+        self.state().looks.ended(look, failure, now);
     }
 }
 

@@ -97,6 +97,80 @@ fn what_passes_by_itself_leaves_the_conversation_to_go_on_with() {
     assert!(fourth != third && resumed.is_none(), "{resumed:?}");
 }
 
+/// The run that lives is lost with its shim, after it had said so much; what stands of its record is left.
+fn is_lost(world: &World, told: Told, record: Option<&str>) -> RunId {
+    let run = world.runs.live()[0];
+    world.runs.said.lock().unwrap().insert(run, told);
+    if let Some(session) = record {
+        world.runs.sessions.lock().unwrap().insert(run, session.to_owned());
+    }
+    world.runs.lose(run);
+    world.tell_end(run);
+    world.go();
+    world.pass(60);
+    run
+}
+
+fn prompt(world: &World) -> String {
+    launched(world, "-p").1.unwrap()
+}
+
+fn midst(context: u64) -> Told {
+    Told { end: None, context: Some(context), ..said(good(), 1000) }
+}
+
+#[test]
+fn what_a_lost_run_knew_is_gone_on_with_where_its_record_is_left_and_that_is_cheaper() {
+    let world = world(|_| {});
+    world.started();
+    let (first, session) = launched(&world, "--session-id");
+    let session = session.unwrap();
+    assert_eq!(is_lost(&world, midst(20_000), Some(&session)), first);
+    let (second, resumed) = launched(&world, "--resume");
+    assert!(second != first && resumed.as_ref() == Some(&session), "{resumed:?}");
+    assert!(prompt(&world).starts_with("You were cut off") && prompt(&world).contains("is gone"), "{}", prompt(&world));
+    let conversation = world.store.run(second).unwrap().conversation.unwrap();
+    assert_eq!((conversation.resumed, conversation.before.cost_microusd), (Some(first), Some(1000)));
+
+    // Once more, with a record of its own: the first one's is in it.
+    is_lost(&world, midst(30_000), Some(&session));
+    assert_eq!(kept(&world), [second]);
+    let (third, resumed) = launched(&world, "--resume");
+    assert!(third != second && resumed.as_ref() == Some(&session), "{resumed:?}");
+    ends(&world, 0, said(good(), 3000));
+    assert_eq!(kept(&world), [third], "what it went on from is over");
+}
+
+#[test]
+fn a_lost_run_without_a_record_or_with_too_long_a_one_is_begun_anew() {
+    for (told, has_record) in [(midst(20_000), false), (midst(80_000), true), (Told::default(), true)] {
+        let world = world(|_| {});
+        world.started();
+        let (first, session) = launched(&world, "--session-id");
+        is_lost(&world, told, session.as_deref().filter(|_| has_record));
+        let (second, anew) = launched(&world, "--session-id");
+        assert!(second != first && anew.is_some() && anew != session, "{anew:?}");
+        assert!(prompt(&world).starts_with("Read "), "{}", prompt(&world));
+    }
+}
+
+#[test]
+fn a_lost_run_without_a_record_of_its_own_leaves_what_it_went_on_from() {
+    let world = world(|_| {});
+    sent_back(&world);
+    world.started();
+    let (first, session) = launched(&world, "--session-id");
+    ends(&world, 0, said(good(), 1000));
+    let (second, resumed) = launched(&world, "--resume");
+    assert_eq!(resumed, session);
+    is_lost(&world, midst(20_000), None);
+    assert_eq!(kept(&world), [first]);
+    let (third, resumed) = launched(&world, "--resume");
+    assert!(third != second && resumed == session, "{resumed:?}");
+    assert!(prompt(&world).starts_with("The work came back"), "{}", prompt(&world));
+    assert_eq!(world.store.run(third).unwrap().conversation.unwrap().resumed, Some(first));
+}
+
 #[test]
 fn a_run_may_cost_what_is_left_of_the_smallest_budget_that_it_counts_against() {
     let dollars = |amount: u64| Cap { cost_microusd: Some(amount * 1_000_000), ..Cap::default() };

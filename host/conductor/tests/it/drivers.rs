@@ -138,6 +138,8 @@ pub(crate) struct OneCommit {
     pub(crate) holds_up: Mutex<Option<(Sender<()>, Receiver<()>)>>,
     /// What it says as long as it does not serve.
     pub(crate) closed: Mutex<Option<ForgeError>>,
+    /// What it says to whoever looks at what others did.
+    pub(crate) unread: Mutex<Option<ForgeError>>,
 }
 
 /// What other hands made in the repository.
@@ -253,6 +255,9 @@ impl Forge for OneCommit {
     fn base_head(&self, _: &BranchName) -> Result<CommitId, ForgeError> {
         self.is_open()?;
         Ok(self.others.lock().unwrap().base.clone().unwrap_or_else(base))
+    }
+    fn refresh(&self) -> Result<(), ForgeError> {
+        self.unread.lock().unwrap().clone().map_or(Ok(()), Err)
     }
     fn checks(&self, _: &CommitId) -> Result<Vec<Check>, ForgeError> {
         Ok(self.checks.lock().unwrap().clone())

@@ -3,7 +3,8 @@
 use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
 
-use conductor::{Intervals, RECONCILE_INTERVAL};
+use conductor::ports::forge::ForgeError;
+use conductor::{Intervals, Neighbour, RECONCILE_INTERVAL};
 use domain::entry::Entry;
 use domain::event::Intent;
 use domain::pipeline::Consent;
@@ -51,7 +52,8 @@ fn answers(world: &World, verdicts: impl IntoIterator<Item = Verdict>) {
 
 fn report(world: &World, state: CheckState) {
     let raw = format!("{state:?}").to_lowercase();
-    let check = Check { name: "build".to_owned(), state, raw, at: world.now(), url: None, description: String::new() };
+    let (name, description) = ("build".to_owned(), String::new());
+    let check = Check { name, state, raw, at: world.now(), url: None, description, report: None };
     *world.forge.checks.lock().unwrap() = vec![check];
 }
 
@@ -350,4 +352,33 @@ fn the_operator_says_how_often_the_outside_is_looked_at() {
     world.pass(3600);
     assert_eq!(world.tracker.polls.load(Ordering::SeqCst), polls + 1);
     assert!(world.now() > Timestamp(0));
+}
+
+/// Whoever cannot be asked is told with what he said and since when, until a look passes; what is about one card alone is not.
+#[test]
+fn a_tracker_and_a_forge_that_cannot_be_asked_are_told_until_they_can() {
+    let world = world();
+    waiting(&world, 1);
+    world.pass(130);
+    assert_eq!(world.conductor.unreachable(), []);
+    let refused = ForgeError::Refused("403: the token has no right to read the repository".to_owned());
+    *world.forge.unread.lock().unwrap() = Some(refused);
+    world.pass(10);
+    let since = world.now();
+    let told = |world: &World| world.conductor.unreachable().into_iter().map(|one| (one.neighbour, one.since, one.why));
+    let forge = (Neighbour::Forge, since, "403: the token has no right to read the repository".to_owned());
+    assert!(told(&world).eq(std::iter::once(forge.clone())), "{:?}", world.conductor.unreachable());
+    world.tracker.is_down.store(true, Ordering::SeqCst);
+    world.pass(130);
+    let both = told(&world).collect::<Vec<_>>();
+    assert_eq!(both.len(), 2, "{both:?}");
+    assert_eq!(both[0], forge, "it is the same trouble as long as no look passes");
+    assert!(both[1].0 == Neighbour::Tracker && both[1].2.contains("does not answer"), "{both:?}");
+    assert_eq!(world.conductor.unreachable()[1].project, project());
+    *world.forge.unread.lock().unwrap() = None;
+    world.pass(10);
+    assert_eq!(told(&world).map(|(neighbour, ..)| neighbour).collect::<Vec<_>>(), [Neighbour::Tracker]);
+    world.tracker.is_down.store(false, Ordering::SeqCst);
+    world.pass(130);
+    assert_eq!(world.conductor.unreachable(), []);
 }

@@ -228,6 +228,20 @@ pub struct Check {
     pub url: Option<String>,
     /// For people.
     pub description: String,
+    /// The forge's own number of this report; none: nobody numbered it.
+    #[serde(default)]
+    pub report: Option<u64>,
+}
+
+impl Check {
+    /// Whether it takes the place of what stands under its name. A forge counts time by the second and delivers in any order, so of
+    /// two that it numbered the later number counts; else the later time, and at one time what comes later.
+    pub fn supersedes(&self, stands: &Self) -> bool {
+        match (self.report, stands.report) {
+            (Some(own), Some(other)) if own != other => own > other,
+            _ => self.at >= stands.at,
+        }
+    }
 }
 
 /// The pull request of the task's branch.

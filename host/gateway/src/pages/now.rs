@@ -15,6 +15,7 @@ use super::places::{Neighbour, Place, neighbours, places};
 use super::row::{LONGEST_SENTENCE, Row};
 use crate::api::State;
 use crate::app::GatewayState;
+use crate::health;
 use crate::problem::Problem;
 use crate::routes::many::cause_word;
 use crate::show::{Age, cost, line, quoted, sentence};
@@ -103,7 +104,7 @@ pub(crate) fn read(state: &GatewayState, t: Tongue) -> Result<Now, Problem> {
         state: headline,
         sentence: sentence(&headline_words, LONGEST_SENTENCE),
         facts: pulse.facts(t, store.last_step()?, now),
-        troubles: state.desk.health().reasons.iter().map(|reason| line(reason, LONGEST_SENTENCE)).collect(),
+        troubles: troubles(state),
         needs: needs.into_iter().take(SHOWN).map(row).collect(),
         all_needs,
         moving: moving.iter().take(SHOWN).map(row).collect(),
@@ -203,4 +204,11 @@ fn broken(scene: &Scene, waiting: &[Task]) -> Vec<Cause> {
     let mut causes: Vec<Cause> = causes.into_iter().map(cause).collect();
     causes.sort_by_key(|cause| (!cause.is_work, std::cmp::Reverse(cause.count)));
     causes
+}
+
+/// What is wrong with the host itself: how its neighbours are stands in their own list.
+fn troubles(state: &GatewayState) -> Vec<String> {
+    let all = state.desk.health().troubles.into_iter();
+    let own = all.filter(|trouble| trouble.part != health::Part::Neighbours);
+    own.map(|trouble| line(&trouble.why, LONGEST_SENTENCE)).collect()
 }

@@ -1,11 +1,12 @@
 //! What is live in each repository and what its day cost, and which neighbours were heard of when.
 
+use conductor::Neighbour as Looked;
 use conductor::breaker::Breaker;
 use conductor::ports::store::Project;
 use domain::budget::{Cap, DAY_MS};
 use domain::cost::{Spent, dollars};
 use domain::entry::Entry;
-use domain::ids::CommitId;
+use domain::ids::{CommitId, ProjectName};
 use domain::time::{Milliseconds, Timestamp};
 
 use super::living::Living;
@@ -149,6 +150,7 @@ pub(crate) fn neighbours(state: &GatewayState, t: Tongue) -> Result<Vec<Neighbou
         Neighbour { name, state: is, word, since: None }
     }));
     neighbours.extend(forges(state, t)?);
+    neighbours.extend(unreachable(state, t)?);
     for row in state.store.drivers()? {
         let (is, word, since) = match &row.breaker {
             Breaker::Closed { failures: 0, .. } => (State::Done, t.of("answers", "отвечает").to_owned(), None),
@@ -184,6 +186,31 @@ fn forges(state: &GatewayState, t: Tongue) -> Result<Vec<Neighbour>, Problem> {
         silent.push(Neighbour { name: line(&name, LONGEST_SENTENCE), state: State::Held, word, since: None });
     }
     Ok(silent)
+}
+
+/// Trackers and forges of which the last look failed. Of a repository that does not answer at all, that is said.
+fn unreachable(state: &GatewayState, t: Tongue) -> Result<Vec<Neighbour>, Problem> {
+    let (now, projects) = (state.now(), state.store.projects()?);
+    let answers = |name: &ProjectName| {
+        let project = projects.iter().find(|project| project.name == *name);
+        project.is_none_or(|project| !matches!(state.desk.base_head(name, &project.base_branch), Some(Err(_))))
+    };
+    let mut found = Vec::new();
+    for look in state.desk.readings().unreachable {
+        let (project, why) = (&look.project, t.inner(&look.why));
+        let name = match look.neighbour {
+            Looked::Forge if !answers(project) => continue,
+            Looked::Forge => say!(t, "repository of {project}: {why}", "хранилище проекта {project}: {why}"),
+            Looked::Tracker => say!(t, "tracker of {project}: {why}", "трекер проекта {project}: {why}"),
+        };
+        found.push(Neighbour {
+            name: line(&name, LONGEST_SENTENCE),
+            state: State::Held,
+            word: t.of("cannot be asked", "не удаётся спросить").to_owned(),
+            since: Some(Age::of(t, look.since, now)),
+        });
+    }
+    Ok(found)
 }
 
 /// Trackers and forges; of one whose own deliveries are refused, that is said until one is taken again. What strangers may have sent

@@ -80,7 +80,7 @@ pub(crate) fn read(state: &GatewayState, t: Tongue, keyring: Option<&Keyring>) -
     ];
     Ok(System {
         ok: health.ok,
-        reasons: health.reasons.iter().map(|reason| line(&quoted(reason), LONGEST_HOW)).collect(),
+        reasons: health.troubles.iter().map(|trouble| line(&quoted(&trouble.why), LONGEST_HOW)).collect(),
         facts,
         holdings: state.desk.holdings().into_iter().map(|holding| held(t, holding)).collect(),
         tokens: keyring.map(|keyring| tokens::read(state, keyring, t)).transpose()?,

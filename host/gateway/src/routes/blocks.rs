@@ -13,6 +13,7 @@ use serde_json::{Map, Value, json};
 
 use crate::api::{Block, Feature, Gate, Queue};
 use crate::app::{App, GatewayState};
+use crate::desk::Readings;
 use crate::routes::figures::block;
 use crate::routes::queue::drivers;
 use crate::routes::{ALL, Answer, MOST_ROWS};
@@ -113,10 +114,12 @@ fn absent(why: &str) -> Feature {
 }
 
 fn reconcile(state: &GatewayState) -> Result<Feature, StoreError> {
-    let intervals = state.desk.readings().intervals;
+    let Readings { intervals, unreachable, .. } = state.desk.readings();
     let (forges, trackers) = (intervals.forges.0 / 1000, intervals.trackers.0 / 1000);
     let polls = state.store.polls()?;
-    Ok(feature(true, json!({"forges_seconds": forges, "trackers_seconds": trackers, "polls": polls})))
+    let figures =
+        json!({"forges_seconds": forges, "trackers_seconds": trackers, "polls": polls, "unreachable": unreachable});
+    Ok(feature(true, figures))
 }
 
 /// An unfinished job is judged by its owner, never by its age.

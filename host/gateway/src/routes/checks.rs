@@ -53,6 +53,7 @@ pub(crate) async fn report(
             at: state.now(),
             url: body.url,
             description: body.description,
+            report: None,
         };
         state.store.put_check(&project, &commit, &check, state.now())?;
         let record = Record {

@@ -10,7 +10,7 @@ use domain::cost::{Spent, Usage};
 use domain::ids::{Digest, PluginId, ProjectName, RunId};
 use domain::plugin::{Capability, Grant, PluginInfo, PluginKind, Request, RequestEntry};
 use gateway::api::Block;
-use gateway::{Backups, Desk, Health, HeldBy, Holding, LoadedPlugin, Readings};
+use gateway::{Backups, Condition, Desk, HeldBy, Holding, LoadedPlugin, Part, Readings, Trouble};
 
 pub(crate) struct SceneDesk {
     logs: BTreeMap<RunId, PathBuf>,
@@ -89,9 +89,9 @@ impl Desk for SceneDesk {
         Some((Usage::default(), spent))
     }
 
-    fn health(&self) -> Health {
-        let reason = "less than 5 GiB are free on the disk: nothing is launched, the rest goes on".to_owned();
-        Health { ok: true, reasons: vec![reason] }
+    fn health(&self) -> Condition {
+        let why = "less than 5 GiB are free on the disk: nothing is launched, the rest goes on";
+        Condition { ok: true, troubles: vec![Trouble::of(Part::Disk, why)] }
     }
 
     fn holdings(&self) -> Vec<Holding> {

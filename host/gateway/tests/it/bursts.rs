@@ -92,7 +92,7 @@ async fn senders_who_keep_their_connections_are_all_answered() {
 }
 
 /// An address of this machine by which it is far from itself; none: it has no network.
-fn far() -> Option<IpAddr> {
+pub(crate) fn far() -> Option<IpAddr> {
     let socket = UdpSocket::bind("0.0.0.0:0").ok()?;
     socket.connect("198.51.100.1:9").ok()?;
     let address = socket.local_addr().ok()?.ip();

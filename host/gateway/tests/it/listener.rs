@@ -8,6 +8,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
+use crate::bursts::far;
 use crate::world::World;
 
 struct Host {
@@ -85,6 +86,55 @@ async fn headers_that_never_end_are_not_waited_for() {
     assert!(before.elapsed() < Duration::from_secs(15), "{:?}", before.elapsed());
     host.stop.send(()).unwrap();
     host.ended.await.unwrap().unwrap();
+}
+
+/// Answered with this status, or hung up on.
+async fn asked(address: std::net::IpAddr, port: u16) -> (TcpStream, String) {
+    let mut stream = TcpStream::connect((address, port)).await.unwrap();
+    let mut said = vec![0; 15];
+    let request = b"GET /healthz HTTP/1.1\r\nhost: board.example\r\n\r\n";
+    let answered = async {
+        let _ = stream.write_all(request).await;
+        stream.read_exact(&mut said).await.is_ok()
+    };
+    let is_answered = tokio::time::timeout(Duration::from_mins(1), answered).await.unwrap();
+    let said = if is_answered { String::from_utf8(said).unwrap() } else { String::new() };
+    (stream, said)
+}
+
+/// Whoever opens as many as he can leaves room for others; when he lets go of some, he may come again.
+#[tokio::test]
+async fn one_far_address_holds_half_of_the_connections_and_no_more() {
+    let Some(far) = far() else { return };
+    let world = World::new();
+    let listener = TcpListener::bind("0.0.0.0:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let mut state = world.state();
+    state.reach.hosts.push("board.example".to_owned());
+    let served = tokio::spawn(gateway::serve(listener, state, std::future::pending()));
+    let mut held = Vec::new();
+    for number in 0..128 {
+        let (stream, said) = asked(far, port).await;
+        assert_eq!(said, "HTTP/1.1 200 OK", "{number}");
+        held.push(stream);
+    }
+    for _ in 0..200 {
+        let (_, said) = asked(far, port).await;
+        assert_eq!(said, "", "it is hung up on at once");
+    }
+    for _ in 0..20 {
+        let (_, said) = asked([127, 0, 0, 1].into(), port).await;
+        assert_eq!(said, "HTTP/1.1 200 OK", "others are served");
+    }
+    drop(held);
+    tokio::time::timeout(Duration::from_mins(1), async {
+        while asked(far, port).await.1.is_empty() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await
+    .unwrap();
+    served.abort();
 }
 
 #[test]

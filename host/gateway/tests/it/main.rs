@@ -17,6 +17,7 @@ mod events;
 mod figures;
 mod grafana;
 mod intake;
+mod lengths;
 mod listener;
 mod looks;
 mod ownership;

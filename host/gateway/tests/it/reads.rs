@@ -18,12 +18,16 @@ use domain::effect::run_of;
 use domain::event::{Event, FailureClass, RunOutcome};
 use domain::ids::{Digest, DriverName, Epoch, FenceToken, PluginId, ProjectName, RunId, StageName, TaskId};
 use domain::plugin::{Check, CheckState};
-use domain::time::Milliseconds;
+use domain::time::{Milliseconds, Timestamp};
 use domain::verdict::Verdict;
-use gateway::api::{EvaluationView, Health, HeldBy, LeaseView, Listing, LiveQueue, Queue, Status, System, TaskView};
+use gateway::api::{
+    EvaluationView, Health, HeldBy, LeaseView, Listing, LiveQueue, Neighbour, Part, Queue, Status, System, TaskView,
+    Trouble, Unreachable,
+};
+use serde_json::Value;
 
 use crate::figures::by_another_hand;
-use crate::world::{NOW, World, python_tool, request};
+use crate::world::{NOW, World, name, python_tool, request};
 
 fn judged(world: &World, task: TaskId) -> u64 {
     let verdict = Verdict::Pass { note: "good".to_owned(), warnings: Vec::new(), figures: Vec::new() };
@@ -275,7 +279,36 @@ async fn probes_tell_life_from_service() {
     assert_eq!(ill.get("/healthz").await.status, StatusCode::OK);
     let ready = ill.get("/readyz").await;
     assert_eq!(ready.status, StatusCode::SERVICE_UNAVAILABLE);
-    assert_eq!(ready.parse::<Health>().reasons, ["the disk is <nearly> full"]);
+    // Anybody may ask: of which part something is wrong, once, and nothing of where the host keeps what.
+    let told = ready.parse::<Health>().reasons;
+    assert_eq!(told, ["too little of the disk is free: nothing is launched, the rest goes on"]);
+    let system: System = ill.get("/api/v1/system").await.parse();
+    assert_eq!(system.troubles.len(), 2);
+    assert_eq!(system.troubles[0], Trouble::of(Part::Disk, "the disk is <nearly> full: /srv/state"));
+}
+
+/// Which neighbour is down stands where people and programs look for it, as long as it is.
+#[tokio::test]
+async fn a_neighbour_that_cannot_be_asked_is_told_until_it_can() {
+    let world = World::new();
+    let page = async || world.get("/").await.text().to_owned();
+    assert!(!page().await.contains("cannot be asked"));
+    let why = "the tracker refuses: the <token> has no right".to_owned();
+    let since = Timestamp(NOW.0 - 300_000);
+    let silent = Unreachable { project: name("demo"), neighbour: Neighbour::Tracker, since, why };
+    world.desk.unreachable.lock().unwrap().push(silent.clone());
+    let told = page().await;
+    let shown = "tracker of demo: the tracker refuses: the &#60;token&#62; has no right";
+    assert!(told.contains("cannot be asked") && told.contains(shown) && told.contains("5 min"), "{told}");
+    let russian = request(Method::GET, "/").header(header::ACCEPT_LANGUAGE, "ru").body(Body::empty()).unwrap();
+    let russian = world.send(russian).await;
+    assert!(russian.text().contains("трекер проекта demo") && russian.text().contains("не удаётся спросить"));
+    let system: System = world.get("/api/v1/system").await.parse();
+    assert_eq!(system.unreachable.iter().collect::<Vec<_>>(), [&silent]);
+    let old: Value = world.get("/queue").await.parse();
+    assert_eq!(old["reconcile"]["unreachable"], serde_json::to_value([silent]).unwrap());
+    world.desk.unreachable.lock().unwrap().clear();
+    assert!(!page().await.contains("cannot be asked"));
 }
 
 /// However many others are in the line: what is said of one task is said of its own work.

@@ -12,10 +12,10 @@ use std::time::Duration;
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, Method, Request, StatusCode, header};
 use axum::{Router, body};
-use conductor::Intervals;
 use conductor::ports::access::Access;
 use conductor::ports::inbox::{Inbox, NewDelivery};
 use conductor::ports::store::{ClaimLimits, Incarnation, NewTask, Project, Store};
+use conductor::{Intervals, Unreachable};
 use domain::budget::{Budgets, Cap};
 use domain::cost::{Spent, Usage};
 use domain::document::Role;
@@ -26,8 +26,8 @@ use domain::task::{Terminality, Track};
 use domain::time::{Milliseconds, Timestamp};
 use gateway::api::Block;
 use gateway::{
-    Backups, Desk, Disk, GatewayState, Health, HeldBy, Holding, LastBackup, LoadedPlugin, Meters, Reach, Readings,
-    Token, tree_ticks,
+    Backups, Condition, Desk, Disk, GatewayState, HeldBy, Holding, LastBackup, LoadedPlugin, Meters, Part, Reach,
+    Readings, Token, Trouble, tree_ticks,
 };
 use serde::de::DeserializeOwned;
 use store::{SqliteStore, StoreConfig};
@@ -49,6 +49,8 @@ pub(crate) struct FakeDesk {
     pub(crate) log: Mutex<Option<Vec<u8>>>,
     /// Whoever asks after budgets ends in a panic.
     pub(crate) falls: AtomicBool,
+    /// Of whom the last look failed.
+    pub(crate) unreachable: Mutex<Vec<Unreachable>>,
     /// What is remembered of backups.
     pub(crate) backups: Mutex<Block<Backups>>,
 }
@@ -84,9 +86,10 @@ impl Desk for FakeDesk {
         let spent = Spent { cache_read_tokens: 40, output_tokens: 2, cost_microusd: 1_500_000, ..Spent::default() };
         Some((usage, spent))
     }
-    fn health(&self) -> Health {
-        let reasons = if self.ok { Vec::new() } else { vec!["the disk is <nearly> full".to_owned()] };
-        Health { ok: self.ok, reasons }
+    fn health(&self) -> Condition {
+        let ill = || Trouble::of(Part::Disk, "the disk is <nearly> full: /srv/state");
+        let troubles = if self.ok { Vec::new() } else { vec![ill(), ill()] };
+        Condition { ok: self.ok, troubles }
     }
     fn holdings(&self) -> Vec<Holding> {
         let how = "a run sees what <you> see".to_owned();
@@ -108,6 +111,7 @@ impl Desk for FakeDesk {
         Readings {
             disk: Some(Disk { free_bytes: 40 << 30, size_bytes: 100 << 30, floor_bytes: 512 << 20 }),
             intervals: Intervals::default(),
+            unreachable: self.unreachable.lock().unwrap().clone(),
         }
     }
     fn cpu_ticks(&self, run: RunId) -> Option<u64> {
@@ -180,6 +184,7 @@ impl World {
             pids: Mutex::default(),
             log: Mutex::default(),
             falls: AtomicBool::new(false),
+            unreachable: Mutex::default(),
             backups: Mutex::new(Block::Fine(Backups { last: Some(last), verified: None })),
         });
         let (close, closing) = watch::channel(false);

@@ -11,7 +11,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 /// A test that waits longer than this for the pipeline has found a stuck one.
-const LONGEST: Duration = Duration::from_secs(90);
+pub(crate) const LONGEST: Duration = Duration::from_secs(90);
 
 /// A developer that does what the ticket of these tests wants.
 pub(crate) const DEVELOPER: &str = r#"#!/bin/sh

@@ -1,10 +1,11 @@
 //! A project beside another system: the host decides, and does nothing.
 
 use std::fs;
+use std::time::Instant;
 
 use serde_json::Value;
 
-use crate::fixture::{DEVELOPER, Place, REVIEWER, Serving, said};
+use crate::fixture::{DEVELOPER, LONGEST, Place, REVIEWER, Serving, said};
 
 const HOOK: &str = "#!/bin/sh\necho \"$0\" >> \"$NOTES/hooks\"\n";
 
@@ -107,6 +108,41 @@ fn an_observed_project_is_followed_to_its_end_and_nothing_is_done_outside() {
     assert!(said(&done).contains("launch-agent analyst"), "without a host too: {}", said(&done));
     let later = place.json(&["observe", "report", "--since", "9999999999999"]);
     assert_eq!(later, Value::Array(Vec::new()));
+}
+
+/// The other system's repository is away for a while: the first page and the API say so, and nobody who may ask without a token
+/// hears where it lay.
+#[test]
+fn a_repository_that_cannot_be_polled_is_told_until_it_can() {
+    let place = observed();
+    let host = place.serve();
+    let until = |what: &str, holds: &dyn Fn(&Value) -> bool| {
+        let began = Instant::now();
+        loop {
+            let system = read(&host, "/api/v1/system");
+            if holds(&system["unreachable"]) {
+                return system;
+            }
+            assert!(began.elapsed() < LONGEST, "{what}: {system}\n{}", place.log());
+            place.pause();
+        }
+    };
+    let page = || host.get("/").1;
+    assert!(!page().contains("cannot be asked"), "{}", page());
+    let away = place.path("away");
+    fs::rename(place.repository(), &away).unwrap();
+    let system = until("told", &|unreachable| unreachable[0]["neighbour"] == "forge");
+    let told = &system["unreachable"][0];
+    assert!(told["project"] == "repository" && told["since"].is_u64(), "{told}");
+    assert!(system["troubles"].to_string().contains("its repository cannot be asked"), "{system}");
+    assert!(page().contains("cannot be asked") && page().contains("repository of repository"), "{}", page());
+    let (status, health) = host.get("/readyz");
+    assert_eq!(status, 200);
+    assert!(health.contains("a tracker or a forge cannot be asked"), "{health}");
+    assert!(!health.contains(place.path("").to_str().unwrap()), "{health}");
+    fs::rename(&away, place.repository()).unwrap();
+    until("over", &|unreachable| unreachable == &Value::Array(Vec::new()));
+    assert!(!page().contains("cannot be asked") && !host.get("/readyz").1.contains("forge"), "{}", page());
 }
 
 /// Nothing is left in the queue.

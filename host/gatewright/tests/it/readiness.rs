@@ -84,7 +84,10 @@ fn what_the_host_would_not_launch_is_said_by_check_and_doctor_in_its_own_words()
     edit(&host_file, &for_all.display().to_string(), &place.notes().display().to_string());
     let host = place.serve();
     let (_, health) = host.get("/readyz");
-    assert!(health.contains(&format!("cannot begin: {}", why.replace('"', "\\\""))), "{health}");
+    assert!(health.contains("some work cannot begin"), "{health}");
+    assert!(!health.contains(place.state().to_str().unwrap()) && !health.contains(gone.to_str().unwrap()), "{health}");
+    let (_, system) = host.get("/api/v1/system");
+    assert!(system.contains(&format!("cannot begin: {}", why.replace('"', "\\\""))), "{system}");
     assert!(host.get("/").1.contains("shall be shown to a run"), "the board says nothing of it");
     let key = place.ticket("Greet once more");
     place.until(&key, "waiting for its folder", |_| {
@@ -124,7 +127,9 @@ fn a_key_that_is_named_and_not_set_is_a_warning_an_error_and_a_sentence_on_the_b
 
     let mut host = place.serve();
     let (_, health) = host.get("/readyz");
-    assert!(health.contains(sentence) && !health.contains("cannot be executed"), "{health}");
+    assert!(health.contains("some work cannot begin") && !health.contains("KEY_OF_THIS_TEST"), "{health}");
+    let (_, system) = host.get("/api/v1/system");
+    assert!(system.contains(sentence) && !system.contains("cannot be executed"), "{system}");
     assert!(host.get("/").1.contains("KEY_OF_THIS_TEST"), "the board says nothing of it");
     // What the host was started without does not come to it from another shell.
     let mut elsewhere = place.command(&["doctor"]);
@@ -137,7 +142,8 @@ fn a_key_that_is_named_and_not_set_is_a_warning_an_error_and_a_sentence_on_the_b
 
     // And the other way about: the host has it, this shell has not.
     let host = place.start(place.command(&["serve"]).env("KEY_OF_THIS_TEST", "sk-1"));
-    assert!(!host.get("/readyz").1.contains("KEY_OF_THIS_TEST"));
+    assert!(!host.get("/readyz").1.contains("some work cannot begin"));
+    assert!(!host.get("/api/v1/system").1.contains("KEY_OF_THIS_TEST"));
     assert_eq!(of_workers(&told(place.command(&["doctor"])))[0].0, "ok");
     assert_eq!(of_code(&told(place.command(&["check"])), "unset-variable").len(), 0);
 }

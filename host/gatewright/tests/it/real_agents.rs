@@ -9,36 +9,42 @@ use crate::fixture::{DEVELOPER, Place, REVIEWER, Serving, said};
 
 const KEY: &str = "key-0f-the-test-c0ffee";
 
-/// A place whose developer is Claude Code, and a host that has its key.
-fn served(service: &Service, reviewer: &str, role: &str, more: &str) -> (Place, Serving) {
+/// A place whose developer is such a one.
+pub(crate) fn placed(reviewer: &str, developer: &str, more: &str) -> Place {
     let place = Place::new(DEVELOPER, reviewer);
     place.init();
     let file = place.project_file();
     let text = fs::read_to_string(&file).unwrap();
     let (before, rest) = text.split_once("[roles.developer]\n").unwrap();
     let after = &rest[rest.find("\n[").unwrap()..];
-    let program = npm::claude_code();
-    let developer = format!(
-        "[roles.developer]\ndriver = \"claude-code\"\nprogram = '{}'\napi = \"{}\"\napi-retries = 0\n{role}\n",
-        program.display(),
-        service.url()
-    );
-    fs::write(&file, format!("{before}{developer}{after}\n{more}")).unwrap();
+    fs::write(&file, format!("{before}[roles.developer]\n{developer}{after}\n{more}")).unwrap();
     let checked = place.gatewright(&["check"]);
     assert!(checked.status.success(), "{}", said(&checked));
+    place
+}
+
+/// A place whose developer is Claude Code, and a host that has its key.
+fn served(service: &Service, reviewer: &str, role: &str, more: &str) -> (Place, Serving) {
+    let developer = format!(
+        "driver = \"claude-code\"\nprogram = '{}'\napi = \"{}\"\napi-retries = 0\n{role}\n",
+        npm::claude_code().display(),
+        service.url()
+    );
+    let place = placed(reviewer, &developer, more);
     let host = place.start(place.command(&["serve"]).env("ANTHROPIC_API_KEY", KEY));
     (place, host)
 }
 
 /// The developer's runs, oldest first.
-fn runs(host: &Serving, shown: &Value) -> Vec<Value> {
+pub(crate) fn runs(host: &Serving, shown: &Value) -> Vec<Value> {
     let (status, text) = host.get(&format!("/api/v1/tasks/{}/runs", shown["task"]["id"]));
     assert_eq!(status, 200, "{text}");
     let runs: Value = serde_json::from_str(&text).unwrap();
     runs["items"].as_array().unwrap().iter().cloned().rev().filter(|run| run["role"] == "developer").collect()
 }
 
-const ASKS_ONCE: &str = r#"#!/bin/sh
+/// A reviewer that is content the second time.
+pub(crate) const ASKS_ONCE: &str = r#"#!/bin/sh
 set -eu
 if [ -e "$NOTES/asked" ]; then
   printf -- '---\nverdict: APPROVED\n---\n\n## Findings\n\nNone.\n' > "$GATEWRIGHT_DOCUMENTS/12-review.md"
@@ -147,4 +153,44 @@ fn claude_code_develops_with_a_key_that_it_never_sees() {
     let found = std::process::Command::new("grep").args(["-rl", KEY]).arg(place.state()).output().unwrap();
     assert!(found.stdout.is_empty(), "{}", String::from_utf8_lossy(&found.stdout));
     assert!(!place.log().contains(KEY));
+}
+
+/// Ends the shim of the developer's run as a machine does that goes down: at once, and without a record.
+fn lose_its_run(place: &Place, key: &str) {
+    let shown = place.until(key, "at work", |shown| shown["runs"][0]["pid"].is_u64());
+    let pid = i32::try_from(shown["runs"][0]["pid"].as_i64().unwrap()).unwrap();
+    let pid = rustix::process::Pid::from_raw(pid).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+}
+
+/// It waits for its service, or for its command: the next run knows what this one had read, is told that what it wrote is gone, and
+/// pays for none of it a second time.
+#[test]
+fn a_claude_code_whose_shim_died_goes_on_where_it_was() {
+    for in_a_command in [false, true] {
+        let service = messages::start(move |call| match call.number {
+            0 => Reply::run("echo lost >> greeting.txt"),
+            1 => Reply::run("cat greeting.txt"),
+            2 if in_a_command => Reply::run("sleep 1000"),
+            2 => Reply::Hang,
+            3 => Reply::run("echo once >> greeting.txt"),
+            _ => Reply::say("It is done."),
+        });
+        let (place, host) = served(&service, REVIEWER, "effort = \"low\"", "[ladder.claude-code]\n");
+        let key = place.ticket("Greet once");
+        service.await_calls(3);
+        lose_its_run(&place, &key);
+        let shown = place.until_phase(&key, "in-review");
+        let runs = runs(&host, &shown);
+        assert_eq!(runs.len(), 2, "{runs:#?}");
+        let outcome = runs[0]["outcome"].as_str().unwrap();
+        assert!(outcome.contains("the run was lost"), "{outcome}");
+        assert_eq!(runs[1]["conversation"]["resumed"], runs[0]["id"], "{runs:#?}");
+        let calls = service.calls();
+        let said = calls[3].body["messages"].to_string();
+        assert!(calls.len() == 5 && said.contains("echo lost") && said.contains("You were cut off"), "{said}");
+        assert_eq!(runs[1]["usage"]["input_tokens"], 2 * EACH.input, "what the lost one used is its own");
+        let head = shown["task"]["head"].as_str().unwrap();
+        assert_eq!(place.forge_git(&["show", &format!("{head}:greeting.txt")]), "hello\nonce");
+    }
 }

@@ -194,16 +194,20 @@ fn an_edit_that_does_not_take_hold_is_told_until_it_does() {
     let host = place.serve();
     let until = |what: &str, holds: &dyn Fn(&str) -> bool| {
         for _ in 0..LOOKS {
-            if holds(&host.get("/readyz").1) {
+            let (_, health) = host.get("/readyz");
+            assert!(!health.contains(".toml"), "what anybody may ask names no file: {health}");
+            if holds(&host.get("/api/v1/system").1) {
                 return;
             }
             place.pause();
         }
-        panic!("{what}: {}\n{}", host.get("/readyz").1, place.log());
+        panic!("{what}: {}\n{}", host.get("/api/v1/system").1, place.log());
     };
     edit(&place, |text| text.replace("serial = ", "seriell = "));
     until("an unsound edit", &|told| told.contains("is not taken up"));
-    assert_eq!(host.get("/readyz").0, 200, "it goes on with the last good ones");
+    let (status, health) = host.get("/readyz");
+    assert_eq!(status, 200, "it goes on with the last good ones");
+    assert!(health.contains("an edit of the configuration has not taken hold"), "{health}");
     edit(&place, |text| text.replace("seriell = ", "serial = "));
     until("a sound one", &|told| !told.contains("is not taken up"));
     let file = place.state().join("gatewright.toml");

@@ -25,7 +25,7 @@ const BURST: u32 = 10_000;
 /// Nothing here takes as long unless it hangs.
 const LONGEST: Duration = Duration::from_secs(90);
 
-fn fixture(name: &str) -> PathBuf {
+pub(crate) fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../webhooks/tests/fixtures").join(name)
 }
 

@@ -59,7 +59,7 @@ impl Bench {
         let mut environment = environment::contract("developer", "ET-7", &self.world.path("clone/docs"));
         environment.insert(environment::EFFORT.to_owned(), "low".to_owned());
         environment.extend(self.dialect.environment());
-        let (Session::New(id) | Session::Resumed(id)) = session;
+        let (Session::New(id) | Session::Resumed(id) | Session::CutOff(id)) = session;
         let held_key = self.dialect.held_key().cloned();
         // What it does not see it is not given, and what has a door is not named.
         let sees = held_key.is_none();

@@ -101,6 +101,40 @@ pub fn what_people_do_at_a_card_wakes(site: &dyn Site) {
     scene.is_whole(gate.job.task);
 }
 
+/// How a check stands, at which time, by which number.
+type Told = (CheckState, u64, Option<u64>);
+
+fn check(name: &str, state: CheckState, at: u64, report: Option<u64>) -> Check {
+    let (raw, description) = (format!("{state:?}"), String::new());
+    Check { name: name.to_owned(), state, raw, at: Timestamp(at), url: None, description, report }
+}
+
+/// A forge's time is a second long: of two of its reports the number says which is the newer one, whichever comes first, and however
+/// often. Where one has no number, the time says it.
+pub fn of_reports_of_one_second_the_greatest_number_counts(site: &dyn Site) {
+    let scene = Scene::begin(site);
+    let gate = scene.to_the_gate(1);
+    let head = gate.task.head.clone().expect("a head");
+    let (pending, success, failure) = (CheckState::Pending, CheckState::Success, CheckState::Failure);
+    let told: [(&str, &[Told], CheckState); 6] = [
+        ("in order", &[(pending, 10, Some(4)), (success, 10, Some(5))], success),
+        ("swapped", &[(success, 10, Some(5)), (pending, 10, Some(4))], success),
+        ("worse", &[(failure, 10, Some(5)), (success, 10, Some(4)), (success, 10, Some(4))], failure),
+        ("a clock that went back", &[(failure, 20, Some(4)), (success, 10, Some(5)), (failure, 20, Some(4))], success),
+        ("a person", &[(failure, 10, Some(4)), (success, 20, None)], success),
+        ("a person before", &[(success, 20, None), (failure, 10, Some(4))], success),
+    ];
+    for (name, reports, expected) in told {
+        for (state, at, report) in reports {
+            let check = check(name, *state, *at, *report);
+            scene.store.put_check(&project(), &head, &check, scene.now()).expect("kept");
+        }
+        let kept = scene.store.checks(&project(), &head).expect("read");
+        let stands = kept.iter().find(|check| check.name == name).map(|check| check.state);
+        assert_eq!(stands, Some(expected), "{name}");
+    }
+}
+
 /// A report that is older than the one that stands changes nothing; a newer one takes its place, and wakes.
 pub fn the_newest_report_of_a_check_counts(site: &dyn Site) {
     let scene = Scene::begin(site);
@@ -108,9 +142,7 @@ pub fn the_newest_report_of_a_check_counts(site: &dyn Site) {
     wait_for(&scene, &gate, &[WakeKind::Checks]);
     let head = gate.task.head.clone().expect("a head");
     let report = |name: &str, state: CheckState, at: u64| {
-        let raw = format!("{state:?}");
-        let check =
-            Check { name: name.to_owned(), state, raw, at: Timestamp(at), url: None, description: String::new() };
+        let check = check(name, state, at, None);
         scene.store.put_check(&project(), &head, &check, scene.now()).expect("kept");
         check
     };

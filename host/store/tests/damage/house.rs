@@ -178,7 +178,8 @@ pub(crate) fn house(dir: &Path) {
     complete(&store, &gate, Event::StepAnswered { epoch, step, answer, facts, woken: false }).unwrap();
     store.wake(&name("shop"), "SHOP-002", WakeKind::Status, NOW).unwrap();
     let (tag, raw_state, description) = ("build".to_owned(), "success".to_owned(), String::new());
-    let check = Check { name: tag, state: CheckState::Success, raw: raw_state, at: NOW, url: None, description };
+    let check =
+        Check { name: tag, state: CheckState::Success, raw: raw_state, at: NOW, url: None, description, report: None };
     store.put_check(&name("shop"), &CommitId::new("b".repeat(40)).unwrap(), &check, NOW).unwrap();
     for (project, id) in [("shop", "SHOP-003"), ("other", "OTHER-001"), ("shop", "SHOP-004")] {
         begin(&store, project, id);

@@ -72,7 +72,8 @@ pub(super) fn report(world: &Shared, head: &CommitId) -> Option<Check> {
     let mut world = look(world);
     let (name, raw) = ("build".to_owned(), "success".to_owned());
     let at = Timestamp(world.now);
-    let check = Check { name, state: CheckState::Success, raw, at, url: None, description: String::new() };
+    let check =
+        Check { name, state: CheckState::Success, raw, at, url: None, description: String::new(), report: None };
     world.forge.report(head, check.clone());
     let is_lost = world.weather.has(Trouble::Lost) && world.luck.in_thousand(500);
     if is_lost {
