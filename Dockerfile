@@ -2,7 +2,8 @@
 #
 # The operator's listener binds to loopback only, so `--network host` (or a proxy in the same network namespace) leads to it;
 # the port is declared for those. bubblewrap needs user namespaces: where the container may make none, agents run without the
-# sandbox, and the host says so at the first launch. A container that is replaced takes its runs with it: they are told as lost and launched again.
+# sandbox, and the host says so as it starts, as does each answer of `gatewright health`. A container that ends takes its runs with it,
+# also where it is only restarted: they are told as lost and launched again.
 FROM rust:1.95-trixie AS build
 WORKDIR /src
 COPY rust-toolchain.toml ./
@@ -12,7 +13,7 @@ RUN cargo build --release --locked && cp target/release/gatewright /usr/local/bi
 
 FROM debian:trixie-slim
 RUN apt-get update \
-    && apt-get install --yes --no-install-recommends bubblewrap ca-certificates git \
+    && apt-get install --yes --no-install-recommends bubblewrap ca-certificates git tini \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --system --user-group --create-home --home-dir /home/gatewright gatewright \
     && install --directory --owner gatewright --group gatewright --mode 0700 /var/lib/gatewright
@@ -24,5 +25,7 @@ STOPSIGNAL SIGTERM
 # Fails when the host is down, does not answer, answers with anything but "well", or another program has its port.
 HEALTHCHECK --interval=30s --timeout=10s --start-period=60s --retries=3 \
     CMD ["gatewright", "health", "--dir", "/var/lib/gatewright"]
-ENTRYPOINT ["gatewright"]
+# The first process of a container inherits every orphan in it. The host waits for its own children alone, so what bubblewrap, git and
+# `docker exec` leave behind would stay as zombies until no process number is left. tini collects them and hands each signal on.
+ENTRYPOINT ["tini", "-s", "--", "gatewright"]
 CMD ["serve", "--dir", "/var/lib/gatewright"]

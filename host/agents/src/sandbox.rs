@@ -20,6 +20,8 @@ const PROBED_BYTES: u64 = 1 << 20;
 const COUNTS_SINCE: (u32, u32) = (5, 14);
 /// How a system says that there is no such program.
 const MISSING: &str = "No such file";
+/// ENOSYS of a call that this kernel has: systemd answers so for one that its filter cannot look into.
+const FILTERED: &str = "Function not implemented";
 
 /// A bubblewrap that was seen to work.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -106,6 +108,10 @@ fn cure(reason: &str) -> &'static str {
     if reason.contains(MISSING) {
         return "install it (`apt install bubblewrap`, `dnf install bubblewrap`)";
     }
+    if reason.contains(FILTERED) {
+        return "a filter of system calls forbids what it needs (`openat2`): under systemd write `RestrictSUIDSGID=no`, and no \
+                `DynamicUser=yes`, under [Service] (`systemctl edit gatewright`); in a container allow it in the seccomp profile";
+    }
     if refused.iter().any(|words| reason.contains(words)) {
         return "let this user make namespaces: `sysctl kernel.unprivileged_userns_clone=1` on older Debian; an AppArmor profile \
                 for bwrap, or `sysctl kernel.apparmor_restrict_unprivileged_userns=0`, on Ubuntu; `sysctl \
@@ -142,6 +148,7 @@ mod tests {
             ("bwrap: setting up uid map: Permission denied", "apparmor_restrict_unprivileged_userns"),
             ("bwrap: No permissions to create new namespace, likely because …", "unprivileged_userns_clone"),
             ("bwrap: loopback: Failed RTM_NEWADDR: Operation not permitted", "seccomp"),
+            ("bwrap: Can't open source /usr: Function not implemented", "RestrictSUIDSGID"),
             ("bwrap: something else", "says more"),
         ] {
             assert!(cure(reason).contains(words), "{reason}");

@@ -100,7 +100,7 @@ pub(super) fn held(holdings: &[Holding], mode: SandboxMode) -> Vec<Finding> {
 
 /// What helps where there is no sandbox.
 const SANDBOX: &str = "install bubblewrap and allow user namespaces (sysctl kernel.unprivileged_userns_clone=1, \
-                       kernel.apparmor_restrict_unprivileged_userns=0)";
+                       kernel.apparmor_restrict_unprivileged_userns=0); compare the unit of the host with the one in packaging/";
 
 /// Launches nothing of an agent's: bubblewrap is tried with an empty command, a control group is made and removed.
 pub(super) fn try_holding(dir: &Path, loaded: &Loaded) -> Vec<Finding> {

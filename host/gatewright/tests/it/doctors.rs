@@ -93,6 +93,22 @@ fn a_sandbox_that_is_demanded_and_not_there_holds_nothing() {
 }
 
 #[test]
+fn a_filter_that_keeps_bubblewrap_from_working_is_named_with_the_line_of_the_unit() {
+    let place = Place::new(DEVELOPER, REVIEWER);
+    place.init();
+    let bin = place.path("bin");
+    fs::create_dir(&bin).unwrap();
+    // What bubblewrap 0.12 says under `RestrictSUIDSGID=yes`.
+    let refused = "#!/bin/sh\necho \"bwrap: Can't open source /usr: Function not implemented\" >&2\nexit 1\n";
+    fs::write(bin.join("bwrap"), refused).unwrap();
+    fs::set_permissions(bin.join("bwrap"), fs::Permissions::from_mode(0o755)).unwrap();
+    let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
+    let told = findings(&place.command(&["doctor", "--json"]).env("PATH", path).output().unwrap());
+    let said = &lines(&told, "bubblewrap")[0];
+    assert!(said.0 == "warning" && said.1.contains("RestrictSUIDSGID=no"), "{told:#}");
+}
+
+#[test]
 fn a_secret_is_as_open_as_the_file_that_its_link_leads_to() {
     let place = Place::new(DEVELOPER, REVIEWER);
     place.init();

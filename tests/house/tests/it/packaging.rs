@@ -55,6 +55,12 @@ fn the_image_is_built_in_stages_runs_as_a_user_of_its_own_and_asks_for_health() 
     assert!(!instructions[entered..].iter().any(|line| line.starts_with("RUN ")), "what needs root comes before USER");
     let health = of(&instructions, "HEALTHCHECK");
     assert!(health.len() == 1 && health[0].contains("CMD [\"gatewright\", \"health\""), "{health:?}");
+    // The host would be the first process, which inherits every orphan, and it waits for its own children alone.
+    let entered = of(&instructions, "ENTRYPOINT");
+    assert!(entered.len() == 1 && entered[0].starts_with("[\"tini\", "), "zombies stay for ever: {entered:?}");
+    let installed =
+        of(&instructions, "RUN").iter().any(|run| run.contains("apt-get install") && run.contains(" tini "));
+    assert!(installed, "the image has no tini");
     for exec in of(&instructions, "ENTRYPOINT").into_iter().chain(of(&instructions, "CMD")) {
         assert!(exec.starts_with('['), "`{exec}` runs under a shell, which gets the signals");
     }
@@ -93,6 +99,9 @@ fn the_unit_lets_runs_outlive_the_host_and_bubblewrap_work() {
         "PrivateTmp",
         "PrivateUsers",
         "MemoryDenyWriteExecute",
+        // Both forbid openat2, without which bubblewrap shows a run nothing.
+        "RestrictSUIDSGID",
+        "DynamicUser",
     ] {
         assert_eq!(set(harmful), None, "{harmful}");
     }
