@@ -18,6 +18,7 @@ mod door;
 mod edits;
 mod embedded;
 mod ending;
+mod footing;
 mod halting;
 mod health;
 mod init;
