@@ -151,10 +151,14 @@ fn who(app: &App, request: &Request, peer: Peer, may_look: bool) -> Result<Visit
     }
     // A page that refreshes itself keeps nobody logged in who has left.
     let mode = headers.get("sec-fetch-mode").map(HeaderValue::as_bytes);
-    let used = is_write(request.method()) || mode.is_none_or(|mode| mode == b"navigate");
-    let session = cookie(headers, &app.cookie_name()).and_then(|secret| app.keyring.session(secret, used, now));
+    let is_used = is_write(request.method()) || mode.is_none_or(|mode| mode == b"navigate");
+    let session = cookie(headers, &app.cookie_name()).and_then(|secret| app.keyring.session(secret, is_used, now));
     let Some((visitor, used)) = session else { return Ok(Visitor::nobody(may_look)) };
     app.note(used);
+    // Whoever works in a browser uses the token that opened it.
+    if let (true, Some(token)) = (is_used, visitor.name()) {
+        app.note(app.keyring.token_used(token, now));
+    }
     Ok(visitor)
 }
 

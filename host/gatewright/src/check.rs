@@ -61,7 +61,7 @@ fn beyond_the_files(dir: &Path, looked: &Looked) -> Vec<Diagnostic> {
         diagnostics.extend(complain(dir, &dir.join(HOST_FILE), of_host));
     }
     for file in &loaded.projects {
-        let mut complaints = if looked.branchless.contains(&file.source) { Vec::new() } else { branches(dir, file) };
+        let mut complaints = of_repository(dir, looked, file);
         let own = flaws.iter().chain(&waiting).filter(|(source, _)| *source == file.source);
         complaints.extend(own.map(|(_, complaint)| complaint.clone()));
         diagnostics.extend(complain(dir, &file.source, complaints));
@@ -72,6 +72,11 @@ fn beyond_the_files(dir: &Path, looked: &Looked) -> Vec<Diagnostic> {
 fn complaint(key: &[&str], code: Code, severity: Severity, message: String) -> Complaint {
     let key = key.iter().map(|part| (*part).to_owned()).collect();
     Complaint { key, code, severity, message, helps: Vec::new(), choices: None }
+}
+
+/// What is wrong with the repository of a project, where its file says which branch is meant.
+pub(crate) fn of_repository(dir: &Path, looked: &Looked, file: &ProjectFile) -> Vec<Complaint> {
+    if looked.branchless.contains(&file.source) { Vec::new() } else { branches(dir, file) }
 }
 
 /// The base branch is in the user's repository, and is the one that the host's own was made for.

@@ -45,7 +45,7 @@ pub(crate) enum ClientError {
         address: String,
     },
     /// It said no.
-    #[error("{}", .0.detail)]
+    #[error("{}", crate::task::visible(&.0.detail))]
     No(Box<Problem>),
     /// It could not be asked.
     #[error("the host did not answer: {0}")]

@@ -70,6 +70,7 @@ fn examine(dir: &Path) -> Vec<Finding> {
     let looked = configuration::look(dir, &crate::wiring::surroundings());
     let mut findings = vec![files::sound(&looked)];
     let loaded = &looked.readable;
+    findings.extend(files::repositories(dir, &looked));
     let living = host::living(dir);
     findings.extend(files::database(dir));
     findings.push(machine::disk(dir, &loaded.host));

@@ -14,6 +14,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use webhooks::{Looks, Source};
 
+use crate::serve::write_private;
 use crate::state::WEBHOOKS_FILE;
 use crate::wiring::Host;
 
@@ -46,8 +47,7 @@ impl Door {
         };
         let serving = runtime.spawn(gateway::serve_intake(listener, host.intake.clone(), shutdown));
         let file = dir.join(WEBHOOKS_FILE);
-        std::fs::write(&file, format!("http://{address}\n"))
-            .with_context(|| format!("{} cannot be written", file.display()))?;
+        write_private(&file, &format!("http://{address}\n"))?;
         Ok(Some(Self { address, close, serving, file }))
     }
 

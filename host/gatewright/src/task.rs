@@ -201,7 +201,7 @@ fn show(client: &Client, out: &Output, task: &Reference) -> anyhow::Result<()> {
     });
     out.value(&value, || {
         let task = &view.task;
-        let mut text = format!("{} {}\n  {}\n", task.work_item, visible(&task.title), view.standing.sentence);
+        let mut text = format!("{} {}\n  {}\n", task.work_item, visible(&task.title), visible(&view.standing.sentence));
         for command in &view.standing.commands {
             text.push_str(&format!("  → {}\n", out.command(command)));
         }
@@ -337,12 +337,14 @@ fn depend(client: &Client, out: &Output, edge: &Needs, needs: bool) -> anyhow::R
 pub(crate) fn queue(client: &Client, out: &Output, now: Timestamp) -> anyhow::Result<()> {
     let jobs: LiveQueue = client.get("/api/v1/queue?limit=1000")?;
     let keys: BTreeMap<TaskId, &WorkItemId> = jobs.tasks.iter().map(|named| (named.task, &named.work_item)).collect();
-    let rest = jobs.more.then(|| {
-        let (wait, performed) = (jobs.counts.queued, jobs.counts.claimed);
-        format!("these are the first thousand: in all {wait} wait, and {performed} are performed")
-    });
+    let is_live = |job: &&JobRow| job.state == "queued" || job.state == "claimed";
+    let (wait, performed) = (jobs.counts.queued, jobs.counts.claimed);
+    // Those that ended are listed behind the others, and nobody misses them here.
+    let is_cut = wait.saturating_add(performed) > jobs.items.iter().filter(is_live).count() as u64;
+    let rest =
+        is_cut.then(|| format!("these are the first thousand: in all {wait} wait, and {performed} are performed"));
     out.list(&jobs.items, rest, || {
-        let live = jobs.items.iter().filter(|job| job.state == "queued" || job.state == "claimed");
+        let live = jobs.items.iter().filter(is_live);
         let mut lines: Vec<String> = live
             .map(|job| {
                 let why = job.reason.as_ref().map_or_else(String::new, |reason| format!("waits: {reason}"));

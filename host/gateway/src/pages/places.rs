@@ -35,6 +35,8 @@ pub(crate) struct Place {
     pub(crate) landed: Option<Landed>,
     pub(crate) deployed: Option<Landed>,
     pub(crate) frozen: Option<String>,
+    /// What is decided of it is recorded, and nothing is done outside.
+    pub(crate) observed: bool,
     pub(crate) spent: String,
     /// What is bounded, and how much of it is spent.
     pub(crate) caps: Vec<Bar>,
@@ -107,6 +109,7 @@ fn place(state: &GatewayState, t: Tongue, project: &Project, living: &Living) ->
         landed: landed(merged),
         deployed: landed(deployed),
         frozen: store.freeze(&project.name)?.map(|reason| line(&reason, LONGEST_SENTENCE)),
+        observed: project.observe,
         spent: dollars(day.cost_microusd),
         caps,
     })
@@ -122,7 +125,7 @@ fn short(commit: &CommitId) -> String {
 /// What a budget bounds, measure by measure.
 fn bars(t: Tongue, when: &'static str, cap: Cap, spent: Spent) -> Vec<Bar> {
     let bar = |spent: u64, of: u64, shown: &dyn Fn(u64) -> String| {
-        let percent = spent.saturating_mul(100).checked_div(of).unwrap_or(100).min(100);
+        let percent = spent.saturating_mul(100).checked_div(of).unwrap_or(100);
         Bar { when, spent: shown(spent), of: shown(of), percent }
     };
     let tokens = |number| t.count(number, ["token", "tokens"], ["токен", "токена", "токенов"]);

@@ -80,9 +80,10 @@ struct Driver {
 
 pub(crate) fn read(state: &GatewayState, t: Tongue) -> Result<Queue, Problem> {
     let (store, limits, now) = (&*state.store, state.desk.limits(), state.now());
-    let mut jobs = store.jobs(&limits, now, JOBS + 1)?;
-    let (more, load) = (jobs.len() > JOBS as usize, store.load()?);
+    let (mut jobs, load) = (store.jobs(&limits, now, JOBS)?, store.load()?);
     jobs.retain(|job| matches!(job.state.as_str(), "queued" | "claimed"));
+    // Those that ended are listed behind the others, and nobody misses them here.
+    let more = load.queued.saturating_add(load.claimed) > jobs.len() as u64;
     let mut leases = store.leases()?;
     leases.retain(|(_, _, holder, token)| holder.is_some() || token.0 > 0);
     let holders = leases.iter().filter_map(|(_, _, holder, _)| *holder);

@@ -2,11 +2,12 @@
 
 use std::path::Path;
 
-use configuration::Looked;
+use configuration::{Looked, ProjectFile};
 use store::Moment;
 
 use super::Finding;
 use crate::output::{counted, size};
+use crate::task::visible;
 
 /// A log of this size means that nobody folds it into the database.
 const LARGE_LOG: u64 = 1 << 30;
@@ -23,6 +24,26 @@ pub(super) fn sound(looked: &Looked) -> Finding {
         format!("{errors}: no host starts with them; what could be read was looked at all the same"),
         "`gatewright check` shows each with its line",
     )
+}
+
+/// Whether each project has its repository, the user's and the host's: a host starts with none missing.
+pub(super) fn repositories(dir: &Path, looked: &Looked) -> Vec<Finding> {
+    let told = |file: &ProjectFile| {
+        let name = &file.project.name;
+        let complaints = crate::check::of_repository(dir, looked, file);
+        let found = complaints.into_iter().map(move |complaint| {
+            let cure = complaint.helps.first().map_or("`gatewright check` shows the line", String::as_str).to_owned();
+            Finding::error("repository", format!("{name}: {}", visible(&complaint.message)), cure)
+        });
+        found.collect::<Vec<_>>()
+    };
+    let found: Vec<Finding> = looked.readable.projects.iter().flat_map(told).collect();
+    let count = looked.readable.projects.len() as u64;
+    if found.is_empty() && count > 0 {
+        let told = format!("{} and the base branch of each", counted(count, "repository", "repositories"));
+        return vec![Finding::ok("repository", told)];
+    }
+    found
 }
 
 /// Whether the database is there, of a schema that this program knows, and whole.
