@@ -8,6 +8,7 @@ use gateway::{Condition, Part, Trouble};
 
 use crate::edits::Edits;
 use crate::ending::Ending;
+use crate::footing::Footing;
 use crate::scheduler::{Bounds, has_room};
 use crate::wiring::Host;
 
@@ -15,6 +16,7 @@ use crate::wiring::Host;
 pub(crate) fn condition(
     host: &Host,
     (bounds, limits): (&Bounds, &ClaimLimits),
+    footing: &Footing,
     must_confine: bool,
     edits: &Edits,
     ending: &Ending,
@@ -36,8 +38,10 @@ pub(crate) fn condition(
     if failed {
         troubles.push(Trouble::of(Part::Store, "the store failed; the host is ending"));
     }
+    let lost = footing.trouble();
     let ends = ending.phase().sentence(host.conductor.left());
-    let ok = !failed && ends.is_none();
+    let ok = !failed && lost.is_none() && ends.is_none();
+    troubles.extend(lost.map(|why| Trouble::of(Part::Store, why)));
     troubles.extend(ends.map(|why| Trouble::of(Part::Ending, why)));
     Condition { ok, troubles }
 }

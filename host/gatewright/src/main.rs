@@ -17,6 +17,7 @@ mod door;
 mod edits;
 mod embedded;
 mod ending;
+mod footing;
 mod health;
 mod init;
 mod listener;

@@ -32,6 +32,7 @@ use crate::descriptors;
 use crate::door::Door;
 use crate::edits::Edits;
 use crate::ending::{Ending, Signals};
+use crate::footing::Footing;
 use crate::logging;
 use crate::output::{Output, say};
 use crate::private;
@@ -83,6 +84,7 @@ pub(crate) fn run(dir: &Path, options: &Serve, out: &Output) -> anyhow::Result<(
         desk: Arc::new(LivingDesk {
             host: host.clone(),
             dir: dir.to_owned(),
+            footing: Footing::of(dir),
             seen: Seen { named: out.dir.as_deref().map(std::path::absolute).transpose()?, ..Seen::default() },
             ending: ending.clone(),
             edits,
@@ -267,6 +269,7 @@ pub(crate) fn write_private(path: &Path, text: &str) -> anyhow::Result<()> {
 struct LivingDesk {
     host: Arc<Host>,
     dir: PathBuf,
+    footing: Footing,
     seen: Seen,
     ending: Arc<Ending>,
     edits: Arc<Edits>,
@@ -341,7 +344,8 @@ impl Desk for LivingDesk {
     }
 
     fn health(&self) -> Condition {
-        condition(&self.host, (&self.bounds, &self.limits()), self.must_confine, &self.edits, &self.ending)
+        let bounds = (&self.bounds, &self.limits());
+        condition(&self.host, bounds, &self.footing, self.must_confine, &self.edits, &self.ending)
     }
 
     fn holdings(&self) -> Vec<Holding> {

@@ -10,6 +10,7 @@ mod checked;
 mod damaged;
 mod doctors;
 mod fixture;
+mod footing;
 mod foreign;
 mod hostile;
 mod observed;
