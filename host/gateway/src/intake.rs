@@ -23,7 +23,7 @@ use domain::ids::ProjectName;
 use domain::time::{Milliseconds, Timestamp};
 use serde_json::json;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
+use tokio::sync::{oneshot, watch};
 use webhooks::{Headers, Signature, Source, delivery_id, inspect, key, signed};
 
 use crate::app::Clock;
@@ -44,7 +44,7 @@ mod turn;
 pub use admission::{Hook, Hooks};
 
 use admission::Admission;
-use body::{Bodies, LARGE};
+use body::{Bodies, LARGE, Room};
 use hall::Hall;
 use quiet::Quiet;
 use refusal::{News, Refusal, Turned};
@@ -291,6 +291,12 @@ async fn take(intake: Arc<Intake>, source: Source, request: Request) -> Response
     response
 }
 
+/// The address that has a share of its own; none: everybody may be behind it.
+fn of_one(intake: &Intake, peer: IpAddr) -> Option<IpAddr> {
+    let peer = peer.to_canonical();
+    (!peer.is_loopback() && !intake.proxies.contains(&peer)).then(|| network(peer))
+}
+
 /// What became of a delivery, in a word, and how that is answered.
 type Answered = (&'static str, Response);
 
@@ -309,7 +315,7 @@ async fn receive(
     // What is packed or of another kind is refused before its body is waited for.
     signed(source, &headers, b"payload=").map_err(Refusal::Payload)?;
     hooks.may_be_signed(source, &headers, is_here)?;
-    let whole = intake.bodies.read(&parts.headers, body).await?;
+    let whole = intake.bodies.read(of_one(intake, peer), &parts.headers, body).await?;
     let (body, room) = (whole.bytes, whole.room);
     let (at, is_large) = ((intake.clock)(), body.len() > LARGE);
     // Wherever the body goes, its room goes with it, whether or not somebody still waits for the answer.
@@ -379,7 +385,7 @@ fn admit(
     }
 }
 
-async fn keep(intake: &Intake, delivery: NewDelivery, room: Option<OwnedSemaphorePermit>) -> Result<Answered, Turned> {
+async fn keep(intake: &Intake, delivery: NewDelivery, room: Option<Room>) -> Result<Answered, Turned> {
     let (source, projects) = (delivery.source, delivery.projects.clone());
     let (tell, told) = oneshot::channel();
     // A sender that hung up needs no answer; the delivery is kept all the same.

@@ -90,14 +90,14 @@ fn repository(body: &Value) -> Option<String> {
 }
 
 fn push(body: &Value) -> BranchPushed {
-    let name = look::word(body, &["ref"]).unwrap_or_default();
+    let name = look::reference(body, &["ref"]).unwrap_or_default();
     let (before, after) = (look::commit(body, &["before"]), look::commit(body, &["after"]));
     let listed = look::at(body, &["commits"]).as_array().map(|commits| commits.len() as u64);
     let title = look::text(body, &["head_commit.message"], TITLE);
     BranchPushed {
         repository: repository(body),
-        branch: if name.starts_with("refs/tags/") { None } else { look::branch(&name) },
-        tag: name.strip_prefix("refs/tags/").map(str::to_owned),
+        branch: if name.starts_with("refs/tags/") { None } else { look::branch(name) },
+        tag: name.strip_prefix("refs/tags/").map(|name| look::cut(name, WORD)),
         is_test: before.is_some() && before == after,
         before,
         after,
@@ -108,12 +108,12 @@ fn push(body: &Value) -> BranchPushed {
 }
 
 fn reference(body: &Value) -> RefChanged {
-    let name = look::word(body, &["ref"]).unwrap_or_default();
+    let name = look::reference(body, &["ref"]).unwrap_or_default();
     let is_tag = look::word(body, &["ref_type"]).as_deref() == Some("tag") || name.starts_with("refs/tags/");
     RefChanged {
         repository: repository(body),
-        branch: if is_tag { None } else { look::branch(&name) },
-        tag: is_tag.then(|| name.trim_start_matches("refs/tags/").to_owned()),
+        branch: if is_tag { None } else { look::branch(name) },
+        tag: is_tag.then(|| look::cut(name.trim_start_matches("refs/tags/"), WORD)),
         commit: look::commit(body, &["sha"]),
         actor: look::person(body, &["sender", "pusher"]),
     }
@@ -121,7 +121,7 @@ fn reference(body: &Value) -> RefChanged {
 
 fn end(pull: &Value, name: &str) -> Branch {
     let end = look::at(pull, &[name]);
-    Branch { name: look::word(end, &["ref"]).and_then(|name| look::branch(&name)), commit: look::commit(end, &["sha"]) }
+    Branch { name: look::reference(end, &["ref"]).and_then(look::branch), commit: look::commit(end, &["sha"]) }
 }
 
 /// Where both ends say whose they are, and it is not the same.
@@ -132,7 +132,9 @@ fn is_from_fork(pull: &Value) -> bool {
 
 fn pull_request(body: &Value) -> PullRequest {
     let pull = look::at(body, &["pull_request"]);
-    let merged = look::flag(pull, &["merged", "has_merged"]).unwrap_or(false);
+    // Only what is merged has a time of it.
+    let is_dated = || look::time(pull, &["merged_at"]).is_some();
+    let merged = look::flag(pull, &["merged", "has_merged"]).unwrap_or_else(is_dated);
     let action = look::word(body, &["action"]).map(|word| PullRequestAction::of(&word));
     let lines = look::number(pull, &["additions"]).zip(look::number(pull, &["deletions"]));
     let changes = [("title", "changes.title"), ("body", "changes.body"), ("base", "changes.ref")];
@@ -256,7 +258,7 @@ fn workflow(body: &Value, member: &str) -> Workflow {
         id: look::number(run, &["id"]),
         name: look::text(run, &["name", "display_title"], TITLE)
             .or_else(|| look::text(body, &["workflow.name"], TITLE)),
-        branch: look::word(run, &["head_branch"]).and_then(|name| look::branch(&name)),
+        branch: look::reference(run, &["head_branch"]).and_then(look::branch),
         commit: look::commit(run, &["head_sha"]),
         status: look::word(run, &["status"]),
         conclusion: look::word(run, &["conclusion"]),

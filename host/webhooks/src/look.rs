@@ -77,6 +77,11 @@ pub(crate) fn commit(value: &Value, names: &[&str]) -> Option<CommitId> {
     found.filter(|commit: &CommitId| commit.as_str().bytes().any(|byte| byte != b'0'))
 }
 
+/// The name of a ref, whole: one that is cut is another's.
+pub(crate) fn reference<'a>(value: &'a Value, names: &[&str]) -> Option<&'a str> {
+    names.iter().find_map(|name| at(value, &[name]).as_str().filter(|found| !found.is_empty()))
+}
+
 pub(crate) fn branch(name: &str) -> Option<BranchName> {
     name.strip_prefix("refs/heads/").unwrap_or(name).parse().ok().filter(|_| {
         // `refs/pull/7/head` is a pull request whose branch is gone.
@@ -103,9 +108,13 @@ pub(crate) fn person(value: &Value, names: &[&str]) -> Option<Person> {
     })
 }
 
+/// The first of these members that is a list.
+fn list<'a>(value: &'a Value, names: &[&str]) -> &'a [Value] {
+    names.iter().find_map(|name| at(value, &[name]).as_array()).map(Vec::as_slice).unwrap_or_default()
+}
+
 pub(crate) fn people(value: &Value, names: &[&str]) -> Vec<Person> {
-    let list = at(value, names).as_array().map(Vec::as_slice).unwrap_or_default();
-    let people = list.iter().take(ENTRIES).filter_map(|entry| match entry {
+    let people = list(value, names).iter().take(ENTRIES).filter_map(|entry| match entry {
         Value::Object(_) => person(&serde_json::json!({ "entry": entry }), &["entry"]),
         bare => Some(Person { id: Some(plain(bare, WORD)?), name: None }),
     });
@@ -113,8 +122,7 @@ pub(crate) fn people(value: &Value, names: &[&str]) -> Vec<Person> {
 }
 
 pub(crate) fn labels(value: &Value, names: &[&str]) -> Vec<Label> {
-    let list = at(value, names).as_array().map(Vec::as_slice).unwrap_or_default();
-    let labels = list.iter().take(ENTRIES).filter_map(|entry| match entry {
+    let labels = list(value, names).iter().take(ENTRIES).filter_map(|entry| match entry {
         Value::Object(_) => {
             let (id, name) = (word(entry, &["id"]), word(entry, &["name"]));
             (id.is_some() || name.is_some()).then_some(Label { id, name })

@@ -110,9 +110,9 @@ fn mended(text: &str) -> Option<String> {
     while let Some(first) = rest.chars().next() {
         let (taken, written) = match (in_text, first) {
             (true, '\\') => escape(rest),
-            (false, 'N' | 'I' | '-') => match NONE.into_iter().find(|word| rest.starts_with(word)) {
+            (false, 'N' | 'I' | '-' | '0'..='9') => match NONE.into_iter().find(|word| rest.starts_with(word)) {
                 Some(word) => (word.len(), "null"),
-                None => (1, &rest[..1]),
+                None => number(rest),
             },
             _ => {
                 in_text ^= first == '"';
@@ -123,6 +123,14 @@ fn mended(text: &str) -> Option<String> {
         rest = &rest[taken..];
     }
     (mended != text).then_some(mended)
+}
+
+/// How long the number is that stands here, if it is one, and what is written for it: JSON has larger ones than anybody reads.
+fn number(rest: &str) -> (usize, &str) {
+    let end = rest.find(|next: char| !matches!(next, '0'..='9' | '+' | '-' | '.' | 'e' | 'E')).unwrap_or(rest.len());
+    let number = &rest[..end.max(1)];
+    let is_endless = number.parse::<f64>().is_ok_and(f64::is_infinite);
+    (number.len(), if is_endless { "null" } else { number })
 }
 
 /// How long the escape is that stands here, and what is written for it.

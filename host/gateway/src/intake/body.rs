@@ -4,7 +4,9 @@
 //! large ones share. What is large gets room once, for all that it announced, in the order in which it came; so none holds room
 //! while it waits for more, and the wait counts for nobody's time.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use axum::body::{Body, BodyDataStream, Bytes};
@@ -33,8 +35,17 @@ const BODIES: usize = 224 << 20;
 /// What is read, and kept nowhere, of a body that is too large: who is not heard to the end may not hear the answer.
 const PASSED_OVER: usize = 64 << 20;
 
+/// Of one address, while it is no proxy: it takes eight strangers to keep the large bodies of everybody else waiting.
+const SHARES: usize = 8;
+
 /// Room for the large bodies, in KiB.
-pub(super) struct Bodies(Arc<Semaphore>);
+pub(super) struct Bodies {
+    all: Arc<Semaphore>,
+    /// What each address may have of it.
+    share: usize,
+    /// Of those that have some of it, or wait for it.
+    shares: Mutex<HashMap<IpAddr, Weak<Semaphore>>>,
+}
 
 impl Default for Bodies {
     fn default() -> Self {
@@ -42,25 +53,54 @@ impl Default for Bodies {
     }
 }
 
+/// Room that a body has, until this is dropped.
+pub(super) struct Room {
+    _own: Option<OwnedSemaphorePermit>,
+    _of_all: OwnedSemaphorePermit,
+}
+
 /// A body, and the room that it takes as long as it is here.
 pub(super) struct Whole {
     pub(super) bytes: Vec<u8>,
-    pub(super) room: Option<OwnedSemaphorePermit>,
+    pub(super) room: Option<Room>,
 }
 
 impl Bodies {
     /// Room for so many bytes, and for one body in any case.
     pub(super) fn of(bytes: usize) -> Self {
-        Self(Arc::new(Semaphore::new(bytes.max(LARGEST_DELIVERY).div_ceil(1024))))
+        let kib = |bytes: usize| bytes.max(LARGEST_DELIVERY).div_ceil(1024);
+        Self { all: Arc::new(Semaphore::new(kib(bytes))), share: kib(bytes / SHARES), shares: Mutex::default() }
     }
 
     /// Bytes that nobody has.
     pub(super) fn room(&self) -> usize {
-        self.0.available_permits() * 1024
+        self.all.available_permits() * 1024
     }
 
-    /// All of a body. Who only says that he sends much takes no room yet: it is given when more came than a small body has.
-    pub(super) async fn read(&self, headers: &HeaderMap, body: Body) -> Result<Whole, Refusal> {
+    /// An address waits for its own share first, so that no more of it stands in the line of all than may have room.
+    async fn enter(&self, from: Option<IpAddr>, bytes: usize) -> Result<Room, Refusal> {
+        let kib = bytes.div_ceil(1024) as u32;
+        let own = match from.map(|address| self.share(address)) {
+            Some(share) => Some(share.acquire_many_owned(kib).await.map_err(|error| Refusal::broken(&error))?),
+            None => None,
+        };
+        let of_all = self.all.clone().acquire_many_owned(kib).await.map_err(|error| Refusal::broken(&error))?;
+        Ok(Room { _own: own, _of_all: of_all })
+    }
+
+    fn share(&self, address: IpAddr) -> Arc<Semaphore> {
+        let mut shares = self.shares.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(share) = shares.get(&address).and_then(Weak::upgrade) {
+            return share;
+        }
+        shares.retain(|_, share| share.strong_count() > 0);
+        let share = Arc::new(Semaphore::new(self.share));
+        shares.insert(address, Arc::downgrade(&share));
+        share
+    }
+
+    /// All of a body, of that address; none: everybody may be behind it. Who only says that he sends much takes no room yet: it is given when more came than a small body has.
+    pub(super) async fn read(&self, from: Option<IpAddr>, headers: &HeaderMap, body: Body) -> Result<Whole, Refusal> {
         let announced = headers.get(header::CONTENT_LENGTH).and_then(length);
         let (mut chunks, mut took) = (body.into_data_stream(), Duration::ZERO);
         if announced.is_some_and(|length| length > LARGEST_DELIVERY) {
@@ -75,8 +115,7 @@ impl Bodies {
                 return Err(pass_over(&mut chunks, length, &mut took).await);
             }
             if length > LARGE && whole.room.is_none() {
-                let room = self.0.clone().acquire_many_owned(largest.max(length).div_ceil(1024) as u32).await;
-                whole.room = Some(room.map_err(|error| Refusal::broken(&error))?);
+                whole.room = Some(self.enter(from, largest.max(length)).await?);
                 whole.bytes.reserve_exact(largest.saturating_sub(whole.bytes.len()));
             }
             whole.bytes.extend_from_slice(&chunk);

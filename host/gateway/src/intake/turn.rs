@@ -57,7 +57,8 @@ pub(super) async fn visit(
     // Until its first byte a connection is hardly more than its descriptor.
     let speaks = tokio::select! {
         speaks = poll_fn(|context| turn.poll_seat(context)) => speaks,
-        () = closed(&mut closing) => false,
+        // Who has spoken already is heard to the end: not every sender comes again.
+        () = closed(&mut closing) => !turn.is_silent() && poll_fn(|context| turn.poll_seat(context)).await,
     };
     if !speaks {
         return;
@@ -130,6 +131,11 @@ impl Turn {
 
     fn restart(&mut self, time: Duration) {
         self.timer.as_mut().reset(Instant::now() + time);
+    }
+
+    /// It has said nothing yet.
+    fn is_silent(&self) -> bool {
+        matches!(self.state, State::Silent(_))
     }
 
     /// True: it has a seat, and something to say. False: it is over.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use askama::Template;
-use conductor::ports::store::{JobRow, WaitReason};
+use conductor::ports::store::{JobRow, Load, WaitReason};
 use domain::ids::TaskId;
 use domain::time::Timestamp;
 
@@ -82,8 +82,7 @@ pub(crate) fn read(state: &GatewayState, t: Tongue) -> Result<Queue, Problem> {
     let (store, limits, now) = (&*state.store, state.desk.limits(), state.now());
     let (mut jobs, load) = (store.jobs(&limits, now, JOBS)?, store.load()?);
     jobs.retain(|job| matches!(job.state.as_str(), "queued" | "claimed"));
-    // Those that ended are listed behind the others, and nobody misses them here.
-    let more = load.queued.saturating_add(load.claimed) > jobs.len() as u64;
+    let more = is_cut(&load, jobs.len());
     let mut leases = store.leases()?;
     leases.retain(|(_, _, holder, token)| holder.is_some() || token.0 > 0);
     let holders = leases.iter().filter_map(|(_, _, holder, _)| *holder);
@@ -114,6 +113,11 @@ pub(crate) fn read(state: &GatewayState, t: Tongue) -> Result<Queue, Problem> {
         drivers: drivers(&limits, store.drivers()?).into_iter().map(|row| driver(t, row)).collect(),
         more,
     })
+}
+
+/// Whether jobs that have not ended are left out. Those that ended are listed behind them, and nobody misses those here.
+fn is_cut(load: &Load, shown: usize) -> bool {
+    load.queued.saturating_add(load.claimed) > shown as u64
 }
 
 /// What is performed first, then by reason in the order in which a person can do something about it.
@@ -226,4 +230,15 @@ fn driver(t: Tongue, row: DriverView) -> Driver {
         None => t.count(u64::from(runs), ["run", "runs"], ["запуск", "запуска", "запусков"]),
     };
     Driver { name: row.driver.to_string(), state, word, runs, until: row.until.map(Moment::of) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_queue_is_cut_where_jobs_are_left_out_that_have_not_ended() {
+        let load = Load { queued: 2, claimed: 1, placed: 0 };
+        assert!(!is_cut(&load, 3) && is_cut(&load, 2));
+    }
 }

@@ -150,3 +150,19 @@ async fn the_system_says_how_much_room_there_is_in_words_and_how_a_backup_is_mad
     world.pass(std::time::Duration::from_hours(37));
     assert!(world.get("/system").await.text().contains("> Old</span> last backup:"));
 }
+
+#[tokio::test]
+async fn a_project_that_is_observed_says_so_wherever_it_stands() {
+    let world = World::new();
+    for path in ["/", "/repositories", "/p/demo"] {
+        assert!(!world.get(path).await.text().contains("observe report"), "{path}");
+    }
+    let watched = conductor::ports::store::Project { observe: true, ..crate::world::project("demo", "DEMO") };
+    world.store.put_project(&watched, NOW).unwrap();
+    for path in ["/", "/repositories", "/p/demo"] {
+        let page = world.get(path).await;
+        let text = page.text();
+        assert!(text.contains("Observed</span> every decision is made and recorded"), "{path}: {text}");
+        assert!(text.contains("observe report --project demo"), "{path}");
+    }
+}

@@ -6,7 +6,7 @@ use gateway::api::MadeToken;
 
 use crate::buttons::press;
 use crate::sessions::Browser;
-use crate::world::{SECRET, World};
+use crate::world::{NOW, SECRET, World};
 
 /// What stands in the element of the secret.
 fn secret(page: &str) -> String {
@@ -91,4 +91,20 @@ async fn a_token_is_revoked_on_its_page_and_the_second_press_is_told_by_whom() {
     assert_eq!(press(&world, &browser, "/system/tokens/eve/revoke", &[]).await.status, StatusCode::NOT_FOUND);
     let own = press(&world, &browser, "/system/tokens/operator/revoke", &[]).await;
     assert!(own.status == StatusCode::CONFLICT && own.text().contains("operator-token"), "{}", own.text());
+}
+
+/// Who advises to revoke what nobody uses must know that it is used.
+#[tokio::test]
+async fn who_works_in_a_browser_uses_the_token_that_opened_it() {
+    let world = World::new();
+    let made: MadeToken = world.post("/api/v1/tokens", r#"{"name":"ada","right":"admin"}"#).await.parse();
+    let used = || async {
+        let all: serde_json::Value = world.api("/api/v1/tokens").await.parse();
+        let ada = all["items"].as_array().unwrap().iter().find(|token| token["name"] == "ada").unwrap().clone();
+        ada["used_at"].clone()
+    };
+    assert_eq!(used().await, serde_json::Value::Null);
+    let ada = Browser::log_in(&world, &made.secret).await;
+    assert_eq!(ada.get(&world, "/system").await.status, StatusCode::OK);
+    assert_eq!(used().await, serde_json::json!(NOW));
 }

@@ -31,6 +31,27 @@ fn an_error_in_a_projects_file_hides_nothing_of_the_machine() {
 }
 
 #[test]
+fn a_project_whose_repository_or_branch_is_gone_is_an_error_with_its_cure() {
+    let place = Place::new(DEVELOPER, REVIEWER);
+    place.init();
+    let (told, _) = doctor(&place);
+    assert_eq!(levels(&told, "repository"), ["ok"], "{told:#}");
+    let file = place.project_file();
+    let text = fs::read_to_string(&file).unwrap();
+    fs::write(&file, text.replace("base-branch = \"main\"", "base-branch = \"mian\"")).unwrap();
+    let (told, sound) = doctor(&place);
+    assert!(!sound && levels(&told, "repository").iter().all(|level| level == "error"), "{told:#}");
+    assert!(lines(&told, "repository")[0].1.contains("has no branch `mian`"), "{told:#}");
+    fs::write(&file, text).unwrap();
+    let name = file.file_stem().unwrap().to_str().unwrap();
+    fs::remove_dir_all(place.state().join(format!("repositories/{name}.git"))).unwrap();
+    let (told, sound) = doctor(&place);
+    assert!(!sound && levels(&told, "repository") == ["error"], "{told:#}");
+    assert!(lines(&told, "repository")[0].1.contains("has no repository for this project yet"), "{told:#}");
+    assert!(!place.gatewright(&["serve"]).status.success(), "nor does a host start there");
+}
+
+#[test]
 fn what_the_doctor_itself_makes_again_is_the_owners_alone() {
     let place = Place::new(DEVELOPER, REVIEWER);
     place.init();

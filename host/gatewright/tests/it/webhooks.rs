@@ -118,7 +118,10 @@ fn a_project_without_a_secret_does_not_start() {
 }
 
 pub(crate) fn door(place: &Place) -> String {
-    let text = fs::read_to_string(place.state().join("webhooks-address")).unwrap();
+    let file = place.state().join("webhooks-address");
+    let mode = fs::metadata(&file).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode, 0o600, "as all that the host writes, whatever the umask says");
+    let text = fs::read_to_string(file).unwrap();
     text.trim().strip_prefix("http://").unwrap().to_owned()
 }
 

@@ -15,11 +15,19 @@ type Sending = UnboundedSender<Result<Bytes, io::Error>>;
 
 /// A body that somebody sends, and what comes of it.
 fn sending(bodies: &Arc<Bodies>, announced: Option<usize>) -> (Sending, JoinHandle<Result<Whole, Refusal>>) {
+    sending_from(bodies, None, announced)
+}
+
+fn sending_from(
+    bodies: &Arc<Bodies>,
+    from: Option<IpAddr>,
+    announced: Option<usize>,
+) -> (Sending, JoinHandle<Result<Whole, Refusal>>) {
     let (sender, chunks) = unbounded_channel();
     let body = Body::from_stream(UnboundedReceiverStream::new(chunks));
     let headers = announced.map(|length| (header::CONTENT_LENGTH, HeaderValue::from(length))).into_iter().collect();
     let bodies = bodies.clone();
-    (sender, tokio::spawn(async move { bodies.read(&headers, body).await }))
+    (sender, tokio::spawn(async move { bodies.read(from, &headers, body).await }))
 }
 
 fn send(sender: &Sending, bytes: usize) {
@@ -92,4 +100,31 @@ async fn a_body_that_trickles_ends_long_before_its_time() {
     assert!(matches!(read.await.unwrap(), Err(Refusal::Slow)));
     assert_eq!(since.elapsed().as_secs(), BODY_TIME.as_secs());
     steps.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_address_that_holds_its_share_keeps_nobody_else_waiting() {
+    let bodies = Arc::new(Bodies::of(SHARES * LARGEST_DELIVERY));
+    let (stranger, other): (IpAddr, IpAddr) = ([192, 0, 2, 2].into(), [192, 0, 2, 3].into());
+    // So many would fill it all, and none of them goes on.
+    let held: Vec<_> = (0..2 * SHARES)
+        .map(|_| {
+            let (sender, read) = sending_from(&bodies, Some(stranger), Some(LARGEST_DELIVERY));
+            send(&sender, 2 * LARGE);
+            (sender, read)
+        })
+        .collect();
+    sleep(Duration::from_millis(1)).await;
+    assert_eq!(bodies.room(), (SHARES - 1) * LARGEST_DELIVERY);
+    for from in [Some(other), None] {
+        let (sender, read) = sending_from(&bodies, from, Some(LARGEST_DELIVERY));
+        send(&sender, LARGEST_DELIVERY);
+        drop(sender);
+        let whole = timeout(Duration::from_millis(1), read).await.unwrap().unwrap().unwrap();
+        assert_eq!(whole.bytes.len(), LARGEST_DELIVERY, "{from:?}");
+    }
+    for (_, read) in held {
+        assert!(matches!(read.await.unwrap(), Err(Refusal::Slow)));
+    }
+    assert_eq!(bodies.room(), SHARES * LARGEST_DELIVERY);
 }
