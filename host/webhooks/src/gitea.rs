@@ -9,7 +9,7 @@ use crate::event::{
     Review, Workflow,
 };
 use crate::headers::Headers;
-use crate::look::{self, TEXT, TITLE};
+use crate::look::{self, TEXT, TITLE, WORD};
 use crate::route;
 use crate::words::{Change, PullRequestAction, Verdict};
 use crate::{DecodeError, Source};

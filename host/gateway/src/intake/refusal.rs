@@ -107,7 +107,9 @@ impl Refusal {
                 format!("no project of this host has `[webhooks.{source}]` in its file, so nothing of it is taken")
             }
             Self::Signature(Signature::Missing) => {
-                "the delivery is not signed, and its project takes only what is".to_owned()
+                "the delivery is not signed, and its project takes only what is; where its file says `unsigned = \"loopback\"`, also what a \
+                 program of this machine sends by a name of loopback, by no proxy and for no page of a browser"
+                    .to_owned()
             }
             Self::Signature(Signature::Malformed(why)) => format!("the signature is none: {why}"),
             Self::Signature(Signature::Given(_)) | Self::Misfit(_) => {

@@ -35,9 +35,9 @@ const SILENCE: Duration = Duration::from_mins(1);
 /// For the headers of a request once it is read, and for whoever does not take his answer.
 const TIME: Duration = Duration::from_secs(10);
 
-/// Nothing of a request has been given to the parser by way of a seat.
+/// Nothing came of a request.
 const IDLE: u8 = 0;
-/// The headers are read.
+/// It waits for its seat, or its headers are read.
 const READING: u8 = 1;
 /// The request is with its handler.
 const ANSWERING: u8 = 2;
@@ -63,8 +63,10 @@ pub(super) async fn visit(
     if !speaks {
         return;
     }
+    let (at, ending) = (stage.clone(), closing.clone());
     let service = service_fn(move |request: Request<Incoming>| {
-        answer(request, Peer(peer), router.clone(), (stage.clone(), chairs.clone(), hall.clone()))
+        let ending = ending.clone();
+        answer(request, Peer(peer), router.clone(), (stage.clone(), chairs.clone(), hall.clone()), ending)
     });
     let connection = http1::Builder::new()
         // Who waits for his turn is not late: the time of his headers is counted below.
@@ -76,7 +78,10 @@ pub(super) async fn visit(
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
         () = closed(&mut closing) => {
-            connection.as_mut().graceful_shutdown();
+            // Whoever has spoken and was not read yet would be hung up on by this; his answer is his last in any case.
+            if at.load(Ordering::SeqCst) != READING {
+                connection.as_mut().graceful_shutdown();
+            }
             connection.await
         }
     };
@@ -90,6 +95,7 @@ async fn answer(
     peer: Peer,
     router: Router,
     (stage, chairs, hall): (Arc<AtomicU8>, Chairs, Arc<Hall>),
+    ending: watch::Receiver<bool>,
 ) -> Result<Response, Infallible> {
     request.extensions_mut().insert(peer);
     // A request that came in one piece with the one before it was read on the other's seat.
@@ -98,7 +104,7 @@ async fn answer(
         _ => None,
     };
     let mut response = router.oneshot(request).await.unwrap_or_else(|never| match never {});
-    if hall.is_crowded() {
+    if hall.is_crowded() || *ending.borrow() {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     drop(seat);
@@ -151,7 +157,10 @@ impl Turn {
                         let mut first = [0; 1];
                         match ready!(self.stream.get_mut().poll_peek(context, &mut ReadBuf::new(&mut first))) {
                             Ok(0) | Err(_) => State::Over,
-                            Ok(_) => State::Waiting(self.place.speak(), Box::pin(self.place.chairs().seat())),
+                            Ok(_) => {
+                                self.stage.store(READING, Ordering::SeqCst);
+                                State::Waiting(self.place.speak(), Box::pin(self.place.chairs().seat()))
+                            }
                         }
                     }
                 }
@@ -161,7 +170,6 @@ impl Turn {
                     } else {
                         let seat = ready!(seat.as_mut().poll(context));
                         if self.place.sit() {
-                            self.stage.store(READING, Ordering::SeqCst);
                             self.restart(TIME);
                             State::Seated { _seat: seat }
                         } else {

@@ -4,6 +4,8 @@ use std::net::{IpAddr, UdpSocket};
 use std::sync::Arc;
 use std::time::Duration;
 
+use conductor::ports::inbox::DeliveryFilter;
+use conductor::ports::store::Store as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
@@ -158,4 +160,38 @@ async fn what_comes_in_one_piece_is_answered_one_after_the_other() {
         answers.extend_from_slice(&more[..read]);
     }
     assert_eq!(host.kept().len(), 20);
+}
+
+/// Not every sender comes again.
+#[tokio::test]
+async fn who_waits_for_a_turn_when_the_host_ends_is_heard_all_the_same() {
+    let host = listening().await;
+    // Every seat has somebody who goes on with nothing: he loses it within seconds.
+    let mut seated = Vec::new();
+    for number in 0..512 {
+        let mut stream = connect(&host).await;
+        let whole = delivery(&format!("seated-{number}"));
+        let (head, body) = whole.split_once("\r\n\r\n").unwrap();
+        stream.write_all(format!("{head}\r\n\r\n{}", &body[..5]).as_bytes()).await.unwrap();
+        seated.push(stream);
+    }
+    let mut waiting = Vec::new();
+    for number in 0..50 {
+        let mut stream = connect(&host).await;
+        stream.write_all(delivery(&format!("waiting-{number}")).as_bytes()).await.unwrap();
+        waiting.push(stream);
+    }
+    // One that was accepted after all of them: so they were accepted too.
+    let silent = connect(&host).await;
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert!(waiting.iter().chain([&silent]).all(is_open));
+    host.end.send(()).unwrap();
+    for mut stream in waiting {
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 202"), "{answer:?}");
+    }
+    let rows = host.store.deliveries(&DeliveryFilter::default(), 1000).unwrap();
+    assert_eq!(rows.len(), 50);
+    drop((seated, silent));
 }

@@ -29,6 +29,8 @@ pub(crate) struct Listening {
     pub(crate) intake: Arc<Intake>,
     pub(crate) looks: Arc<Mutex<Vec<(ProjectName, Source, Trust)>>>,
     meters: Arc<Meters>,
+    /// Ends it when it is sent or dropped.
+    pub(crate) end: tokio::sync::oneshot::Sender<()>,
     _dir: tempfile::TempDir,
 }
 
@@ -67,8 +69,9 @@ pub(crate) async fn listening_at(address: &str, more: impl FnOnce(Intake) -> Int
     ]));
     let listener = TcpListener::bind(address).await.unwrap();
     let port = listener.local_addr().unwrap().port();
-    tokio::spawn(gateway::serve_intake(listener, intake.clone(), std::future::pending()));
-    Listening { port, store, intake, looks, meters, _dir: dir }
+    let (end, ends) = tokio::sync::oneshot::channel::<()>();
+    tokio::spawn(gateway::serve_intake(listener, intake.clone(), async move { drop(ends.await) }));
+    Listening { port, store, intake, looks, meters, end, _dir: dir }
 }
 
 pub(crate) fn sign(secret: &[u8], body: &[u8]) -> String {

@@ -141,3 +141,54 @@ fn an_event_without_a_type_is_still_told_from_its_like() {
     assert_eq!(kind("pull_request_comment", r#"{"comment": {}}"#), "pull-request-commented");
     assert_eq!(kind("pull_request_approved", "{}"), "pull-request-reviewed");
 }
+
+fn told(kind: &str, body: &Value) -> Value {
+    let headers = Headers::new([("content-type", "application/json"), ("x-gitea-event-type", kind)]);
+    serde_json::to_value(decode(Source::Gitea, &headers, body.to_string().as_bytes()).unwrap()).unwrap()
+}
+
+/// A name that is cut would be another branch's.
+#[test]
+fn a_branch_is_told_by_its_whole_name_or_not_at_all() {
+    let at = "a".repeat(40);
+    for (length, is_one) in [(195, true), (242, false), (4000, false)] {
+        let name = "y".repeat(length);
+        let expected = if is_one { Value::from(name.as_str()) } else { Value::Null };
+        let reference = format!("refs/heads/{name}");
+        let push = serde_json::json!({"ref": reference, "before": "", "after": at, "repository": {"full_name": "a/b"}});
+        assert_eq!(told("push", &push)["branch"], expected, "{length}");
+        let made = serde_json::json!({"ref": name, "ref_type": "branch", "sha": at});
+        assert_eq!(told("create", &made)["branch"], expected, "{length}");
+        let pull = serde_json::json!({"action": "opened", "pull_request": {"head": {"ref": name, "sha": at}}});
+        assert_eq!(told("pull_request", &pull)["head"]["name"], expected, "{length}");
+        let run = serde_json::json!({"action": "completed", "workflow_run": {"head_branch": name, "head_sha": at}});
+        assert_eq!(told("workflow_run", &run)["branch"], expected, "{length}");
+    }
+}
+
+#[test]
+fn what_is_said_under_a_second_name_counts_where_the_first_says_nothing() {
+    let merged = serde_json::json!({"action": "closed", "pull_request": {"merged_at": "2026-01-31T12:00:00Z"}});
+    let told_of = told("pull_request", &merged);
+    assert_eq!((&told_of["merged"], &told_of["action"]), (&Value::from(true), &Value::from("merged")));
+    let open = serde_json::json!({"action": "closed", "pull_request": {"merged_at": null}});
+    assert_eq!(told("pull_request", &open)["merged"], Value::from(false));
+    let headers = Headers::new([("content-type", "application/json"), ("x-plane-event", "issue")]);
+    let body = r#"{"event": "issue", "action": "updated", "data": {"id": "i", "labels": "x", "label_ids": ["l"]}}"#;
+    let issue = serde_json::to_value(decode(Source::Plane, &headers, body.as_bytes()).unwrap()).unwrap();
+    assert_eq!(issue["labels"], serde_json::json!([{"id": "l", "name": null}]));
+}
+
+/// JSON has numbers that are larger than any that a computer's are.
+#[test]
+fn a_number_beyond_all_bounds_is_null_and_the_rest_is_told() {
+    let headers = Headers::new([("content-type", "application/json"), ("x-gitea-event-type", "push")]);
+    for number in ["1e400", "-1E+999", "[1e400, 2.5, -3]"] {
+        let body = format!(
+            r#"{{"n": {number}, "ref": "refs/heads/x", "repository": {{"full_name": "a/b"}}, "total_commits": 7}}"#
+        );
+        let told = serde_json::to_value(decode(Source::Gitea, &headers, body.as_bytes()).unwrap()).unwrap();
+        assert_eq!((&told["branch"], &told["commits"]), (&Value::from("x"), &Value::from(7)), "{number}");
+        assert_eq!(inspect(Source::Gitea, &headers, body.as_bytes()).unwrap().about.as_deref(), Some("a/b"));
+    }
+}
