@@ -27,7 +27,9 @@ pub(crate) fn parse(text: &str) -> Result<Milliseconds, String> {
             "m" => 60_000,
             "h" => 3_600_000,
             "d" => 86_400_000,
-            "" if rest.trim_start() != rest => return Err("no space stands in it: 90s, 1h30m".to_owned()),
+            "" if rest.trim_start() != rest => {
+                return Err("no space stands in it, and the units are ms, s, m, h and d: 90s, 1h30m".to_owned());
+            }
             "" => return Err("the unit is missing: ms, s, m, h or d".to_owned()),
             _ => return Err("the units are ms, s, m, h and d".to_owned()),
         };

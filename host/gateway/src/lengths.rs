@@ -1,6 +1,9 @@
 //! Where in the bytes of a connection a request begins, and whether it says in two ways how long it is. The parser of requests believes
 //! the one and forgets the other before anybody above it could see that (RFC 9112, 6.1: such a one may be refused), so it is
-//! looked for below it, by the parser's own rules: what these do not take, the parser refuses by itself.
+//! looked for below it, by the parser's own rules: what these do not take, the parser refuses by itself. So is a head that is too long:
+//! the parser looks at its bound only where it reads, and reads far beyond it at once.
+
+use crate::plain::HEADER_BYTES;
 
 /// Of a line so much is looked at; what matters is shorter.
 const LINE: usize = 256;
@@ -12,6 +15,9 @@ pub(crate) struct Lengths {
     line: Line,
     /// Of the head that is being read.
     head: Head,
+    /// Its bytes so far, with the empty lines before it.
+    head_bytes: usize,
+    is_long: bool,
 }
 
 /// How far it is.
@@ -49,7 +55,8 @@ struct Head {
 }
 
 impl Lengths {
-    /// Looks at what came. The answer: of which line, by the place of its end, the parser must hear nothing.
+    /// Looks at what came. The answer: the place of a byte that the parser must not read as it is, so that it refuses the request: the
+    /// end of the line that says what is refused, or the first byte beyond the bound.
     pub(crate) fn look(&mut self, came: &[u8]) -> Option<usize> {
         let mut at = 0;
         while at < came.len() {
@@ -67,9 +74,23 @@ impl Lengths {
                     let rest = &came[at..];
                     let end = rest.iter().position(|byte| *byte == b'\n');
                     self.line.add(&rest[..end.unwrap_or(rest.len())]);
+                    if matches!(self.place, Place::Between | Place::Head) {
+                        let left = HEADER_BYTES - self.head_bytes;
+                        let taken = end.map_or(rest.len(), |end| end + 1);
+                        if taken > left {
+                            self.place = Place::Over;
+                            self.is_long = true;
+                            return Some(at + left);
+                        }
+                        self.head_bytes += taken;
+                    }
                     at += end? + 1;
                     let line = std::mem::take(&mut self.line);
+                    let was_in_head = self.place == Place::Head;
                     self.place = self.after(&line);
+                    if was_in_head && self.place != Place::Head {
+                        self.head_bytes = 0;
+                    }
                     if self.place == Place::Over {
                         return Some(at - 1);
                     }
@@ -77,6 +98,11 @@ impl Lengths {
             }
         }
         None
+    }
+
+    /// A request's line and headers were longer than they may be: nothing was read after that.
+    pub(crate) fn is_long(&self) -> bool {
+        self.is_long
     }
 
     /// A request said it in two ways: nothing was read after that.
@@ -201,6 +227,22 @@ mod tests {
                 let expected = is_two.then(|| all.len() - 3);
                 assert_eq!(refused(all.as_bytes(), size), expected, "{second:?} by {size}");
             }
+        }
+    }
+
+    #[test]
+    fn a_head_is_as_long_as_it_may_be_and_no_longer_and_each_is_counted_anew() {
+        let head = |bytes: usize| {
+            let bare = "GET / HTTP/1.1\r\nx: \r\n\r\n".len();
+            format!("GET / HTTP/1.1\r\nx: {}\r\n\r\n", "y".repeat(bytes - bare))
+        };
+        let whole = head(HEADER_BYTES);
+        for size in [1, 4096, 1 << 20] {
+            assert_eq!(refused(whole.repeat(3).as_bytes(), size), None, "{size}");
+            let long = format!("{whole}{}", head(HEADER_BYTES + 1));
+            assert_eq!(refused(long.as_bytes(), size), Some(2 * HEADER_BYTES), "{size}");
+            let endless = "\r\n".repeat(HEADER_BYTES);
+            assert_eq!(refused(endless.as_bytes(), size), Some(HEADER_BYTES), "{size}");
         }
     }
 

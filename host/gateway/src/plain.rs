@@ -32,6 +32,14 @@ impl<S> Plain<S> {
     }
 }
 
+/// Status, word, title and reason where there are too many headers, or too long ones.
+fn long() -> (u16, &'static str, &'static str, String) {
+    let detail = format!(
+        "a request has at most {HEADERS} headers, and its line and headers at most {HEADER_BYTES} bytes together"
+    );
+    (431, "headers", "Request Header Fields Too Large", detail)
+}
+
 /// What is to be said instead of a refusal without a body; none: it is no such thing. No handler answers without a body by these.
 fn instead(given: &[u8], lengths: &Lengths) -> Option<Vec<u8>> {
     let head = std::str::from_utf8(given.get(..given.len().min(512))?).ok()?;
@@ -43,15 +51,9 @@ fn instead(given: &[u8], lengths: &Lengths) -> Option<Vec<u8>> {
             "a request says how long it is by `content-length` or by `transfer-encoding`, and this one by both"
                 .to_owned(),
         ),
+        "414 " | "431 " => long(),
+        "400 " if lengths.is_long() => long(),
         "400 " => (400, "http", "Bad Request", "this is no request of HTTP/1.1".to_owned()),
-        "414 " | "431 " => (
-            431,
-            "headers",
-            "Request Header Fields Too Large",
-            format!(
-                "a request has at most {HEADERS} headers, and its line and headers at most {HEADER_BYTES} bytes together"
-            ),
-        ),
         _ => return None,
     };
     if !head.ends_with("\r\n\r\n") || !head.contains(EMPTY) {
