@@ -334,7 +334,7 @@ async fn what_a_freeze_holds_is_not_due() {
     assert!(due(&scraped(&world).await) >= 600);
     world.post("/api/v1/projects/demo/freeze", r#"{"reason":"release"}"#).await;
     // A page is told again for a moment, and by another life of the host anew.
-    let world = world.restarted();
+    let world = world.restarted().await;
     world.pass(Duration::from_mins(10));
     let frozen = scraped(&world).await;
     assert_eq!(figure(&frozen, "gatewright_jobs_waiting", &[("reason", "freeze")]), 1);

@@ -186,7 +186,7 @@ async fn a_restart_keeps_tokens_and_sessions_and_what_was_revoked() {
     let gone = make(&world, "gone", Right::Operate).await;
     let (browser, late) = (Browser::log_in(&world, &kept).await, Browser::log_in(&world, &gone).await);
     assert_eq!(world.write(Method::DELETE, "/api/v1/tokens/gone", "").await.status, StatusCode::OK);
-    let world = world.restarted();
+    let world = world.restarted().await;
     let status = async |secret: &str| world.send(with_token(&Method::GET, "/api/v1/tasks", Some(secret))).await.status;
     assert_eq!((status(&kept).await, status(&gone).await), (StatusCode::OK, StatusCode::UNAUTHORIZED));
     let logged_in = async |browser: &Browser| browser.get(&world, "/login").await.text().contains("You are logged in");

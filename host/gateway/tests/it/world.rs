@@ -219,10 +219,14 @@ impl World {
         self.passed.fetch_add(span.as_millis() as u64, Ordering::SeqCst);
     }
 
-    /// The next life of the host, on the same folder.
-    pub(crate) fn restarted(self) -> Self {
+    /// The next life of the host, on the same folder, once all that the one before had begun is done.
+    pub(crate) async fn restarted(self) -> Self {
         let Self { dir, passed, router, store, access, inbox, .. } = self;
+        let before = Arc::downgrade(&store);
         drop((router, store, access, inbox));
+        while before.strong_count() > 0 {
+            tokio::task::yield_now().await;
+        }
         Self::open(dir, passed, true)
     }
 
