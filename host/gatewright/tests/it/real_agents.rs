@@ -171,7 +171,7 @@ fn a_claude_code_whose_shim_died_goes_on_where_it_was() {
         let service = messages::start(move |call| match call.number {
             0 => Reply::run("echo lost >> greeting.txt"),
             1 => Reply::run("cat greeting.txt"),
-            2 if in_a_command => Reply::run("sleep 1000"),
+            2 if in_a_command => Reply::run("tail -f /dev/null"),
             2 => Reply::Hang,
             3 => Reply::run("echo once >> greeting.txt"),
             _ => Reply::say("It is done."),
