@@ -32,7 +32,7 @@ use crate::front::{behind, is_loopback_name};
 use crate::metrics::Meters;
 use crate::misfits::Standing;
 use crate::serve::{ServeError, answer_until};
-use crate::throttle::network;
+use crate::throttle::{network, stranger};
 
 mod admission;
 mod body;
@@ -291,12 +291,6 @@ async fn take(intake: Arc<Intake>, source: Source, request: Request) -> Response
     response
 }
 
-/// The address that has a share of its own; none: everybody may be behind it.
-fn of_one(intake: &Intake, peer: IpAddr) -> Option<IpAddr> {
-    let peer = peer.to_canonical();
-    (!peer.is_loopback() && !intake.proxies.contains(&peer)).then(|| network(peer))
-}
-
 /// What became of a delivery, in a word, and how that is answered.
 type Answered = (&'static str, Response);
 
@@ -315,7 +309,7 @@ async fn receive(
     // What is packed or of another kind is refused before its body is waited for.
     signed(source, &headers, b"payload=").map_err(Refusal::Payload)?;
     hooks.may_be_signed(source, &headers, is_here)?;
-    let whole = intake.bodies.read(of_one(intake, peer), &parts.headers, body).await?;
+    let whole = intake.bodies.read(stranger(peer, &intake.proxies), &parts.headers, body).await?;
     let (body, room) = (whole.bytes, whole.room);
     let (at, is_large) = ((intake.clock)(), body.len() > LARGE);
     // Wherever the body goes, its room goes with it, whether or not somebody still waits for the answer.

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::throttle::network;
+use crate::throttle::stranger;
 
 /// The connections of each address.
 pub(crate) struct Shares {
@@ -33,11 +33,7 @@ impl Shares {
 
     /// A connection more. None: its address holds as many as it may.
     pub(crate) fn enter(self: &Arc<Self>, peer: IpAddr) -> Option<Share> {
-        let peer = peer.to_canonical();
-        if peer.is_loopback() || self.proxies.contains(&peer) {
-            return Some(Share(None));
-        }
-        let address = network(peer);
+        let Some(address) = stranger(peer, &self.proxies) else { return Some(Share(None)) };
         let mut open = self.open();
         let held = open.entry(address).or_default();
         if held.count >= self.most {

@@ -67,6 +67,12 @@ impl Throttle {
     }
 }
 
+/// Whose share what comes from there counts against; none: everybody may be behind it, for it is this machine or one of its proxies.
+pub(crate) fn stranger(peer: IpAddr, proxies: &[IpAddr]) -> Option<IpAddr> {
+    let peer = peer.to_canonical();
+    (!peer.is_loopback() && !proxies.contains(&peer)).then(|| network(peer))
+}
+
 /// Who has an IPv6 address has 2^64 of them.
 pub(crate) fn network(peer: IpAddr) -> IpAddr {
     match peer.to_canonical() {

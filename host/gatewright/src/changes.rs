@@ -1,10 +1,10 @@
 //! What tasks change, for whoever asks often: a page is read anew at each step, and git is asked once.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use domain::ids::{CommitId, TaskId};
+use domain::ids::{CommitId, ProjectName, TaskId};
 use gateway::Outline;
 
 /// For so long an answer is told again: the base branch may move meanwhile.
@@ -21,18 +21,27 @@ type Looked = Result<Outline, String>;
 #[derive(Default)]
 pub(crate) struct Changes {
     seen: Mutex<HashMap<(TaskId, CommitId), (Instant, Looked)>>,
-    /// Held while git is asked: however many read, one of them waits for it at a time.
-    looking: Mutex<()>,
+    /// Held while git is asked: however many read, of a project one of them waits for it at a time; and one that hangs keeps no other.
+    looking: Mutex<HashMap<ProjectName, Arc<Mutex<()>>>>,
 }
 
 impl Changes {
     /// What was seen a moment ago, or is seen now.
-    pub(crate) fn of(&self, task: TaskId, head: &CommitId, look: impl FnOnce() -> Looked) -> Looked {
+    pub(crate) fn of(
+        &self,
+        (project, task): (&ProjectName, TaskId),
+        head: &CommitId,
+        look: impl FnOnce() -> Looked,
+    ) -> Looked {
         let key = (task, head.clone());
         if let Some(known) = self.known(&key) {
             return known;
         }
-        let looking = self.looking.lock().unwrap_or_else(PoisonError::into_inner);
+        let own = {
+            let mut looking = self.looking.lock().unwrap_or_else(PoisonError::into_inner);
+            looking.entry(project.clone()).or_default().clone()
+        };
+        let looking = own.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = self.known(&key) {
             return known;
         }
@@ -61,14 +70,34 @@ fn is_fresh(at: Instant, looked: &Looked) -> bool {
 mod tests {
     use super::*;
 
+    fn head() -> CommitId {
+        CommitId::new("a".repeat(40)).unwrap()
+    }
+
+    fn outline() -> Outline {
+        Outline { base: head(), files: Vec::new() }
+    }
+
     #[test]
     fn git_is_asked_once_for_all_who_read_and_a_failure_is_remembered() {
+        let (changes, project) = (Changes::default(), ProjectName::new("demo").unwrap());
+        let of = |task: u64, looked: Looked| changes.of((&project, TaskId(task)), &head(), || looked);
+        assert_eq!(of(1, Ok(outline())), Ok(outline()));
+        assert_eq!(of(1, Err("asked again".to_owned())), Ok(outline()));
+        assert_eq!(of(2, Err("too slow".to_owned())), Err("too slow".to_owned()));
+        assert_eq!(of(2, Ok(outline())), Err("too slow".to_owned()));
+    }
+
+    #[test]
+    fn a_repository_that_hangs_keeps_no_other_waiting() {
         let changes = Changes::default();
-        let head = CommitId::new("a".repeat(40)).unwrap();
-        let outline = Outline { base: head.clone(), files: Vec::new() };
-        assert_eq!(changes.of(TaskId(1), &head, || Ok(outline.clone())), Ok(outline.clone()));
-        assert_eq!(changes.of(TaskId(1), &head, || Err("asked again".to_owned())), Ok(outline.clone()));
-        assert_eq!(changes.of(TaskId(2), &head, || Err("too slow".to_owned())), Err("too slow".to_owned()));
-        assert_eq!(changes.of(TaskId(2), &head, || Ok(outline)), Err("too slow".to_owned()));
+        let [hangs, other] = ["hangs", "other"].map(|name| ProjectName::new(name).unwrap());
+        let told = changes.of((&hangs, TaskId(1)), &head(), || {
+            std::thread::scope(|scope| {
+                let asks = || changes.of((&other, TaskId(2)), &head(), || Ok(outline()));
+                scope.spawn(asks).join().unwrap()
+            })
+        });
+        assert_eq!(told, Ok(outline()));
     }
 }

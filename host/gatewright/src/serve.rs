@@ -323,7 +323,7 @@ impl Desk for LivingDesk {
 
     fn outline(&self, task: &Task) -> Option<Result<Outline, String>> {
         let head = task.head.as_ref()?;
-        Some(self.seen.changes.of(task.id, head, || {
+        Some(self.seen.changes.of((&task.project, task.id), head, || {
             let known = task.base.clone();
             // What landed is part of the base branch by now; and one that was cut is told from there while git has no time.
             let seen = if task.merged.is_some() { None } else { self.base_head(&task.project, &task.base_branch) };

@@ -1,19 +1,17 @@
 //! What pages for people read: each query finds its rows by an index, or looks at a bounded number of them.
 
 use conductor::ports::store::{
-    AnswerRow, BoardItem, Contact, EntryRow, EvaluationRow, Extent, Live, Load, Overview, Standings, StoreError,
+    AnswerRow, BoardItem, Contact, EvaluationRow, Extent, Live, Load, Overview, Standings, StoreError,
 };
-use domain::ids::{EvaluationId, ProjectName, StageName, TaskId, Version, WorkItemId};
+use domain::ids::{EvaluationId, ProjectName, StageName, TaskId, WorkItemId};
 use domain::task::Task;
 use domain::time::Timestamp;
 use rusqlite::{Connection, Row, params};
 
 use crate::failure::Result;
-use crate::row::{
-    all, get_json, get_name, get_readable, get_text, get_time, get_u64, int, number, one, sound, to_json,
-};
+use crate::find;
+use crate::row::{all, get_json, get_name, get_readable, get_text, get_time, get_u64, number, one, sound, to_json};
 use crate::sqlite::SqliteStore;
-use crate::{find, tasks};
 
 /// Tasks of a project, newest first, among which those that landed a commit are looked for.
 const LANDED: u32 = 5000;
@@ -97,10 +95,6 @@ impl Overview for SqliteStore {
         })
     }
 
-    fn newest_entries(&self, task: TaskId, limit: u32) -> Told<(Vec<EntryRow>, u64)> {
-        self.read(|sql| newest_entries(sql, task, limit))
-    }
-
     fn last_step(&self) -> Told<Option<Timestamp>> {
         let query = "SELECT at FROM event WHERE outcome = 'stepped' ORDER BY id DESC LIMIT 1";
         self.read(|sql| Ok(number(sql, query, [])?.map(Timestamp)))
@@ -173,22 +167,6 @@ pub(crate) fn live_tasks(sql: &Connection, which: Live, limit: u32) -> Result<Ve
             WHERE terminal = 0 AND activity IN ({among}) ORDER BY id LIMIT ?1) ORDER BY id"
     );
     bodies(sql, &query, params![limit])
-}
-
-fn newest_entries(sql: &Connection, task: TaskId, limit: u32) -> Result<(Vec<EntryRow>, u64)> {
-    let query =
-        "SELECT version, ordinal, at, body FROM entry WHERE task = ?1 ORDER BY version DESC, ordinal DESC LIMIT ?2";
-    let rows = all(sql, query, params![int(task.0), limit], |row| {
-        Ok(EntryRow {
-            version: Version(get_u64(row, "version")?),
-            ordinal: row.get("ordinal")?,
-            at: get_time(row, "at")?,
-            entry: get_json(row, "entry", "body")?,
-        })
-    })?;
-    let all = tasks::task(sql, task)?.entries;
-    let older = all.saturating_sub(rows.len() as u64);
-    Ok((rows, older))
 }
 
 /// A source is known by a delivery or by a poll; each project has few of them.

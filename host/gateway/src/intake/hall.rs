@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use rustix::process::{Resource, getrlimit};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
-use crate::throttle::network;
+use crate::throttle::stranger;
 
 #[cfg(test)]
 mod tests;
@@ -110,8 +110,8 @@ impl Hall {
 
     /// A connection more. None: its own address has most of all and it is the last of them, so it must go.
     pub(super) fn enter(self: &Arc<Self>, peer: IpAddr) -> Option<Place> {
-        let is_everybody = self.is_everybody(peer);
-        let address = if is_everybody { peer.to_canonical() } else { network(peer) };
+        let stranger = stranger(peer, &self.proxies);
+        let address = stranger.unwrap_or_else(|| peer.to_canonical());
         let mut guests = self.guests();
         let room = if guests.open < self.most { Room::Free } else { guests.make_room(address) };
         let turned = match room {
@@ -123,7 +123,7 @@ impl Hall {
             guests.open += 1;
             let group = guests.groups.entry(address).or_insert_with(|| Group {
                 open: 0,
-                seats: (!is_everybody).then(|| Arc::new(Semaphore::new(SEATS_OF_ONE))),
+                seats: stranger.map(|_| Arc::new(Semaphore::new(SEATS_OF_ONE))),
                 waiting: BTreeMap::new(),
             });
             group.open += 1;
@@ -140,11 +140,6 @@ impl Hall {
     /// More are open than may stay for another request.
     pub(super) fn is_crowded(&self) -> bool {
         self.guests().open > KEPT.min(self.most / 2)
-    }
-
-    fn is_everybody(&self, peer: IpAddr) -> bool {
-        let peer = peer.to_canonical();
-        peer.is_loopback() || self.proxies.contains(&peer)
     }
 
     fn guests(&self) -> MutexGuard<'_, Guests> {

@@ -15,7 +15,7 @@ use super::places::{Neighbour, Place, neighbours, places};
 use super::row::{LONGEST_SENTENCE, Row};
 use crate::api::State;
 use crate::app::GatewayState;
-use crate::health;
+use crate::health::{self, Condition};
 use crate::problem::Problem;
 use crate::routes::many::cause_word;
 use crate::show::{Age, cost, line, quoted, sentence};
@@ -100,17 +100,18 @@ pub(crate) fn read(state: &GatewayState, t: Tongue) -> Result<Now, Problem> {
         Row { cost: cost(t, &spent), ..Row::of(&scene, task, now) }
     };
     let (headline, headline_words) = pulse.headline(&scene, &moving);
+    let health = state.desk.health();
     Ok(Now {
         state: headline,
         sentence: sentence(&headline_words, LONGEST_SENTENCE),
         facts: pulse.facts(t, store.last_step()?, now),
-        troubles: troubles(state),
+        troubles: troubles(&health),
         needs: needs.into_iter().take(SHOWN).map(row).collect(),
         all_needs,
         moving: moving.iter().take(SHOWN).map(row).collect(),
         all_moving: (standings.moving + standings.stopping).saturating_sub(stuck.len() as u64),
         places: places(state, t, &scene.projects)?,
-        neighbours: neighbours(state, t)?,
+        neighbours: neighbours(state, t, &health)?,
         live: standings.live(),
         paused: store.group_size(&Group::Paused(None))?,
         broken,
@@ -207,8 +208,7 @@ fn broken(scene: &Scene, waiting: &[Task]) -> Vec<Cause> {
 }
 
 /// What is wrong with the host itself: how its neighbours are stands in their own list.
-fn troubles(state: &GatewayState) -> Vec<String> {
-    let all = state.desk.health().troubles.into_iter();
-    let own = all.filter(|trouble| trouble.part != health::Part::Neighbours);
+fn troubles(health: &Condition) -> Vec<String> {
+    let own = health.troubles.iter().filter(|trouble| trouble.part != health::Part::Neighbours);
     own.map(|trouble| line(&trouble.why, LONGEST_SENTENCE)).collect()
 }

@@ -13,6 +13,7 @@ use super::living::Living;
 use super::row::LONGEST_SENTENCE;
 use crate::api::State;
 use crate::app::GatewayState;
+use crate::health::Condition;
 use crate::misfits::Misfit;
 use crate::problem::Problem;
 use crate::show::{Age, bytes, line, span_in};
@@ -83,7 +84,7 @@ fn place(state: &GatewayState, t: Tongue, project: &Project, living: &Living) ->
     let (now, store) = (state.now(), &*state.store);
     let (mut merged, mut deployed): (Option<Landing>, Option<Landing>) = (None, None);
     for task in store.landed_tasks_of(&project.name, LANDED)? {
-        for row in store.newest_entries(task.id, ENTRIES)?.0 {
+        for row in store.entry_page(task.id, None, ENTRIES)?.rows {
             let (newest, commit) = match &row.entry {
                 Entry::Merged { commit } => (&mut merged, commit),
                 Entry::Deployed { commit } => (&mut deployed, commit),
@@ -136,9 +137,8 @@ fn bars(t: Tongue, when: &'static str, cap: Cap, spent: Spent) -> Vec<Bar> {
     bars
 }
 
-pub(crate) fn neighbours(state: &GatewayState, t: Tongue) -> Result<Vec<Neighbour>, Problem> {
+pub(crate) fn neighbours(state: &GatewayState, t: Tongue, health: &Condition) -> Result<Vec<Neighbour>, Problem> {
     let now = state.now();
-    let health = state.desk.health();
     let well = |is_well: bool| {
         let word = if is_well { t.of("well", "в порядке") } else { t.of("not well", "не в порядке") };
         (if is_well { State::Done } else { State::Held }, word.to_owned())

@@ -43,8 +43,10 @@ pub fn the_newest_entries_come_first(site: &dyn Site) {
     scene.pass(&claim);
     let mut all = scene.store.entries(claim.job.task).expect("they are read");
     all.reverse();
-    let (newest, older) = scene.store.newest_entries(claim.job.task, 3).expect("they are read");
-    assert_eq!((&newest[..], older), (&all[..3], all.len() as u64 - 3));
+    let newest = scene.store.entry_page(claim.job.task, None, 3).expect("they are read");
+    assert_eq!((&newest.rows[..], newest.older), (&all[..3], all.len() as u64 - 3));
+    let rest = scene.store.entry_page(claim.job.task, newest.next, 1000).expect("they are read");
+    assert_eq!((&rest.rows[..], rest.older, rest.next), (&all[3..], 0, None));
     assert_eq!(scene.store.last_step().expect("it is read"), Some(all[0].at));
 }
 

@@ -5,7 +5,7 @@ use domain::task::Task;
 use domain::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{BoardItem, EntryRow, EvaluationRow, StoreError};
+use super::{BoardItem, EvaluationRow, StoreError};
 
 /// How many live tasks stand how.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -110,8 +110,6 @@ pub trait Overview {
     fn tasks_named(&self, text: &str, limit: u32) -> Result<Vec<Task>, StoreError>;
     /// Of these tasks those that are there: whose, and of which work item.
     fn named(&self, tasks: &[TaskId]) -> Result<Vec<(TaskId, ProjectName, WorkItemId)>, StoreError>;
-    /// The newest entries of a task, newest first, and how many older ones there are.
-    fn newest_entries(&self, task: TaskId, limit: u32) -> Result<(Vec<EntryRow>, u64), StoreError>;
     /// When a task last moved.
     fn last_step(&self) -> Result<Option<Timestamp>, StoreError>;
     /// When each side outside was last heard of.

@@ -43,7 +43,7 @@ pub(super) fn way(state: &GatewayState, t: Tongue, task: &Task, which: &Which) -
     let store = &*state.store;
     let runs = store.run_page(task.id, which.runs.map(RunId), ROWS)?;
     let judged = store.evaluation_page(Some(task.id), which.verdicts.map(EvaluationId), ROWS)?;
-    let newest = store.newest_entries(task.id, COUNTED)?.0;
+    let newest = store.entry_page(task.id, None, COUNTED)?.rows;
     let told = store.entry_page(task.id, which.entries, ENTRIES)?;
     Ok(Way {
         id: task.id.0,
