@@ -327,9 +327,10 @@ pub(crate) const fn cause(tongue: Tongue, kind: HoldKind) -> &'static str {
     }
 }
 
-/// Whether the work or the system is at fault, and not a person asked for something.
-pub(crate) const fn is_broken(kind: HoldKind) -> bool {
-    matches!(held_as(kind), State::Failed | State::Held)
+/// Whether one word lets on all that are held by it: what broke, and what waits for a larger budget. Whoever asks a person something
+/// gets an answer of its own.
+pub(crate) const fn goes_on_together(kind: HoldKind) -> bool {
+    matches!(kind, HoldKind::OverBudget) || matches!(held_as(kind), State::Failed | State::Held)
 }
 
 const fn held_as(kind: HoldKind) -> State {
@@ -338,13 +339,14 @@ const fn held_as(kind: HoldKind) -> State {
         | HoldKind::Blocked
         | HoldKind::GoneFromBoard
         | HoldKind::RefusedAtForge
-        | HoldKind::DependencyCycle => State::NeedsYou,
+        | HoldKind::DependencyCycle
+        // Nothing failed: whoever pays says how much more it may be.
+        | HoldKind::OverBudget => State::NeedsYou,
         HoldKind::Paused => State::Paused,
         HoldKind::Escalated => State::Failed,
         HoldKind::InfraExhausted
         | HoldKind::PatienceExhausted
         | HoldKind::Undelivered
-        | HoldKind::OverBudget
         | HoldKind::PipelineChanged
         | HoldKind::DeployedNotInMain
         | HoldKind::MergedUntested

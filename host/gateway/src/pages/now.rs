@@ -44,6 +44,8 @@ pub(crate) struct Now {
     troubles: Vec<String>,
     needs: Vec<Row>,
     all_needs: u64,
+    /// What waits for a larger budget, by where.
+    spent: Vec<Cause>,
     broken: Vec<Cause>,
     moving: Vec<Row>,
     all_moving: u64,
@@ -67,10 +69,20 @@ impl From<String> for Fact {
     }
 }
 
+/// Who is at fault where a task is held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Fault {
+    /// The work.
+    Work,
+    /// The system.
+    System,
+    /// Nobody: a budget is spent, and a person says how much more it may be.
+    Nobody,
+}
+
 /// What several tasks are held by.
 struct Cause {
-    /// The work is at fault, or else the system.
-    is_work: bool,
+    fault: Fault,
     /// By which a button names it.
     kind: String,
     step: String,
@@ -92,7 +104,8 @@ pub(crate) fn read(state: &GatewayState, t: Tongue) -> Result<Now, Problem> {
     let all_needs = standings.asking + standings.held + stuck.len() as u64;
     let mut needs: Vec<&Task> = waiting.iter().chain(&stuck).collect();
     needs.sort_by_key(|task| (scene.standing(task).state == State::Paused, task.activity_entered_at));
-    let broken = broken(&scene, &waiting);
+    let (spent, broken) = causes(&scene, &waiting).into_iter().partition(|cause| cause.fault == Fault::Nobody);
+    let broken: Vec<Cause> = broken;
     let pulse = Pulse { all_needs, broken: &broken, load, limit: state.desk.limits().runs };
     let living = Living::read(state)?;
     let row = |task: &Task| {
@@ -108,6 +121,7 @@ pub(crate) fn read(state: &GatewayState, t: Tongue) -> Result<Now, Problem> {
         troubles: troubles(&health),
         needs: needs.into_iter().take(SHOWN).map(row).collect(),
         all_needs,
+        spent,
         moving: moving.iter().take(SHOWN).map(row).collect(),
         all_moving: (standings.moving + standings.stopping).saturating_sub(stuck.len() as u64),
         places: places(state, t, &scene.projects)?,
@@ -154,10 +168,10 @@ impl Pulse<'_> {
             needs => t.count(needs, ["waits for you", "wait for you"], ["ждёт вас", "ждут вас", "ждут вас"]),
         };
         facts.push(needs.into());
-        let count = |is_work: bool| -> usize {
-            self.broken.iter().filter(|cause| cause.is_work == is_work).map(|cause| cause.count).sum()
+        let count = |fault: Fault| -> usize {
+            self.broken.iter().filter(|cause| cause.fault == fault).map(|cause| cause.count).sum()
         };
-        let (work, system) = (count(true), count(false));
+        let (work, system) = (count(Fault::Work), count(Fault::System));
         let broken = match (work, system) {
             (0, 0) => t.of("nothing is broken", "ничего не сломано").to_owned(),
             _ => say!(
@@ -171,18 +185,19 @@ impl Pulse<'_> {
     }
 }
 
-/// Held tasks by their cause: whether the work or the system is at fault, and at which step.
-fn broken(scene: &Scene, waiting: &[Task]) -> Vec<Cause> {
-    let mut causes: BTreeMap<(bool, String, String), (HoldKind, Vec<&Task>)> = BTreeMap::new();
+/// Held tasks by their cause: who is at fault, and at which step. Of what asks a person something only budgets are among them.
+fn causes(scene: &Scene, waiting: &[Task]) -> Vec<Cause> {
+    let mut causes: BTreeMap<(Fault, String, String), (HoldKind, Vec<&Task>)> = BTreeMap::new();
     for task in waiting {
         let Activity::Held { hold } = &task.position.activity else { continue };
-        let is_work = match scene.standing(task).state {
-            State::Failed => true,
-            State::Held => false,
+        let fault = match (scene.standing(task).state, hold.kind) {
+            (State::Failed, _) => Fault::Work,
+            (State::Held, _) => Fault::System,
+            (_, HoldKind::OverBudget) => Fault::Nobody,
             _ => continue,
         };
         let step = hold.step.as_ref().map_or("", StepName::as_str).to_owned();
-        let known = causes.entry((is_work, cause_word(hold.kind), step)).or_insert_with(|| (hold.kind, Vec::new()));
+        let known = causes.entry((fault, cause_word(hold.kind), step)).or_insert_with(|| (hold.kind, Vec::new()));
         known.1.push(task);
     }
     let words = |kind: HoldKind, step: &str| {
@@ -193,8 +208,8 @@ fn broken(scene: &Scene, waiting: &[Task]) -> Vec<Cause> {
             say!(scene.tongue, "{cause}, at `{step}`", "{cause}, на шаге `{step}`")
         }
     };
-    let cause = |((is_work, kind, step), (hold, tasks)): ((bool, String, String), (HoldKind, Vec<&Task>))| Cause {
-        is_work,
+    let cause = |((fault, kind, step), (hold, tasks)): ((Fault, String, String), (HoldKind, Vec<&Task>))| Cause {
+        fault,
         kind,
         text: line(&quoted(&words(hold, &step)), LONGEST_SENTENCE),
         step,
@@ -203,7 +218,7 @@ fn broken(scene: &Scene, waiting: &[Task]) -> Vec<Cause> {
         keys: tasks.iter().take(NAMED).map(|task| task.work_item.to_string()).collect(),
     };
     let mut causes: Vec<Cause> = causes.into_iter().map(cause).collect();
-    causes.sort_by_key(|cause| (!cause.is_work, std::cmp::Reverse(cause.count)));
+    causes.sort_by_key(|cause| (cause.fault, std::cmp::Reverse(cause.count)));
     causes
 }
 

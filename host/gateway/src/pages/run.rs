@@ -285,7 +285,7 @@ pub(super) fn ended(t: Tongue, row: &RunRow) -> (State, String) {
         (None, ..) => State::Working,
         (Some(_), Some(result), _) => stands(result),
         (Some(_), None, Some(0)) => State::Done,
-        _ if row.over_budget.is_some() => State::Held,
+        _ if row.over_budget.is_some() => State::Stopped,
         _ => State::Failed,
     };
     let words = match (&row.outcome, row.ended_at, row.result, row.exit_code) {

@@ -14,7 +14,7 @@ use crate::find;
 use crate::problem::Problem;
 use crate::routes::intents::LONGEST_NOTE;
 use crate::routes::{Answer, at_most};
-use crate::standing::is_broken;
+use crate::standing::goes_on_together;
 use crate::tongue::Tongue;
 use crate::visitor::Operator;
 
@@ -122,9 +122,9 @@ pub(crate) fn reach(
     }
 }
 
-/// Whoever is asked something gives each an answer of its own.
+/// Whoever is asked something gives each an answer of its own; more money is the same answer to all.
 fn broke(cause: HoldKind) -> Result<(), Problem> {
-    if is_broken(cause) {
+    if goes_on_together(cause) {
         return Ok(());
     }
     let word = cause_word(cause);

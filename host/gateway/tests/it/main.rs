@@ -30,6 +30,7 @@ mod refusals;
 mod runs;
 mod sessions;
 mod tasks;
+mod spent;
 mod together;
 mod token_pages;
 mod tokens;
