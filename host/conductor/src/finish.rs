@@ -388,7 +388,7 @@ fn said(outcome: &RunOutcome) -> String {
         RunOutcome::Followed { .. } => "done by another hand".to_owned(),
         RunOutcome::Trespassed { title, .. } => format!("trespassed: {title}"),
         RunOutcome::Undelivered { cause, class: FailureClass::Transient, .. } => {
-            format!("undelivered, and tried again later: {cause}")
+            format!("{}{cause}", RunRow::LATER)
         }
         RunOutcome::Undelivered { cause, .. } => format!("undelivered: {cause}"),
         RunOutcome::OverBudget { cause } => format!("over budget: {cause}"),

@@ -13,6 +13,7 @@
 pub mod api;
 pub mod shell;
 
+mod again;
 mod app;
 mod body;
 mod change;

@@ -9,12 +9,15 @@ use domain::pipeline::{Consent, Pipeline, StageKind};
 use domain::task::{Activity, Hold, HoldKind, PutOff, Task, Terminality};
 use domain::time::Timestamp;
 
+use crate::again::{self, Again};
 use crate::api::{Standing, State, TaskView};
 use crate::app::GatewayState;
-use crate::show::Moment;
+use crate::show::{Moment, line};
 use crate::tongue::{Tongue, say};
 use crate::words;
 
+/// Characters of what a job says of its wait; the command line tells all of it.
+const LONGEST_NOTE: usize = 600;
 /// The word with which the host itself gives jobs of observed projects back.
 const OBSERVED: &str = "observed";
 
@@ -88,11 +91,18 @@ pub(crate) struct Wait {
     pub(crate) note: Option<String>,
     /// No sooner than then.
     available_at: Timestamp,
+    /// How often its job was begun.
+    tries: u32,
 }
 
 impl Wait {
     fn of(job: &JobRow) -> Option<Self> {
-        Some(Self { reason: job.reason.clone()?, note: job.note.clone(), available_at: job.available_at })
+        Some(Self {
+            reason: job.reason.clone()?,
+            note: job.note.clone(),
+            available_at: job.available_at,
+            tries: job.attempts,
+        })
     }
 }
 
@@ -103,6 +113,8 @@ pub(crate) struct Scene {
     pub(crate) projects: Vec<Project>,
     /// The driving job of each task that waits in the queue, and why.
     waits: HashMap<TaskId, Wait>,
+    /// Why the runs of these are made again.
+    again: HashMap<TaskId, Again>,
 }
 
 impl Scene {
@@ -112,9 +124,14 @@ impl Scene {
         tongue: Tongue,
         tasks: impl IntoIterator<Item = &'t Task>,
     ) -> Result<Self, StoreError> {
-        let tasks: Vec<TaskId> = tasks.into_iter().map(|task| task.id).collect();
-        let jobs = state.store.jobs_of(&tasks, &state.desk.limits(), state.now())?;
-        Ok(Self { tongue, ..Self::of(state.store.projects()?, &jobs) })
+        let tasks: Vec<&Task> = tasks.into_iter().collect();
+        let ids: Vec<TaskId> = tasks.iter().map(|task| task.id).collect();
+        let limits = state.desk.limits();
+        let jobs = state.store.jobs_of(&ids, &limits, state.now())?;
+        let scene = Self { tongue, ..Self::of(state.store.projects()?, &jobs) };
+        let waits = tasks.into_iter().filter_map(|task| Some((task, &scene.wait(task)?.reason)));
+        let again = again::among(state, &limits, waits);
+        Ok(Self { again, ..scene })
     }
 
     /// One task, as it stands.
@@ -128,7 +145,7 @@ impl Scene {
         // Behind a job that is performed another of its task may wait for its turn: the task is at work all the same.
         let waits = driving().filter(|job| job.reason != Some(WaitReason::Turn) || !at_work.contains(&job.task));
         let waits = waits.filter_map(|job| Some((job.task, Wait::of(job)?))).collect();
-        Self { tongue: Tongue::English, projects, waits }
+        Self { tongue: Tongue::English, projects, waits, again: HashMap::new() }
     }
 
     pub(crate) fn pipeline(&self, project: &ProjectName) -> Option<&Pipeline> {
@@ -254,21 +271,44 @@ impl Scene {
     }
 
     fn queued(&self, task: &Task) -> Option<(State, String)> {
-        let Wait { reason, note, available_at } = self.wait(task)?;
-        let state = if waits_for_a_person(reason) { State::NeedsYou } else { State::Queued };
-        let says_itself = |note: &&String| match reason {
-            WaitReason::Slot | WaitReason::Breaker | WaitReason::Program | WaitReason::Damaged => true,
-            WaitReason::Time => note.starts_with(OBSERVED),
-            _ => false,
-        };
-        let why = note.as_ref().filter(says_itself);
-        let why = why.map(|note| self.tongue.inner(note));
-        let why = why.unwrap_or_else(|| wait_words(self.tongue, reason));
-        if *reason == WaitReason::Time {
-            let until = Moment::of(*available_at).text;
-            return Some((state, say!(self.tongue, "it waits until {until}: {why}", "ждёт до {until}: {why}")));
-        }
-        Some((state, say!(self.tongue, "it waits: {why}", "ждёт: {why}")))
+        let Wait { reason, available_at, .. } = self.wait(task)?;
+        let why = self.why_waits(task)?;
+        let until = Moment::of(*available_at).text;
+        let t = self.tongue;
+        Some(match reason {
+            WaitReason::Time if self.again.contains_key(&task.id) => {
+                (State::Retrying, say!(t, "it is tried again at {until}: {why}", "новая попытка в {until}: {why}"))
+            }
+            WaitReason::Time => (State::Queued, say!(t, "it waits until {until}: {why}", "ждёт до {until}: {why}")),
+            reason => {
+                let state = if waits_for_a_person(reason) { State::NeedsYou } else { State::Queued };
+                (state, say!(t, "it waits: {why}", "ждёт: {why}"))
+            }
+        })
+    }
+
+    /// Why the job that would move the task waits, with whatever is known of that.
+    pub(crate) fn why_waits(&self, task: &Task) -> Option<String> {
+        let Wait { reason, note, tries, .. } = self.wait(task)?;
+        let (t, again) = (self.tongue, self.again.get(&task.id).map(|again| again.words(self.tongue)));
+        let says_itself = matches!(
+            reason,
+            WaitReason::Slot | WaitReason::Breaker | WaitReason::Program | WaitReason::Damaged | WaitReason::Time
+        );
+        let note = note.as_ref().filter(|_| says_itself).map(|note| {
+            let shown = t.inner(&line(note, LONGEST_NOTE));
+            match (reason, tries) {
+                (WaitReason::Time, 1..) if !note.starts_with(OBSERVED) => {
+                    say!(t, "{shown}; tries so far: {tries}", "{shown}; попыток пока: {tries}")
+                }
+                _ => shown,
+            }
+        });
+        Some(match (note, again) {
+            (Some(note), Some(again)) => format!("{note}; {again}"),
+            (Some(why), None) | (None, Some(why)) => why,
+            (None, None) => wait_words(t, reason),
+        })
     }
 }
 

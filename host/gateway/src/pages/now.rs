@@ -19,7 +19,7 @@ use crate::health::{self, Condition};
 use crate::problem::Problem;
 use crate::routes::many::cause_word;
 use crate::show::{Age, cost, line, quoted, sentence};
-use crate::standing::{Scene, Wait, cause};
+use crate::standing::{Scene, cause};
 use crate::tongue::{Part, Tongue, say};
 
 /// Rows of each kind that are shown; the rest is counted.
@@ -146,8 +146,7 @@ impl Pulse<'_> {
         if self.load.claimed > 0 || moving.iter().any(|task| scene.wait(task).is_none()) {
             return (State::Working, t.of("It is moving.", "Работа идёт.").to_owned());
         }
-        if let Some(Wait { reason: why, note, .. }) = moving.iter().find_map(|task| scene.wait(task)) {
-            let why = note.as_ref().map_or_else(|| crate::standing::wait_words(t, why), |note| t.inner(note));
+        if let Some(why) = moving.iter().find_map(|task| scene.why_waits(task)) {
             return (State::Queued, say!(t, "Nothing runs: {why}.", "Ничего не выполняется: {why}."));
         }
         match self.all_needs {

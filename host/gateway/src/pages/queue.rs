@@ -1,6 +1,6 @@
 //! What waits, by why it waits; what is performed; who holds which lease; how the services behind the agents stand.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use askama::Template;
 use conductor::ports::store::{JobRow, Load, WaitReason};
@@ -8,6 +8,7 @@ use domain::ids::TaskId;
 use domain::time::Timestamp;
 
 use super::frame::Frame;
+use crate::again::{self, Again};
 use crate::api::{DriverView, State};
 use crate::app::GatewayState;
 use crate::find;
@@ -107,7 +108,12 @@ pub(crate) fn read(state: &GatewayState, t: Tongue) -> Result<Queue, Problem> {
         ),
         placed: load.placed,
         limit: limits.runs,
-        groups: groups(t, &jobs, &key, now),
+        groups: groups(
+            t,
+            &jobs,
+            &Words { key: &key, again: &|jobs| again::of_jobs(state, &limits, jobs.iter().copied()) },
+            now,
+        ),
         leases: leases.into_iter().map(lease).collect(),
         freezes,
         drivers: drivers(&limits, store.drivers()?).into_iter().map(|row| driver(t, row)).collect(),
@@ -120,20 +126,31 @@ fn is_cut(load: &Load, shown: usize) -> bool {
     load.queued.saturating_add(load.claimed) > shown as u64
 }
 
+/// What rows are told by.
+struct Words<'a> {
+    key: &'a dyn Fn(TaskId) -> String,
+    /// Why the runs of these jobs are made again.
+    again: &'a dyn Fn(&[&JobRow]) -> HashMap<TaskId, Again>,
+}
+
 /// What is performed first, then by reason in the order in which a person can do something about it.
-fn groups(t: Tongue, jobs: &[JobRow], key: &dyn Fn(TaskId) -> String, now: Timestamp) -> Vec<Group> {
+fn groups(t: Tongue, jobs: &[JobRow], words: &Words<'_>, now: Timestamp) -> Vec<Group> {
     let mut groups: BTreeMap<usize, Vec<&JobRow>> = BTreeMap::new();
     for job in jobs {
         groups.entry(place(job)).or_default().push(job);
     }
-    let group = |(place, jobs): (usize, Vec<&JobRow>)| {
+    let group = |(place, mut jobs): (usize, Vec<&JobRow>)| {
         let (title, meaning) = heading(t, place);
+        let count = jobs.len();
+        jobs.truncate(SHOWN);
+        let again = (words.again)(&jobs);
+        let row = |job: &&JobRow| row(t, (words.key)(job.task), job, again.get(&job.task), now);
         Group {
             state: if place == 0 { State::Working } else { State::Queued },
             title: title.to_owned(),
             meaning,
-            count: jobs.len(),
-            jobs: jobs.iter().take(SHOWN).map(|job| row(t, job, key, now)).collect(),
+            count,
+            jobs: jobs.iter().map(row).collect(),
         }
     };
     groups.into_iter().map(group).collect()
@@ -194,13 +211,14 @@ fn heading(t: Tongue, place: usize) -> (&'static str, &'static str) {
     }
 }
 
-fn row(t: Tongue, job: &JobRow, key: &dyn Fn(TaskId) -> String, now: Timestamp) -> Job {
-    let why = job.note.as_ref().map(|note| t.inner(note));
-    let why = why.or_else(|| job.reason.as_ref().map(|reason| wait_words(t, reason)));
+fn row(t: Tongue, key: String, job: &JobRow, again: Option<&Again>, now: Timestamp) -> Job {
+    let again = again.filter(|_| job.effect == "launch-agent").map(|again| again.words(t));
+    let why = [job.note.as_ref().map(|note| t.inner(note)), again].into_iter().flatten().collect::<Vec<_>>().join("; ");
+    let plain = || job.reason.as_ref().map(|reason| wait_words(t, reason)).unwrap_or_default();
     Job {
-        key: key(job.task),
+        key,
         effect: job.effect.clone(),
-        why: sentence(&why.unwrap_or_default(), 300),
+        why: sentence(&if why.is_empty() { plain() } else { why }, 500),
         attempts: job.attempts,
         since: job.claimed_at.map(|at| Age::of(t, at, now)),
         until: Some(job.available_at).filter(|at| *at > now).map(Moment::of),

@@ -11,6 +11,7 @@ use domain::pipeline::{Action, EdgeStep, StepKind};
 use domain::task::Task;
 use serde_json::{Map, Value, json};
 
+use crate::again;
 use crate::api::{Block, Feature, Gate, Queue};
 use crate::app::{App, GatewayState};
 use crate::desk::Readings;
@@ -52,10 +53,11 @@ fn counts(state: &GatewayState) -> Result<BTreeMap<String, u64>, StoreError> {
 }
 
 fn newest(state: &GatewayState) -> Result<Vec<conductor::ports::store::JobRow>, StoreError> {
-    let mut jobs = state.store.jobs(&state.desk.limits(), state.now(), MOST_ROWS)?;
+    let limits = state.desk.limits();
+    let mut jobs = state.store.jobs(&limits, state.now(), MOST_ROWS)?;
     jobs.sort_by_key(|job| std::cmp::Reverse(job.id));
     jobs.truncate(RECENT as usize);
-    Ok(jobs)
+    Ok(again::explained(state, &limits, jobs))
 }
 
 fn gates(state: &GatewayState) -> Result<Vec<Gate>, StoreError> {

@@ -9,6 +9,7 @@ use conductor::ports::store::{ClaimLimits, Predecessor};
 use conductor::slots::DriverRow;
 use domain::ids::DriverName;
 
+use crate::again;
 use crate::api::{ActiveTask, DriverView, LeaseView, Listing, LiveQueue, Status};
 use crate::app::App;
 use crate::body::Parameters;
@@ -20,6 +21,7 @@ pub(crate) async fn jobs(State(app): State<App>, Parameters(limit): Parameters<L
     let answer = app.ask(move |state| {
         let limits = state.desk.limits();
         let Listing { items, more } = listing(state.store.jobs(&limits, state.now(), rows + 1)?, rows);
+        let items = again::explained(state, &limits, items);
         let keys = find::keys(&*state.store, items.iter().map(|job| job.task))?;
         let mut tasks: Vec<_> = keys.into_iter().map(|(task, work_item)| Predecessor { task, work_item }).collect();
         tasks.sort_by_key(|named| named.task);

@@ -35,4 +35,5 @@ mod together;
 mod token_pages;
 mod tokens;
 mod words;
+mod waits;
 mod world;

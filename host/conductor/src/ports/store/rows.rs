@@ -110,6 +110,14 @@ pub struct RunRow {
 }
 
 impl RunRow {
+    /// How the outcome begins of a run that something refused for now.
+    pub(crate) const LATER: &str = "undelivered, and tried again later: ";
+
+    /// What kept it from delivering, where that passes by itself.
+    pub fn refused_for_now(&self) -> Option<&str> {
+        self.outcome.as_deref()?.strip_prefix(Self::LATER)
+    }
+
     /// One that begins in the stay that the task is in, of which nothing else is known yet.
     pub fn begun(id: RunId, task: &Task, role: Role, attempt: u32, command: String, at: Timestamp) -> Self {
         Self {
