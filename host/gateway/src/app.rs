@@ -16,6 +16,7 @@ use tokio::time::Instant;
 
 use crate::denials::{Denials, Denied, Told, WINDOW};
 use crate::desk::Desk;
+use crate::done::Presses;
 use crate::door::{PEER, Peer};
 use crate::front::{Front, Reach};
 use crate::keyring::{Keyring, Used};
@@ -140,6 +141,8 @@ pub(crate) struct App {
     pub(crate) downloads: Arc<Semaphore>,
     pub(crate) keyring: Arc<Keyring>,
     pub(crate) throttle: Arc<Throttle>,
+    /// What sessions did lately.
+    pub(crate) presses: Arc<Presses>,
     denials: Arc<Denials>,
     calls: Arc<Semaphore>,
 }
@@ -164,6 +167,7 @@ impl App {
             downloads,
             keyring,
             throttle: Arc::default(),
+            presses: Arc::default(),
             denials: Arc::default(),
             told: Arc::default(),
             calls,

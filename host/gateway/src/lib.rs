@@ -20,6 +20,7 @@ mod change;
 mod deed;
 mod denials;
 mod desk;
+mod done;
 mod door;
 mod find;
 mod front;

@@ -1,14 +1,14 @@
 //! What the buttons of pages do: the same as the API's routes, and then back to the page.
 
 use axum::extract::State;
-use axum::response::{IntoResponse, Redirect, Response};
+use axum::response::Response;
 use conductor::ports::store::{Applied, AppliedSeen, BoardItem, FreezeRow, Pressed, Seen, SeenFreeze};
 use domain::event::Intent;
 use domain::ids::{Actor, Epoch, ProjectName, TaskId, Version, WorkItemId};
 use serde::Deserialize;
 
 use super::Refused;
-use super::frame::{Reader, own_path};
+use super::frame::Reader;
 use super::ticket::SHOWN_STATUS;
 use crate::api::{IntentNote, NewCard};
 use crate::app::App;
@@ -54,8 +54,8 @@ pub(crate) async fn give(
         version: Some(Version(given.version)),
         epoch: given.epoch.map(Epoch),
     };
-    match intents::take(app, actor, intent, TaskId(given.task).to_string(), body).await {
-        Ok(taken) => Ok(done(&given.back, word(intent), Some(taken.0.task.task.work_item.as_str()))),
+    match intents::take(app.clone(), actor, intent, TaskId(given.task).to_string(), body).await {
+        Ok(taken) => Ok(reader.done(&app, &given.back, word(intent), Some(&taken.0.task.task.work_item))),
         Err(problem) => Err(Refused::of(problem, reader.at(&format!("/t/{item}")))),
     }
 }
@@ -114,7 +114,7 @@ async fn set_freeze(
         }
     });
     match set.await {
-        Ok(back) => Ok(done(&back, if on { "freeze" } else { "thaw" }, None)),
+        Ok(back) => Ok(reader.done(&app, &back, if on { "freeze" } else { "thaw" }, None)),
         Err(problem) => Err(Refused::of(problem, reader)),
     }
 }
@@ -174,7 +174,7 @@ pub(crate) async fn create(
         }
     });
     match made.await {
-        Ok(card) => Ok(done(&format!("/t/{}", card.work_item), "created", Some(card.work_item.as_str()))),
+        Ok(card) => Ok(reader.done(&app, &format!("/t/{}", card.work_item), "created", Some(&card.work_item))),
         Err(problem) => Err(Refused::of(problem, reader)),
     }
 }
@@ -238,7 +238,7 @@ async fn set_need(
         }
     });
     match set.await {
-        Ok((key, back)) => Ok(done(&back, if on { "depend" } else { "undepend" }, Some(key.as_str()))),
+        Ok((key, back)) => Ok(reader.done(&app, &back, if on { "depend" } else { "undepend" }, Some(&key))),
         Err(problem) => Err(Refused::of(problem, reader.at(&format!("/t/{item}")))),
     }
 }
@@ -281,7 +281,7 @@ pub(crate) async fn start(
         }
     });
     match started.await {
-        Ok(key) => Ok(done(&way_back, "started", Some(key.as_str()))),
+        Ok(key) => Ok(reader.done(&app, &way_back, "started", Some(&key))),
         Err(problem) => Err(Refused::of(problem, reader.at(&way_back))),
     }
 }
@@ -303,15 +303,7 @@ pub(crate) async fn comment(
 ) -> Result<Response, Refused> {
     let way_back = format!("/t/{item}");
     match app.write(move |state| items::write(state, &form.project, &item, &form.text, &actor)).await {
-        Ok(_) => Ok(done(&way_back, "comment", None)),
+        Ok(_) => Ok(reader.done(&app, &way_back, "comment", None)),
         Err(problem) => Err(Refused::of(problem, reader.at(&way_back))),
     }
-}
-
-/// Back to the page, which says what was done.
-pub(super) fn done(back: &str, did: &str, item: Option<&str>) -> Response {
-    let back = own_path(back);
-    let path = back.split(['?', '#']).next().unwrap_or("/");
-    let item = item.map(|item| format!("&item={item}")).unwrap_or_default();
-    Redirect::to(&format!("{path}?did={did}{item}")).into_response()
 }

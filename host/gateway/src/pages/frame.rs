@@ -17,6 +17,7 @@ use serde::Deserialize;
 use crate::app::App;
 use crate::body::{Parameters, Segments};
 use crate::deed::{Deed, did_words};
+use crate::done::Done;
 use crate::problem::Problem;
 use crate::routes::events::Cursor;
 use crate::shell::command;
@@ -81,6 +82,8 @@ pub(crate) struct Reader {
     came_from: Option<String>,
     asks_as: AsksAs,
     lines: Arc<Lines>,
+    /// What the page's address says was done, where it was.
+    done: Option<Done>,
 }
 
 /// How lines of a shell reach this host from where a reader is.
@@ -144,7 +147,28 @@ impl Reader {
             _ => AsksAs::Presser,
         };
         let place = if asks_as == AsksAs::Presser { came_from.as_deref().unwrap_or("/") } else { asked };
-        Self { tongue: Tongue::of_request(headers), visitor, place: place.to_owned(), came_from, asks_as, lines }
+        let tongue = Tongue::of_request(headers);
+        Self { tongue, visitor, place: place.to_owned(), came_from, asks_as, lines, done: None }
+    }
+
+    /// With what this session just did, if the address says so and it is true. A page that says why nothing was done says no more.
+    fn after(self, app: &App) -> Self {
+        let told = Done::told_by(&self.place).filter(|_| self.asks_as == AsksAs::Visitor);
+        let is_true = |done: &Done| {
+            self.visitor.session_id().is_some_and(|session| app.presses.has(session, done, app.state.now()))
+        };
+        Self { done: told.filter(is_true), ..self }
+    }
+
+    /// Back to the page on which a button was pressed, which says what was done.
+    pub(super) fn done(self, app: &App, back: &str, did: &str, item: Option<&WorkItemId>) -> Response {
+        let page = own_path(back).split(['?', '#']).next().unwrap_or("/").to_owned();
+        let done = Done { page, did: did.to_owned(), item: item.cloned() };
+        let address = done.address();
+        if let Some(session) = self.visitor.session_id() {
+            app.presses.put(session, done, app.state.now());
+        }
+        Redirect::to(&address).into_response()
     }
 
     /// The same reader at another page: where the way back leads.
@@ -180,7 +204,7 @@ impl FromRequestParts<App> for Reader {
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
         let visitor = Visitor::from_request_parts(parts, app).await?;
-        Ok(Self::from(&parts.method, &parts.headers, &parts.uri, &parts.extensions, visitor))
+        Ok(Self::from(&parts.method, &parts.headers, &parts.uri, &parts.extensions, visitor).after(app))
     }
 }
 
@@ -197,13 +221,14 @@ pub(crate) struct Frame {
     asks_as: AsksAs,
     visitor: Visitor,
     pub(super) lines: Arc<Lines>,
+    done: Option<Done>,
 }
 
 impl Frame {
     /// Around a page that tells nothing of the store.
     pub(crate) fn bare(reader: Reader, here: Here) -> Self {
-        let Reader { tongue, visitor, place, came_from, asks_as, lines } = reader;
-        Self { t: tongue, here, cursor: None, at: None, place, came_from, asks_as, visitor, lines }
+        let Reader { tongue, visitor, place, came_from, asks_as, lines, done } = reader;
+        Self { t: tongue, here, cursor: None, at: None, place, came_from, asks_as, visitor, lines, done }
     }
 
     /// The line that fetches a path of ours.
@@ -282,15 +307,11 @@ impl Frame {
         format!("/login?next={}", encoded(&self.place))
     }
 
-    /// What the reader has just done here, as the address says.
+    /// What the reader has just done here.
     pub(crate) fn did(&self) -> Option<String> {
-        let (_, query) = self.place.split_once('?')?;
-        let value = |name: &str| query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
-        let word = did_words(self.t, value("did")?)?;
-        match value("item").and_then(|item| item.parse::<WorkItemId>().ok()) {
-            Some(item) => Some(format!("{word}: {item}")),
-            None => Some(word.to_owned()),
-        }
+        let Done { did, item, .. } = self.done.as_ref()?;
+        let word = did_words(self.t, did)?;
+        Some(item.as_ref().map_or_else(|| word.to_owned(), |item| format!("{word}: {item}")))
     }
 
     /// Around the page that stands where this one could not be made.

@@ -10,7 +10,6 @@ use domain::time::Milliseconds;
 use serde::Deserialize;
 
 use super::Refused;
-use super::forms::done;
 use super::frame::{Frame, Here, Reader};
 use crate::api::{MadeToken, TokenView, WantedToken};
 use crate::app::{App, GatewayState};
@@ -150,7 +149,7 @@ pub(crate) async fn revoke(
         }
     });
     match revoked.await {
-        Ok(()) => Ok(done("/system", "token-revoked", None)),
+        Ok(()) => Ok(reader.done(&app, "/system", "token-revoked", None)),
         Err(problem) => Err(Refused::of(problem, reader.at("/system"))),
     }
 }

@@ -61,8 +61,9 @@ async fn a_parked_delivery_is_read_again_by_a_button_and_the_second_press_is_tol
     let retried = press(&world, &browser, &path, &[("back", &page)]).await;
     assert_eq!(retried.headers[header::LOCATION], format!("{page}?did=delivery-retried"), "{}", retried.text());
     assert_eq!(states(&world), ["pending"]);
-    let text = browser.get(&world, "/deliveries?did=delivery-retried").await.text().to_owned();
+    let text = browser.get(&world, &format!("{page}?did=delivery-retried")).await.text().to_owned();
     assert!(text.contains("the delivery is read once more") && !text.contains(&path), "{text}");
+    assert!(!browser.get(&world, "/deliveries").await.text().contains(&path));
     let late = press(&world, &browser, &path, &[("back", &page)]).await;
     assert_eq!(late.status, StatusCode::CONFLICT);
     assert!(late.text().contains("changed since you looked: delivery 1 is pending"), "{}", late.text());

@@ -8,7 +8,6 @@ use domain::ids::{Actor, DeliveryId, StepName};
 use domain::task::HoldKind;
 use serde::Deserialize;
 
-use super::done;
 use crate::app::App;
 use crate::body::Segments;
 use crate::find;
@@ -128,7 +127,7 @@ impl Wish {
                 let told = "changed since you looked: others did it meanwhile, and nobody was left to be told";
                 Err(Refused::of(Problem::conflict(told.to_owned()), reader.at(&back)))
             }
-            Ok(_) => Ok(done(&back, did, None)),
+            Ok(_) => Ok(reader.done(&app, &back, did, None)),
             Err(problem) => Err(Refused::of(problem, reader.at(&back))),
         }
     }
@@ -159,7 +158,7 @@ pub(crate) async fn retry_delivery(
         }
     });
     match retried.await {
-        Ok(()) => Ok(done(&back, "delivery-retried", None)),
+        Ok(()) => Ok(reader.done(&app, &back, "delivery-retried", None)),
         Err(problem) => Err(Refused::of(problem, reader.at(&way_back))),
     }
 }
@@ -173,7 +172,7 @@ pub(crate) async fn retry_parked(
 ) -> Result<Response, Refused> {
     let named = Named { by: BUTTON, count: Some(form.count) };
     match app.write(move |state| many::read_again(state, &actor, named)).await {
-        Ok(_) => Ok(done("/deliveries", "deliveries-retried", None)),
+        Ok(_) => Ok(reader.done(&app, "/deliveries", "deliveries-retried", None)),
         Err(problem) => Err(Refused::of(problem, reader.at("/deliveries"))),
     }
 }
