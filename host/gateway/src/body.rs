@@ -10,9 +10,12 @@ use serde::de::DeserializeOwned;
 
 use crate::app::App;
 use crate::problem::Problem;
+use crate::show::line;
 
 /// A body's largest size in bytes.
 pub(crate) const LARGEST_BODY: usize = 1 << 20;
+/// Characters of an encoding that a refusal repeats.
+const LONGEST_ENCODING: usize = 60;
 /// From the end of the headers to the end of the body.
 const BODY_TIME: Duration = Duration::from_secs(10);
 
@@ -80,6 +83,7 @@ pub(crate) async fn read(request: Request) -> Result<(HeaderMap, Bytes), Problem
 /// The whole body, within its bounds.
 pub(crate) async fn bytes(request: Request) -> Result<Bytes, Problem> {
     let headers = request.headers();
+    unpacked(headers)?;
     let announced = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
     if announced.is_some_and(|length| length > LARGEST_BODY as u64) {
         return Err(too_large());
@@ -93,6 +97,20 @@ pub(crate) async fn bytes(request: Request) -> Result<Bytes, Problem> {
         Err(rejection) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => Err(too_large()),
         Err(rejection) => Err(Problem::invalid(rejection.body_text())),
     }
+}
+
+/// What is packed would be read as what it is not: nothing here unpacks, for a small body may be a huge one.
+fn unpacked(headers: &HeaderMap) -> Result<(), Problem> {
+    let named = headers.get_all(header::CONTENT_ENCODING).iter().map(|value| String::from_utf8_lossy(value.as_bytes()));
+    let named = named.collect::<Vec<_>>().join(", ");
+    let is_packed = named.split(',').map(str::trim).any(|one| !one.is_empty() && !one.eq_ignore_ascii_case("identity"));
+    if !is_packed {
+        return Ok(());
+    }
+    let named = line(&named, LONGEST_ENCODING);
+    Err(Problem::encoding(format!(
+        "the body is packed (`Content-Encoding: {named}`); send it as it is, without this header"
+    )))
 }
 
 fn too_large() -> Problem {

@@ -10,6 +10,9 @@ use domain::time::Milliseconds;
 
 use crate::api;
 
+/// The word of a body that is packed.
+const ENCODING: &str = "encoding";
+
 /// A no. Boxed: it is the rare end of every `Result` here. Its answer carries it along, so that the door can make a page of it.
 #[derive(Clone, Debug)]
 pub(crate) struct Problem(Box<api::Problem>);
@@ -107,6 +110,11 @@ impl Problem {
         Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "media-type", detail)
     }
 
+    /// A body that is packed.
+    pub(crate) fn encoding(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, ENCODING, detail)
+    }
+
     pub(crate) fn too_large(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", detail)
     }
@@ -179,6 +187,10 @@ impl IntoResponse for Problem {
         if status == StatusCode::UNAUTHORIZED {
             let challenge = HeaderValue::from_static("Bearer realm=\"gatewright\"");
             response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+        }
+        // RFC 9110, 12.5.3: so a client knows that another media type would not help.
+        if self.0.kind.ends_with(ENCODING) {
+            response.headers_mut().insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         }
         response.extensions_mut().insert(self);
         response

@@ -1,7 +1,7 @@
 //! What a request carries is parsed once, and each no names the field and the rule.
 
 use axum::body::{Body, Bytes};
-use axum::http::{Method, StatusCode, header};
+use axum::http::{HeaderValue, Method, StatusCode, header};
 
 use crate::world::{Reply, World, operator};
 
@@ -55,6 +55,47 @@ async fn deep_json_is_refused_wherever_it_stands() {
     for open in ["[", "{\"a\":"] {
         let reply = world.post(ITEMS, &open.repeat(200_000)).await;
         assert_eq!(reply.status, StatusCode::BAD_REQUEST);
+    }
+}
+
+#[tokio::test]
+async fn a_packed_body_is_refused_by_the_name_of_its_packing_and_told_what_is_right() {
+    let world = World::new();
+    let packed = |path: &str, kind: &str, encodings: &[&str], body: &'static [u8]| {
+        let mut request = operator(Method::POST, path).header(header::CONTENT_TYPE, kind);
+        for encoding in encodings {
+            request = request.header(header::CONTENT_ENCODING, HeaderValue::from_bytes(encoding.as_bytes()).unwrap());
+        }
+        request.body(Body::from(body)).unwrap()
+    };
+    let gzip = &[0x1f, 0x8b, 8, 0, 0, 0, 0, 0][..];
+    let long = "x".repeat(5_000);
+    for (encodings, named) in [
+        (&["gzip"][..], "Content-Encoding: gzip"),
+        (&["br"], "Content-Encoding: br"),
+        (&["identity, zstd"], "Content-Encoding: identity, zstd"),
+        (&["identity", "deflate"], "Content-Encoding: identity, deflate"),
+        (&["<b>\u{202e}"], "Content-Encoding: <b>⟦U+202E⟧"),
+        (&[&long], "xxx…"),
+    ] {
+        for (path, body) in
+            [(ITEMS, gzip), (ITEMS, b"{\"title\":\"a\"}"), ("/api/v1/tasks", gzip), ("/api/v1/tasks/1/stop", gzip)]
+        {
+            let reply = world.send(packed(path, "application/json", encodings, body)).await;
+            assert_eq!(reply.status, StatusCode::UNSUPPORTED_MEDIA_TYPE, "{path}: {}", reply.text());
+            assert_eq!(reply.headers[header::ACCEPT_ENCODING], "identity", "{path}");
+            let detail = reply.detail();
+            assert!(detail.contains(named) && detail.ends_with("send it as it is, without this header"), "{detail}");
+            assert!(detail.len() < 300, "{detail}");
+            assert_eq!(reply.parse::<gateway::api::Problem>().kind, "urn:gatewright:encoding");
+        }
+    }
+    let form = packed("/login", "application/x-www-form-urlencoded", &["gzip"], gzip);
+    assert_eq!(world.send(form).await.status, StatusCode::UNSUPPORTED_MEDIA_TYPE);
+    assert!(world.store.items(&crate::world::name("demo"), 10).unwrap().is_empty());
+    for plain in [&["identity"][..], &["Identity"], &[""]] {
+        let reply = world.send(packed(ITEMS, "application/json", plain, b"{\"title\":\"a\"}")).await;
+        assert_eq!(reply.status, StatusCode::CREATED, "{plain:?}: {}", reply.text());
     }
 }
 
