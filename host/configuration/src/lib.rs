@@ -52,7 +52,7 @@ pub use limits::RunLimits;
 pub use load::{HOST_FILE, Loaded, Looked, ProjectFile, Surroundings, load, load_project, look, unique};
 pub use locate::{Complaint, complain};
 pub use operator::OperatorReach;
-pub use origin::{Setting, origins};
+pub use origin::{Origin, Setting, origins};
 pub use watching::{LogFormat, LogLevel, Watching};
 
 #[cfg(test)]

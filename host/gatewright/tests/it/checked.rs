@@ -145,7 +145,7 @@ fn config_show_says_of_each_value_where_it_comes_from() {
     assert_eq!(
         of("gatewright.toml", "reconcile.trackers"),
         serde_json::json!({
-            "file": "gatewright.toml", "key": "reconcile.trackers", "value": "\"2m\"", "line": null,
+            "file": "gatewright.toml", "key": "reconcile.trackers", "value": "\"2m\"", "line": null, "from": "default",
         })
     );
     let text = said(&place.gatewright(&["config", "show", "--origin"]));

@@ -21,6 +21,7 @@ mod readiness;
 mod real_agents;
 mod real_codex;
 mod restarts;
+mod settings;
 mod shown_lines;
 mod sound_start;
 mod statuses;
