@@ -7,9 +7,10 @@ use domain::pipeline::StepKind;
 use domain::plugin::{Amendable, Capability, PluginKind};
 use toml_edit::{Array, ArrayOfTables, DocumentMut, Item, Table, Value, value};
 
-use crate::diagnostic::{Diagnostic, Report, nearest, render};
+use crate::diagnostic::{Diagnostic, Report, render};
 use crate::keys;
 use crate::load;
+use crate::near::nearest;
 use crate::pipeline::{self, Sketch};
 use crate::reader::Section;
 

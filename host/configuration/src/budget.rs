@@ -30,7 +30,7 @@ pub(crate) fn cap(section: &Section<'_>) -> (Cap, Placed) {
     let cost = section.get("cost-usd").and_then(|node| Some(At { value: node.microusd(&AMOUNTS)?, span: node.span }));
     let tokens = section.get("tokens").and_then(|node| Some(At { value: node.whole(TOKENS)?, span: node.span }));
     let wall = section.get("wall").and_then(|node| node.duration(&WALLS));
-    if !["cost-usd", "tokens", "wall"].iter().any(|key| section.get(key).is_some()) {
+    if !["cost-usd", "tokens", "wall"].iter().any(|key| section.get(key).is_some() || section.has_slip_of(key)) {
         let problem = Problem::at(section.span.clone(), format!("{} says no bound", section.name));
         section.report.add(problem.help("cost-usd = 5.0, tokens = 2000000 or wall = \"2h\""));
     }

@@ -9,7 +9,8 @@ use domain::plugin::{Capability, PluginKind};
 use serde_json::Value;
 
 use crate::binding::{self, Kinds, PluginEntry};
-use crate::diagnostic::{Problem, Report, nearest, quoted};
+use crate::diagnostic::{Problem, Report, quoted};
+use crate::near::misspelt;
 use crate::pipeline::Sketch;
 use crate::reader::At;
 use crate::worker::{Crew, hook_word};
@@ -84,7 +85,7 @@ pub(crate) fn gates(report: &Report, sketch: &Sketch, kinds: &Kinds) {
             continue;
         }
         let mut problem = binding::not_of_kind(plugin, span.clone(), kinds, PluginKind::Gate);
-        if let Some(word) = nearest(plugin.as_str(), &STEP_WORDS).filter(|_| !kinds.contains_key(plugin)) {
+        if let Some(word) = misspelt(plugin.as_str(), &STEP_WORDS).filter(|_| !kinds.contains_key(plugin)) {
             problem = problem.first_help(format!("did you mean the host's own step `{word}`?"));
         }
         report.add(problem);

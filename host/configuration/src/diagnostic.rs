@@ -11,6 +11,7 @@ use serde::{Serialize, Serializer};
 use toml::de::DeTable;
 
 use crate::locate::key_at;
+use crate::near::nearest;
 use crate::secret;
 
 /// Values of a file that are quoted in a message are cut to this many characters.
@@ -184,13 +185,19 @@ impl Problem {
     }
 
     /// Adds "did you mean" where a choice is near, and the choices themselves.
-    pub(crate) fn choices<'c>(mut self, what: &str, word: &str, choices: impl IntoIterator<Item = &'c str>) -> Self {
+    pub(crate) fn choices<'c>(self, what: &str, word: &str, choices: impl IntoIterator<Item = &'c str>) -> Self {
         let choices: Vec<&str> = choices.into_iter().collect();
+        let near = nearest(word, &choices);
+        self.choices_and(what, near, &choices)
+    }
+
+    /// Likewise, where it is known which of them is near.
+    pub(crate) fn choices_and(mut self, what: &str, near: Option<&str>, choices: &[&str]) -> Self {
         if self.code == Code::default() {
             self.code = Code::UnknownWord;
         }
         self.choices = choices.iter().map(|choice| (*choice).to_owned()).collect();
-        if let Some(near) = nearest(word, &choices) {
+        if let Some(near) = near {
             self.helps.push(format!("did you mean `{near}`?"));
         }
         let list = choices.iter().map(|choice| format!("`{choice}`")).collect::<Vec<_>>().join(", ");
@@ -319,18 +326,6 @@ fn floor(text: &str, at: usize) -> usize {
         at -= 1;
     }
     at
-}
-
-/// The choice that was probably meant.
-pub(crate) fn nearest<'c>(word: &str, choices: &[&'c str]) -> Option<&'c str> {
-    let word = word.to_lowercase().replace('_', "-");
-    let bound = (word.chars().count() / 3).max(1);
-    choices
-        .iter()
-        .map(|choice| (strsim::damerau_levenshtein(&word, &choice.to_lowercase()), *choice))
-        .filter(|(distance, _)| *distance <= bound)
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, choice)| choice)
 }
 
 /// A value of a file within a message: cut, and with nothing in it that a terminal obeys.

@@ -184,6 +184,7 @@ fn tell_of_open_listener(section: &Section<'_>, node: &Node<'_>, host: Option<&H
 
 fn tell_of_no_secret(section: &Section<'_>, unsigned: bool) {
     let named = section.get("secret-files").is_some_and(|node| !node.texts().is_empty());
+    let named = named || section.has_slip_of("secret-files");
     if !named && !unsigned && section.get("unsigned").is_none() {
         let problem = Problem::at(section.span.clone(), format!("{} has no secret", section.name));
         section.report.add(

@@ -8,10 +8,11 @@ use conductor::shutdown::Manner;
 use domain::plugin::{Capability, CapabilityError, Ceiling, Family, Limits};
 use domain::time::Milliseconds;
 
-use crate::diagnostic::{Problem, nearest, quoted};
+use crate::diagnostic::{Problem, quoted};
 use crate::hooks;
 use crate::keys;
 use crate::limits::{self, RunLimits};
+use crate::near::nearest;
 use crate::operator::{self, OperatorReach};
 use crate::paths::Paths;
 use crate::reader::{At, Node, Section};
@@ -120,6 +121,12 @@ pub(crate) fn read(file: &Section<'_>, paths: &Paths) -> HostConfig {
     if let Some(node) = file.section("keep", &keys::KEEP).as_ref().and_then(|keep| keep.get("runs")) {
         config.keep_runs = match node.literal() {
             Some("never") => None,
+            Some(word) if word.starts_with(|first: char| first.is_alphabetic()) => {
+                let problem = Problem::at(node.span.clone(), format!("{} cannot be {}", node.what, quoted(word)));
+                let what = "it is a time such as \"30d\", or the word";
+                node.report.add(problem.of_value().choices(what, word, ["never"]));
+                Some(KEEP_RUNS)
+            }
             _ => Some(node.duration(&KEPT).unwrap_or(KEEP_RUNS)),
         };
     }
@@ -162,7 +169,8 @@ fn open(node: &Node<'_>) -> Option<Ceiling> {
     }
     let problem =
         Problem::at(text.span, format!("`ceiling` of [plugins] cannot be {}", quoted(&text.value))).of_value();
-    node.report.add(problem.help("it is a list of capabilities, or \"open\": then what projects grant is the bound"));
+    let problem = problem.choices("it is a list of capabilities, or the word", &text.value, ["open"]);
+    node.report.add(problem.help("with \"open\" what projects grant is the bound"));
     None
 }
 

@@ -1,5 +1,7 @@
 //! Every table and key that the files may hold. The reader knows no other, and `docs/configuration.md` explains each.
 
+use crate::near::nearest;
+
 /// A kind of table.
 #[derive(Debug)]
 pub(crate) struct Shape {
@@ -174,6 +176,24 @@ pub(crate) const DECIDERS: Shape =
 pub(crate) const ROLES: Shape =
     Shape { name: "[roles]", keys: &["analyst", "architect", "developer", "reviewer", "tester", "deployer"] };
 pub(crate) const COMMANDS: Shape = Shape { name: "[commands]", keys: &["test", "staging", "deploy"] };
+
+/// Tables within a table, and how messages call their places: what is written one table too high is meant for one of these.
+const BELOW: [(&Shape, &Shape, &str); 8] = [
+    (&BUDGET, &CAP, "[budget.task], [budget.day] or [budget.total]"),
+    (&PROJECT, &CAP, "[budget.task], [budget.day] or [budget.total]"),
+    (&WEBHOOKS, &GITEA_HOOK, "[webhooks.gitea] or [webhooks.plane] of a project's file"),
+    (&PROJECT_WEBHOOKS, &GITEA_HOOK, "[webhooks.gitea] or [webhooks.plane]"),
+    (&LADDER, &RUNG, "[ladder.claude-code] or [ladder.codex]"),
+    (&ROLES, &ROLE, "a role's own table, such as [roles.developer]"),
+    (&COMMANDS, &COMMAND, "a command's own table, such as [commands.test]"),
+    (&HOST, &LIMITS, "[limits]"),
+];
+
+/// The key of a table within this one that a word was probably meant for, and where that table stands.
+pub(crate) fn below(shape: &Shape, word: &str) -> Option<(&'static str, &'static str)> {
+    let within = BELOW.iter().filter(|(above, ..)| above.name == shape.name);
+    within.into_iter().find_map(|(_, table, place)| Some((nearest(word, table.keys)?, *place)))
+}
 
 /// All of them: what the document must explain.
 #[cfg(test)]

@@ -89,6 +89,9 @@ impl Kind {
         }
     }
 
+    /// As files spell them.
+    pub(crate) const WORDS: [&'static str; 2] = [Self::ClaudeCode.word(), Self::Codex.word()];
+
     /// The driver that a role names and has no command beside.
     pub(crate) fn of(section: &Section<'_>) -> Option<Self> {
         if section.get("command").is_some() || section.get("run").is_some() {

@@ -21,6 +21,7 @@ mod known;
 mod limits;
 mod load;
 mod locate;
+mod near;
 mod network;
 mod operator;
 mod origin;

@@ -7,9 +7,10 @@ use domain::time::Milliseconds;
 use serde_json::Value;
 use toml::de::{DeTable, DeValue};
 
-use crate::diagnostic::{Code, Problem, Report, nearest, quoted};
+use crate::diagnostic::{Code, Problem, Report, quoted};
 use crate::duration;
-use crate::keys::Shape;
+use crate::keys::{self, Shape};
+use crate::near::nearest_key;
 
 /// Tables and lists within settings: a plugin's answer to "why so deep" would be no better.
 const SETTINGS_DEPTH: usize = 16;
@@ -63,14 +64,20 @@ impl<'f> Section<'f> {
             let place = if self.name.is_empty() { "this file" } else { self.name.as_str() };
             let problem = Problem::at(span, format!("{place} has no key {}", quoted(word)));
             let problem = problem.label("unknown key").code(Code::UnknownKey);
-            self.report.add(problem.choices("the keys here are", word, known.iter().copied()));
+            let near = nearest_key(word, known);
+            let below = self.shape.filter(|_| near.is_none()).and_then(|shape| keys::below(shape, word));
+            let problem = match below {
+                Some((key, place)) => problem.help(format!("did you mean `{key}` of {place}?")),
+                None => problem,
+            };
+            self.report.add(problem.choices_and("the keys here are", near, known));
         }
     }
 
     /// An unknown key was told that probably means this one: that it is missing need not be told as well.
     pub(crate) fn has_slip_of(&self, key: &str) -> bool {
         let known = self.shape.map(|shape| shape.keys).unwrap_or_default();
-        self.get(key).is_none() && self.unknown_keys().any(|(word, _)| nearest(word, known) == Some(key))
+        self.get(key).is_none() && self.unknown_keys().any(|(word, _)| nearest_key(word, known) == Some(key))
     }
 
     /// The value of a key, if the file has it.
@@ -180,6 +187,11 @@ impl<'f> Section<'f> {
 
 impl<'f> Node<'f> {
     fn refuse(&self, wanted: &str, help: &str) {
+        let problem = self.of_another_type(wanted);
+        self.report.add(if help.is_empty() { problem } else { problem.help(help) });
+    }
+
+    fn of_another_type(&self, wanted: &str) -> Problem {
         let found = match self.value {
             DeValue::String(_) => "a text",
             DeValue::Integer(_) => "a whole number",
@@ -191,8 +203,7 @@ impl<'f> Node<'f> {
         };
         let problem =
             Problem::at(self.span.clone(), format!("{} must be {wanted}", self.what)).label(format!("this is {found}"));
-        let problem = problem.code(Code::WrongType);
-        self.report.add(if help.is_empty() { problem } else { problem.help(help) });
+        problem.code(Code::WrongType)
     }
 
     pub(crate) fn is_text(&self) -> bool {
@@ -322,6 +333,10 @@ impl<'f> Node<'f> {
     }
 
     pub(crate) fn table(&self, name: &str, shape: &'static Shape) -> Option<Section<'f>> {
+        if !self.is_table() {
+            self.report.add(self.of_another_type("a table").choices("its keys are", "", shape.keys.iter().copied()));
+            return None;
+        }
         let section = Section { shape: Some(shape), ..self.free_table(name)? };
         section.tell_unknown();
         Some(section)
@@ -338,6 +353,11 @@ impl<'f> Node<'f> {
 
     /// One of a few words.
     pub(crate) fn word<T: Copy>(&self, choices: &[(&str, T)]) -> Option<T> {
+        if !self.is_text() {
+            let words = choices.iter().map(|(word, _)| *word);
+            self.report.add(self.of_another_type("a text in quotes").choices("it is one of", "", words));
+            return None;
+        }
         let text = self.text()?;
         let found = choices.iter().find(|(word, _)| *word == text.value).map(|(_, value)| *value);
         if found.is_none() {

@@ -13,11 +13,12 @@ use domain::document::Role;
 use domain::time::Milliseconds;
 
 use crate::budget::{self, Placed};
-use crate::diagnostic::{Problem, nearest, quoted};
+use crate::diagnostic::{Problem, quoted};
 use crate::environment;
 use crate::keys;
 use crate::known::{self, Kind, Known, Ladder};
 use crate::limits;
+use crate::near::misspelt;
 use crate::network;
 use crate::paths::Paths;
 use crate::reader::{At, Node, Section, list_of_words};
@@ -146,16 +147,26 @@ fn worker(
             None
         }
         (None, None) => {
-            let problem = Problem::at(section.span.clone(), format!("{} does not say who works", section.name));
-            report.add(
-                problem
-                    .help("an agent that is known by name: driver = \"claude-code\", or driver = \"codex\"")
-                    .help("any other: command = [\"my-agent\", \"{brief}\"]")
-                    .help("a plain command whose exit code is the verdict: run = [\"cargo\", \"test\"]"),
-            );
+            report.add(nobody(section));
             None
         }
     }
+}
+
+/// What to say where nobody works.
+fn nobody(section: &Section<'_>) -> Problem {
+    let problem = match section.get("driver").filter(Node::is_text).and_then(|node| node.text()) {
+        None => Problem::at(section.span.clone(), format!("{} does not say who works", section.name)),
+        Some(driver) => {
+            let named = quoted(&driver.value);
+            let message = format!("{} has no `command`, and the host composes none for {named}", section.name);
+            Problem::at(driver.span, message).choices("it composes one for", &driver.value, Kind::WORDS)
+        }
+    };
+    problem
+        .help("an agent that is known by name: driver = \"claude-code\", or driver = \"codex\"")
+        .help("any other: command = [\"my-agent\", \"{brief}\"]")
+        .help("a plain command whose exit code is the verdict: run = [\"cargo\", \"test\"]")
 }
 
 fn agent(
@@ -412,7 +423,7 @@ fn sibling(path: &Path) -> Option<String> {
         .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
         .collect();
     let list: Vec<&str> = names.iter().map(String::as_str).collect();
-    nearest(wanted, &list).map(str::to_owned)
+    misspelt(wanted, &list).map(str::to_owned)
 }
 
 /// What a word of `format` means.

@@ -159,7 +159,7 @@ fn what_does_not_fit_a_driver_is_told_with_what_would() {
         ("driver = \"claude-code\"\napi = \"gateway.example\"", "a URL, e.g."),
         ("driver = \"codex\"\napi-key = \"sk-abc\"", "the name, never the key itself"),
         ("command = [\"agent\"]\nresume = false", "is for an agent whose command the host composes"),
-        ("driver = \"claud-code\"", "does not say who works"),
+        ("driver = \"claud-code\"", "did you mean `claude-code`?"),
     ] {
         let said = complaints(says, "");
         assert!(said.contains(expected), "{says}: {said}");

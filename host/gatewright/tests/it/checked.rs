@@ -218,3 +218,71 @@ fn a_token_of_whatever_shape_is_refused_and_shown_by_no_command() {
         }
     }
 }
+
+#[test]
+fn whatever_is_mistyped_is_told_with_its_caret_and_what_was_meant() {
+    let place = Place::new(DEVELOPER, REVIEWER);
+    place.init();
+    let host = place.state().join("gatewright.toml");
+    let (sound_host, sound_project) =
+        (fs::read_to_string(&host).unwrap(), fs::read_to_string(place.project_file()).unwrap());
+    let listens = "[webhooks]\nlisten = \"127.0.0.1:0\"\n";
+    // The file's last lines, what stands at the caret, what was meant, and what else may stand there.
+    let cases = [
+        ("[webhooks.gitea]\nrepository = \"a/b\"\nsecret = [\"x\"]", "secret", "secret-files", "unsigned"),
+        (
+            "[webhooks.plane]\nproject = \"6a465d48-476b-4ce0-b92d-3d3a240d4678\"\nsecrets = []",
+            "secrets",
+            "secret-files",
+            "project",
+        ),
+        ("[budget.task]\nusd = 5", "usd", "cost-usd", "tokens"),
+        ("[budget.task]\nmax-usd = 5", "max-usd", "cost-usd", "wall"),
+        ("[budget.day]\ncost = 5", "cost", "cost-usd", "wall"),
+        ("[budget]\nusd = 5", "usd", "cost-usd` of [budget.task], [budget.day] or [budget.total]", "total"),
+        ("[price]\nusd = 5", "usd", "usd-per-hour", "tokens-per-hour"),
+        ("[ladder.claude]\nmodel = \"opus\"", "claude", "claude-code", "codex"),
+        ("[ladder]\nmodel = \"opus\"", "model", "model` of [ladder.claude-code]", "codex"),
+        ("[limits]\nmax-runs = 1", "max-runs", "runs", "runs"),
+        ("[commands.staging]\nrun = [\"true\"]\nmax-time = \"5m\"", "max-time", "timeout", "grace"),
+        ("[commands.staging]\nrun = [\"true\"]\n[commands.staging.limits]\nmem = \"4GiB\"", "mem", "memory", "disk"),
+        ("[roles.analyst]\ndriver = \"claude_code\"", "\"claude_code\"", "claude-code", "codex"),
+    ];
+    let told_of = |place: &Place, file: &str, at: &str, meant: &str, other: &str| {
+        let (told, code) = checked(place);
+        assert_eq!((code, told.len()), (Some(1), 1), "{at}: one thing is wrong: {told:#?}");
+        let text = fs::read_to_string(place.state().join(file)).unwrap();
+        let line = text.lines().nth(told[0]["line"].as_u64().unwrap() as usize - 1).unwrap();
+        assert!(line[told[0]["column"].as_u64().unwrap() as usize - 1..].starts_with(at), "{at}: {}", told[0]);
+        assert_eq!(told[0]["file"], file);
+        assert!(told[0]["help"][0].as_str().unwrap().starts_with(&format!("did you mean `{meant}")), "{}", told[0]);
+        assert!(told[0]["choices"].as_array().unwrap().contains(&other.into()), "{at}: {}", told[0]);
+        let shown = said(&place.gatewright(&["check"]));
+        assert!(shown.contains(&"^".repeat(at.len())) && shown.contains(&format!("{file}:")), "{shown}");
+    };
+    fs::write(&host, format!("{sound_host}\n{listens}")).unwrap();
+    for (lines, at, meant, other) in cases {
+        fs::write(place.project_file(), format!("{sound_project}\n{lines}\n")).unwrap();
+        told_of(&place, "projects/repository.toml", at, meant, other);
+    }
+    fs::write(place.project_file(), &sound_project).unwrap();
+    let open = sound_host.lines().find(|line| line.starts_with("ceiling")).unwrap();
+    for (text, at, meant, other) in [
+        (sound_host.replace(open, "ceiling = \"opne\""), "\"opne\"", "open", "open"),
+        (format!("{sound_host}\n[keep]\nruns = \"nevr\"\n"), "\"nevr\"", "never", "never"),
+        (
+            format!("{sound_host}\n{listens}secret-file = \"x\"\n"),
+            "secret-file",
+            "secret-files` of [webhooks.gitea]",
+            "listen",
+        ),
+    ] {
+        fs::write(&host, text).unwrap();
+        told_of(&place, "gatewright.toml", at, meant, other);
+    }
+    // Where a word was wanted and something else stands, the words are named.
+    fs::write(&host, format!("{sound_host}\n[log]\nlevel = 3\n")).unwrap();
+    let (told, _) = checked(&place);
+    assert_eq!((told.len(), &told[0]["code"]), (1, &"wrong-type".into()), "{told:#?}");
+    assert!(told[0]["choices"].as_array().unwrap().contains(&"debug".into()), "{}", told[0]);
+}
