@@ -54,7 +54,8 @@ struct Written {
 impl Written {
     /// An empty word of a ladder or a role says nothing: what stands below it holds.
     fn says_nothing(&self) -> bool {
-        let is_rung = self.key.starts_with("roles.") && (self.key.ends_with(".model") || self.key.ends_with(".effort"));
+        let last = self.key.rsplit('.').next();
+        let is_rung = self.key.starts_with("roles.") && matches!(last, Some("model" | "effort"));
         is_rung && matches!(self.value.trim_matches(['"', '\'']).trim(), "")
     }
 }

@@ -22,6 +22,7 @@ use crate::front::{Front, Reach};
 use crate::keyring::{Keyring, Used};
 use crate::metrics::Meters;
 use crate::problem::Problem;
+use crate::said::both;
 use crate::throttle::Throttle;
 
 /// Store calls at one time. A reader holds a connection of the store's pool; more would only wait there instead.
@@ -220,7 +221,10 @@ impl App {
             return Problem::too_many(wait);
         }
         self.note_wrong(peer);
-        Problem::unauthorized("the token is not this host's; was it made for another folder, renewed, or revoked?")
+        Problem::unauthorized(both!(
+            "the token is not this host's; was it made for another folder, renewed, or revoked?",
+            "токен не этого хоста: может быть, он от другой папки, заменён или отозван?"
+        ))
     }
 
     /// Writes down that a token wanted what it may not.

@@ -10,7 +10,9 @@ use serde::de::DeserializeOwned;
 
 use crate::app::App;
 use crate::problem::Problem;
+use crate::said::{Said, both};
 use crate::show::line;
+use crate::tongue::Tongue;
 
 /// A body's largest size in bytes.
 pub(crate) const LARGEST_BODY: usize = 1 << 20;
@@ -27,7 +29,8 @@ impl<T: DeserializeOwned + Send> FromRequestParts<App> for Segments<T> {
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
         let path = Path::<T>::from_request_parts(parts, app).await;
-        path.map(|Path(segments)| Self(segments)).map_err(|rejection| Problem::invalid(rejection.body_text()))
+        path.map(|Path(segments)| Self(segments))
+            .map_err(|rejection| Problem::invalid(Said::inner(rejection.body_text())))
     }
 }
 
@@ -42,7 +45,8 @@ impl<T: DeserializeOwned> FromRequestParts<App> for Parameters<T> {
         query.map(|Query(parameters)| Self(parameters)).map_err(|rejection| {
             let text = rejection.body_text();
             let reason = text.strip_prefix("Failed to deserialize query string: ").unwrap_or(&text).to_owned();
-            Problem::invalid(format!("the parameters are wrong: {reason}"))
+            let ours = Tongue::Russian.inner(&reason);
+            Problem::invalid(both!("the parameters are wrong: {reason}", "параметры неверны: {ours}"))
         })
     }
 }
@@ -56,7 +60,7 @@ impl<T: DeserializeOwned> FromRequest<App> for Required<T> {
     async fn from_request(request: Request, _: &App) -> Result<Self, Problem> {
         let (headers, bytes) = read(request).await?;
         if bytes.is_empty() {
-            return Err(Problem::invalid("the body is empty; a JSON object is expected"));
+            return Err(Problem::invalid(Said::to_programs("the body is empty; a JSON object is expected")));
         }
         parse(&headers, &bytes).map(Self)
     }
@@ -90,12 +94,12 @@ pub(crate) async fn bytes(request: Request) -> Result<Bytes, Problem> {
     }
     let read = tokio::time::timeout(BODY_TIME, Bytes::from_request(request, &())).await;
     let Ok(read) = read else {
-        return Err(Problem::slow(format!("the body did not arrive within {} seconds", BODY_TIME.as_secs())));
+        return Err(Problem::slow(late()));
     };
     match read {
         Ok(bytes) => Ok(bytes),
         Err(rejection) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => Err(too_large()),
-        Err(rejection) => Err(Problem::invalid(rejection.body_text())),
+        Err(rejection) => Err(Problem::invalid(Said::inner(rejection.body_text()))),
     }
 }
 
@@ -108,24 +112,36 @@ fn unpacked(headers: &HeaderMap) -> Result<(), Problem> {
         return Ok(());
     }
     let named = line(&named, LONGEST_ENCODING);
-    Err(Problem::encoding(format!(
-        "the body is packed (`Content-Encoding: {named}`); send it as it is, without this header"
+    Err(Problem::encoding(both!(
+        "the body is packed (`Content-Encoding: {named}`); send it as it is, without this header",
+        "тело запроса сжато (`Content-Encoding: {named}`); отправьте его как есть, без этого заголовка"
     )))
 }
 
+fn late() -> Said {
+    let seconds = BODY_TIME.as_secs();
+    both!("the body did not arrive within {seconds} seconds", "тело запроса не пришло за {seconds} с")
+}
+
 fn too_large() -> Problem {
-    Problem::too_large(format!("the body is larger than {LARGEST_BODY} bytes"))
+    Problem::too_large(both!("the body is larger than {LARGEST_BODY} bytes", "тело запроса больше {LARGEST_BODY} байт"))
 }
 
 /// The fields of a form as they came, each name as often as it stands there.
 pub(crate) fn fields(headers: &HeaderMap, bytes: &[u8]) -> Result<Vec<(String, String)>, Problem> {
     let essence = essence(headers);
     if !essence.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
+        let ours = if essence.is_empty() { "без типа" } else { essence };
         let said = if essence.is_empty() { "no content type" } else { essence };
-        let expected = "a form sends `Content-Type: application/x-www-form-urlencoded`";
-        return Err(Problem::media_type(format!("the body came as {said}; {expected}")));
+        return Err(Problem::media_type(both!(
+            "the body came as {said}; a form sends `Content-Type: application/x-www-form-urlencoded`",
+            "тело запроса пришло как {ours}; форма шлёт `Content-Type: application/x-www-form-urlencoded`"
+        )));
     }
-    serde_urlencoded::from_bytes(bytes).map_err(|error| Problem::invalid(format!("the form does not read: {error}")))
+    serde_urlencoded::from_bytes(bytes).map_err(|error| {
+        let ours = Tongue::Russian.inner(&error.to_string());
+        Problem::invalid(both!("the form does not read: {error}", "форма не читается: {ours}"))
+    })
 }
 
 fn essence(headers: &HeaderMap) -> &str {
@@ -138,21 +154,28 @@ fn parse<T: DeserializeOwned>(headers: &HeaderMap, bytes: &[u8]) -> Result<T, Pr
     let essence = essence(headers);
     if !essence.eq_ignore_ascii_case("application/json") {
         let said = if essence.is_empty() { "no content type" } else { essence };
-        return Err(Problem::media_type(format!("the body came as {said}; send `Content-Type: application/json`")));
+        return Err(Problem::media_type(Said::to_programs(format!(
+            "the body came as {said}; send `Content-Type: application/json`"
+        ))));
     }
     if let Err(error) = std::str::from_utf8(bytes) {
-        return Err(Problem::invalid(format!("the body is not UTF-8 from byte {} on", error.valid_up_to())));
+        return Err(Problem::invalid(Said::to_programs(format!(
+            "the body is not UTF-8 from byte {} on",
+            error.valid_up_to()
+        ))));
     }
     // A list of values in the order of our fields would be taken for them.
     if bytes.trim_ascii_start().first() != Some(&b'{') {
-        return Err(Problem::invalid("the body is no JSON object"));
+        return Err(Problem::invalid(Said::to_programs("the body is no JSON object")));
     }
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         let path = error.path().to_string();
         let place = if path == "." { String::new() } else { format!("`{path}`: ") };
-        Problem::invalid(format!("the body does not fit: {place}{}", error.inner()))
+        Problem::invalid(Said::to_programs(format!("the body does not fit: {place}{}", error.inner())))
     })?;
-    deserializer.end().map_err(|error| Problem::invalid(format!("something stands after the JSON: {error}")))?;
+    deserializer
+        .end()
+        .map_err(|error| Problem::invalid(Said::to_programs(format!("something stands after the JSON: {error}"))))?;
     Ok(value)
 }

@@ -15,6 +15,7 @@ use axum::response::{IntoResponse, Response};
 use crate::app::App;
 use crate::pages::{self, Lines, Reader, wants_page};
 use crate::problem::Problem;
+use crate::said::both;
 use crate::visitor::Visitor;
 
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self'; \
@@ -103,7 +104,10 @@ fn is_write(method: &Method) -> bool {
 fn host(app: &App, request: &Request) -> Result<(), Problem> {
     let mut named = request.headers().get_all(header::HOST).iter();
     let (Some(host), None) = (named.next(), named.next()) else {
-        return Err(Problem::misdirected("the request must name its host once"));
+        return Err(Problem::misdirected(both!(
+            "the request must name its host once",
+            "запрос должен один раз назвать свой хост"
+        )));
     };
     let host = host.to_str().unwrap_or_default();
     // The absolute form of a request line outranks the header (RFC 9112, 3.2.2); nobody who means us sends two.
@@ -111,9 +115,10 @@ fn host(app: &App, request: &Request) -> Result<(), Problem> {
     if asked && app.front.is_ours(host) {
         return Ok(());
     }
-    Err(Problem::misdirected(format!(
-        "this listener answers as {}, and the request asked for another host",
-        app.front.names()
+    let names = app.front.names();
+    Err(Problem::misdirected(both!(
+        "this listener answers as {names}, and the request asked for another host",
+        "здесь отвечает {names}, а запрос был к другому хосту"
     )))
 }
 
@@ -123,13 +128,19 @@ fn same_site(app: &App, request: &Request) -> Result<(), Problem> {
     let site = text("sec-fetch-site").unwrap_or("none");
     let is_visit = !is_write(request.method()) && text("sec-fetch-mode") == Some("navigate");
     if !matches!(site, "none" | "same-origin") && !is_visit {
-        return Err(Problem::forbidden("a page of another site sent this request; it gets nothing here"));
+        return Err(Problem::forbidden(both!(
+            "a page of another site sent this request; it gets nothing here",
+            "этот запрос отправила страница другого сайта; здесь она ничего не получит"
+        )));
     }
     let origin = text("origin");
     if origin.is_none_or(|origin| app.front.is_our_origin(origin)) {
         Ok(())
     } else {
-        Err(Problem::forbidden("the request's `Origin` is another site; it gets nothing here"))
+        Err(Problem::forbidden(both!(
+            "the request's `Origin` is another site; it gets nothing here",
+            "`Origin` запроса — другой сайт; здесь он ничего не получит"
+        )))
     }
 }
 
@@ -141,7 +152,10 @@ fn who(app: &App, request: &Request, peer: Peer, may_look: bool) -> Result<Visit
         let given = given.to_str().unwrap_or_default();
         let bearer = given.split_once(' ').filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
         let Some((_, offered)) = bearer else {
-            return Err(Problem::unauthorized("the header `Authorization` is not of the form `Bearer <token>`"));
+            return Err(Problem::unauthorized(both!(
+                "the header `Authorization` is not of the form `Bearer <token>`",
+                "заголовок `Authorization` не вида `Bearer <token>`"
+            )));
         };
         let Some(key) = app.keyring.token(offered.trim(), now) else {
             return Err(app.wrong_token(peer, now));

@@ -8,6 +8,7 @@ use domain::ids::{InvalidId, ProjectName, TaskId, WorkItemId};
 use domain::task::Task;
 
 use crate::problem::Problem;
+use crate::said::{Said, both};
 
 /// How many rows a refusal names.
 const NAMED: usize = 10;
@@ -35,7 +36,7 @@ pub(crate) fn project(store: &dyn Store, name: &str) -> Result<Project, Problem>
         return Ok(projects.swap_remove(place));
     }
     let there = named(projects.iter().map(|project| project.name.to_string()));
-    Err(Problem::not_found(format!("there is no project `{name}`; there {there}")))
+    Err(Problem::not_found(there.after(&both!("there is no project `{name}`; ", "проекта `{name}` нет; "))))
 }
 
 /// The project that a request means without saying so: the only one.
@@ -45,7 +46,10 @@ pub(crate) fn only_project(store: &dyn Store) -> Result<Project, Problem> {
         return Ok(projects.remove(0));
     }
     let there = named(projects.iter().map(|project| project.name.to_string()));
-    Err(Problem::invalid(format!("`project` is missing, and without it there must be exactly one; there {there}")))
+    Err(Problem::invalid(there.after(&both!(
+        "`project` is missing, and without it there must be exactly one; ",
+        "`project` не указан, а без него проект должен быть ровно один; "
+    ))))
 }
 
 /// A card that is still on the board.
@@ -55,13 +59,17 @@ pub(crate) fn card(store: &dyn Store, project: &ProjectName, item: &str) -> Resu
     let Some(card) = found else {
         let rows = store.items(project, NAMED as u32 + 1)?;
         let there = named(rows.iter().map(|card| card.work_item.to_string()));
-        return Err(Problem::not_found(format!(
-            "there is no work item `{item}` on the board of `{project}`; there {there}"
-        )));
+        return Err(Problem::not_found(there.after(&both!(
+            "there is no work item `{item}` on the board of `{project}`; ",
+            "на доске `{project}` нет задачи `{item}`; "
+        ))));
     };
     match &card.gone {
         None => Ok(card),
-        Some(actor) => Err(Problem::gone(format!("the work item `{item}` was removed from the board by {actor}"))),
+        Some(actor) => Err(Problem::gone(both!(
+            "the work item `{item}` was removed from the board by {actor}",
+            "задача `{item}` убрана с доски: {actor}"
+        ))),
     }
 }
 
@@ -83,7 +91,10 @@ pub(crate) fn task(store: &dyn Store, reference: &str) -> Result<Task, Problem> 
         1 => Ok(found.remove(0)),
         _ => {
             let all = found.iter().map(|task| format!("{} ({})", task.id, task.project)).collect::<Vec<_>>().join(", ");
-            Err(Problem::conflict(format!("several projects have a task of `{item}`; name one by its number: {all}")))
+            Err(Problem::conflict(both!(
+                "several projects have a task of `{item}`; name one by its number: {all}",
+                "задача `{item}` есть в нескольких проектах; назовите её по номеру: {all}"
+            )))
         }
     }
 }
@@ -103,17 +114,18 @@ pub(crate) fn task_in(store: &dyn Store, project: &ProjectName, reference: &str)
 fn no_task(store: &dyn Store, reference: &str) -> Result<Problem, Problem> {
     let rows = store.tasks(false, NAMED as u32 + 1)?;
     let there = named(rows.iter().map(|task| format!("{} ({})", task.id, task.work_item)));
-    Ok(Problem::not_found(format!("there is no task `{reference}`; there {there}")))
+    Ok(Problem::not_found(there.after(&both!("there is no task `{reference}`; ", "задачи `{reference}` нет; "))))
 }
 
-/// `is none`, `is: a`, `are: a, b, …`.
-fn named(rows: impl Iterator<Item = String>) -> String {
+/// `there is none`, `there is: a`, `there are: a, b, …`.
+pub(crate) fn named(rows: impl Iterator<Item = String>) -> Said {
     let mut rows: Vec<String> = rows.collect();
-    let more = rows.len() > NAMED;
+    let more = if rows.len() > NAMED { ", …" } else { "" };
     rows.truncate(NAMED);
+    let all = rows.join(", ");
     match rows.len() {
-        0 => "is none".to_owned(),
-        1 => format!("is: {}", rows[0]),
-        _ => format!("are: {}{}", rows.join(", "), if more { ", …" } else { "" }),
+        0 => both!("there is none", "нет ни одного"),
+        1 => both!("there is: {all}", "есть: {all}"),
+        _ => both!("there are: {all}{more}", "есть: {all}{more}"),
     }
 }

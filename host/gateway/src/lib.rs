@@ -39,6 +39,7 @@ mod process;
 mod route;
 mod router;
 mod routes;
+mod said;
 mod serve;
 mod share;
 mod show;

@@ -27,11 +27,16 @@ use axum::response::{Html, IntoResponse, Response};
 use crate::app::App;
 use crate::body::{Parameters, Segments};
 use crate::problem::Problem;
-use crate::tongue::Tongue;
+use crate::said::both;
+use crate::show::marked;
+use crate::tongue::{Part, Tongue};
 
 use frame::{Frame, Here};
 pub(crate) use frame::{Lines, Reader, language, wants_page};
 pub(crate) use run::raw;
+
+/// Characters of why something was refused.
+pub(crate) const LONGEST_DETAIL: usize = 1000;
 
 const CSS: &str = include_str!("../static/page.css");
 const SCRIPT: &str = include_str!("../static/page.js");
@@ -143,7 +148,12 @@ pub(crate) async fn asset(Segments(file): Segments<String>) -> Result<Response, 
         "page.css" => ("text/css; charset=utf-8", CSS),
         "page.js" => ("text/javascript; charset=utf-8", SCRIPT),
         "icon.svg" => ("image/svg+xml", ICON),
-        _ => return Err(Problem::not_found("there are: page.css, page.js, icon.svg")),
+        _ => {
+            return Err(Problem::not_found(both!(
+                "there are: page.css, page.js, icon.svg",
+                "есть: page.css, page.js, icon.svg"
+            )));
+        }
     };
     Ok(([(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, "no-cache")], text).into_response())
 }
@@ -165,7 +175,7 @@ struct RefusedPage {
     title: &'static str,
     /// What one can do, in the reader's language.
     help: &'static str,
-    detail: String,
+    detail: Vec<Part>,
 }
 
 impl Refused {
@@ -180,8 +190,8 @@ impl IntoResponse for Refused {
         if self.frame.is_for_program() {
             return self.problem.into_response();
         }
-        let detail = crate::show::line(self.problem.detail(), 1000);
         let frame = self.frame.stilled();
+        let detail = marked(&self.problem.detail_in(frame.t), LONGEST_DETAIL);
         let (title, help) = words(frame.t, self.problem.status().as_u16());
         match (RefusedPage { frame, title, help, detail }).render() {
             Ok(text) => (self.problem.status(), Html(text)).into_response(),

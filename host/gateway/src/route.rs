@@ -20,6 +20,7 @@ use crate::denials::Denied;
 use crate::door::Peer;
 use crate::pages::{Reader, Refused, wants_page};
 use crate::problem::Problem;
+use crate::said::both;
 use crate::visitor::{CSRF_FIELD, Visitor};
 
 /// What a script of ours sends instead of a form's field.
@@ -101,7 +102,8 @@ async fn guard(State((app, needs)): State<Guard>, request: Request, next: Next) 
     let need = needs.iter().find(|(method, _)| method == asked).map(|(_, need)| *need);
     let visitor = request.extensions().get::<Visitor>().cloned().unwrap_or_else(|| Visitor::nobody(false));
     let Some(need) = need else {
-        return Problem::method("this path takes other methods").into_response();
+        return Problem::method(both!("this path takes other methods", "этот путь принимает другие методы"))
+            .into_response();
     };
     match need {
         Need::Nothing => next.run(request).await,
@@ -143,8 +145,10 @@ fn note_denial(app: &App, visitor: &Visitor, wanted: Right, request: &Request) {
 
 fn refuse(visitor: &Visitor, wanted: Right) -> Problem {
     match (visitor.name(), visitor.right()) {
-        (Some(name), Some(right)) => Problem::right(format!(
+        (Some(name), Some(right)) => Problem::right(both!(
             "the token `{name}` has the right `{right}`, and this needs `{wanted}`; whoever has `admin` makes one: \
+             gatewright token new NAME --right {wanted}",
+            "у токена `{name}` право `{right}`, а здесь нужно `{wanted}`; кто имеет `admin`, сделает такой: \
              gatewright token new NAME --right {wanted}"
         )),
         _ => Problem::no_token(),
@@ -161,10 +165,12 @@ fn own_page(visitor: &Visitor, request: &Request) -> Result<(), Problem> {
     if key.as_bytes().ct_eq(given).into() {
         return Ok(());
     }
-    Err(Problem::csrf(
+    Err(Problem::csrf(both!(
         "a browser session writes by the forms of our own pages; a script of theirs sends the header `X-CSRF-Token`, and a \
          program sends `Authorization: Bearer <token>` instead of a cookie",
-    ))
+        "сеанс браузера пишет формами наших страниц; их сценарий шлёт заголовок `X-CSRF-Token`, а программа — \
+         `Authorization: Bearer <token>` вместо cookie"
+    )))
 }
 
 /// The request again, once its form has shown the key of this session.
@@ -175,14 +181,17 @@ async fn keyed(visitor: &Visitor, right: Right, request: Request) -> Result<Requ
             return Err(refuse(visitor, right));
         }
         if visitor.name().is_some() {
-            return Err(Problem::csrf(
+            return Err(Problem::csrf(both!(
                 "this is the form of a page, which a browser's session sends; a program has routes of its own for it below \
                  /api/v1, and docs/api.md lists them",
-            ));
+                "это форма страницы, её отправляет сеанс браузера; для программ есть свои пути под /api/v1, их перечисляет \
+                 docs/api.md"
+            )));
         }
-        return Err(Problem::unauthorized(
+        return Err(Problem::unauthorized(both!(
             "nobody is logged in, or the session ended; log in at /login and press again",
-        ));
+            "никто не вошёл, или сеанс окончен; войдите на /login и нажмите снова"
+        )));
     };
     if !visitor.may(right) {
         return Err(refuse(visitor, right));
@@ -196,10 +205,11 @@ async fn keyed(visitor: &Visitor, right: Right, request: Request) -> Result<Requ
         _ => false,
     };
     if !ours {
-        return Err(Problem::csrf(
+        return Err(Problem::csrf(both!(
             "the form is not of this session: it was opened before the log-in, or another site sent it; load the page again \
              and press once more",
-        ));
+            "форма не этого сеанса: она открыта до входа, или её отправил другой сайт; загрузите страницу заново и нажмите ещё раз"
+        )));
     }
     Ok(Request::from_parts(parts, axum::body::Body::from(bytes)))
 }

@@ -22,6 +22,7 @@ use crate::routes::{
     audit, blocks, change, checks, deliveries, dependencies, evaluations, events, figures, intents, items, many,
     observed, probes, projects, queue, runs, tasks, tokens, why,
 };
+use crate::said::both;
 use crate::visitor::{Form, Operator, Visitor};
 
 /// The intents that a token may give, their paths for programs and for the buttons of pages, and the right for it: what a step holds back, not
@@ -205,11 +206,18 @@ pub fn router(state: GatewayState, address: SocketAddr, closing: watch::Receiver
         .fold(Router::new(), |router, (path, methods)| router.route(path, methods))
         .route_layer(middleware::from_fn_with_state(app.clone(), figures::measure))
         .fallback(async |visitor: Visitor, method: Method| {
-            let problem = Problem::not_found("there is nothing at this path; docs/api.md lists what there is");
+            let problem = Problem::not_found(both!(
+                "there is nothing at this path; docs/api.md lists what there is",
+                "по этому пути ничего нет; что есть, перечисляет docs/api.md"
+            ));
             door::unless_write(&visitor, &method, problem)
         })
         .method_not_allowed_fallback(async |visitor: Visitor, method: Method| {
-            door::unless_write(&visitor, &method, Problem::method("this path takes other methods; `Allow` lists them"))
+            let said = both!(
+                "this path takes other methods; `Allow` lists them",
+                "этот путь принимает другие методы; какие — в `Allow`"
+            );
+            door::unless_write(&visitor, &method, Problem::method(said))
         })
         .layer(DefaultBodyLimit::max(LARGEST_BODY))
         .layer(middleware::from_fn_with_state(app.clone(), door::pass))

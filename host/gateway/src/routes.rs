@@ -28,6 +28,7 @@ use serde::Deserialize;
 
 use crate::api::Listing;
 use crate::problem::Problem;
+use crate::said::both;
 
 /// What a handler answers.
 pub(crate) type Answer<T> = Result<Json<T>, Problem>;
@@ -50,7 +51,10 @@ impl Limit {
     pub(crate) fn rows(&self) -> Result<u32, Problem> {
         match self.limit.unwrap_or(ROWS) {
             rows @ 1..=MOST_ROWS => Ok(rows),
-            other => Err(Problem::invalid(format!("`limit` is {other}; it is a number from 1 to {MOST_ROWS}"))),
+            other => Err(Problem::invalid(both!(
+                "`limit` is {other}; it is a number from 1 to {MOST_ROWS}",
+                "`limit` — {other}, а должно быть число от 1 до {MOST_ROWS}"
+            ))),
         }
     }
 }
@@ -86,10 +90,13 @@ pub(crate) fn listing<T>(mut items: Vec<T>, rows: u32) -> Listing<T> {
 pub(crate) fn one_line(field: &str, text: &str, longest: usize) -> Result<String, Problem> {
     let text = text.trim();
     if text.is_empty() {
-        return Err(Problem::invalid(format!("`{field}` is empty")));
+        return Err(Problem::invalid(both!("`{field}` is empty", "поле `{field}` пусто")));
     }
     if text.chars().any(|character| matches!(character, '\n' | '\r' | '\0')) {
-        return Err(Problem::invalid(format!("`{field}` has a line break; it is one line")));
+        return Err(Problem::invalid(both!(
+            "`{field}` has a line break; it is one line",
+            "в поле `{field}` есть перенос строки, а оно в одну строку"
+        )));
     }
     at_most(field, text, longest)?;
     Ok(text.to_owned())
@@ -98,7 +105,10 @@ pub(crate) fn one_line(field: &str, text: &str, longest: usize) -> Result<String
 pub(crate) fn at_most(field: &str, text: &str, longest: usize) -> Result<(), Problem> {
     let long = text.chars().count();
     if long > longest {
-        return Err(Problem::invalid(format!("`{field}` has {long} characters; it may have {longest}")));
+        return Err(Problem::invalid(both!(
+            "`{field}` has {long} characters; it may have {longest}",
+            "в поле `{field}` знаков: {long}, а можно не больше {longest}"
+        )));
     }
     Ok(())
 }

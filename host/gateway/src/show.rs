@@ -88,7 +88,12 @@ pub(crate) fn quoted(text: &str) -> String {
 
 /// A sentence of the host in one line of at most so many characters, by its languages.
 pub(crate) fn sentence(text: &str, longest: usize) -> Vec<Part> {
-    let mut said = parts(&cut(&quoted(text), longest));
+    marked(&quoted(text), longest)
+}
+
+/// Likewise, with its backticks: what they stand around is typed elsewhere.
+pub(crate) fn marked(text: &str, longest: usize) -> Vec<Part> {
+    let mut said = parts(&cut(text, longest));
     for part in &mut said {
         part.text = plain(&part.text);
     }

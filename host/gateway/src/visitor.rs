@@ -13,6 +13,8 @@ use serde::de::DeserializeOwned;
 use crate::app::App;
 use crate::body;
 use crate::problem::Problem;
+use crate::said::both;
+use crate::tongue::Tongue;
 
 /// The field of a form that shows that our own page sent it.
 pub(crate) const CSRF_FIELD: &str = "csrf";
@@ -133,7 +135,10 @@ impl<T: DeserializeOwned> FromRequest<App> for Form<T> {
         let (headers, bytes) = body::read(request).await?;
         let fields = body::fields(&headers, &bytes)?;
         let rest = fields.iter().filter(|(name, _)| name != CSRF_FIELD).collect::<Vec<_>>();
-        let wrong = |error: &dyn std::fmt::Display| Problem::invalid(format!("the form does not fit: {error}"));
+        let wrong = |error: &dyn std::fmt::Display| {
+            let ours = Tongue::Russian.inner(&error.to_string());
+            Problem::invalid(both!("the form does not fit: {error}", "форма не подходит: {ours}"))
+        };
         let text = serde_urlencoded::to_string(&rest).map_err(|error| wrong(&error))?;
         serde_urlencoded::from_str(&text).map(Self).map_err(|error| wrong(&error))
     }

@@ -198,8 +198,10 @@ fn agent(head: String, role: Role, spec: &AgentSpec, all: &mut Vec<Unsaid>) {
     table.put("network", network(&spec.network));
     match &spec.dialect {
         Dialect::Command => {
-            let usage = matches!(spec.usage, UsageReader::None).then_some(NONE);
-            usage.into_iter().for_each(|usage| table.put("usage", usage));
+            // What it says of its usage stands in the file, key by key.
+            if matches!(spec.usage, UsageReader::None) {
+                table.put("usage", NONE);
+            }
             table.put("transient.exit-codes", "[]");
             table.put("transient.words", "[]");
         }

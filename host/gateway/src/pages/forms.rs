@@ -17,6 +17,7 @@ use crate::deed::word;
 use crate::find;
 use crate::problem::Problem;
 use crate::routes::{intents, items, one_line};
+use crate::said::{Said, both};
 use crate::show::line;
 use crate::visitor::{Form, Operator};
 
@@ -122,15 +123,17 @@ async fn set_freeze(
 /// What another hand did to a project, by the newest line of its log.
 fn meanwhile(project: &ProjectName, seen: SeenFreeze, last: Option<FreezeRow>) -> Problem {
     let (who, why) = last.map_or((None, None), |row| (Some(row.actor), row.reason));
-    let who = who.map(|who| format!(" by {who}")).unwrap_or_default();
+    let (by, from) = who.map(|who| (format!(" by {who}"), format!(": {who}"))).unwrap_or_default();
+    let why = why.map(|why| format!(": {why}")).unwrap_or_default();
     Problem::conflict(match seen {
-        SeenFreeze::Open => {
-            let why = why.map(|why| format!(": {why}")).unwrap_or_default();
-            format!("changed since you looked: `{project}` was frozen meanwhile{who}{why}")
-        }
-        SeenFreeze::Frozen => {
-            format!("changed since you looked: `{project}` is frozen no more; it was thawed meanwhile{who}")
-        }
+        SeenFreeze::Open => both!(
+            "changed since you looked: `{project}` was frozen meanwhile{by}{why}",
+            "изменилось, пока вы смотрели: `{project}` тем временем заморожен{from}{why}"
+        ),
+        SeenFreeze::Frozen => both!(
+            "changed since you looked: `{project}` is frozen no more; it was thawed meanwhile{by}",
+            "изменилось, пока вы смотрели: `{project}` больше не заморожен, его тем временем разморозили{from}"
+        ),
     })
 }
 
@@ -167,9 +170,11 @@ pub(crate) async fn create(
         let item = items::wanted(state, &project, card, actor)?;
         match state.store.create_item_once(&item, seen.as_ref(), state.now())? {
             Pressed::Done(card) => Ok(card),
-            Pressed::Changed(BoardItem { work_item, .. }) => Err(Problem::conflict(format!(
+            Pressed::Changed(BoardItem { work_item, .. }) => Err(Problem::conflict(both!(
                 "this form was sent before, and made {work_item}: nothing was made now. Whoever wants another one of the same \
-                 words loads the page anew"
+                 words loads the page anew",
+                "эта форма уже отправлена и создала {work_item}: сейчас ничего не создано. Кому нужна ещё одна с теми же словами, \
+                 загрузит страницу заново"
             ))),
         }
     });
@@ -230,7 +235,7 @@ async fn set_need(
         match applied {
             AppliedSeen::Applied(Applied::Stepped { .. }) => Ok((task.work_item, form.back)),
             AppliedSeen::Applied(Applied::Rejected(no)) => {
-                Err(intents::no(state, no.word(), no.to_string(), state.store.task(task.id)?))
+                Err(intents::no(state, no.word(), Said::inner(no.to_string()), state.store.task(task.id)?))
             }
             AppliedSeen::Moved { task, since } => {
                 Err(intents::moved(state, &intents::version_seen(&looked_at, &task), *task, since))
@@ -266,8 +271,9 @@ pub(crate) async fn start(
         let card = find::card(&*state.store, &project, &item)?;
         let moved = |now: &str| {
             let saw = &form.status;
-            Problem::conflict(format!(
-                "changed since you looked: `{item}` stood at “{saw}” on the board, and stands at “{now}” now"
+            Problem::conflict(both!(
+                "changed since you looked: `{item}` stood at “{saw}” on the board, and stands at “{now}” now",
+                "изменилось, пока вы смотрели: `{item}` стояла на доске в «{saw}», а теперь в «{now}»"
             ))
         };
         if line(&card.status, SHOWN_STATUS) != form.status {

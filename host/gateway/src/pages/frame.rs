@@ -20,6 +20,7 @@ use crate::deed::{Deed, did_words};
 use crate::done::Done;
 use crate::problem::Problem;
 use crate::routes::events::Cursor;
+use crate::said::both;
 use crate::shell::command;
 use crate::show::Moment;
 use crate::tongue::{COOKIE, Tongue};
@@ -256,8 +257,7 @@ impl Frame {
 
     /// In which language a sentence of the host's inside stands, where that is not the page's.
     pub(crate) fn lang_of(&self, text: &str) -> &'static str {
-        let is_cyrillic = text.chars().any(|character| matches!(character, 'А'..='я' | 'ё' | 'Ё'));
-        if self.t == Tongue::Russian && !is_cyrillic { Tongue::English.code() } else { self.t.code() }
+        if self.t == Tongue::Russian && !is_cyrillic(text) { Tongue::English.code() } else { self.t.code() }
     }
 
     /// Around a page that does not change by itself.
@@ -337,6 +337,15 @@ impl Frame {
     }
 }
 
+/// Most of its letters are: an English sentence may quote a Russian title.
+fn is_cyrillic(text: &str) -> bool {
+    let letters = text.chars().filter(|character| character.is_alphabetic());
+    let (all, ours) = letters.fold((0_usize, 0_usize), |(all, ours), letter| {
+        (all + 1, ours + usize::from(matches!(letter, 'А'..='я' | 'ё' | 'Ё')))
+    });
+    ours * 2 > all
+}
+
 /// A text as one parameter of a URL.
 pub(crate) fn encoded(text: &str) -> String {
     let mut encoded = String::with_capacity(text.len());
@@ -363,7 +372,7 @@ pub(crate) async fn language(
     Segments(code): Segments<String>,
     Parameters(Back { back }): Parameters<Back>,
 ) -> Result<Response, Problem> {
-    let tongue = Tongue::parse(&code).ok_or_else(|| Problem::not_found("there are: en, ru"))?;
+    let tongue = Tongue::parse(&code).ok_or_else(|| Problem::not_found(both!("there are: en, ru", "есть: en, ru")))?;
     let cookie = format!("{COOKIE}={}; Path=/; Max-Age=31536000; SameSite=Lax; HttpOnly", tongue.code());
     Ok(([(header::SET_COOKIE, cookie)], Redirect::to(own_path(&back))).into_response())
 }
@@ -404,6 +413,13 @@ mod tests {
         ] {
             assert_eq!(from(elsewhere), None, "{elsewhere}");
         }
+    }
+
+    #[test]
+    fn an_english_sentence_that_quotes_a_russian_title_is_english() {
+        assert!(
+            is_cyrillic("задача DEMO-001 готова") && !is_cyrillic("the card “Приветствие” is made") && !is_cyrillic("")
+        );
     }
 
     #[test]

@@ -13,8 +13,10 @@ use crate::body::Parameters;
 use crate::door::Peer;
 use crate::keyring::LIFE;
 use crate::pages::frame::{Frame, Here, Reader};
-use crate::pages::{Page, Refused, page};
+use crate::pages::{LONGEST_DETAIL, Page, Refused, page};
 use crate::problem::Problem;
+use crate::show::marked;
+use crate::tongue::Part;
 use crate::visitor::{Form, Visitor};
 
 /// Where to go afterwards.
@@ -44,7 +46,7 @@ pub(crate) struct LogOut {}
 struct LogInPage {
     frame: Frame,
     next: String,
-    wrong: Option<String>,
+    wrong: Option<Vec<Part>>,
     name: Option<String>,
     right: Option<Right>,
     csrf: Option<String>,
@@ -86,8 +88,14 @@ async fn open(app: &App, peer: Peer, offered: &str) -> Result<String, Problem> {
 /// The page once more, with what was wrong.
 fn again(reader: Reader, next: String, problem: &Problem) -> Response {
     let frame = Frame::bare(reader, Here::Beyond);
-    let shown =
-        LogInPage { frame, next, wrong: Some(problem.detail().to_owned()), name: None, right: None, csrf: None };
+    let shown = LogInPage {
+        next,
+        wrong: Some(marked(&problem.detail_in(frame.t), LONGEST_DETAIL)),
+        frame,
+        name: None,
+        right: None,
+        csrf: None,
+    };
     let mut response = match shown.render() {
         Ok(text) => (problem.status(), Html(text)).into_response(),
         Err(error) => Problem::broken(&error).into_response(),

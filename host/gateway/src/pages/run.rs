@@ -21,13 +21,16 @@ use crate::desk::with_live_usage;
 use crate::find;
 use crate::log::{self, Found, Part};
 use crate::problem::Problem;
-use crate::show::{Age, Moment, bytes, cost, line, logged, plain, span_in};
-use crate::tongue::{Tongue, say};
+use crate::said::both;
+use crate::show::{Age, Moment, bytes, cost, line, logged, marked, plain, span_in};
+use crate::tongue::{self, Tongue, say};
 use crate::transcript::{self, Saying};
 use crate::words;
 
 /// Characters of what is looked for.
 const LONGEST_SEARCH: usize = 200;
+/// Characters of what is known of a run in one line.
+const LONGEST_FACT: usize = 4000;
 /// Read of a log at one time where the whole of it is fetched.
 const CHUNK: usize = 64 * 1024;
 /// Bytes of the lines of a page: a log of bytes that nobody sees would be spelled out at many times its length.
@@ -69,7 +72,7 @@ pub(crate) struct Run {
     title: String,
     state: State,
     outcome: String,
-    facts: Vec<(&'static str, String)>,
+    facts: Vec<(&'static str, Vec<tongue::Part>)>,
     since: Age,
     is_live: bool,
     wraps: bool,
@@ -318,7 +321,13 @@ const fn result_words(t: Tongue, result: RunResult) -> &'static str {
     }
 }
 
-fn facts(t: Tongue, row: &RunRow) -> Vec<(&'static str, String)> {
+/// What is known of it; in the words of whoever said it where it was no one here.
+fn facts(t: Tongue, row: &RunRow) -> Vec<(&'static str, Vec<tongue::Part>)> {
+    let shown = |(name, value): (&'static str, String)| (name, marked(&value, LONGEST_FACT));
+    plain_facts(t, row).into_iter().map(shown).collect()
+}
+
+fn plain_facts(t: Tongue, row: &RunRow) -> Vec<(&'static str, String)> {
     let mut facts = vec![
         (t.of("role", "роль"), words::role(t, row.role.as_str()).to_owned()),
         (t.of("stage", "этап"), words::stage(t, row.stage.as_str()).to_owned()),
@@ -332,7 +341,7 @@ fn facts(t: Tongue, row: &RunRow) -> Vec<(&'static str, String)> {
     if let Some(end) = row.ended_at {
         facts.push((t.of("took", "длился"), span_in(t, end.since(row.started_at))));
     }
-    facts.push((t.of("command", "команда"), line(&row.command, 4000)));
+    facts.push((t.of("command", "команда"), line(&row.command, LONGEST_FACT)));
     facts.extend(
         row.spent
             .as_ref()
@@ -342,8 +351,10 @@ fn facts(t: Tongue, row: &RunRow) -> Vec<(&'static str, String)> {
     if row.steps > 0 {
         facts.push((t.of("tools used", "вызовов инструментов"), row.steps.to_string()));
     }
-    facts.extend(row.doing.as_ref().map(|doing| (t.of("last seen doing", "последнее дело"), line(doing, 300))));
-    facts.extend(row.over_budget.as_ref().map(|why| (t.of("over budget", "сверх бюджета"), line(why, 300))));
+    facts.extend(
+        row.doing.as_ref().map(|doing| (t.of("last seen doing", "последнее дело"), t.inner(&line(doing, 300)))),
+    );
+    facts.extend(row.over_budget.as_ref().map(|why| (t.of("over budget", "сверх бюджета"), t.inner(&line(why, 300)))));
     facts.extend(row.pid.filter(|_| row.ended_at.is_none()).map(|pid| (t.of("process", "процесс"), pid.to_string())));
     facts
 }
@@ -356,15 +367,19 @@ pub(crate) async fn raw(Shared(app): Shared<App>, Segments(run): Segments<String
         match (state.desk.run_log(id), state.store.when_collected(id)?) {
             (Some(file), _) => Ok(file),
             (None, Some(at)) => {
-                Err(Problem::not_found(format!("the log of run {id} was removed {}", Moment::of(at).text)))
+                let at = Moment::of(at).text;
+                Err(Problem::not_found(both!("the log of run {id} was removed {at}", "журнал запуска {id} убран {at}")))
             }
-            (None, None) => Err(Problem::not_found(format!("run {id} has no log yet"))),
+            (None, None) => Err(Problem::not_found(both!("run {id} has no log yet", "у запуска {id} ещё нет журнала"))),
         }
     });
     let mut file = file.await?;
-    let permit = std::sync::Arc::clone(&app.downloads)
-        .try_acquire_owned()
-        .map_err(|_| Problem::busy("too many logs are being fetched; ask again when one is through"))?;
+    let permit = std::sync::Arc::clone(&app.downloads).try_acquire_owned().map_err(|_| {
+        Problem::busy(both!(
+            "too many logs are being fetched; ask again when one is through",
+            "скачивается слишком много журналов; спросите снова, когда один будет готов"
+        ))
+    })?;
     let (sender, receiver) = mpsc::channel::<Result<Bytes, std::io::Error>>(CHUNKS);
     tokio::task::spawn_blocking(move || {
         let _permit = permit;

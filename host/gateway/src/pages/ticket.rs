@@ -12,6 +12,7 @@ use crate::api::State;
 use crate::app::GatewayState;
 use crate::find;
 use crate::problem::Problem;
+use crate::said::both;
 use crate::show::{Moment, line, plain, sentence};
 use crate::standing::Scene;
 use crate::tongue::{Part, Tongue, say};
@@ -173,8 +174,7 @@ pub(crate) fn read(state: &GatewayState, t: Tongue, item: &str, which: &Which) -
     match (task, card) {
         (Some(task), card) => started(state, &Scene::among(state, t, [&task])?, task, card, which),
         (None, Some(card)) => unstarted(state, t, card, which),
-        (None, None) => Err(Problem::not_found(say!(
-            t,
+        (None, None) => Err(Problem::not_found(both!(
             "there is no work item {key}; the board lists those that are there",
             "задачи {key} нет; какие есть, видно на доске"
         ))),

@@ -17,6 +17,7 @@ use crate::body::Segments;
 use crate::keyring::Keyring;
 use crate::problem::Problem;
 use crate::routes::tokens;
+use crate::said::both;
 use crate::show::{Age, Moment, line};
 use crate::tongue::{Tongue, say};
 use crate::visitor::{Form, Operator};
@@ -91,7 +92,9 @@ impl Wanted {
         let expires_in = match self.days.trim() {
             "" => None,
             days => {
-                let days: u64 = days.parse().map_err(|_| Problem::invalid("`days` is a whole number, or nothing"))?;
+                let days: u64 = days.parse().map_err(|_| {
+                    Problem::invalid(both!("`days` is a whole number, or nothing", "`days` — целое число или ничего"))
+                })?;
                 Some(Milliseconds(days.saturating_mul(DAY * 1000)))
             }
         };
@@ -144,8 +147,11 @@ pub(crate) async fn revoke(
     let revoked = app.ask(move |state| match tokens::revoked(state, &keyring, &actor, &name)? {
         (_, false) => Ok(()),
         (TokenView { name, revoked_by, .. }, true) => {
-            let by = revoked_by.map(|by| format!(" by {by}")).unwrap_or_default();
-            Err(Problem::conflict(format!("changed since you looked: `{name}` was revoked meanwhile{by}")))
+            let (by, from) = revoked_by.map(|by| (format!(" by {by}"), format!(": {by}"))).unwrap_or_default();
+            Err(Problem::conflict(both!(
+                "changed since you looked: `{name}` was revoked meanwhile{by}",
+                "изменилось, пока вы смотрели: `{name}` тем временем отозван{from}"
+            )))
         }
     });
     match revoked.await {

@@ -20,6 +20,7 @@ use crate::body::Parameters;
 use crate::find;
 use crate::problem::Problem;
 use crate::routes::{Answer, Limit};
+use crate::said::{Said, both};
 
 /// Lines that are read at one time, where all of them are told.
 const PAGE: u32 = 1000;
@@ -67,9 +68,12 @@ pub(crate) async fn list(State(app): State<App>, Parameters(which): Parameters<W
 /// All that fit, a line of JSON each, newest first. They are read as fast as they are taken.
 pub(crate) async fn lines(State(app): State<App>, Parameters(which): Parameters<Filter>) -> Result<Response, Problem> {
     app.settle().await;
-    let permit = Arc::clone(&app.downloads)
-        .try_acquire_owned()
-        .map_err(|_| Problem::busy("too many are being fetched; ask again when one is through"))?;
+    let permit = Arc::clone(&app.downloads).try_acquire_owned().map_err(|_| {
+        Problem::busy(both!(
+            "too many are being fetched; ask again when one is through",
+            "скачивается слишком много; спросите снова, когда что-то будет готово"
+        ))
+    })?;
     let which = Which::from(which);
     let filter = app.ask(move |state| filter(state, &which)).await?;
     let state = app.state.clone();
@@ -125,7 +129,7 @@ fn filter(state: &GatewayState, which: &Which) -> Result<AuditFilter, Problem> {
     Ok(AuditFilter {
         who: some(&which.who),
         what: some(&which.what)
-            .map(|what| what.parse().map_err(|error| Problem::invalid(format!("`what`: {error}"))))
+            .map(|what| what.parse().map_err(|error| Problem::invalid(Said::inner(format!("`what`: {error}")))))
             .transpose()?,
         task: some(&which.task).map(|task| find::task(&*state.store, &task)).transpose()?.map(|task| task.id),
         project: some(&which.project)

@@ -13,6 +13,7 @@ use crate::body::{Required, Segments};
 use crate::find;
 use crate::problem::Problem;
 use crate::routes::{Answer, at_most, one_line};
+use crate::said::Said;
 use crate::visitor::Operator;
 
 pub(crate) async fn list(
@@ -39,7 +40,7 @@ pub(crate) async fn report(
     if let Some(url) = &body.url {
         at_most("url", url, 2000)?;
         if !(url.starts_with("https://") || url.starts_with("http://")) {
-            return Err(Problem::invalid("`url` is no `http` or `https` address"));
+            return Err(Problem::invalid(Said::to_programs("`url` is no `http` or `https` address")));
         }
     }
     let kept = app.write(move |state| {

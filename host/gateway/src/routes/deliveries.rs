@@ -16,6 +16,7 @@ use crate::find;
 use crate::misfits::Misfit;
 use crate::problem::Problem;
 use crate::routes::{Answer, Limit, listing};
+use crate::said::both;
 use crate::tongue::Tongue;
 use crate::visitor::Operator;
 
@@ -54,7 +55,8 @@ fn one_of(name: &str, word: String, choices: [&str; 3]) -> Result<String, Proble
     if choices.contains(&word.as_str()) {
         return Ok(word);
     }
-    Err(Problem::invalid(format!("`{name}` is one of: {}", choices.join(", "))))
+    let choices = choices.join(", ");
+    Err(Problem::invalid(both!("`{name}` is one of: {choices}", "`{name}` — одно из: {choices}")))
 }
 
 pub(crate) async fn list(State(app): State<App>, Parameters(which): Parameters<Which>) -> Answer<Listing<DeliveryRow>> {

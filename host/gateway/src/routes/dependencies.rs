@@ -13,6 +13,7 @@ use crate::find;
 use crate::problem::Problem;
 use crate::routes::Answer;
 use crate::routes::intents::no;
+use crate::said::Said;
 use crate::standing::Scene;
 use crate::visitor::Operator;
 
@@ -61,6 +62,8 @@ fn both(state: &GatewayState, reference: &str, on: &str) -> Result<(TaskId, Task
 fn told(state: &GatewayState, task: TaskId, applied: Applied) -> Result<Dependencies, Problem> {
     match applied {
         Applied::Stepped { .. } => view(state, state.store.task(task)?),
-        Applied::Rejected(rejected) => Err(no(state, rejected.word(), rejected.to_string(), state.store.task(task)?)),
+        Applied::Rejected(rejected) => {
+            Err(no(state, rejected.word(), Said::inner(rejected.to_string()), state.store.task(task)?))
+        }
     }
 }

@@ -22,6 +22,7 @@ use crate::api::Change;
 use crate::app::{App, GatewayState, closed};
 use crate::body::Parameters;
 use crate::problem::Problem;
+use crate::said::both;
 use crate::visitor::Visitor;
 
 /// Between two looks at the store's counter: reading it costs no query, and people do not see this delay.
@@ -75,7 +76,12 @@ pub(crate) async fn stream(
     let resumed = headers.get("last-event-id").and_then(|id| id.to_str().ok());
     let is_free = visitor.name().is_some() || app.streams.available_permits() > OF_THE_NAMED;
     let permit = std::sync::Arc::clone(&app.streams).try_acquire_owned().ok().filter(|_| is_free);
-    let permit = permit.ok_or_else(|| Problem::busy("too many event streams are open; close a tab, or poll"))?;
+    let permit = permit.ok_or_else(|| {
+        Problem::busy(both!(
+            "too many event streams are open; close a tab, or poll",
+            "открыто слишком много потоков событий; закройте вкладку или опрашивайте"
+        ))
+    })?;
     let (sender, receiver) = mpsc::channel(BUFFER);
     let seen = resumed.or(since.since.as_deref()).map(Cursor::parse);
     tokio::spawn(async move {

@@ -11,7 +11,10 @@ use crate::app::{App, GatewayState};
 use crate::find;
 use crate::problem::Problem;
 use crate::routes::{Answer, at_most};
+use crate::said::{Said, both};
 use crate::standing::Scene;
+use crate::timeline::words_in;
+use crate::tongue::{Tongue, say};
 
 pub(crate) const LONGEST_NOTE: usize = 4000;
 /// Of what happened meanwhile, the newest: whoever looked a week ago reads the timeline.
@@ -21,7 +24,10 @@ const MOST_SINCE: usize = 50;
 pub(crate) async fn take(app: App, actor: Actor, intent: Intent, reference: String, body: IntentNote) -> Answer<Taken> {
     at_most("note", &body.note, LONGEST_NOTE)?;
     if intent == Intent::Waive && body.note.trim().is_empty() {
-        return Err(Problem::invalid("`note` is empty; a waiver is kept for ever with who gave it and why"));
+        return Err(Problem::invalid(both!(
+            "`note` is empty; a waiver is kept for ever with who gave it and why",
+            "поле `note` пусто, а снятие шага хранится вечно с тем, кто и почему его снял"
+        )));
     }
     app.write(move |state| apply(state, actor, intent, &reference, body)).await.map(Json)
 }
@@ -44,7 +50,13 @@ fn apply(
                 AppliedSeen::Applied(applied) => applied,
                 AppliedSeen::Moved { task, since } => {
                     let saw = match (version, epoch) {
-                        (None, Some(epoch)) => format!("epoch {epoch} of task {}, it is at {}", task.id, task.epoch),
+                        (None, Some(epoch)) => {
+                            let (id, now) = (task.id, task.epoch);
+                            both!(
+                                "epoch {epoch} of task {id}, it is at {now}",
+                                "эпоху {epoch} задачи {id}, а теперь {now}"
+                            )
+                        }
                         _ => version_seen(&looked_at, &task),
                     };
                     return Err(moved(state, &saw, *task, since));
@@ -56,34 +68,49 @@ fn apply(
         Applied::Stepped { task, .. } => Ok(Taken { intent, task: Scene::view_of(state, *task)? }),
         Applied::Rejected(rejected) => {
             let task = state.store.task(seen.id)?;
-            let changed = if task.version == seen.version { "" } else { "changed since you looked: " };
-            Err(no(state, rejected.word(), format!("{changed}{rejected}"), task))
+            let why = Said::inner(rejected.to_string());
+            let changed = both!("changed since you looked: ", "изменилось, пока вы смотрели: ");
+            let why = if task.version == seen.version { why } else { why.after(&changed) };
+            Err(no(state, rejected.word(), why, task))
         }
     }
 }
 
 /// Which version somebody saw, and which one it is.
-pub(crate) fn version_seen(looked_at: &Seen, task: &Task) -> String {
-    format!("version {} of task {}, it is at {}", looked_at.version, task.id, task.version)
+pub(crate) fn version_seen(looked_at: &Seen, task: &Task) -> Said {
+    let (saw, id, now) = (looked_at.version, task.id, task.version);
+    both!("version {saw} of task {id}, it is at {now}", "версию {saw} задачи {id}, а теперь {now}")
 }
 
 /// It is not what was looked at any more: what happened meanwhile, instead of the deed.
-pub(crate) fn moved(state: &GatewayState, saw: &str, task: Task, mut since: Vec<EntryRow>) -> Problem {
+pub(crate) fn moved(state: &GatewayState, saw: &Said, task: Task, mut since: Vec<EntryRow>) -> Problem {
     since.drain(..since.len().saturating_sub(MOST_SINCE));
-    let told = since.iter().filter_map(|row| crate::timeline::words(&row.entry)).collect::<Vec<_>>();
-    let mut detail = format!("changed since you looked: you saw {saw}");
-    if !told.is_empty() {
-        detail = format!("{detail}; meanwhile: {}", told.join("; "));
-    }
-    no(state, "late", detail, task).since(since)
+    let told = |t: Tongue| {
+        let told: Vec<String> = since.iter().filter_map(|row| words_in(t, &row.entry)).collect();
+        if told.is_empty() {
+            return String::new();
+        }
+        let told = told.join("; ");
+        say!(t, "; meanwhile: {told}", "; тем временем: {told}")
+    };
+    let (english, russian) = (saw.english(), saw.in_tongue(Tongue::Russian));
+    let (since_then, ours) = (told(Tongue::English), told(Tongue::Russian));
+    let said = both!(
+        "changed since you looked: you saw {english}{since_then}",
+        "изменилось, пока вы смотрели: вы видели {russian}{ours}"
+    );
+    no(state, "late", said, task).since(since)
 }
 
-pub(crate) fn no(state: &GatewayState, word: &str, why: String, task: Task) -> Problem {
-    match Scene::view_of(state, task) {
-        Ok(view) => {
-            let detail = format!("{why}. {} now: {}", view.task.work_item, view.standing.sentence);
-            Problem::rejected(detail, word.to_owned(), Some(view))
+/// What was wanted is not possible, and how the task stands instead.
+pub(crate) fn no(state: &GatewayState, word: &str, why: Said, task: Task) -> Problem {
+    let stands = Scene::among(state, Tongue::Russian, [&task]).map(|scene| scene.standing(&task).sentence);
+    match (Scene::view_of(state, task), stands) {
+        (Ok(view), Ok(ours)) => {
+            let (key, now) = (&view.task.work_item, &view.standing.sentence);
+            let said = both!(". {key} now: {now}", ". {key} теперь: {ours}").after(&why);
+            Problem::rejected(said, word.to_owned(), Some(view))
         }
-        Err(error) => error.into(),
+        (Err(error), _) | (_, Err(error)) => error.into(),
     }
 }

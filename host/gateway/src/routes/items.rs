@@ -12,6 +12,7 @@ use crate::body::{Parameters, Required, Segments};
 use crate::find;
 use crate::problem::Problem;
 use crate::routes::{Answer, Limit, Part, at_most, listing, one_line, part};
+use crate::said::both;
 use crate::standing::Scene;
 use crate::visitor::Operator;
 
@@ -56,9 +57,11 @@ pub(crate) fn make(state: &GatewayState, project: &Project, card: NewCard, actor
 /// A card that shall be, after looking at what it says.
 pub(crate) fn wanted(state: &GatewayState, project: &Project, card: NewCard, actor: Actor) -> Result<NewItem, Problem> {
     if !state.desk.is_configured(&project.name) {
-        let gone =
-            format!("`projects/{}.toml` is gone, and nobody would take the ticket up: put the file back", project.name);
-        return Err(Problem::conflict(gone));
+        let name = &project.name;
+        return Err(Problem::conflict(both!(
+            "`projects/{name}.toml` is gone, and nobody would take the ticket up: put the file back",
+            "файла `projects/{name}.toml` больше нет, и задачу никто не возьмёт: верните файл"
+        )));
     }
     let status = match card.status {
         Some(status) => known_status(state, &project.name, &status)?,
@@ -67,7 +70,11 @@ pub(crate) fn wanted(state: &GatewayState, project: &Project, card: NewCard, act
     let title = one_line("title", &card.title, LONGEST_TITLE)?;
     at_most("description", &card.description, LONGEST_TEXT)?;
     if card.labels.len() > MOST_LABELS {
-        return Err(Problem::invalid(format!("`labels` has {} of them; it may have {MOST_LABELS}", card.labels.len())));
+        let count = card.labels.len();
+        return Err(Problem::invalid(both!(
+            "`labels` has {count} of them; it may have {MOST_LABELS}",
+            "в `labels` их {count}, а можно не больше {MOST_LABELS}"
+        )));
     }
     let labels = card.labels.iter().map(|label| one_line("labels", label, LONGEST_WORD)).collect::<Result<_, _>>()?;
     let mut after = Vec::new();
@@ -85,9 +92,10 @@ fn known_status(state: &GatewayState, project: &ProjectName, status: &str) -> Re
     if known.is_empty() || known.contains(&status) {
         return Ok(status);
     }
-    Err(Problem::invalid(format!(
-        "`status` is `{status}`, which is no column of this board; there are: {}",
-        known.join(", ")
+    let known = known.join(", ");
+    Err(Problem::invalid(both!(
+        "`status` is `{status}`, which is no column of this board; there are: {known}",
+        "`status` — `{status}`, а такого столбца на доске нет; есть: {known}"
     )))
 }
 
@@ -164,7 +172,7 @@ pub(crate) fn write(
     actor: &Actor,
 ) -> Result<Vec<BoardComment>, Problem> {
     if text.trim().is_empty() {
-        return Err(Problem::invalid("`text` is empty"));
+        return Err(Problem::invalid(both!("`text` is empty", "поле `text` пусто")));
     }
     at_most("text", text, LONGEST_TEXT)?;
     let (project, card) = there(state, project, item)?;

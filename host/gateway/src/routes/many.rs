@@ -14,12 +14,13 @@ use crate::find;
 use crate::problem::Problem;
 use crate::routes::intents::LONGEST_NOTE;
 use crate::routes::{Answer, at_most};
+use crate::said::both;
 use crate::standing::goes_on_together;
 use crate::tongue::Tongue;
 use crate::visitor::Operator;
 
 /// Of the API's route.
-const COUNT: &str = "`count` says";
+const COUNT: By = By::Count;
 
 pub(crate) async fn stop(app: State<App>, actor: Operator, body: Required<ForAll>) -> Answer<Reached> {
     to_all(app, actor, body, Intent::Stop, Group::Live).await
@@ -67,21 +68,46 @@ pub(crate) async fn retry_parked(
     app.write(move |state| read_again(state, &actor, Named { by: COUNT, count })).await.map(Json)
 }
 
+/// Who says how many there were.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum By {
+    /// A program, by its parameter.
+    Count,
+    /// A button of a page.
+    Button,
+}
+
 /// How many somebody saw.
 #[derive(Clone, Copy)]
 pub(crate) struct Named {
-    /// Who says so, as a refusal tells it: `the button named`.
-    pub(crate) by: &'static str,
+    pub(crate) by: By,
     /// None: however many they are.
     pub(crate) count: Option<u64>,
 }
 
+/// What is counted: in English of one and of many, in Russian of one, of few and of many.
+type Counted = ([&'static str; 2], [&'static str; 3]);
+
+const LIVE: Counted = (["live ticket", "live tickets"], ["живую задачу", "живые задачи", "живых задач"]);
+const PAUSED: Counted = (["paused ticket", "paused tickets"], ["задачу на паузе", "задачи на паузе", "задач на паузе"]);
+const HELD: Counted = (["held ticket", "held tickets"], ["удержанную задачу", "удержанные задачи", "удержанных задач"]);
+const PARKED: Counted =
+    (["parked delivery", "parked deliveries"], ["отложенную доставку", "отложенные доставки", "отложенных доставок"]);
+
 impl Named {
-    fn changed(self, what: [&str; 2], now: u64) -> Problem {
-        let (by, saw) = (self.by, self.count.unwrap_or_default());
-        // As the records say it, whatever the reader's language.
-        let saw = Tongue::English.count(saw, what, [""; 3]);
-        Problem::conflict(format!("changed since you looked: {by} {saw}, and there are {now} now; look again"))
+    fn changed(self, (english, russian): Counted, now: u64) -> Problem {
+        let saw = |t: Tongue| t.count(self.count.unwrap_or_default(), english, russian);
+        let (saw, ours) = (saw(Tongue::English), saw(Tongue::Russian));
+        Problem::conflict(match self.by {
+            By::Count => both!(
+                "changed since you looked: `count` says {saw}, and there are {now} now; look again",
+                "изменилось, пока вы смотрели: `count` называет {ours}, а теперь их {now}; посмотрите снова"
+            ),
+            By::Button => both!(
+                "changed since you looked: the button named {saw}, and there are {now} now; look again",
+                "изменилось, пока вы смотрели: кнопка называла {ours}, а теперь их {now}; посмотрите снова"
+            ),
+        })
     }
 }
 
@@ -96,11 +122,11 @@ pub(crate) fn reach(
 ) -> Result<Reached, Problem> {
     at_most("note", note, LONGEST_NOTE)?;
     let what = match group {
-        Group::Live(_) => ["live ticket", "live tickets"],
-        Group::Paused(_) => ["paused ticket", "paused tickets"],
+        Group::Live(_) => LIVE,
+        Group::Paused(_) => PAUSED,
         Group::Held { cause, .. } => {
             broke(*cause)?;
-            ["held ticket", "held tickets"]
+            HELD
         }
     };
     let mut all = Reached::default();
@@ -128,8 +154,9 @@ fn broke(cause: HoldKind) -> Result<(), Problem> {
         return Ok(());
     }
     let word = cause_word(cause);
-    Err(Problem::conflict(format!(
-        "what is held as `{word}` did not break: a person is asked there, and lets each of these on by itself"
+    Err(Problem::conflict(both!(
+        "what is held as `{word}` did not break: a person is asked there, and lets each of these on by itself",
+        "удержанное как `{word}` не сломалось: там спрашивают человека, и каждую из них он пускает дальше отдельно"
     )))
 }
 
@@ -142,6 +169,6 @@ pub(crate) fn cause_word(cause: HoldKind) -> String {
 pub(crate) fn read_again(state: &GatewayState, actor: &Actor, named: Named) -> Result<Retried, Problem> {
     match state.store.retry_parked(actor, named.count, state.now())? {
         Pressed::Done(retried) => Ok(Retried { retried, parked: state.store.parked_deliveries()? }),
-        Pressed::Changed(now) => Err(named.changed(["parked delivery", "parked deliveries"], now)),
+        Pressed::Changed(now) => Err(named.changed(PARKED, now)),
     }
 }

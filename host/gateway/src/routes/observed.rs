@@ -12,6 +12,7 @@ use crate::body::Parameters;
 use crate::find;
 use crate::problem::Problem;
 use crate::routes::{Answer, MOST_ROWS, ROWS, listing};
+use crate::said::Said;
 
 /// Which of them.
 #[derive(Debug, Default, Deserialize)]
@@ -31,7 +32,11 @@ pub(crate) struct Wanted {
 pub(crate) async fn list(State(app): State<App>, Parameters(wanted): Parameters<Wanted>) -> Answer<Listing<WouldRow>> {
     let rows = match wanted.limit.unwrap_or(ROWS) {
         rows @ 1..=MOST_ROWS => rows,
-        other => return Err(Problem::invalid(format!("`limit` is {other}; it is a number from 1 to {MOST_ROWS}"))),
+        other => {
+            return Err(Problem::invalid(Said::to_programs(format!(
+                "`limit` is {other}; it is a number from 1 to {MOST_ROWS}"
+            ))));
+        }
     };
     let answer = app.ask(move |state| {
         let project = match &wanted.project {

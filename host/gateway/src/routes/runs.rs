@@ -14,6 +14,7 @@ use crate::desk::with_live_usage;
 use crate::find;
 use crate::problem::Problem;
 use crate::routes::Answer;
+use crate::said::{Said, both};
 use crate::show::Moment;
 
 /// The end of a log in bytes where nobody asked for another number: about 500 lines.
@@ -41,12 +42,18 @@ pub(crate) async fn log(
     let run: RunId = find::parse(&run)?;
     let bytes = tail.tail.unwrap_or(TAIL);
     if bytes > LONGEST_TAIL {
-        return Err(Problem::invalid(format!("`tail` is {bytes}; it is a number of bytes up to {LONGEST_TAIL}")));
+        return Err(Problem::invalid(Said::to_programs(format!(
+            "`tail` is {bytes}; it is a number of bytes up to {LONGEST_TAIL}"
+        ))));
     }
     let log = app.ask(move |state| {
         let run = state.store.run(run)?.id;
         if let Some(at) = state.store.when_collected(run)? {
-            return Err(Problem::not_found(format!("the log of run {run} was removed {}", Moment::of(at).text)));
+            let at = Moment::of(at).text;
+            return Err(Problem::not_found(both!(
+                "the log of run {run} was removed {at}",
+                "журнал запуска {run} убран {at}"
+            )));
         }
         Ok(state.desk.run_log_tail(run, bytes))
     });

@@ -18,6 +18,7 @@ use crate::desk::with_live_usage;
 use crate::find;
 use crate::problem::Problem;
 use crate::routes::{Answer, Limit, Part, items, part};
+use crate::said::both;
 use crate::standing::Scene;
 use crate::tongue::Tongue;
 use crate::visitor::Operator;
@@ -177,10 +178,15 @@ pub(crate) async fn document(
         let found = documents.iter().find(|row| id == Some(row.id) || row.name == document);
         let Some(found) = found else {
             let there = documents.iter().map(|row| format!("{} ({})", row.id, row.name)).collect::<Vec<_>>().join(", ");
-            let there = if there.is_empty() { "none yet".to_owned() } else { there };
-            return Err(Problem::not_found(format!(
-                "task {} has no document `{document}`; there are: {there}",
-                task.id
+            let (there, ours) = if there.is_empty() {
+                ("none yet".to_owned(), "пока ни одного".to_owned())
+            } else {
+                (there.clone(), there)
+            };
+            let id = task.id;
+            return Err(Problem::not_found(both!(
+                "task {id} has no document `{document}`; there are: {there}",
+                "у задачи {id} нет документа `{document}`; есть: {ours}"
             )));
         };
         Ok(state.store.blob(&found.blob)?)

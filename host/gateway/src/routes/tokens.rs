@@ -11,10 +11,11 @@ use domain::time::{Milliseconds, Timestamp};
 use crate::api::{Listing, MadeToken, TokenView, WantedToken};
 use crate::app::{App, GatewayState};
 use crate::body::{Required, Segments};
-use crate::find::parse;
+use crate::find::{named, parse};
 use crate::keyring::Keyring;
 use crate::problem::Problem;
 use crate::routes::Answer;
+use crate::said::{Said, both};
 use crate::visitor::Operator;
 
 /// What people and scanners know a secret of ours by.
@@ -69,7 +70,8 @@ pub(crate) fn made(
 ) -> Result<MadeToken, Problem> {
     let now = state.now();
     let name: TokenName = parse(&wanted.name)?;
-    let (secret, row) = new_token(name.clone(), wanted, &state.secret()?, now).map_err(Problem::invalid)?;
+    let (secret, row) =
+        new_token(name.clone(), wanted, &state.secret()?, now).map_err(|why| Problem::invalid(Said::inner(why)))?;
     keyring.make(&row, actor, now)?;
     let row = state.access.tokens()?.into_iter().find(|row| row.name == name);
     let row = row.ok_or_else(|| Problem::broken(&"a token that was made is not there"))?;
@@ -87,9 +89,8 @@ pub(crate) fn revoked(
     let rows = state.access.tokens()?;
     if !rows.iter().any(|row| row.name == name) && name != *state.token.name() {
         let there = rows.iter().filter(|row| row.revoked.is_none()).map(|row| row.name.as_str());
-        let there = there.collect::<Vec<_>>().join(", ");
-        let there = if there.is_empty() { "is none".to_owned() } else { format!("is: {there}") };
-        return Err(Problem::not_found(format!("there is no token `{name}`; there {there}")));
+        let there = named(there.map(str::to_owned));
+        return Err(Problem::not_found(there.after(&both!("there is no token `{name}`; ", "токена `{name}` нет; "))));
     }
     let is_done = keyring.revoke(&name, actor, state.now())?;
     let row: Option<TokenRow> = state.access.tokens()?.into_iter().find(|row| row.name == name);

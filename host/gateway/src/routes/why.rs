@@ -16,6 +16,7 @@ use crate::find;
 use crate::problem::Problem;
 use crate::routes::Answer;
 use crate::routes::behind::Asked;
+use crate::said::Said;
 use crate::standing::Scene;
 use crate::timeline::words;
 
@@ -39,7 +40,7 @@ pub(crate) async fn why(
 ) -> Answer<Why> {
     let answer = app.ask(move |state| {
         let (task, at) = (find::task(&*state.store, &reference)?, at.map(Timestamp));
-        let was_not_there = || Problem::not_found("the task was not there at that time");
+        let was_not_there = || Problem::not_found(Said::to_programs("the task was not there at that time"));
         let view = match at {
             None => Scene::view_of(state, task)?,
             Some(at) => {

@@ -82,6 +82,6 @@ async fn what_was_done_is_said_to_who_did_it_on_its_page_for_a_while() {
     );
     let late = browser.send(&world, again).await;
     assert!(late.text().contains("changed since you looked") && !late.text().contains(BANNER), "{}", late.text());
-    world.pass(Duration::from_secs(600));
+    world.pass(Duration::from_mins(10));
     assert!(!browser.get(&world, &address).await.text().contains(BANNER), "it is news no more");
 }

@@ -67,7 +67,7 @@ fn both_texts_say_something_and_the_second_is_russian() {
                 let text = fs::read_to_string(&path).unwrap();
                 // Tests say things that are no texts of pages.
                 let text = text.split("#[cfg(test)]").next().unwrap();
-                for opening in ["frame.say(", "t.of(", "tongue.of(", "say!("] {
+                for opening in ["frame.say(", "t.of(", "tongue.of(", "say!(", "both!("] {
                     for (at, _) in text.match_indices(opening) {
                         let Some((english, russian)) = pair(&text[at + opening.len()..]) else { continue };
                         pairs += 1;
@@ -98,4 +98,25 @@ fn pair(text: &str) -> Option<(String, String)> {
     let last = literals.next()?;
     // Between the two stands a comma and nothing else.
     (text[end + 1..next].trim() == ",").then(|| (text[start + 1..end].to_owned(), text[next + 1..last].to_owned()))
+}
+
+/// What a button or a link of a page leads to is worded in both languages: a sentence for programs alone has no place there.
+#[test]
+fn no_page_refuses_in_the_words_for_programs() {
+    let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src/pages")];
+    let mut looked_at = 0;
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            looked_at += 1;
+            let text = fs::read_to_string(&path).unwrap();
+            assert!(!text.contains("to_programs("), "{}", path.display());
+            assert!(!text.contains("Said::inner(\"") && !text.contains("Said::inner(format!"), "{}", path.display());
+        }
+    }
+    assert!(looked_at > 10, "{looked_at}");
 }

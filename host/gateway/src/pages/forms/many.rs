@@ -13,10 +13,12 @@ use crate::body::Segments;
 use crate::find;
 use crate::pages::{Reader, Refused};
 use crate::problem::Problem;
-use crate::routes::many::{self, Named};
+use crate::routes::many::{self, By, Named};
+use crate::said::both;
+use crate::tongue::Tongue;
 use crate::visitor::{Form, Operator};
 
-const BUTTON: &str = "the button named";
+const BUTTON: By = By::Button;
 
 /// How many the button named.
 #[derive(Debug, Deserialize)]
@@ -124,8 +126,11 @@ impl Wish {
         let named = Named { by: BUTTON, count: Some(form.count) };
         match app.write(move |state| many::reach(state, &group, intent, &actor, &form.note, named)).await {
             Ok(reached) if reached.tasks.is_empty() => {
-                let told = "changed since you looked: others did it meanwhile, and nobody was left to be told";
-                Err(Refused::of(Problem::conflict(told.to_owned()), reader.at(&back)))
+                let told = both!(
+                    "changed since you looked: others did it meanwhile, and nobody was left to be told",
+                    "изменилось, пока вы смотрели: это тем временем сделали другие, и никого не осталось"
+                );
+                Err(Refused::of(Problem::conflict(told), reader.at(&back)))
             }
             Ok(_) => Ok(reader.done(&app, &back, did, None)),
             Err(problem) => Err(Refused::of(problem, reader.at(&back))),
@@ -153,7 +158,11 @@ pub(crate) async fn retry_delivery(
     let retried = app.write(move |state| {
         let id: DeliveryId = find::parse(&id)?;
         match state.store.retry_delivery(id, &actor, state.now()) {
-            Err(StoreError::Refused(why)) => Err(Problem::conflict(format!("changed since you looked: {why}"))),
+            Err(StoreError::Refused(why)) => {
+                let ours = Tongue::Russian.inner(&why);
+                let said = both!("changed since you looked: {why}", "изменилось, пока вы смотрели: {ours}");
+                Err(Problem::conflict(said))
+            }
             told => Ok(told?),
         }
     });
