@@ -63,10 +63,11 @@ fn sparse() -> Place {
     let place = Place::new(DEVELOPER, REVIEWER);
     place.init();
     let (repository, reviewer) = (place.repository(), place.path("agents/reviewer.sh"));
+    let (repository, reviewer) = (repository.display(), reviewer.display());
     let text = format!(
-        "name = \"repository\"\nprefix = \"REPO\"\nrepository = {repository:?}\nbase-branch = \"main\"\npipeline = \"quick\"\n\
+        "name = \"repository\"\nprefix = \"REPO\"\nrepository = \"{repository}\"\nbase-branch = \"main\"\npipeline = \"quick\"\n\
          [ladder.claude-code]\nmodel = \"opus\"\n[roles.developer]\ndriver = \"claude-code\"\neffort = \"\"\n\
-         [roles.reviewer]\ncommand = [{reviewer:?}]\n[roles.tester]\nrun = [\"true\"]\n[commands.test]\nrun = [\"true\"]\n\
+         [roles.reviewer]\ncommand = [\"{reviewer}\"]\n[roles.tester]\nrun = [\"true\"]\n[commands.test]\nrun = [\"true\"]\n\
          [price]\nusd-per-million-input-tokens = 3\n"
     );
     fs::write(place.project_file(), text).unwrap();
