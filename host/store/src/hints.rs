@@ -27,7 +27,7 @@ impl Inbox for SqliteStore {
     fn receive(&self, delivery: NewDelivery, answer: Answer) {
         match self.news.check().and_then(|()| Ok(to_json(&delivery.headers)?)) {
             Ok(headers) => {
-                self.writer.write_and_tell(move |tx| insert(tx.sql, &delivery, &headers), answer);
+                self.writer.write_and_tell(move |tx| insert(tx, &delivery, &headers), answer);
             }
             Err(error) => answer(Err(error)),
         }
@@ -35,13 +35,18 @@ impl Inbox for SqliteStore {
 }
 
 /// `headers`: the delivery's as JSON, made before the one thread that writes has to do with it.
-fn insert(sql: &Connection, new: &NewDelivery, headers: &str) -> Result<Received> {
+pub(crate) fn insert(tx: &Tx<'_>, new: &NewDelivery, headers: &str) -> Result<Received> {
     let statement =
         "INSERT INTO delivery (source, project, received_at, body, state, hook_key, sent_as, word, verified, headers)
-        VALUES (?1, ?2, ?3, ?4, 'pending', ?5, ?6, ?7, ?8, ?9)
-        ON CONFLICT (project, hook_key) WHERE hook_key IS NOT NULL DO NOTHING";
+        VALUES (?1, ?2, ?3, ?4, 'pending', ?5, ?6, ?7, ?8, ?9)";
     let mut received = Received::Repeat;
     for (project, verified) in &new.projects {
+        if let Some(known) = tx.seen.borrow().find(project, &new.key) {
+            // Whoever proved it later proved it.
+            let again = "UPDATE delivery SET repeats = repeats + 1, verified = MAX(verified, ?2) WHERE id = ?1";
+            execute(tx.sql, again, params![known, verified])?;
+            continue;
+        }
         let row = params![
             new.source.as_str(),
             project.as_str(),
@@ -53,14 +58,9 @@ fn insert(sql: &Connection, new: &NewDelivery, headers: &str) -> Result<Received
             verified,
             headers
         ];
-        if execute(sql, statement, row)? == 1 {
-            received = Received::New;
-        } else {
-            // Whoever proved it later proved it.
-            let again = "UPDATE delivery SET repeats = repeats + 1, verified = MAX(verified, ?3)
-                WHERE project = ?1 AND hook_key = ?2";
-            execute(sql, again, params![project.as_str(), new.key, verified])?;
-        }
+        execute(tx.sql, statement, row)?;
+        tx.seen.borrow_mut().add(project, &new.key, tx.sql.last_insert_rowid());
+        received = Received::New;
     }
     Ok(received)
 }

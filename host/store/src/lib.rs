@@ -46,6 +46,7 @@ mod readers;
 mod records;
 mod row;
 mod schema;
+mod seen;
 mod slots;
 mod spending;
 mod sqlite;

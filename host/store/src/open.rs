@@ -23,6 +23,7 @@ use crate::lock::HostLock;
 use crate::readers::{BUSY, Readers, STATEMENTS};
 use crate::row::{get_json, get_text, one};
 use crate::schema;
+use crate::seen::Seen;
 use crate::sqlite::SqliteStore;
 use crate::writer::{News, Writer};
 
@@ -151,10 +152,11 @@ impl SqliteStore {
             pipelines: Mutex::default(),
         });
         let news = Arc::new(News::default());
+        let seen = Seen::load(&sql).map_err(StoreError::from)?;
         checkpoint::watch(&sql).map_err(|error| of_sql(&error))?;
         let copies = copier(&place).map_err(|error| of_sql(&error))?;
         let checkpointer = Checkpointer::start(copies, Arc::clone(&news)).map_err(io)?;
-        let writer = Writer::start(sql, checkpointer, Arc::clone(&core), Arc::clone(&news)).map_err(io)?;
+        let writer = Writer::start(sql, seen, checkpointer, Arc::clone(&core), Arc::clone(&news)).map_err(io)?;
         Ok(Self { writer, readers, core, news, _lock: Some(lock) })
     }
 
@@ -168,7 +170,8 @@ impl SqliteStore {
         let readers = Readers::open(&place, 1).map_err(|error| of_sql(&error))?;
         let core = Arc::new(Core { decide, tells, host, blobs, pipelines: Mutex::default() });
         let news = Arc::new(News::default());
-        let writer = Writer::here(sql, Arc::clone(&core), Arc::clone(&news));
+        let seen = Seen::load(&sql).map_err(StoreError::from)?;
+        let writer = Writer::here(sql, seen, Arc::clone(&core), Arc::clone(&news));
         Ok(Self { writer, readers, core, news, _lock: None })
     }
 }

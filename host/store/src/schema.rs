@@ -11,6 +11,7 @@ const STEPS: &[M<'static>] = &[
     M::up(include_str!("schema/002.sql")),
     M::up(include_str!("schema/003.sql")),
     M::up(include_str!("schema/004.sql")),
+    M::up(include_str!("schema/005.sql")),
 ];
 const MIGRATIONS: Migrations<'static> = Migrations::from_slice(STEPS);
 

@@ -3,6 +3,7 @@
 //! thread: the simulator calls it on its own.
 
 use std::any::Any;
+use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -18,6 +19,7 @@ use rusqlite::Connection;
 use crate::checkpoint::Checkpointer;
 use crate::failure::{Result, of_sql};
 use crate::open::Core;
+use crate::seen::Seen;
 
 #[cfg(test)]
 mod tests;
@@ -37,6 +39,7 @@ type Outcome<T> = std::result::Result<T, StoreError>;
 pub(crate) struct Tx<'a> {
     pub(crate) sql: &'a Connection,
     pub(crate) core: &'a Core,
+    pub(crate) seen: &'a RefCell<Seen>,
 }
 
 /// What the writer tells everybody else.
@@ -111,19 +114,20 @@ impl Writer {
     /// `sql` is watched for that checkpointer.
     pub(crate) fn start(
         sql: Connection,
+        seen: RefCell<Seen>,
         checkpointer: Checkpointer,
         core: Arc<Core>,
         news: Arc<News>,
     ) -> std::io::Result<Self> {
         let (line, waiting) = sync_channel(LINE);
-        let body = move || Committer { checkpointer: Some(checkpointer), sql, core, news }.run(&waiting);
+        let body = move || Committer { checkpointer: Some(checkpointer), sql, seen, core, news }.run(&waiting);
         let thread = thread::Builder::new().name("store-writer".to_owned()).spawn(body)?;
         Ok(Self::Thread { line: Some(line), thread: Some(thread) })
     }
 
     /// Without a thread: a write is done when its call returns, by whoever calls.
-    pub(crate) fn here(sql: Connection, core: Arc<Core>, news: Arc<News>) -> Self {
-        Self::Here(Mutex::new(Committer { checkpointer: None, sql, core, news }))
+    pub(crate) fn here(sql: Connection, seen: RefCell<Seen>, core: Arc<Core>, news: Arc<News>) -> Self {
+        Self::Here(Mutex::new(Committer { checkpointer: None, sql, seen, core, news }))
     }
 
     /// Runs `work` in a transaction. It may run more than once: where another of its group fails, or the group's commit does.
@@ -299,6 +303,7 @@ pub(crate) struct Committer {
     // Before the connection that writes: that one is the last to close.
     checkpointer: Option<Checkpointer>,
     sql: Connection,
+    seen: RefCell<Seen>,
     core: Arc<Core>,
     news: Arc<News>,
 }
@@ -392,7 +397,7 @@ impl Committer {
             for request in &mut *group {
                 if with_savepoints {
                     self.one(&mut **request)?;
-                } else if !request.run(&Tx { sql: &self.sql, core: &self.core })? {
+                } else if !request.run(&self.tx())? {
                     self.say("ROLLBACK")?;
                     return Ok(false);
                 }
@@ -403,7 +408,15 @@ impl Committer {
             self.say("COMMIT")?;
             Ok(true)
         };
-        let kept = run().inspect_err(|_| {
+        let kept = run();
+        let mut seen = self.seen.borrow_mut();
+        if matches!(kept, Ok(true)) {
+            seen.keep();
+        } else {
+            seen.forget(0);
+        }
+        drop(seen);
+        let kept = kept.inspect_err(|_| {
             // The database may have rolled back by itself; otherwise this does, or the file is past helping.
             if !self.sql.is_autocommit() {
                 let _ = self.say("ROLLBACK");
@@ -421,10 +434,16 @@ impl Committer {
 
     fn one(&self, request: &mut dyn Request) -> std::result::Result<(), Trouble> {
         self.say("SAVEPOINT request")?;
-        if !request.run(&Tx { sql: &self.sql, core: &self.core })? {
+        let mark = self.seen.borrow().mark();
+        if !request.run(&self.tx())? {
             self.say("ROLLBACK TO request")?;
+            self.seen.borrow_mut().forget(mark);
         }
         self.say("RELEASE request")
+    }
+
+    fn tx(&self) -> Tx<'_> {
+        Tx { sql: &self.sql, core: &self.core, seen: &self.seen }
     }
 
     fn say(&self, statement: &str) -> std::result::Result<(), Trouble> {

@@ -74,6 +74,17 @@ fn a_delivery_that_comes_again_is_kept_once_and_counted() {
 }
 
 #[test]
+fn a_delivery_that_comes_again_in_the_next_life_is_kept_once_too() {
+    let (dir, store) = open();
+    assert_eq!(receive(&store, delivery(1, true)).unwrap(), Received::New);
+    drop(store);
+    let store = SqliteStore::open(StoreConfig::new(dir.path(), "here")).unwrap();
+    assert_eq!(receive(&store, delivery(1, true)).unwrap(), Received::Repeat);
+    assert_eq!(receive(&store, delivery(2, true)).unwrap(), Received::New);
+    assert_eq!(store.deliveries(&DeliveryFilter::default(), 10).unwrap().len(), 2);
+}
+
+#[test]
 fn two_projects_that_bind_one_repository_have_a_delivery_each() {
     let (_dir, store) = open();
     let mut other = small_project();
