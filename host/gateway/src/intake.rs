@@ -400,7 +400,11 @@ async fn keep(intake: &Intake, delivery: NewDelivery, room: Option<Room>) -> Res
         }
         Err(error) => {
             let proven = projects.into_iter().filter(|(_, proven)| *proven).map(|(project, _)| project).collect();
-            let refusal = if matches!(error, StoreError::Full(_)) { Refusal::Full } else { Refusal::broken(&error) };
+            let refusal = match error {
+                StoreError::Full(_) => Refusal::Full,
+                StoreError::Busy(_) => Refusal::Held,
+                error => Refusal::broken(&error),
+            };
             Err(Turned::of_proven(refusal, proven))
         }
     }

@@ -32,6 +32,8 @@ const GROUP: usize = 256;
 /// last commit took less than that, another one costs less than the wait.
 const GAP: Duration = Duration::from_micros(500);
 const LINGER: Duration = Duration::from_millis(2);
+/// How long a request that nobody asks again waits while another program holds the database: the most patient sender's time.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 type Outcome<T> = std::result::Result<T, StoreError>;
 
@@ -150,6 +152,7 @@ impl Writer {
         self.send(Box::new(Typed {
             work,
             asker: asker(),
+            until: None,
             outcome: None,
             reply: move |outcome| drop(reply.send(outcome)),
         }))
@@ -157,13 +160,15 @@ impl Writer {
         Ok(answer)
     }
 
-    /// Puts `work` into the line, and calls `tell` after its commit, on the thread that writes: it must not wait for anything.
+    /// Puts `work` into the line, and calls `tell` after its commit, on the thread that writes: it must not wait for anything. Where
+    /// another program holds the database it is tried again: who sent it may not come again.
     pub(crate) fn write_and_tell<T, F>(&self, work: F, tell: Box<dyn FnOnce(Outcome<T>) + Send>)
     where
         T: Send + 'static,
         F: FnMut(&Tx<'_>) -> Result<T> + Send + 'static,
     {
-        let request = Box::new(Typed { work, asker: asker(), outcome: None, reply: tell });
+        let until = Some(Instant::now() + PATIENCE);
+        let request = Box::new(Typed { work, asker: asker(), until, outcome: None, reply: tell });
         if let Err(request) = self.send(request) {
             request.fail(&Trouble::Fatal("the writer is gone".to_owned()));
         }
@@ -174,7 +179,11 @@ impl Writer {
             Self::Thread { line: Some(line), .. } => line.send(request).map_err(|refused| refused.0),
             Self::Thread { line: None, .. } => Err(request),
             Self::Here(committer) => {
-                committer.lock().unwrap_or_else(PoisonError::into_inner).serve(vec![request]);
+                let committer = committer.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut group = vec![request];
+                while !group.is_empty() {
+                    group = committer.serve(group);
+                }
                 Ok(())
             }
         }
@@ -229,6 +238,8 @@ impl Trouble {
 pub(crate) trait Request: Send {
     /// What was asked, by the name of the store's method.
     fn kind(&self) -> &'static str;
+    /// Until when it is tried again while the database is held; none: it is told at once.
+    fn until(&self) -> Option<Instant>;
     /// Ok: whether its savepoint is to be kept.
     fn run(&mut self, tx: &Tx<'_>) -> std::result::Result<bool, Trouble>;
     fn answer(self: Box<Self>);
@@ -239,6 +250,7 @@ struct Typed<T, F, R> {
     work: F,
     /// From where it was asked: the thread that writes works for many.
     asker: Option<String>,
+    until: Option<Instant>,
     outcome: Option<Outcome<T>>,
     /// Takes the outcome to whoever asked.
     reply: R,
@@ -252,6 +264,10 @@ where
 {
     fn kind(&self) -> &'static str {
         std::any::type_name::<F>().trim_end_matches("::{{closure}}").rsplit("::").next().unwrap_or_default()
+    }
+
+    fn until(&self) -> Option<Instant> {
+        self.until
     }
 
     fn run(&mut self, tx: &Tx<'_>) -> std::result::Result<bool, Trouble> {
@@ -310,9 +326,13 @@ pub(crate) struct Committer {
 
 impl Committer {
     fn run(&self, waiting: &Receiver<Box<dyn Request>>) {
-        let (mut last, mut took) = (1, Duration::ZERO);
-        while let Ok(first) = waiting.recv() {
-            let mut group = vec![first];
+        let (mut last, mut took, mut again) = (1, Duration::ZERO, Vec::new());
+        loop {
+            let mut group = again;
+            if group.is_empty() {
+                let Ok(first) = waiting.recv() else { break };
+                group.push(first);
+            }
             group.extend(waiting.try_iter().take(GROUP - 1));
             // Whoever was answered a moment ago is about to ask again: without this pause the first of them would have a
             // commit to himself while the others wait for the next.
@@ -325,12 +345,13 @@ impl Committer {
             }
             last = group.len();
             let began = Instant::now();
-            self.serve(group);
+            again = self.serve(group);
             took = began.elapsed();
         }
     }
 
-    fn serve(&self, mut group: Vec<Box<dyn Request>>) {
+    /// Answers the group, but for those that are to be tried again.
+    fn serve(&self, mut group: Vec<Box<dyn Request>>) -> Vec<Box<dyn Request>> {
         let watched = self.news.stopwatch().map(|stopwatch| (stopwatch, Instant::now()));
         match self.commit(&mut group) {
             Ok(changed) => {
@@ -347,18 +368,21 @@ impl Committer {
                     self.news.tell();
                     self.shorten();
                 }
+                Vec::new()
             }
             // One large request must not take the small ones with it.
             Err(Trouble::Full(_)) if group.len() > 1 => {
-                for request in group {
-                    self.serve(vec![request]);
-                }
+                group.into_iter().flat_map(|request| self.serve(vec![request])).collect()
             }
             Err(trouble) => {
                 self.news.mark(trouble.error());
-                for request in group {
+                let (now, is_held) = (Instant::now(), matches!(trouble, Trouble::Busy(_)));
+                let (patient, others): (Vec<_>, Vec<_>) =
+                    group.into_iter().partition(|request| is_held && request.until().is_some_and(|until| now < until));
+                for request in others {
                     request.fail(&trouble);
                 }
+                patient
             }
         }
     }

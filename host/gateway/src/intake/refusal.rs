@@ -28,6 +28,8 @@ pub(super) enum Refusal {
     /// The connection broke in the middle of the body.
     Broken(String),
     Full,
+    /// Another program holds the database, for longer than any sender waits.
+    Held,
     Inside,
 }
 
@@ -47,7 +49,7 @@ impl Refusal {
     pub(super) fn tell(&self, source: Source, peer: IpAddr, known: &str) {
         let detail = self.detail();
         match self {
-            Self::Signature(_) | Self::Misfit(_) | Self::Large | Self::Slow | Self::Full => {
+            Self::Signature(_) | Self::Misfit(_) | Self::Large | Self::Slow | Self::Full | Self::Held => {
                 tracing::warn!(%source, from = %peer, "a delivery is refused: {detail}{known}; more of the kind are counted");
             }
             _ => {
@@ -75,6 +77,7 @@ impl Refusal {
             Self::Large => StatusCode::ACCEPTED,
             Self::Slow => StatusCode::REQUEST_TIMEOUT,
             Self::Full => StatusCode::INSUFFICIENT_STORAGE,
+            Self::Held => StatusCode::SERVICE_UNAVAILABLE,
             Self::Inside => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -95,6 +98,7 @@ impl Refusal {
             Self::Slow => "slow",
             Self::Broken(_) => "body",
             Self::Full => "disk-full",
+            Self::Held => "busy",
             Self::Inside => "broken",
         }
     }
@@ -126,6 +130,7 @@ impl Refusal {
             ),
             Self::Broken(why) => format!("the body did not arrive: {why}"),
             Self::Full => "the disk is full and nothing was written".to_owned(),
+            Self::Held => "another program holds the database, and nothing was written".to_owned(),
             Self::Inside => "the host could not keep this; its log says why".to_owned(),
         }
     }

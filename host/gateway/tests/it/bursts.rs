@@ -5,11 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use conductor::ports::inbox::DeliveryFilter;
-use conductor::ports::store::Store as _;
+use conductor::ports::store::{Store as _, StoreError};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
+use crate::figures::Holder;
 use crate::intake::{Listening, NEW, PUSH, listening, listening_at, request, sign};
+use crate::world::{NOW, project};
 
 /// More than are answered at a time, or kept for another request.
 const MANY: usize = 700;
@@ -195,4 +197,24 @@ async fn who_waits_for_a_turn_when_the_host_ends_is_heard_all_the_same() {
     let rows = host.store.deliveries(&DeliveryFilter::default(), 1000).unwrap();
     assert_eq!(rows.len(), 50);
     drop(seated);
+}
+
+/// The sender does not come again, so the delivery waits longer than whoever can ask again.
+#[tokio::test]
+async fn a_delivery_waits_while_another_program_holds_the_database() {
+    let host = Arc::new(listening().await);
+    let holder = Holder::of(host.dir.path());
+    let sender = host.clone();
+    let sent = tokio::spawn(async move { sender.gitea("1", NEW, PUSH).await });
+    // What the second of these heard was tried after the delivery was.
+    for _ in 0..2 {
+        let store = host.store.clone();
+        let refused =
+            tokio::task::spawn_blocking(move || store.put_project(&project("demo", "DEMO"), NOW)).await.unwrap();
+        assert!(matches!(refused, Err(StoreError::Busy(_))), "{refused:?}");
+    }
+    assert!(!sent.is_finished(), "it waits");
+    holder.let_go();
+    assert_eq!(sent.await.unwrap().0, 202);
+    assert_eq!(host.kept().len(), 1);
 }

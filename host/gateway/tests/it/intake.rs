@@ -31,7 +31,7 @@ pub(crate) struct Listening {
     meters: Arc<Meters>,
     /// Ends it when it is sent or dropped.
     pub(crate) end: tokio::sync::oneshot::Sender<()>,
-    _dir: tempfile::TempDir,
+    pub(crate) dir: tempfile::TempDir,
 }
 
 pub(crate) fn hook(of: &str, source: Source, about: &str, secrets: &[&[u8]]) -> Hook {
@@ -71,7 +71,7 @@ pub(crate) async fn listening_at(address: &str, more: impl FnOnce(Intake) -> Int
     let port = listener.local_addr().unwrap().port();
     let (end, ends) = tokio::sync::oneshot::channel::<()>();
     tokio::spawn(gateway::serve_intake(listener, intake.clone(), async move { drop(ends.await) }));
-    Listening { port, store, intake, looks, meters, end, _dir: dir }
+    Listening { port, store, intake, looks, meters, end, dir }
 }
 
 pub(crate) fn sign(secret: &[u8], body: &[u8]) -> String {

@@ -1,8 +1,6 @@
 //! What the command line reads: runs, logs, documents, evaluations, blobs, checks, the queue, the probes.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead as _, BufReader};
-use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -26,8 +24,8 @@ use gateway::api::{
 };
 use serde_json::Value;
 
-use crate::figures::by_another_hand;
-use crate::world::{NOW, World, name, python_tool, request};
+use crate::figures::{Holder, by_another_hand};
+use crate::world::{NOW, World, name, request};
 
 fn judged(world: &World, task: TaskId) -> u64 {
     let verdict = Verdict::Pass { note: "good".to_owned(), warnings: Vec::new(), figures: Vec::new() };
@@ -350,18 +348,11 @@ async fn a_broken_database_is_no_conflict_and_its_words_stay_inside() {
 #[tokio::test]
 async fn a_database_that_another_program_holds_is_busy() {
     let world = World::new();
-    let script = "import sqlite3, sys\nsql = sqlite3.connect(sys.argv[1], isolation_level=None)\n\
-        sql.execute('BEGIN IMMEDIATE')\nprint('held', flush=True)\nsys.stdin.read()";
-    let mut python = Command::new(python_tool("python3"));
-    let python = python.arg("-c").arg(script).arg(world.dir.path().join("gatewright.db"));
-    let mut holder = python.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-    let mut held = String::new();
-    BufReader::new(holder.stdout.take().unwrap()).read_line(&mut held).unwrap();
+    let holder = Holder::of(world.dir.path());
     let page = world.post("/api/v1/projects/demo/freeze", r#"{"reason":"later"}"#).await;
     assert_eq!(page.status, StatusCode::SERVICE_UNAVAILABLE, "{}", page.text());
     assert!(page.detail().contains("ask again") && !page.text().contains("locked"), "{}", page.text());
-    drop(holder.stdin.take());
-    assert!(holder.wait().unwrap().success());
+    holder.let_go();
     let page = world.post("/api/v1/projects/demo/freeze", r#"{"reason":"later"}"#).await;
     assert!(page.status.is_success(), "{}", page.text());
 }
