@@ -114,6 +114,11 @@ fn worker(
     if Kind::of(section).is_none() {
         known::tell_unused(section);
     }
+    // Whose values they are is not known; what is wrong with them is told all the same.
+    let mut unclear = |section: &Section<'_>| {
+        drop(agent(section, role, paths, repository, listener, ladder, caps));
+        None
+    };
     match (section.get("command"), section.get("run")) {
         (Some(_), None) => agent(section, role, paths, repository, listener, ladder, caps).map(Worker::Agent),
         (None, None) if Kind::of(section).is_some() => {
@@ -128,6 +133,8 @@ fn worker(
                     ));
                 }
             }
+            // What else is wrong is told beside who may not do this.
+            let command = command(section, budget_of(role), paths, repository, listener).map(Worker::Command);
             // From an exit code the host makes a test report, and no other role's document.
             if role != Role::Tester {
                 let problem = Problem::at(node.span, format!("the {role} cannot be a plain command"));
@@ -137,18 +144,18 @@ fn worker(
                 );
                 return None;
             }
-            command(section, budget_of(role), paths, repository, listener).map(Worker::Command)
+            command
         }
         (Some(_), Some(node)) => {
             let problem = Problem::at(node.span, format!("{} has `command` and `run`", section.name));
             report.add(problem.help(
                 "`command` is an agent that gets a brief; `run` is a plain command whose exit code is the verdict",
             ));
-            None
+            unclear(section)
         }
         (None, None) => {
             report.add(nobody(section));
-            None
+            unclear(section)
         }
     }
 }

@@ -267,3 +267,8 @@ pub struct Feedback {
     /// A person's reason, or an answer to questions.
     pub note: String,
 }
+
+impl Feedback {
+    /// The note where somebody rejected without a word.
+    pub const NO_REASON: &str = "Rejected without a reason. Look at the ticket again.";
+}

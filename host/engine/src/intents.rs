@@ -11,9 +11,6 @@ use crate::answers::{foreign_head, go_on_from_the_rebase, rebase_of};
 use crate::plan::{Plan, cut, keeps_leases};
 use crate::step::{Rejected, illegal};
 
-/// What stands in a brief where somebody rejected without a word.
-const NO_REASON: &str = "Rejected without a reason. Look at the ticket again.";
-
 pub(crate) fn decide(plan: &mut Plan<'_>, intent: Intent, actor: &Actor, note: &str) -> Result<(), Rejected> {
     let activity = plan.task.position.activity.clone();
     check(plan, intent, &activity)?;
@@ -111,7 +108,7 @@ const fn held_by_its_answer(kind: HoldKind) -> bool {
 }
 
 fn reject(plan: &mut Plan<'_>, actor: &Actor, note: &str) {
-    let note = if note.trim().is_empty() { NO_REASON.to_owned() } else { cut(note) };
+    let note = if note.trim().is_empty() { Feedback::NO_REASON.to_owned() } else { cut(note) };
     let feedback = Feedback { source: format!("{actor}, who rejected"), plugin: None, findings: None, note };
     plan.note(Entry::FeedbackAdded { feedback });
     grant_if_spent(plan);

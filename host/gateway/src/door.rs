@@ -16,6 +16,7 @@ use crate::app::App;
 use crate::pages::{self, Lines, Reader, wants_page};
 use crate::problem::Problem;
 use crate::said::both;
+use crate::tongue::Tongue;
 use crate::visitor::Visitor;
 
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self'; \
@@ -115,10 +116,10 @@ fn host(app: &App, request: &Request) -> Result<(), Problem> {
     if asked && app.front.is_ours(host) {
         return Ok(());
     }
-    let names = app.front.names();
+    let (names, ours) = (app.front.names(Tongue::English), app.front.names(Tongue::Russian));
     Err(Problem::misdirected(both!(
         "this listener answers as {names}, and the request asked for another host",
-        "здесь отвечает {names}, а запрос был к другому хосту"
+        "здесь отвечает {ours}, а запрос был к другому хосту"
     )))
 }
 

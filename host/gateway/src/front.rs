@@ -5,6 +5,8 @@ use std::net::{IpAddr, SocketAddr};
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, HeaderName, header};
 
+use crate::tongue::Tongue;
+
 /// What the operator's file says of the world in front of the listener. By default there is none: loopback, plain HTTP.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Reach {
@@ -99,14 +101,14 @@ impl Front {
     }
 
     /// Under which names it answers, for a refusal.
-    pub(crate) fn names(&self) -> String {
+    pub(crate) fn names(&self, t: Tongue) -> String {
         let port = self.address.port();
         let mut names = self.reach.hosts.iter().map(|host| format!("`{host}`")).collect::<Vec<_>>();
         if !self.address.ip().is_loopback() && !self.address.ip().is_unspecified() {
             names.push(format!("`{}`", self.address));
         }
         names.extend([format!("`localhost:{port}`"), format!("`127.0.0.1:{port}`")]);
-        format!("{} or `[::1]:{port}`", names.join(", "))
+        format!("{} {} `[::1]:{port}`", names.join(", "), t.of("or", "или"))
     }
 }
 

@@ -23,7 +23,7 @@ use domain::ids::ProjectName;
 use domain::time::{Milliseconds, Timestamp};
 use serde_json::json;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 use webhooks::{Headers, Signature, Source, delivery_id, inspect, key, signed};
 
 use crate::app::Clock;
@@ -57,6 +57,9 @@ const UNPROVEN_INTERVAL: Milliseconds = Milliseconds::from_seconds(10);
 /// From one moment at which looks and lines that are owed are made up for to the next.
 const BEAT: Duration = Duration::from_secs(1);
 
+/// Deliveries in the store's line at one time, which has room for twice as many.
+const IN_LINE: usize = 512;
+
 /// What a browser says of the page that sends something.
 const PAGE: [HeaderName; 2] = [header::ORIGIN, header::REFERER];
 
@@ -79,6 +82,8 @@ pub struct Intake {
     clock: Clock,
     hooks: RwLock<Arc<Hooks>>,
     bodies: Bodies,
+    /// Places in the store's line: who finds none waits here, where it keeps nobody else from being answered.
+    line: Arc<Semaphore>,
     proxies: Vec<IpAddr>,
     unproven: Mutex<BTreeMap<Source, Pace>>,
     quiet: Quiet,
@@ -94,6 +99,7 @@ impl Intake {
             clock,
             hooks: RwLock::default(),
             bodies: Bodies::default(),
+            line: Arc::new(Semaphore::new(IN_LINE)),
             proxies: Vec::new(),
             unproven: Mutex::default(),
             quiet: Quiet::default(),
@@ -383,11 +389,20 @@ async fn keep(intake: &Intake, delivery: NewDelivery, room: Option<Room>) -> Res
     let (source, projects) = (delivery.source, delivery.projects.clone());
     let (tell, told) = oneshot::channel();
     // A sender that hung up needs no answer; the delivery is kept all the same.
-    let told_when_kept = move |outcome| {
-        drop(room);
-        let _ = tell.send(outcome);
+    let inbox = intake.inbox.clone();
+    let receive = move |place: OwnedSemaphorePermit| {
+        let told_when_kept = move |outcome| {
+            drop((room, place));
+            let _ = tell.send(outcome);
+        };
+        inbox.receive(delivery, Box::new(told_when_kept));
     };
-    intake.inbox.receive(delivery, Box::new(told_when_kept));
+    if let Ok(place) = intake.line.clone().try_acquire_owned() {
+        receive(place);
+    } else {
+        let line = intake.line.clone();
+        tokio::spawn(async move { line.acquire_owned().await.map(receive) });
+    }
     match told.await.unwrap_or_else(|_| Err(StoreError::Fatal("the store is gone".to_owned()))) {
         Ok(Received::New) => Ok(("accepted", answer(StatusCode::ACCEPTED, &json!({"status": "accepted"})))),
         Ok(Received::Repeat) => {

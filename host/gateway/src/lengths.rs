@@ -52,6 +52,8 @@ struct Line {
 struct Head {
     length: Option<u64>,
     is_chunked: bool,
+    /// A length is no number, or another one than the one before.
+    is_wrong: bool,
 }
 
 impl Lengths {
@@ -110,6 +112,11 @@ impl Lengths {
         self.place == Place::Over && self.head.is_double()
     }
 
+    /// A request's length was no number, or two of them: nothing was read after that.
+    pub(crate) fn is_wrong(&self) -> bool {
+        self.place == Place::Over && self.head.is_wrong
+    }
+
     /// Where a line leads.
     fn after(&mut self, line: &Line) -> Place {
         let text = line.text();
@@ -165,8 +172,10 @@ impl Head {
             let digits = value.iter().all(u8::is_ascii_digit).then(|| std::str::from_utf8(value).ok()).flatten();
             let length = digits.filter(|_| !header.is_longer).and_then(|digits| digits.parse::<u64>().ok());
             // Beside chunks any value is a second length.
-            self.length = length.or_else(|| self.is_chunked.then_some(0));
-            return self.length.is_some();
+            let length = length.or_else(|| self.is_chunked.then_some(0));
+            self.is_wrong |= length.is_none() || self.length.is_some() && self.length != length;
+            self.length = length;
+            return !self.is_wrong;
         }
         true
     }

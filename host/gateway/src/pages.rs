@@ -194,7 +194,8 @@ impl IntoResponse for Refused {
         let detail = marked(&self.problem.detail_in(frame.t), LONGEST_DETAIL);
         let (title, help) = words(frame.t, self.problem.status().as_u16());
         match (RefusedPage { frame, title, help, detail }).render() {
-            Ok(text) => (self.problem.status(), Html(text)).into_response(),
+            // With what a no says in its headers: when to come again, what is taken, how to say who one is.
+            Ok(text) => as_page(self.problem.into_response(), Html(text).into_response()),
             Err(_) => self.problem.into_response(),
         }
     }
@@ -203,9 +204,13 @@ impl IntoResponse for Refused {
 /// An answer as a browser reads it: of a no that is none of a page, the page that says it. Status and headers stay.
 pub(crate) fn readable(response: Response, reader: Reader) -> Response {
     let Some(problem) = response.extensions().get::<Problem>().cloned() else { return response };
-    let page = Refused::of(problem, reader).into_response();
+    as_page(response, Refused::of(problem, reader).into_response())
+}
+
+fn as_page(response: Response, page: Response) -> Response {
     let (mut parts, _) = response.into_parts();
     let (made, body) = page.into_parts();
+    parts.extensions.remove::<Problem>();
     parts.headers.remove(header::CONTENT_LENGTH);
     parts.headers.extend(made.headers);
     Response::from_parts(parts, body)

@@ -51,6 +51,12 @@ fn instead(given: &[u8], lengths: &Lengths) -> Option<Vec<u8>> {
             "a request says how long it is by `content-length` or by `transfer-encoding`, and this one by both"
                 .to_owned(),
         ),
+        "400 " if lengths.is_wrong() => (
+            400,
+            "lengths",
+            "Bad Request",
+            "the `content-length` of a request is one number of bytes, and this one says none or two".to_owned(),
+        ),
         "414 " | "431 " => long(),
         "400 " if lengths.is_long() => long(),
         "400 " => (400, "http", "Bad Request", "this is no request of HTTP/1.1".to_owned()),

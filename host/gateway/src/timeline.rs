@@ -1,5 +1,6 @@
 //! What happened to a task, a line per entry.
 
+use domain::effect::Feedback;
 use domain::entry::{Entry, MovedBy};
 use domain::event::{Intent, Observation};
 use domain::ids::CommitId;
@@ -120,7 +121,10 @@ fn of_people(t: Tongue, entry: &Entry) -> Option<String> {
     Some(match entry {
         Entry::Waived { step, actor, why } => say!(t, "{step} waived by {actor}: {why}", "{step} снят: {actor}: {why}"),
         Entry::FeedbackAdded { feedback } => {
-            let (source, note) = (&feedback.source, &feedback.note);
+            // Whose word it is the engine wrote, and what it is where he said none.
+            let source = t.inner(&feedback.source);
+            let note =
+                if feedback.note == Feedback::NO_REASON { t.inner(&feedback.note) } else { feedback.note.clone() };
             let note = if note.is_empty() { String::new() } else { format!(": {note}") };
             say!(t, "for the next run, from {source}{note}", "для следующего запуска, от {source}{note}")
         }

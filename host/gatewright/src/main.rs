@@ -104,12 +104,12 @@ fn run(cli: Cli) -> anyhow::Result<bool> {
             let client = Client::find(&state::find(given)?)?;
             task::queue(&client, &out, clock::SystemClock.now()).map(|()| true)
         }
-        Command::Observe(command) => observed::run(&state::find(given)?, &command, &out)
-            .map_err(|error| error.context(NotFoundOut))
-            .map(|()| true),
+        Command::Observe(command) => {
+            observed::run(&state::find(given)?, &command, &out).map_err(not_found_out).map(|()| true)
+        }
         Command::Verdict(command) => {
             let answered = state::find(given).and_then(|dir| verdict::run(&dir, command, &out));
-            answered.map_err(|error| error.context(NotFoundOut))
+            answered.map_err(not_found_out)
         }
         Command::Backup(options) => backup::create(&state::find(given)?, &options, &out).map(|()| true),
         Command::Restore(options) => {
@@ -156,13 +156,20 @@ fn chain(error: &anyhow::Error) -> String {
 #[error("it could not be found out")]
 struct NotFoundOut;
 
-fn exit_code(error: &anyhow::Error) -> u8 {
-    // That something is not there has been found out.
-    let is_absent = |link: &(dyn std::error::Error + 'static)| {
+/// That something is not there has been found out.
+fn is_absent(error: &anyhow::Error) -> bool {
+    error.chain().any(|link| {
         let by_store = matches!(link.downcast_ref(), Some(StoreError::NotFound { .. }));
         by_store || matches!(link.downcast_ref(), Some(ClientError::No(_)))
-    };
-    if error.chain().any(is_absent) {
+    })
+}
+
+fn not_found_out(error: anyhow::Error) -> anyhow::Error {
+    if is_absent(&error) { error } else { error.context(NotFoundOut) }
+}
+
+fn exit_code(error: &anyhow::Error) -> u8 {
+    if is_absent(error) {
         return NO;
     }
     if error.downcast_ref::<NotFoundOut>().is_some() || error.downcast_ref::<verdict::NotReplayable>().is_some() {

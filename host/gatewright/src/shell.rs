@@ -1,5 +1,6 @@
 //! What a shell and a reader of manuals need of the command line.
 
+use anyhow::Context as _;
 use clap::{Command, CommandFactory as _};
 
 use crate::cli::{Cli, Completions, Man};
@@ -17,8 +18,9 @@ pub(crate) fn completions(options: &Completions, out: &Output) -> anyhow::Result
 
 /// Writes a page for the program and one for each command.
 pub(crate) fn man(options: &Man, out: &Output) -> anyhow::Result<()> {
-    std::fs::create_dir_all(&options.to)?;
-    clap_mangen::generate_to(Cli::command(), &options.to)?;
+    let into = || format!("the pages cannot be written into {}", options.to.display());
+    std::fs::create_dir_all(&options.to).with_context(into)?;
+    clap_mangen::generate_to(Cli::command(), &options.to).with_context(into)?;
     let pages = commands(&typed(&Cli::command()));
     let value = serde_json::json!({"dir": options.to, "pages": pages});
     out.value(&value, || format!("{pages} pages in {}", options.to.display()))

@@ -73,8 +73,7 @@ fn new(dir: &Path, wanted: &WantedToken) -> anyhow::Result<MadeToken> {
     }
     let (store, now) = (store(dir)?, SystemClock.now());
     let name = TokenName::new(wanted.name.as_str())?;
-    let (secret, row) =
-        gateway::new_token(name.clone(), wanted, &hex(&random_bytes::<32>()?), now).map_err(anyhow::Error::msg)?;
+    let (secret, row) = gateway::new_token(name.clone(), wanted, &hex(&random_bytes::<32>()?), now)?;
     store.put_token(&row, &owner(), now)?;
     Ok(MadeToken { token: one(&store, &name)?, secret })
 }

@@ -5,6 +5,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use conductor::ports::inbox::{Inbox, NewDelivery, Received};
 use conductor::ports::store::{ClaimLimits, Completion, Incarnation, NewItem, NewTask, Store, StoreError};
 use domain::document::Role;
 use domain::effect::{JobClass, run_of};
@@ -153,6 +154,35 @@ fn a_database_of_each_released_schema_migrates_and_goes_on() {
             raw(dir.path()).query_row("SELECT MAX(version) FROM schema_version", [], |row| row.get(0)).unwrap();
         assert_eq!(row, newest, "the row agrees with the pragma");
     }
+}
+
+/// What came as a webhook before the keys stood in memory is known again.
+#[test]
+fn a_delivery_of_an_earlier_schema_that_comes_again_is_a_repeat() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::copy(kept(4), dir.path().join("gatewright.db")).unwrap();
+    let project = small_project().name;
+    let insert =
+        "INSERT INTO delivery (source, project, received_at, body, state, hook_key, sent_as, word, verified, headers)
+        VALUES ('gitea', ?1, 1, x'7b7d', 'pending', ?2, 'old', 'push', 0, '[]')";
+    raw(dir.path()).execute(insert, rusqlite::params![project.as_str(), [7_u8; 32]]).unwrap();
+    let store = open(dir.path()).unwrap();
+    let receive = |key: u8| {
+        let delivery = NewDelivery {
+            source: webhooks::Source::Gitea,
+            projects: vec![(project.clone(), true)],
+            key: [key; 32],
+            sent_as: None,
+            word: "push".to_owned(),
+            headers: webhooks::Headers::default(),
+            body: b"{}".to_vec(),
+            at: NOW,
+        };
+        let (tell, told) = std::sync::mpsc::channel();
+        Inbox::receive(&store, delivery, Box::new(move |outcome| tell.send(outcome).unwrap()));
+        told.recv().unwrap().unwrap()
+    };
+    assert_eq!((receive(7), receive(8)), (Received::Repeat, Received::New));
 }
 
 /// What earlier hosts spent counts against the budgets of this one.

@@ -139,15 +139,57 @@ fn prompt(session: Session<'_>) -> &'static str {
     }
 }
 
+/// Whether a complaint without a status is about the service. Versions up to 2.1.197 call a run of which nothing came for that
+/// `completed`, as they call any other; their own words for it begin so.
+fn is_of_the_service(reason: Option<&str>, words: &str) -> bool {
+    match reason {
+        Some("api_error") => true,
+        Some("completed") => {
+            ["api error", "request timed out"].iter().any(|opening| words.trim_start().starts_with(opening))
+        }
+        _ => false,
+    }
+}
+
 /// What passes by itself: what the service says so of by its status, and a service that was not reached.
 pub(crate) fn class(complaint: &Complaint) -> FailureClass {
     let words = complaint.words.to_lowercase();
     let is_passing = match complaint.status {
         Some(status) => passes(status) || words.contains(NO_ANSWER),
-        None if complaint.reason.as_deref() == Some("api_error") => {
+        None if is_of_the_service(complaint.reason.as_deref(), &words) => {
             words.contains(NO_ANSWER) || UNREACHED.iter().any(|sign| words.contains(sign))
         }
         None => false,
     };
     if is_passing { FailureClass::Transient } else { FailureClass::Permanent }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_service_that_was_not_reached_passes_in_the_words_of_each_version() {
+        let class_of = |reason: &str, status: Option<u16>, words: &str| {
+            class(&Complaint { words: words.to_owned(), status, reason: Some(reason.to_owned()) })
+        };
+        let unreached = "API Error: Unable to connect to API (ECONNRESET)";
+        for (reason, words) in [
+            ("api_error", unreached),
+            ("api_error", "Connection error."),
+            // 2.1.197, of a service that hung up, and of one that hung.
+            ("completed", unreached),
+            ("completed", "Request timed out"),
+        ] {
+            assert_eq!(class_of(reason, None, words), FailureClass::Transient, "{reason}: {words}");
+        }
+        for (reason, status, words) in [
+            ("completed", None, "The connection of the two modules times out in the tests."),
+            ("completed", None, "API Error: the key is not known"),
+            ("max_turns", None, unreached),
+            ("api_error", Some(401), unreached),
+        ] {
+            assert_eq!(class_of(reason, status, words), FailureClass::Permanent, "{reason}: {words}");
+        }
+    }
 }

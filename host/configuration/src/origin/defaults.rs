@@ -166,12 +166,14 @@ fn caps(head: &str, cap: Cap, all: &mut Vec<Unsaid>) {
 
 fn price(price: Price, all: &mut Vec<Unsaid>) {
     let mut table = Table { head: "price".to_owned(), all };
-    table.put("usd-per-hour", dollars(price.microusd_per_hour));
-    table.put("tokens-per-hour", price.tokens_per_hour.to_string());
+    // No file spells a price of nothing: it is the one that was not said.
+    let said = |amount: u64, text: String| if amount == 0 { NONE.to_owned() } else { text };
+    table.put("usd-per-hour", said(price.microusd_per_hour, dollars(price.microusd_per_hour)));
+    table.put("tokens-per-hour", said(price.tokens_per_hour, price.tokens_per_hour.to_string()));
     for (kind, micros) in
         ["input", "output", "cache-read", "cache-creation"].into_iter().zip(price.microusd_per_million)
     {
-        table.put(&format!("usd-per-million-{kind}-tokens"), dollars(micros));
+        table.put(&format!("usd-per-million-{kind}-tokens"), said(micros, dollars(micros)));
     }
 }
 

@@ -212,3 +212,23 @@ fn what_is_wrong_with_a_command_is_told() {
     );
     insta::assert_snapshot!(said);
 }
+
+/// Who works is not clear, and what else is wrong with the role is told beside that.
+#[test]
+fn a_role_of_which_nobody_knows_who_works_is_told_of_all_that_is_wrong_with_it() {
+    let wrong = "timeout = \"60\"\ngrace = 7\nreadable = 5\n";
+    let both = format!("run = [\"make\"]\n{wrong}");
+    for (who, more) in [
+        ("driver = \"claude\"", wrong),
+        ("", wrong),
+        ("command = [\"agent\", \"{brief}\"]", both.as_str()),
+        ("run = [\"make\"]", wrong),
+    ] {
+        let world = World::new();
+        let role = "command = [\"agent\", \"{brief}\"]\ntimeout = \"60m\"\n";
+        assert!(PROJECT.contains(role));
+        world.write("projects/app.toml", PROJECT.replacen(role, &format!("{who}\n{more}"), 1));
+        let told = world.load().unwrap_err();
+        assert_eq!(told.len(), 4, "{who}: {}", world.complaints());
+    }
+}

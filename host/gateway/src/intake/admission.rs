@@ -108,7 +108,10 @@ impl Sender<'_> {
             if !is_known && !proven.is_empty() {
                 return Ok(Admission::For(proven.into_iter().map(|project| (project, true)).collect()));
             }
-            return Ok(Admission::Ignored { why: "it names no repository and no project".to_owned(), of: proven });
+            return Ok(Admission::Ignored {
+                why: "it names no repository and no project, or one of them twice".to_owned(),
+                of: proven,
+            });
         };
         let named = self.bound.iter().filter(|(hook, ..)| hook.about == about).collect::<Vec<_>>();
         if named.is_empty() {

@@ -20,8 +20,7 @@ use crate::throttle::stranger;
 #[cfg(test)]
 mod tests;
 
-/// Requests that are read and answered at one time: each may bring 64 KiB of headers, and has one delivery in the store's line, which has
-/// room for twice as many.
+/// Requests that are read and answered at one time: each may bring 64 KiB of headers.
 const SEATS: usize = 512;
 /// Of one address, while it is no proxy: eight strangers must come together to keep everybody else waiting.
 const SEATS_OF_ONE: usize = 64;

@@ -377,11 +377,14 @@ pub(crate) async fn language(
     Ok(([(header::SET_COOKIE, cookie)], Redirect::to(own_path(&back))).into_response())
 }
 
+/// Bytes of the longest way back: none of our pages has a longer one.
+const LONGEST_WAY: usize = 2048;
+
 /// A path of this listener, or its first page: nobody is led to another site from here.
 pub(super) fn own_path(back: &str) -> &str {
     let is_own =
         back.starts_with('/') && !back.starts_with("//") && back.bytes().all(|byte| (0x21..0x7f).contains(&byte));
-    if is_own && !back.contains('\\') { back } else { "/" }
+    if is_own && back.len() <= LONGEST_WAY && !back.contains('\\') { back } else { "/" }
 }
 
 #[cfg(test)]
@@ -394,6 +397,7 @@ mod tests {
             assert_eq!(own_path(back), "/", "{back:?}");
         }
         assert_eq!(own_path("/t/DEMO-1?q=a%20b"), "/t/DEMO-1?q=a%20b");
+        assert_eq!(own_path(&format!("/{}", "a".repeat(LONGEST_WAY))), "/", "none of our pages is that far away");
     }
 
     #[test]

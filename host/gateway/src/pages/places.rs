@@ -44,10 +44,10 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    /// The base branch stands where another hand moved it.
+    /// The base branch stands where another hand moved it, since we brought something there.
     pub(crate) fn is_foreign(&self) -> bool {
         let ours = self.landed.as_ref().map(|landed| &landed.commit);
-        self.head.is_some() && self.head.as_ref() != ours
+        self.head.as_ref().zip(ours).is_some_and(|(head, ours)| head != ours)
     }
 }
 

@@ -24,6 +24,8 @@ use crate::visitor::{Form, Operator};
 use crate::words;
 
 const DAY: u64 = 24 * 60 * 60;
+/// As the route that makes one bounds it.
+const LONGEST_DAYS: u64 = tokens::LONGEST.0 / (DAY * 1000);
 
 /// A token without its secret.
 pub(crate) struct Row {
@@ -95,6 +97,12 @@ impl Wanted {
                 let days: u64 = days.parse().map_err(|_| {
                     Problem::invalid(both!("`days` is a whole number, or nothing", "`days` — целое число или ничего"))
                 })?;
+                if !(1..=LONGEST_DAYS).contains(&days) {
+                    return Err(Problem::invalid(both!(
+                        "a token lasts from 1 to {LONGEST_DAYS} days, or until it is revoked; {days} is neither",
+                        "токен живёт от 1 до {LONGEST_DAYS} дней или до отзыва; {days} — ни то ни другое"
+                    )));
+                }
                 Some(Milliseconds(days.saturating_mul(DAY * 1000)))
             }
         };

@@ -4,6 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use conductor::ports::access::{NewToken, TokenRow};
+use conductor::ports::store::StoreError;
 use domain::access::is_hosts_own;
 use domain::ids::{Actor, Digest, TokenName};
 use domain::time::{Milliseconds, Timestamp};
@@ -21,9 +22,38 @@ use crate::visitor::Operator;
 /// What people and scanners know a secret of ours by.
 pub const SECRET_PREFIX: &str = "gwt_";
 /// A token that outlives its maker's memory is revoked, not forgotten: ten years.
-const LONGEST: Milliseconds = Milliseconds::from_seconds(10 * 366 * 24 * 60 * 60);
+pub(crate) const LONGEST: Milliseconds = Milliseconds::from_seconds(10 * 366 * 24 * 60 * 60);
 /// Shorter ones are over before they are pasted.
 const SHORTEST: Milliseconds = Milliseconds::from_seconds(60);
+
+/// Why a token is not made.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unfit {
+    /// The audit has this name for another.
+    #[error(
+        "`{0}` is a name that the audit has for the host's own doing, and nobody could tell the token from that; choose \
+         another one, `{0}-token` for one"
+    )]
+    Name(TokenName),
+    /// It would end too soon, or too late.
+    #[error("`expires_in` is {}; it is milliseconds, from {} to {}", .0.0, SHORTEST.0, LONGEST.0)]
+    Span(Milliseconds),
+}
+
+impl Unfit {
+    fn said(&self) -> Said {
+        match self {
+            Self::Name(name) => Said::of(
+                self.to_string(),
+                format!(
+                    "именем `{name}` аудит называет то, что делает сам хост, и токен было бы не отличить; выберите другое, \
+                     например `{name}-token`"
+                ),
+            ),
+            Self::Span(_) => Said::to_programs(self.to_string()),
+        }
+    }
+}
 
 /// A token of this secret, and its row.
 pub fn new_token(
@@ -31,18 +61,14 @@ pub fn new_token(
     wanted: &WantedToken,
     hex: &str,
     now: Timestamp,
-) -> Result<(String, NewToken), String> {
+) -> Result<(String, NewToken), Unfit> {
     if is_hosts_own(name.as_str()) {
-        return Err(format!(
-            "`{name}` is a name that the audit has for the host's own doing, and nobody could tell the token from that; choose \
-             another one, `{name}-token` for one"
-        ));
+        return Err(Unfit::Name(name));
     }
     if let Some(span) = wanted.expires_in
         && !(SHORTEST.0..=LONGEST.0).contains(&span.0)
     {
-        let (least, most) = (SHORTEST.0, LONGEST.0);
-        return Err(format!("`expires_in` is {}; it is milliseconds, from {least} to {most}", span.0));
+        return Err(Unfit::Span(span));
     }
     let secret = format!("{SECRET_PREFIX}{hex}");
     let row = NewToken {
@@ -71,8 +97,14 @@ pub(crate) fn made(
     let now = state.now();
     let name: TokenName = parse(&wanted.name)?;
     let (secret, row) =
-        new_token(name.clone(), wanted, &state.secret()?, now).map_err(|why| Problem::invalid(Said::inner(why)))?;
-    keyring.make(&row, actor, now)?;
+        new_token(name.clone(), wanted, &state.secret()?, now).map_err(|unfit| Problem::invalid(unfit.said()))?;
+    keyring.make(&row, actor, now).map_err(|error| match error {
+        StoreError::Refused(why) => Problem::conflict(Said::of(
+            why,
+            format!("токен с именем `{name}` уже есть или был, и о нём говорит аудит; выберите другое имя, например `{name}-2`"),
+        )),
+        error => error.into(),
+    })?;
     let row = state.access.tokens()?.into_iter().find(|row| row.name == name);
     let row = row.ok_or_else(|| Problem::broken(&"a token that was made is not there"))?;
     Ok(MadeToken { token: TokenView::of(row, |_| 0), secret })

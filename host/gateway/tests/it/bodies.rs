@@ -91,7 +91,10 @@ async fn a_packed_body_is_refused_by_the_name_of_its_packing_and_told_what_is_ri
         }
     }
     let form = packed("/login", "application/x-www-form-urlencoded", &["gzip"], gzip);
-    assert_eq!(world.send(form).await.status, StatusCode::UNSUPPORTED_MEDIA_TYPE);
+    let page = world.send(form).await;
+    assert_eq!(page.status, StatusCode::UNSUPPORTED_MEDIA_TYPE);
+    assert_eq!(page.headers[header::ACCEPT_ENCODING], "identity", "a page says what is taken too");
+    assert_eq!(page.headers.get_all(header::CONTENT_TYPE).iter().count(), 1);
     assert!(world.store.items(&crate::world::name("demo"), 10).unwrap().is_empty());
     for plain in [&["identity"][..], &["Identity"], &[""]] {
         let reply = world.send(packed(ITEMS, "application/json", plain, b"{\"title\":\"a\"}")).await;

@@ -9,7 +9,7 @@ use conductor::ports::store::{Store as _, StoreError};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::figures::Holder;
+use crate::holder::Holder;
 use crate::intake::{Listening, NEW, PUSH, listening, listening_at, request, sign};
 use crate::world::{NOW, project};
 

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead as _, BufReader};
-use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -288,28 +287,6 @@ pub(crate) fn by_another_hand(world: &World, statement: &str) {
     let mut python = Command::new(python_tool("python3"));
     let python = python.arg("-c").arg(script).arg(world.dir.path().join("gatewright.db")).arg(statement);
     assert!(python.status().unwrap().success());
-}
-
-/// Another program that holds the database in a folder.
-pub(crate) struct Holder(Child);
-
-impl Holder {
-    pub(crate) fn of(dir: &Path) -> Self {
-        let script = "import sqlite3, sys\nsql = sqlite3.connect(sys.argv[1], isolation_level=None)\n\
-            sql.execute('BEGIN IMMEDIATE')\nprint('held', flush=True)\nsys.stdin.read()";
-        let mut python = Command::new(python_tool("python3"));
-        let python = python.arg("-c").arg(script).arg(dir.join("gatewright.db"));
-        let mut holder = python.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-        let mut held = String::new();
-        BufReader::new(holder.stdout.take().unwrap()).read_line(&mut held).unwrap();
-        assert_eq!(held, "held\n");
-        Self(holder)
-    }
-
-    pub(crate) fn let_go(mut self) {
-        drop(self.0.stdin.take());
-        assert!(self.0.wait().unwrap().success());
-    }
 }
 
 /// A row that does not read is left out; a table that is not there breaks the section that reads it.

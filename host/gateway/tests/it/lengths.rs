@@ -42,6 +42,16 @@ fn post(more: &str, body: &str) -> String {
 }
 
 #[tokio::test]
+async fn a_length_that_is_no_number_or_two_of_them_is_refused_by_name() {
+    let host = listening().await;
+    for lengths in ["content-length: abc\r\n", "content-length: -1\r\n", "content-length: 5\r\ncontent-length: 6\r\n"] {
+        let said = answers(host.port, &[&post(lengths, "hello")]).await;
+        assert!(said.starts_with("HTTP/1.1 400 Bad Request\r\n"), "{lengths:?}: {said}");
+        assert!(said.contains("urn:gatewright:lengths") && said.contains("says none or two"), "{lengths:?}: {said}");
+    }
+}
+
+#[tokio::test]
 async fn a_delivery_of_two_lengths_is_refused_by_name_whichever_stands_first() {
     let host = listening().await;
     for lengths in [

@@ -20,6 +20,7 @@ mod events;
 mod figures;
 mod grafana;
 mod histories;
+mod holder;
 mod intake;
 mod lengths;
 mod listener;

@@ -24,7 +24,8 @@ use gateway::api::{
 };
 use serde_json::Value;
 
-use crate::figures::{Holder, by_another_hand};
+use crate::figures::by_another_hand;
+use crate::holder::Holder;
 use crate::world::{NOW, World, name, request};
 
 fn judged(world: &World, task: TaskId) -> u64 {

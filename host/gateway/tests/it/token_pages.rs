@@ -65,6 +65,12 @@ async fn a_token_is_made_on_a_page_that_tells_its_secret_once_and_leaves_it_nowh
         fields.push((field, wrong));
         let refused = press(&world, &browser, "/system/tokens", &fields).await;
         assert_eq!(refused.status, StatusCode::BAD_REQUEST, "{field}: {}", refused.text());
+        assert!(!refused.text().contains("expires_in"), "the form has no such field: {}", refused.text());
+    }
+    for days in ["0", "3661"] {
+        let fields = [("name", "eve"), ("right", "read"), ("days", days)];
+        let refused = press(&world, &browser, "/system/tokens", &fields).await;
+        assert!(refused.text().contains("a token lasts from 1 to 3660 days"), "{}", refused.text());
     }
     let filter = AuditFilter { what: Some(Deed::MakeToken), ..AuditFilter::default() };
     let lines = world.access.audit(&filter, 10).unwrap();

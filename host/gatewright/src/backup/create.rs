@@ -86,6 +86,20 @@ fn told(manifest: &Manifest) -> String {
     )
 }
 
+/// What `restore` would refuse is no backup: whoever counted on it would hear so on the day he needs it.
+fn refuse_damage(dir: &Path, copy: &Moment) -> anyhow::Result<()> {
+    let database = dir.join(DATABASE);
+    let cure = "no backup was made; the last one that `gatewright restore --verify` takes is the way back, and a copy of \
+                the folder, made while the host is stopped, is what there is of the time since";
+    let complaints = copy
+        .complaints()
+        .with_context(|| format!("{} is damaged, and cannot be read to its end; {cure}", database.display()))?;
+    if !complaints.is_empty() {
+        bail!("{} is damaged: {}; {cure}", database.display(), complaints.join("; "));
+    }
+    Ok(())
+}
+
 fn write(dir: &Path, place: &Place, secrets: bool, at: Timestamp) -> anyhow::Result<(BackupMade, Manifest)> {
     let growing = Growing::within(place.folder()?)?;
     let repositories = repositories(dir)?;
@@ -95,6 +109,7 @@ fn write(dir: &Path, place: &Place, secrets: bool, at: Timestamp) -> anyhow::Res
     drop(moment);
     // From here on the copy is asked, so that what the manifest says is true of what is kept.
     let moment = Moment::open(&growing.look())?;
+    refuse_damage(dir, &moment)?;
     let file = Part::Whole.create(&growing)?;
     if place.folder()?.starts_with(dir) {
         private::give_to_owner(dir, &file)?;

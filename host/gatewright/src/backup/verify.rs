@@ -41,7 +41,7 @@ pub(super) fn prove(folder: &Path, manifest: &Manifest) -> anyhow::Result<Proof>
 
 fn check_database(folder: &Path, manifest: &Manifest) -> anyhow::Result<()> {
     let moment = Moment::open(folder)?;
-    let complaints = moment.complaints()?;
+    let complaints = moment.complaints().context("the database in the backup is damaged")?;
     if !complaints.is_empty() {
         bail!("the database in the backup is damaged: {}", complaints.join("; "));
     }

@@ -314,3 +314,31 @@ fn a_nightly_backup_goes_into_a_folder_that_the_first_one_makes_and_writes_over_
     );
     assert!(!place.path("mnt").exists());
 }
+
+/// What could not be restored is not kept, and does not count as the last backup.
+#[test]
+fn a_damaged_database_makes_no_backup() {
+    let place = Place::new(DEVELOPER, REVIEWER);
+    place.init();
+    let host = place.serve();
+    let key = place.ticket("Greet once more");
+    place.until_phase(&key, "in-review");
+    host.kill();
+    let file = kept(&place, &[]);
+    let damaged = place.path("damaged");
+    let done = restored(&place, &file, &damaged);
+    assert!(done.status.success(), "{}", said(&done));
+    let database = damaged.join("gatewright.db");
+    let mut bytes = fs::read(&database).unwrap();
+    bytes[20_000..24_000].fill(0xA5);
+    fs::write(&database, bytes).unwrap();
+    let folder = place.path("nightly");
+    let dir = damaged.to_str().unwrap();
+    let to = format!("{}/", folder.display());
+    let mut backup = Command::new(env!("CARGO_BIN_EXE_gatewright"));
+    let refused = backup.args(["--dir", dir, "backup", "--to", &to]).stdin(Stdio::null()).output().unwrap();
+    let told = said(&refused);
+    assert!(!refused.status.success(), "{told}");
+    assert!(told.contains("gatewright.db is damaged") && told.contains("no backup was made"), "{told}");
+    assert!(!folder.exists() || names(&folder).is_empty(), "{:?}", names(&folder));
+}

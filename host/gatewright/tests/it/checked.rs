@@ -227,6 +227,7 @@ fn whatever_is_mistyped_is_told_with_its_caret_and_what_was_meant() {
     let (sound_host, sound_project) =
         (fs::read_to_string(&host).unwrap(), fs::read_to_string(place.project_file()).unwrap());
     let listens = "[webhooks]\nlisten = \"127.0.0.1:0\"\n";
+    fs::write(place.state().join("prompts/analyst.md"), "Look at it well.\n").unwrap();
     // The file's last lines, what stands at the caret, what was meant, and what else may stand there.
     let cases = [
         ("[webhooks.gitea]\nrepository = \"a/b\"\nsecret = [\"x\"]", "secret", "secret-files", "unsigned"),

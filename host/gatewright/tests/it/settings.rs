@@ -26,7 +26,7 @@ const DEFAULTS: [(&str, &str, &str); 41] = [
     (PROJECT, "budget.task.cost-usd", "none"),
     (PROJECT, "budget.day.wall", "none"),
     (PROJECT, "budget.total.tokens", "none"),
-    (PROJECT, "price.tokens-per-hour", "0"),
+    (PROJECT, "price.tokens-per-hour", "none"),
     (PROJECT, "price.usd-per-million-cache-read-tokens", "3"),
     (PROJECT, "status-mapper.settings", "{}"),
     (PROJECT, "roles.developer.effort", "\"xhigh\""),
