@@ -39,6 +39,8 @@ mod body;
 mod hall;
 mod quiet;
 mod refusal;
+#[cfg(test)]
+mod tests;
 mod turn;
 
 pub use admission::{Hook, Hooks};

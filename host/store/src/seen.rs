@@ -114,7 +114,7 @@ fn short(key: &[u8]) -> Option<Short> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use conductor::ports::inbox::{NewDelivery, Received};
     use conductor::ports::store::Store as _;
     use domain::time::Timestamp;
@@ -198,8 +198,8 @@ mod tests {
         assert!(seen.newer.values().all(|id| *id > 20) && seen.older.values().all(|id| (11..=20).contains(id)));
     }
 
-    #[test]
-    fn what_is_run_again_without_a_refused_one_is_as_new_as_before() {
+    /// A store, and a delivery of a project of its.
+    pub(crate) fn with_delivery() -> (tempfile::TempDir, SqliteStore, NewDelivery) {
         let dir = tempfile::tempdir().unwrap();
         let store = SqliteStore::open(StoreConfig::new(dir.path(), "here")).unwrap();
         let project = conformance::small_project();
@@ -214,6 +214,12 @@ mod tests {
             body: b"{}".to_vec(),
             at: Timestamp(1),
         };
+        (dir, store, delivery)
+    }
+
+    #[test]
+    fn what_is_run_again_without_a_refused_one_is_as_new_as_before() {
+        let (_dir, store, delivery) = with_delivery();
         let of = |refuse: bool| {
             let delivery = delivery.clone();
             store.write(move |tx| {

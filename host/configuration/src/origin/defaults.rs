@@ -14,6 +14,7 @@ use domain::time::Milliseconds;
 
 use crate::binding::{GatePlace, PluginBinding};
 use crate::host::{HostConfig, SandboxMode};
+use crate::keys;
 use crate::known::Kind;
 use crate::load::ProjectFile;
 use crate::reader::spelled;
@@ -127,7 +128,7 @@ pub(super) fn of_project(file: &ProjectFile, host: &HostConfig) -> Vec<Unsaid> {
     table.put("mode", quoted(if settings.observe { "observe" } else { "act" }));
     table.put("serial", file.project.serial.to_string());
     table.put("limits.runs", runs.to_string());
-    for intent in ["start", "approve", "reject", "confirm-deploy", "stop", "estimate"] {
+    for intent in keys::DECIDERS.keys {
         table.put(&format!("deciders.{intent}"), "everybody");
     }
     let budgets = settings.budgets;

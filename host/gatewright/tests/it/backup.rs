@@ -73,8 +73,8 @@ impl Gate {
     }
 }
 
-#[test]
-fn a_backup_that_was_changed_or_cut_is_refused_and_leaves_no_folder() {
+/// A host that was killed at its work, and a backup of what it left.
+fn left_at_work() -> (Place, PathBuf) {
     let place = Place::new(DEVELOPER, REVIEWER);
     place.init();
     let host = place.serve();
@@ -82,6 +82,12 @@ fn a_backup_that_was_changed_or_cut_is_refused_and_leaves_no_folder() {
     place.until_phase(&key, "in-review");
     host.kill();
     let file = kept(&place, &[]);
+    (place, file)
+}
+
+#[test]
+fn a_backup_that_was_changed_or_cut_is_refused_and_leaves_no_folder() {
+    let (place, file) = left_at_work();
     let whole = fs::read(&file).unwrap();
     let needle = b"SQLite format 3";
     let at = whole.windows(needle.len()).position(|bytes| bytes == needle).unwrap() + 4096;
@@ -318,13 +324,7 @@ fn a_nightly_backup_goes_into_a_folder_that_the_first_one_makes_and_writes_over_
 /// What could not be restored is not kept, and does not count as the last backup.
 #[test]
 fn a_damaged_database_makes_no_backup() {
-    let place = Place::new(DEVELOPER, REVIEWER);
-    place.init();
-    let host = place.serve();
-    let key = place.ticket("Greet once more");
-    place.until_phase(&key, "in-review");
-    host.kill();
-    let file = kept(&place, &[]);
+    let (place, file) = left_at_work();
     let damaged = place.path("damaged");
     let done = restored(&place, &file, &damaged);
     assert!(done.status.success(), "{}", said(&done));

@@ -2,6 +2,7 @@
 
 use std::sync::mpsc::{Receiver, channel};
 
+use conductor::ports::inbox::{NewDelivery, Received};
 use conductor::ports::store::{Store as _, StoreError};
 use rusqlite::params;
 use tempfile::TempDir;
@@ -9,7 +10,7 @@ use tempfile::TempDir;
 use super::{Outcome, Tx};
 use crate::failure::{Result, refused};
 use crate::row::{execute, number};
-use crate::{SqliteStore, StoreConfig};
+use crate::{SqliteStore, StoreConfig, hints};
 
 fn open() -> (TempDir, SqliteStore) {
     let dir = tempfile::tempdir().unwrap();
@@ -67,6 +68,26 @@ fn a_refused_or_panicking_request_takes_nobody_with_it() {
     assert!(matches!(&outcomes[1], Err(StoreError::Refused(why)) if why == "not today"));
     assert!(matches!(&outcomes[2], Err(StoreError::Broken(why)) if why.contains("out of ink")));
     assert_eq!(store.sequence(), before + 1, "one commit for all of them");
+}
+
+/// Of a group that is run again each member comes to what it would alone: what one that is refused had put in is forgotten with it.
+#[test]
+fn a_delivery_whose_request_is_refused_in_a_group_is_new_when_it_comes_again() {
+    let (_dir, store, kept) = crate::seen::tests::with_delivery();
+    let mut lost = kept.clone();
+    lost.key = [9; 32];
+    let insert = |delivery: &NewDelivery, tx: &Tx<'_>| hints::insert(tx, delivery, "[]");
+    let (first, second) = (kept.clone(), lost.clone());
+    let outcomes = together(
+        &store,
+        vec![
+            Box::new(move |tx| insert(&first, tx).map(|received| assert_eq!(received, Received::New))),
+            Box::new(move |tx| insert(&second, tx).and(Err(refused("not today")))),
+        ],
+    );
+    assert!(outcomes[0].is_ok() && outcomes[1].is_err(), "{outcomes:?}");
+    let again = |delivery: NewDelivery| store.write(move |tx| insert(&delivery, tx)).unwrap();
+    assert_eq!((again(lost), again(kept)), (Received::New, Received::Repeat));
 }
 
 #[test]
