@@ -279,45 +279,67 @@ pub(crate) fn intake_router(intake: Arc<Intake>) -> Router {
         .with_state(intake)
 }
 
-async fn take(intake: Arc<Intake>, source: Source, request: Request) -> Response {
-    let (parts, body) = request.into_parts();
-    let socket = parts.extensions.get::<Peer>().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0);
-    let peer = behind(&intake.proxies, socket, &parts.headers);
-    let is_near = socket.to_canonical().is_loopback() && !was_forwarded(&parts.headers);
-    let is_here = is_near && !is_of_a_page(&parts.headers);
-    let (outcome, response) = match receive(&intake, source, (peer, is_here), &parts, body).await {
-        Ok(answered) => answered,
-        Err(Turned { refusal, news }) => {
-            intake.tell(source, &refusal, peer);
-            intake.look_after(source, &news);
-            (refusal.word(), refusal.into_response())
+/// What the head of a request says.
+struct Head {
+    source: Source,
+    peer: IpAddr,
+    /// It comes from this machine, and not for somebody else.
+    is_here: bool,
+    headers: Headers,
+    /// Bytes that the body is said to have.
+    announced: Option<usize>,
+}
+
+impl Head {
+    fn of(source: Source, parts: &Parts, proxies: &[IpAddr]) -> Self {
+        let socket = parts.extensions.get::<Peer>().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0);
+        let is_near = socket.to_canonical().is_loopback() && !was_forwarded(&parts.headers);
+        Self {
+            source,
+            peer: behind(proxies, socket, &parts.headers),
+            is_here: is_near && !is_of_a_page(&parts.headers),
+            headers: read_headers(&parts.headers),
+            announced: body::announced(&parts.headers),
         }
-    };
-    if let Some(meters) = &intake.meters {
-        meters.received(source.as_str(), outcome);
     }
-    response
+}
+
+fn take(intake: Arc<Intake>, source: Source, request: Request) -> impl Future<Output = Response> + Send {
+    let (parts, body) = request.into_parts();
+    let head = Head::of(source, &parts, &intake.proxies);
+    // It is a piece of what was read from the connection, which has to find new room for as long as the piece is there; so it goes
+    // before anything is waited for.
+    drop(parts);
+    async move {
+        let peer = head.peer;
+        let (outcome, response) = match receive(&intake, head, body).await {
+            Ok(answered) => answered,
+            Err(Turned { refusal, news }) => {
+                intake.tell(source, &refusal, peer);
+                intake.look_after(source, &news);
+                (refusal.word(), refusal.into_response())
+            }
+        };
+        if let Some(meters) = &intake.meters {
+            meters.received(source.as_str(), outcome);
+        }
+        response
+    }
 }
 
 /// What became of a delivery, in a word, and how that is answered.
 type Answered = (&'static str, Response);
 
-async fn receive(
-    intake: &Arc<Intake>,
-    source: Source,
-    (peer, is_here): (IpAddr, bool),
-    parts: &Parts,
-    body: Body,
-) -> Result<Answered, Turned> {
+async fn receive(intake: &Arc<Intake>, head: Head, body: Body) -> Result<Answered, Turned> {
+    let Head { source, peer, is_here, headers, announced } = head;
     let hooks = intake.hooks();
     if !hooks.takes(source) {
         return Err(Refusal::Source(source).into());
     }
-    let headers = read_headers(&parts.headers);
     // What is packed or of another kind is refused before its body is waited for.
     signed(source, &headers, b"payload=").map_err(Refusal::Payload)?;
     hooks.may_be_signed(source, &headers, is_here)?;
-    let whole = intake.bodies.read(stranger(peer, &intake.proxies), &parts.headers, body).await?;
+    let whole = intake.bodies.read(stranger(peer, &intake.proxies), announced, body).await?;
     let (body, room) = (whole.bytes, whole.room);
     let (at, is_large) = ((intake.clock)(), body.len() > LARGE);
     // Wherever the body goes, its room goes with it, whether or not somebody still waits for the answer.
@@ -340,7 +362,7 @@ async fn receive(
                 let proven = delivery.projects.iter().filter(|(_, proven)| *proven);
                 proven.for_each(|(project, _)| meters.misfits.prove(source.as_str(), project, peer));
             }
-            keep(intake, *delivery, room).await
+            keep(intake, delivery, room).await
         }
     }
 }
@@ -387,7 +409,7 @@ fn admit(
     }
 }
 
-async fn keep(intake: &Intake, delivery: NewDelivery, room: Option<Room>) -> Result<Answered, Turned> {
+async fn keep(intake: &Intake, delivery: Box<NewDelivery>, room: Option<Room>) -> Result<Answered, Turned> {
     let (source, projects) = (delivery.source, delivery.projects.clone());
     let (tell, told) = oneshot::channel();
     // A sender that hung up needs no answer; the delivery is kept all the same.
@@ -397,7 +419,7 @@ async fn keep(intake: &Intake, delivery: NewDelivery, room: Option<Room>) -> Res
             drop((room, place));
             let _ = tell.send(outcome);
         };
-        inbox.receive(delivery, Box::new(told_when_kept));
+        inbox.receive(*delivery, Box::new(told_when_kept));
     };
     if let Ok(place) = intake.line.clone().try_acquire_owned() {
         receive(place);

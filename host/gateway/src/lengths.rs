@@ -87,9 +87,11 @@ impl Lengths {
                         self.head_bytes += taken;
                     }
                     at += end? + 1;
-                    let line = std::mem::take(&mut self.line);
+                    let mut line = std::mem::take(&mut self.line);
                     let was_in_head = self.place == Place::Head;
                     self.place = self.after(&line);
+                    line.clear();
+                    self.line = line;
                     if was_in_head && self.place != Place::Head {
                         self.head_bytes = 0;
                     }
@@ -146,6 +148,12 @@ impl Line {
         let taken = more.len().min(LINE - self.bytes.len());
         self.bytes.extend_from_slice(&more[..taken]);
         self.is_longer |= taken < more.len();
+    }
+
+    /// Its room is the next one's.
+    fn clear(&mut self) {
+        self.bytes.clear();
+        self.is_longer = false;
     }
 
     /// Without the end that a line of HTTP has.

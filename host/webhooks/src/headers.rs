@@ -20,6 +20,9 @@ const KEPT: [&str; 14] = [
     "x-gogs-event-type",
 ];
 
+/// Characters of a value that are kept.
+const VALUE: usize = 200;
+
 /// Headers by name, in lower case. A name may come more than once.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -48,8 +51,10 @@ impl Headers {
 
     /// What is kept with a delivery: names that say what it is, each once, none of them a secret.
     pub fn kept(&self) -> Self {
-        let kept =
-            KEPT.iter().filter_map(|name| Some(((*name).to_owned(), self.get(name)?.chars().take(200).collect())));
+        // A character has one byte at least.
+        let short =
+            |value: &str| if value.len() <= VALUE { value.to_owned() } else { value.chars().take(VALUE).collect() };
+        let kept = KEPT.iter().filter_map(|name| Some(((*name).to_owned(), short(self.get(name)?))));
         Self(kept.collect())
     }
 

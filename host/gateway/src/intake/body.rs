@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use axum::body::{Body, BodyDataStream, Bytes};
-use axum::http::{HeaderMap, HeaderValue, header};
+use axum::http::{HeaderMap, header};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout};
 use tokio_stream::StreamExt as _;
@@ -100,8 +100,12 @@ impl Bodies {
     }
 
     /// All of a body, of that address; none: everybody may be behind it. Who only says that he sends much takes no room yet: it is given when more came than a small body has.
-    pub(super) async fn read(&self, from: Option<IpAddr>, headers: &HeaderMap, body: Body) -> Result<Whole, Refusal> {
-        let announced = headers.get(header::CONTENT_LENGTH).and_then(length);
+    pub(super) async fn read(
+        &self,
+        from: Option<IpAddr>,
+        announced: Option<usize>,
+        body: Body,
+    ) -> Result<Whole, Refusal> {
         let (mut chunks, mut took) = (body.into_data_stream(), Duration::ZERO);
         if announced.is_some_and(|length| length > LARGEST_DELIVERY) {
             return Err(pass_over(&mut chunks, 0, &mut took).await);
@@ -135,8 +139,9 @@ async fn pass_over(chunks: &mut BodyDataStream, mut came: usize, took: &mut Dura
     Refusal::Large
 }
 
-fn length(value: &HeaderValue) -> Option<usize> {
-    value.to_str().ok()?.parse().ok()
+/// How many bytes a body has, where that is said before it.
+pub(super) fn announced(headers: &HeaderMap) -> Option<usize> {
+    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 /// What comes next of a body of which so much is here, and how long that took in all.

@@ -25,9 +25,8 @@ fn sending_from(
 ) -> (Sending, JoinHandle<Result<Whole, Refusal>>) {
     let (sender, chunks) = unbounded_channel();
     let body = Body::from_stream(UnboundedReceiverStream::new(chunks));
-    let headers = announced.map(|length| (header::CONTENT_LENGTH, HeaderValue::from(length))).into_iter().collect();
     let bodies = bodies.clone();
-    (sender, tokio::spawn(async move { bodies.read(from, &headers, body).await }))
+    (sender, tokio::spawn(async move { bodies.read(from, announced, body).await }))
 }
 
 fn send(sender: &Sending, bytes: usize) {
