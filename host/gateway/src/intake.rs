@@ -283,7 +283,7 @@ pub(crate) fn intake_router(intake: Arc<Intake>) -> Router {
 struct Head {
     source: Source,
     peer: IpAddr,
-    /// It comes from this machine, and not for somebody else.
+    /// It comes from this machine, for nobody else and not of a page.
     is_here: bool,
     headers: Headers,
     /// Bytes that the body is said to have.

@@ -272,4 +272,15 @@ mod tests {
         let named = format!("POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n1;{}\r\n", "0".repeat(LINE));
         assert_eq!(refused(named.as_bytes(), 100), None);
     }
+
+    #[test]
+    fn a_long_line_says_nothing_of_those_after_it() {
+        let long = format!("x: {}\r\n", "y".repeat(LINE));
+        let whole = format!("POST / HTTP/1.1\r\n{long}content-length: 3\r\n\r\n\r\n\n{long}content-length: 0\r\n\r\n");
+        let wrong = format!("{whole}POST / HTTP/1.1\r\n{long}content-length: none\r\n");
+        for size in [1, 100, 1000] {
+            assert_eq!(refused(whole.as_bytes(), size), None, "{size}");
+            assert_eq!(refused(wrong.as_bytes(), size), Some(wrong.len() - 1), "{size}");
+        }
+    }
 }

@@ -63,3 +63,19 @@ impl Headers {
         self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_value_two_hundred_characters_are_kept_whatever_their_bytes() {
+        for letter in ["a", "\u{e9}", "\u{1f600}"] {
+            for (said, kept) in [(199, 199), (200, 200), (201, 200), (5000, 200)] {
+                let headers =
+                    Headers::new([("User-Agent", letter.repeat(said)), ("X-Gitea-Signature", "no".to_owned())]);
+                assert_eq!(headers.kept(), Headers::new([("user-agent", letter.repeat(kept))]), "{letter} {said}");
+            }
+        }
+    }
+}
