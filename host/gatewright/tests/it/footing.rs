@@ -72,13 +72,14 @@ fn health_fails_while_the_state_folder_takes_no_writing() {
     let inside = |script: &str| {
         let mut entered = Command::new("nsenter");
         entered.args(["--target", &host.pid().to_string(), "--user", "--mount", "--preserve-credentials", "sh", "-ec"]);
-        let done = entered.args([script, "sh"]).arg(place.state()).output().unwrap();
+        let done = entered.args([script, "sh"]).args([place.state(), place.path("read-only")]).output().unwrap();
         assert!(done.status.success(), "{}", said(&done));
     };
-    inside("mount --bind \"$1\" \"$1\"; mount -o remount,bind,ro \"$1\"");
+    // Laid over it in one step, and taken away though the host may just then be trying to write: neither waits for a moment of rest.
+    inside("mkdir \"$2\"; mount --bind \"$1\" \"$2\"; mount -o remount,bind,ro \"$2\"; mount --bind \"$2\" \"$1\"");
     let (status, told) = host.get("/readyz");
     assert!(status == 503 && told.contains("the store does not serve"), "{status} {told}");
     assert!(troubles(&host).contains("nothing can be written in"), "{}", troubles(&host));
-    inside("umount \"$1\"");
+    inside("umount --lazy \"$1\"");
     assert_eq!(host.get("/readyz").0, 200);
 }
