@@ -466,4 +466,14 @@ pub(crate) enum Plugin {
         /// The component.
         file: PathBuf,
     },
+    /// Write into a component what it asks for: the tools of JavaScript and Python do not. Exit 1: no host would take it.
+    Request {
+        /// The component, without a request.
+        file: PathBuf,
+        /// What it asks for: `version = 1` and a `[[capability]]` for each.
+        request: PathBuf,
+        /// Where the component with its request is written.
+        #[arg(long, value_name = "FILE")]
+        output: PathBuf,
+    },
 }

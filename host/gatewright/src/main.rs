@@ -130,7 +130,9 @@ fn run(cli: Cli) -> anyhow::Result<bool> {
             webhook::decode(&file, source, secret_file.as_deref(), &out)
         }
         Command::Plugin(command) => match &command {
-            cli::Plugin::Inspect { .. } => plugin::run(std::path::Path::new("."), command, &out).map(|()| true),
+            cli::Plugin::Inspect { .. } | cli::Plugin::Request { .. } => {
+                plugin::run(std::path::Path::new("."), command, &out).map(|()| true)
+            }
             cli::Plugin::Add { .. } => plugin::run(&state::find(given)?, command, &out).map(|()| true),
         },
     }

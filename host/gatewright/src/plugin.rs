@@ -1,7 +1,9 @@
 //! `gatewright plugin …`: a third party's component joins a project.
 
 use std::collections::BTreeSet;
+use std::fs::Permissions;
 use std::io::{IsTerminal as _, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow, bail};
@@ -29,6 +31,10 @@ pub(crate) fn run(dir: &Path, command: Plugin, out: &Output) -> anyhow::Result<(
             let (_, info) = inspect(&file)?;
             out.value(&info, || shown(&file, &info))
         }
+        Plugin::Request { file, request, output } => {
+            let info = write_request(&file, &request, &output)?;
+            out.value(&info, || shown(&output, &info))
+        }
         Plugin::Add { file, gate, before, step, project, settings, deny, yes } => {
             let project = only_project(dir, project)?;
             let (bytes, info) = inspect(&file)?;
@@ -52,17 +58,39 @@ pub(crate) fn run(dir: &Path, command: Plugin, out: &Output) -> anyhow::Result<(
     }
 }
 
+/// Nothing is written unless a host would take it.
+fn write_request(file: &Path, request: &Path, output: &Path) -> anyhow::Result<PluginInfo> {
+    let text = std::fs::read_to_string(request).with_context(|| format!("{} cannot be read", request.display()))?;
+    let refused = || format!("{} with what {} asks for cannot be taken", file.display(), request.display());
+    let asking = sandbox::with_request(&read(file)?, &text);
+    let asking = sandbox::read_component(asking.as_slice())?.with_context(refused)?;
+    let info = Sandbox::new(SandboxConfig::default())?.inspect(&asking).with_context(refused)?;
+    let written = || -> std::io::Result<()> {
+        let folder = output.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let mut half = tempfile::Builder::new().permissions(Permissions::from_mode(0o666)).tempfile_in(folder)?;
+        half.write_all(&asking)?;
+        half.persist(output)?;
+        Ok(())
+    };
+    written().with_context(|| format!("{} cannot be written", output.display()))?;
+    Ok(info)
+}
+
 fn inspect(file: &Path) -> anyhow::Result<(Vec<u8>, PluginInfo)> {
+    let bytes = read(file)?;
+    let info = Sandbox::new(SandboxConfig::default())?
+        .inspect(&bytes)
+        .with_context(|| format!("{} cannot be taken", file.display()))?;
+    Ok((bytes, info))
+}
+
+fn read(file: &Path) -> anyhow::Result<Vec<u8>> {
     let about = std::fs::metadata(file).with_context(|| format!("{} cannot be read", file.display()))?;
     if !about.is_file() {
         bail!("{} is no file", file.display());
     }
     let source = std::fs::File::open(file).with_context(|| format!("{} cannot be read", file.display()))?;
-    let bytes = sandbox::read_component(source)?.with_context(|| format!("{} cannot be taken", file.display()))?;
-    let info = Sandbox::new(SandboxConfig::default())?
-        .inspect(&bytes)
-        .with_context(|| format!("{} cannot be taken", file.display()))?;
-    Ok((bytes, info))
+    sandbox::read_component(source)?.with_context(|| format!("{} cannot be taken", file.display()))
 }
 
 fn shown(file: &Path, info: &PluginInfo) -> String {

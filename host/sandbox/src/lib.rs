@@ -43,6 +43,7 @@ pub use config::SandboxConfig;
 pub use engine::engine_config;
 pub use exchange::{Bytes, Exchange, HostAnswer, HostCall};
 pub use load::error::{LoadError, RequestError};
+pub use load::request::with_request;
 pub use load::{COMPONENT_BYTES, read_component};
 pub use output::{LogLevel, LogLine};
 pub use replay::{ReplayError, Replayed, read_transcript};

@@ -2,7 +2,7 @@
 
 pub(crate) mod error;
 mod imports;
-mod request;
+pub(crate) mod request;
 mod shape;
 
 use domain::ids::Digest;

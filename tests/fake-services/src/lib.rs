@@ -4,6 +4,7 @@
 mod http;
 pub mod messages;
 pub mod npm;
+pub mod python;
 pub mod responses;
 
 use std::net::SocketAddr;

@@ -1,4 +1,4 @@
-//! The agents' own programs: installed once by npm from a lock file that names their hashes, and kept in a cache folder.
+//! Programs of Node.js that tests run, the agents' own among them: installed once by npm from a lock file that names their hashes, and kept in a cache folder.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -20,6 +20,14 @@ pub fn claude_code() -> PathBuf {
 /// Where it cannot be installed.
 pub fn codex() -> PathBuf {
     program("codex", "0.169.0", "@openai/codex-linux-x64/vendor/x86_64-unknown-linux-musl/bin/codex")
+}
+
+/// What makes components of JavaScript.
+///
+/// # Panics
+/// Where it cannot be installed.
+pub fn componentize_js() -> PathBuf {
+    program("componentize-js", "0.23.0", ".bin/componentize-js")
 }
 
 /// The folder in which it is kept.

@@ -11,13 +11,14 @@ use domain::document::{DocumentKind, NewDocument};
 use domain::ids::{Digest, PluginId, StageName};
 use domain::time::Milliseconds;
 use domain::verdict::Verdict;
+use fake_services::python;
 use gateway::Need;
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
 use crate::figures;
-use crate::world::{NOW, SECRET, World, python_tool};
+use crate::world::{NOW, SECRET, World};
 
 /// Of what is not a page nor a form, these are for browsers.
 const FOR_BROWSERS: [&str; 3] = ["/login", "/language/{code}", "/static/{file}"];
@@ -216,7 +217,7 @@ async fn asked(with_names: bool) {
     let folder = tempfile::tempdir().unwrap();
     let config = folder.path().join("schemathesis.toml");
     std::fs::write(&config, plan(if with_names { &names } else { &[] })).unwrap();
-    let program = python_tool("schemathesis");
+    let program = python::tool("schemathesis");
     let there = folder.path().to_owned();
     let output = tokio::task::spawn_blocking(move || {
         let mut command = Command::new(program);

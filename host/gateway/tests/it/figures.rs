@@ -14,9 +14,10 @@ use domain::effect::Claim;
 use domain::event::{Answer, Event, Intent, RunResult, StepFacts};
 use domain::ids::{Actor, Digest, DriverName, PluginId, RunId, StepName, TaskId};
 use domain::verdict::InfraCause;
+use fake_services::python;
 use gateway::api::{Block, OldMetrics, Queue, Status, TaskView};
 
-use crate::world::{NOW, World, python_tool};
+use crate::world::{NOW, World};
 
 /// A process whose child computes until it is killed, as an agent does below its shim.
 struct Busy {
@@ -158,7 +159,7 @@ pub(crate) struct Family {
 
 /// Read by Prometheus' own Python client, whose parser refuses what is not the format.
 pub(crate) fn parsed(text: &str) -> BTreeMap<String, Family> {
-    let python = python_tool("python3");
+    let python = python::tool("python3");
     let script = "import json, sys\n\
         from prometheus_client.parser import text_string_to_metric_families as parse\n\
         print(json.dumps([[f.name, f.type, f.documentation, [[s.name, s.labels, s.value] for s in f.samples]] \
@@ -284,7 +285,7 @@ async fn requests_that_meet_no_route_are_no_labels() {
 pub(crate) fn by_another_hand(world: &World, statement: &str) {
     let script = "import sqlite3, sys\nsql = sqlite3.connect(sys.argv[1])\n\
         sql.execute('PRAGMA ignore_check_constraints = ON')\nchanged = sql.execute(sys.argv[2]).rowcount\nsql.commit()\nassert changed in (1, -1), changed";
-    let mut python = Command::new(python_tool("python3"));
+    let mut python = Command::new(python::tool("python3"));
     let python = python.arg("-c").arg(script).arg(world.dir.path().join("gatewright.db")).arg(statement);
     assert!(python.status().unwrap().success());
 }

@@ -4,7 +4,7 @@ use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use crate::world::python_tool;
+use fake_services::python;
 
 /// Another program that holds the database in a folder.
 pub(crate) struct Holder(Child);
@@ -13,7 +13,7 @@ impl Holder {
     pub(crate) fn of(dir: &Path) -> Self {
         let script = "import sqlite3, sys\nsql = sqlite3.connect(sys.argv[1], isolation_level=None)\n\
             sql.execute('BEGIN IMMEDIATE')\nprint('held', flush=True)\nsys.stdin.read()";
-        let mut python = Command::new(python_tool("python3"));
+        let mut python = Command::new(python::tool("python3"));
         let python = python.arg("-c").arg(script).arg(dir.join("gatewright.db"));
         let mut holder = python.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let mut held = String::new();

@@ -407,18 +407,3 @@ fn pipeline() -> Pipeline {
     ];
     Pipeline::new(PipelineDraft { name: "small".to_owned(), stages }).unwrap()
 }
-
-/// A program of the versions that tests are pinned to: `.ci/run` installs them, and says where.
-pub(crate) fn python_tool(name: &str) -> PathBuf {
-    let folder = std::env::var_os("GATEWRIGHT_PYTHON").map_or_else(
-        || {
-            let home = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
-            let home = home.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")));
-            home.unwrap_or_default().join("gatewright-ci/python/bin")
-        },
-        PathBuf::from,
-    );
-    let path = folder.join(name);
-    assert!(path.exists(), "{} is not there: `.ci/run` installs it (install_python)", path.display());
-    path
-}

@@ -13,6 +13,7 @@ mod fixture;
 mod footing;
 mod foreign;
 mod hostile;
+mod languages;
 mod observed;
 mod operators_tools;
 mod other_hands;

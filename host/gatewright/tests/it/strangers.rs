@@ -1,6 +1,9 @@
 //! Third parties' components: asked, limited, denied, and never a reason to pass.
 
+use std::fmt::Write as _;
 use std::fs;
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::Command;
 
 use crate::fixture::{DEVELOPER, Place, REVIEWER, said};
 
@@ -35,6 +38,35 @@ fn what_is_no_component_is_told_by_name_and_changes_nothing() {
         assert!(said(&done).contains("component"), "{}", said(&done));
     }
     assert_eq!(fs::read_to_string(place.project_file()).unwrap(), before);
+}
+
+/// Fifty kilobytes whose loops and variables take the compiler gigabytes: the child is given so much and no more.
+#[test]
+fn what_would_fill_the_memory_when_it_is_compiled_is_given_up() {
+    let loops = |count: usize| {
+        (0..count).fold(String::new(), |mut loops, at| {
+        let variable = at % 1000;
+        let _ = write!(
+            loops,
+            "(loop (local.set {variable} (i32.add (local.get {variable}) (i32.const 1))) (br_if 0 (local.get {variable})))"
+        );
+        loops
+    })
+    };
+    let place = Place::new(DEVELOPER, REVIEWER);
+    let compile = |count: usize| {
+        let variables = "i32 ".repeat(1000);
+        let text = format!("(component (core module (func (local {variables}) {})))", loops(count));
+        let file = place.path("hungry.wasm");
+        fs::write(&file, wat::parse_str(text).unwrap()).unwrap();
+        let mut child = Command::new(env!("CARGO_BIN_EXE_gatewright"));
+        child.arg("compile-component").stdin(fs::File::open(file).unwrap()).output().unwrap()
+    };
+    let small = compile(10);
+    assert!(small.status.success() && !small.stdout.is_empty(), "{}", said(&small));
+    let hungry = compile(3000);
+    assert_eq!(hungry.status.signal(), Some(rustix::process::Signal::ABORT.as_raw()), "{}", said(&hungry));
+    assert!(said(&hungry).contains("memory allocation of"), "{}", said(&hungry));
 }
 
 /// What refuses its own settings would keep the next host from starting.

@@ -2,15 +2,25 @@
 
 use domain::plugin::{Capability, Request, RequestEntry};
 use toml::{Table, Value};
+use wasm_encoder::{ComponentSection as _, CustomSection};
 
 use super::error::{LoadError, RequestError};
 use super::imports::Called;
+use super::shape::REQUEST_SECTION;
 use crate::text::{clean_for_review, is_word};
 
 const BYTES: usize = 64 * 1024;
 const ENTRIES: usize = 64;
 const REASON: usize = 300;
 const DEPTH: usize = 8;
+
+/// The component with one more section, which asks for that. Whether it may stand there is told by [`crate::Sandbox::inspect`].
+pub fn with_request(component: &[u8], request: &str) -> Vec<u8> {
+    let section = CustomSection { name: REQUEST_SECTION.into(), data: request.as_bytes().into() };
+    let mut asking = component.to_vec();
+    section.append_to_component(&mut asking);
+    asking
+}
 
 /// Reads the one section that there may be. Without one a component asks for nothing: if it calls something all the same, that
 /// is refused next.

@@ -65,8 +65,7 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Shape<'_>, LoadError> {
 
 /// By their first bytes: what people hand over instead of a component.
 pub(crate) fn is_component(bytes: &[u8]) -> Result<(), LoadError> {
-    const BUILD: &str =
-        "build it for wasm32-wasip2 (`cargo build --target wasm32-wasip2`), or with `gatewright plugin build`";
+    const BUILD: &str = "build it for wasm32-wasip2 (`cargo build --target wasm32-wasip2`), or with your language's tool for components";
     let refuse = |what, help| Err(LoadError::NotAComponent { what, help });
     match bytes {
         [0, b'a', b's', b'm', 0x0d, 0, 1, 0, ..] => Ok(()),
