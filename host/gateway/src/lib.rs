@@ -28,6 +28,7 @@ mod health;
 mod intake;
 mod keyring;
 mod lengths;
+mod lingering;
 mod log;
 mod metrics;
 mod misfits;

@@ -21,6 +21,7 @@ use tower::ServiceExt as _;
 
 use crate::app::{GatewayState, closed};
 use crate::door::Peer;
+use crate::lingering::lingering;
 use crate::plain::{HEADER_BYTES, HEADERS, Plain};
 use crate::router::router;
 use crate::share::Shares;
@@ -134,7 +135,7 @@ async fn connection(listener: &TcpListener) -> (TcpStream, IpAddr) {
 async fn answer(stream: TcpStream, peer: Peer, router: Router, mut closing: watch::Receiver<bool>) {
     let service = TowerToHyperService::new(router.map_request(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(peer);
-        request
+        lingering(request)
     }));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())

@@ -26,6 +26,7 @@ use tower::ServiceExt as _;
 use super::hall::{Chairs, Hall, Leave, Place, Seat};
 use crate::app::closed;
 use crate::door::Peer;
+use crate::lingering::lingering;
 use crate::plain::{HEADER_BYTES, HEADERS, Plain};
 use crate::stuck::Unstuck;
 
@@ -103,7 +104,7 @@ async fn answer(
         IDLE => Some(chairs.seat().await),
         _ => None,
     };
-    let mut response = router.oneshot(request).await.unwrap_or_else(|never| match never {});
+    let mut response = router.oneshot(lingering(request)).await.unwrap_or_else(|never| match never {});
     if hall.is_crowded() || *ending.borrow() {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }

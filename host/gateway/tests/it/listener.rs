@@ -11,13 +11,13 @@ use tokio::task::JoinHandle;
 use crate::bursts::far;
 use crate::world::World;
 
-struct Host {
-    port: u16,
+pub(crate) struct Host {
+    pub(crate) port: u16,
     stop: oneshot::Sender<()>,
     ended: JoinHandle<Result<(), ServeError>>,
 }
 
-async fn host(world: &World) -> Host {
+pub(crate) async fn host(world: &World) -> Host {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let (stop, stopped) = oneshot::channel::<()>();

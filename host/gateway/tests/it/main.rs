@@ -23,6 +23,7 @@ mod histories;
 mod holder;
 mod intake;
 mod lengths;
+mod lingering;
 mod listener;
 mod looks;
 mod ownership;
