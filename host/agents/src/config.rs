@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use conductor::ports::runs::Confinement;
+use conductor::ports::runs::LOG_BYTES;
 use domain::limits::RunLimits;
 use domain::network::Network;
 use shim::protocol::Keyed;
@@ -126,7 +127,7 @@ impl LaunchSpec {
             brief: None,
             budget: Duration::from_mins(30),
             grace: Duration::from_secs(20),
-            log_limit_bytes: 64 * 1024 * 1024,
+            log_limit_bytes: LOG_BYTES,
             network: Network::default(),
             keyed: None,
             limits: RunLimits::default(),

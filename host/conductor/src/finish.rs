@@ -15,7 +15,7 @@ use crate::launch::{clone_key, mark};
 use crate::ports::forge::{
     CollectLimits, Forge, ForgeError, PathRules, TakeOver, Trespass, TrespassKind, auto_commit_message,
 };
-use crate::ports::runs::{Ending, ExitRecord, LaunchError, RunState};
+use crate::ports::runs::{Ending, ExitRecord, LOG_BYTES, LaunchError, RunState};
 use crate::ports::store::{RunRow, StoreError};
 use crate::project::{HookName, TransientSigns, Worker, command_line};
 use crate::tally::{result_of_hook, result_of_work};
@@ -413,7 +413,10 @@ pub(crate) fn complaint(record: &ExitRecord) -> Option<String> {
         Ending::TimedOut => Some("it ran over its time and was ended".to_owned()),
         Ending::Cancelled => Some("it was cancelled".to_owned()),
         Ending::OverBudget => Some("it was ended, for a budget is spent".to_owned()),
-        Ending::LogFull => Some("it filled its log and was ended".to_owned()),
+        Ending::LogFull => {
+            let most = LOG_BYTES >> 20;
+            Some(format!("it wrote more than {most} MiB to its log and was ended: let it say less, or into a file"))
+        }
         Ending::OverLimit { limit, allowed } => Some(limit.passed(*allowed)),
         Ending::NotStarted(why) => Some(format!("it could not be started: {why}")),
     }

@@ -47,6 +47,26 @@ pub(crate) fn listen(file: &Section<'_>) -> Option<SocketAddr> {
     None
 }
 
+/// One port is one listener's: the second would keep the host from starting.
+pub(crate) fn tell_if_shared(file: &Section<'_>, webhooks: Option<SocketAddr>, operator: SocketAddr) {
+    let meet = |listen: &SocketAddr| {
+        let (theirs, ours) = (listen.ip(), operator.ip());
+        listen.port() == operator.port()
+            && listen.port() != 0
+            && (theirs == ours || theirs.is_unspecified() || ours.is_unspecified())
+    };
+    let Some(listen) = webhooks.filter(meet) else { return };
+    let section = file.section("webhooks", &keys::WEBHOOKS);
+    let Some((section, node)) = section.as_ref().and_then(|section| Some((section, section.get("listen")?))) else {
+        return;
+    };
+    let message = format!("`listen` of [webhooks] is {listen}, and the operator is listened to at {operator}");
+    let problem = Problem::at(node.span.clone(), message).of_value().label("the operator's port");
+    section
+        .report
+        .add(problem.help("give it another port: the operator's listener is for people, and this one for senders"));
+}
+
 /// `[webhooks.gitea]` and `[webhooks.plane]` of a project.
 pub(crate) fn of_project(file: &Section<'_>, paths: &Paths, host: Option<&HostConfig>) -> Vec<HookBinding> {
     let Some(all) = file.section("webhooks", &keys::PROJECT_WEBHOOKS) else { return Vec::new() };

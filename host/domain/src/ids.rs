@@ -18,7 +18,7 @@ pub struct InvalidId {
 }
 
 macro_rules! number {
-    ($(#[$doc:meta])* $name:ident) => {
+    ($(#[$doc:meta])* $name:ident, $kind:literal) => {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(transparent)]
@@ -34,22 +34,22 @@ macro_rules! number {
             type Err = InvalidId;
 
             fn from_str(text: &str) -> Result<Self, InvalidId> {
-                text.parse().map(Self).map_err(|_| invalid(text, stringify!($name), "a whole number"))
+                text.parse().map(Self).map_err(|_| invalid(text, $kind, "a whole number"))
             }
         }
     };
 }
 
-number!(/** Our durable record of one work item's way. */ TaskId);
-number!(/** A persisted effect; the same over all attempts. */ JobId);
-number!(/** One launch of an agent or of a command under a shim: the id of the job that launched it. */ RunId);
-number!(/** One asking of a plugin. */ EvaluationId);
-number!(/** One raw request that arrived. */ DeliveryId);
-number!(/** A document kept in the store. */ DocumentId);
-number!(/** Grows with each change of a task. */ Version);
-number!(/** Grows whenever a task's activity changes; what carries an older one is late. */ Epoch);
-number!(/** Fences a lease: of a name it only grows. */ FenceToken);
-number!(/** One log-in of a browser. */ SessionId);
+number!(/** Our durable record of one work item's way. */ TaskId, "id of a task");
+number!(/** A persisted effect; the same over all attempts. */ JobId, "id of a job");
+number!(/** One launch of an agent or of a command under a shim: the id of the job that launched it. */ RunId, "id of a run");
+number!(/** One asking of a plugin. */ EvaluationId, "id of an evaluation");
+number!(/** One raw request that arrived. */ DeliveryId, "id of a delivery");
+number!(/** A document kept in the store. */ DocumentId, "id of a document");
+number!(/** Grows with each change of a task. */ Version, "version of a task");
+number!(/** Grows whenever a task's activity changes; what carries an older one is late. */ Epoch, "epoch of a task");
+number!(/** Fences a lease: of a name it only grows. */ FenceToken, "token of a lease");
+number!(/** One log-in of a browser. */ SessionId, "id of a session");
 
 fn invalid(text: &str, kind: &'static str, expected: &'static str) -> InvalidId {
     InvalidId { text: text.chars().take(80).collect(), kind, expected }

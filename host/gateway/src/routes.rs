@@ -92,7 +92,13 @@ pub(crate) fn one_line(field: &str, text: &str, longest: usize) -> Result<String
     if text.is_empty() {
         return Err(Problem::invalid(both!("`{field}` is empty", "поле `{field}` пусто")));
     }
-    if text.chars().any(|character| matches!(character, '\n' | '\r' | '\0')) {
+    if text.contains('\0') {
+        return Err(Problem::invalid(both!(
+            "`{field}` has a NUL character; take it out",
+            "в поле `{field}` есть символ NUL; уберите его"
+        )));
+    }
+    if text.contains(['\n', '\r']) {
         return Err(Problem::invalid(both!(
             "`{field}` has a line break; it is one line",
             "в поле `{field}` есть перенос строки, а оно в одну строку"

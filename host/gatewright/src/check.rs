@@ -99,13 +99,16 @@ fn branches(dir: &Path, file: &ProjectFile) -> Vec<Complaint> {
         Err(why) => tell(format!("the branches of {theirs} cannot be read: {why}"), String::new(), Vec::new()),
     }
     let ours = dir.join(FORGES).join(format!("{}.git", file.project.name));
-    let init = format!("run `gatewright init` in {theirs}");
+    let file = file.source.display();
+    let anew = format!(
+        "restore a backup; or move {file} away, run `gatewright init` in {theirs}, and write into the new file what you had in the old one"
+    );
     match repository::ask(&ours, &["symbolic-ref", "--short", "HEAD"]) {
-        _ if !ours.is_dir() => tell("the host has no repository for this project yet".to_owned(), init, Vec::new()),
+        _ if !ours.is_dir() => tell("the host has no repository for this project".to_owned(), anew, Vec::new()),
         Ok(base) if base.trim() == wanted => {}
         Ok(base) => {
             let message = format!("the host's repository was made for the branch `{}`", base.trim());
-            tell(message, format!("write that one, or remove {} and {init}", ours.display()), Vec::new());
+            tell(message, format!("write that one; or remove {}, and {anew}", ours.display()), Vec::new());
         }
         Err(why) => tell(format!("the host's repository cannot be read: {why}"), String::new(), Vec::new()),
     }

@@ -8,6 +8,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::listener;
+use crate::output::quoted;
 use crate::state::{ADDRESS_FILE, TOKEN_FILE};
 
 /// Whose token commands are given with, where it is not the one of the folder.
@@ -17,7 +18,7 @@ pub(crate) const TOKEN_VARIABLE: &str = "GATEWRIGHT_TOKEN";
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ClientError {
     /// No host serves this folder.
-    #[error("no host serves {dir}: start one with `gatewright serve --dir {dir}`")]
+    #[error("no host serves {dir}: start one with `gatewright serve --dir {}`", quoted(dir))]
     NotServing {
         /// The folder.
         dir: String,
@@ -36,7 +37,8 @@ pub(crate) enum ClientError {
     },
     /// Another program listens where the host did: it is told nothing, least of all the token.
     #[error(
-        "{address} belongs to another program, not to the host of {dir}: start one with `gatewright serve --dir {dir}`"
+        "{address} belongs to another program, not to the host of {dir}: start one with `gatewright serve --dir {}`",
+        quoted(dir)
     )]
     Stranger {
         /// The folder.

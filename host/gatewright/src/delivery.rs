@@ -17,18 +17,25 @@ const AT_ONCE: u64 = 1000;
 pub(crate) fn run(client: &Client, command: &Delivery, out: &Output) -> anyhow::Result<()> {
     match command {
         Delivery::List { source, project, state, before, limit } => {
-            let mut query = format!("limit={limit}");
+            let (mut query, mut options) = (format!("limit={limit}"), String::new());
             let project = project.as_ref().map(ToString::to_string);
             let before = before.as_ref().map(ToString::to_string);
             for (name, value) in [("source", source), ("project", &project), ("state", state), ("before", &before)] {
                 if let Some(value) = value {
                     query.push_str(&format!("&{name}={}", segment(value)));
+                    if name != "before" {
+                        options.push_str(&format!(" --{name} {value}"));
+                    }
                 }
             }
             let rows: Listing<DeliveryRow> = client.get(&format!("/api/v1/deliveries?{query}"))?;
             let refused: Listing<RefusedDeliveries> = client.get("/api/v1/deliveries/refused")?;
             let value = json!({"items": rows.items, "more": rows.more, "refused": refused.items});
-            out.value(&value, || listed(&rows, &refused.items))
+            let older = rows.items.last().filter(|_| rows.more).map(|last| {
+                let line = format!("gatewright delivery list{options} --limit {limit} --before {}", last.id);
+                format!("There are older ones: {}", out.command(&line))
+            });
+            out.value(&value, || listed(&rows, &refused.items, older))
         }
         Delivery::Show { id } => {
             let found: DeliveryView = client.get(&format!("/api/v1/deliveries/{id}"))?;
@@ -62,15 +69,13 @@ fn again(client: &Client, count: Option<u64>, out: &Output) -> anyhow::Result<()
     })
 }
 
-fn listed(rows: &Listing<DeliveryRow>, refused: &[RefusedDeliveries]) -> String {
+fn listed(rows: &Listing<DeliveryRow>, refused: &[RefusedDeliveries], older: Option<String>) -> String {
     let mut lines = refused.iter().map(warning).collect::<Vec<_>>();
     lines.extend(rows.items.iter().map(line));
     if rows.items.is_empty() {
         lines.push("No delivery fits.".to_owned());
     }
-    if let Some(last) = rows.items.last().filter(|_| rows.more) {
-        lines.push(format!("There are older ones: --before {}", last.id));
-    }
+    lines.extend(older);
     lines.join("\n")
 }
 

@@ -59,14 +59,14 @@ impl Finding {
 /// Runs the command. No: something that the host needs does not work.
 pub(crate) fn run(dir: &Path, out: &Output) -> anyhow::Result<bool> {
     anyhow::ensure!(dir.is_dir(), "there is no state folder {}: run `gatewright init` first", dir.display());
-    let findings = examine(dir);
+    let findings = examine(dir, out);
     let sound = findings.iter().all(|finding| finding.level != Level::Error);
     out.value(&serde_json::json!({"ok": sound, "dir": dir, "findings": findings}), || text(&findings))?;
     Ok(sound)
 }
 
 /// Looks at everything, whatever is wrong with the files: what could not be read of them has its default.
-fn examine(dir: &Path) -> Vec<Finding> {
+fn examine(dir: &Path, out: &Output) -> Vec<Finding> {
     let looked = configuration::look(dir, &crate::wiring::surroundings());
     let mut findings = vec![files::sound(&looked)];
     let loaded = &looked.readable;
@@ -89,7 +89,7 @@ fn examine(dir: &Path) -> Vec<Finding> {
     findings.extend(host::tokens(dir, living.as_ref()));
     findings.push(host::unit(dir, living.is_some()));
     findings.extend(people::modes(dir));
-    findings.extend(people::backups(dir));
+    findings.extend(people::backups(dir, out));
     findings
 }
 

@@ -131,8 +131,9 @@ fn create(client: &Client, out: &Output, mut wanted: NewTaskCard, backlog: bool)
     let key = &card.card.work_item;
     out.value(&card, || match &card.task {
         Some(task) => format!(
-            "{key} is started (task {}). See it: gatewright task show {key}, or {}/",
+            "{key} is started (task {}). See it: {}, or {}/",
             task.task.id,
+            out.command(&format!("gatewright task show {key}")),
             client.base()
         ),
         None => format!("{key} is in {}. It starts when it is moved to To Analyse.", card.card.status),

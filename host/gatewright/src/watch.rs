@@ -17,9 +17,12 @@ use crate::edits::HOST_FILE;
 /// An editor writes in several steps: what follows within this time is one edit.
 const SETTLE: Duration = Duration::from_millis(150);
 
-/// What an edit is, by whatever editor.
-const EDITS: WatchFlags =
-    WatchFlags::CLOSE_WRITE.union(WatchFlags::MOVED_TO).union(WatchFlags::MOVED_FROM).union(WatchFlags::DELETE);
+/// What an edit is, by whatever editor; and who may read a file, for that may be what was wrong with it.
+const EDITS: WatchFlags = WatchFlags::CLOSE_WRITE
+    .union(WatchFlags::MOVED_TO)
+    .union(WatchFlags::MOVED_FROM)
+    .union(WatchFlags::DELETE)
+    .union(WatchFlags::ATTRIB);
 
 /// The watching thread.
 pub(crate) struct Watch {

@@ -90,6 +90,7 @@ macro_rules! conformance {
             }
             slots {
                 c1_1_one_slot_is_never_shared
+                c1_1_an_observed_task_needs_no_slot
                 c2_1_what_a_limit_holds_back_takes_no_slot
                 c2_1_a_crowd_that_is_held_back_stands_in_nobodys_way
                 c4_1_a_missing_program_holds_back_its_own_jobs

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use conductor::ports::store::{Applied, Delivery, Expansion, NewTask, ToldRow};
 use domain::event::Event;
 use domain::ids::{DeliveryId, ProjectName, TaskId, WorkItemId};
-use domain::time::Timestamp;
+use domain::time::{Milliseconds, Timestamp};
 use domain::verdict::WakeKind;
 use engine::Rejected;
 use rusqlite::{Connection, Row, params};
@@ -90,6 +90,23 @@ pub(crate) fn take_rows(
         execute(tx.sql, statement, params![project.as_str(), source, cursor, time(now)])?;
     }
     Ok(taken)
+}
+
+/// How old the newest look may be that is written down: a board that is quiet was looked at all the same.
+const LOOK_AGE: Milliseconds = Milliseconds::from_seconds(60);
+
+/// Whether this look is to be written down: it came further, or the one that is known is old.
+pub(crate) fn is_look_new(
+    sql: &Connection,
+    project: &ProjectName,
+    source: &str,
+    cursor: &str,
+    now: Timestamp,
+) -> Result<bool> {
+    let query = "SELECT cursor = ?3 AND at BETWEEN ?4 AND ?5 FROM poll WHERE project = ?1 AND source = ?2";
+    let since = Timestamp(now.0.saturating_sub(LOOK_AGE.0));
+    let known = params![project.as_str(), source, cursor, time(since), time(now)];
+    Ok(!one(sql, query, known, |row| Ok(row.get::<_, bool>(0)?))?.unwrap_or(false))
 }
 
 pub(crate) fn cursor(sql: &Connection, project: &ProjectName, source: &str) -> Result<Option<String>> {

@@ -37,8 +37,8 @@ pub(crate) fn insert(sql: &Connection, task: &Task, ordinal: usize, wanted: &Wan
     let lease = wanted.lease.as_ref().map(LeaseName::as_str);
     let (id, version, epoch) = (int(task.id.0), int(task.version.0), int(task.epoch.0));
     let (class, name, body) = (class_word(effect.class()), effect.name(), to_json(effect)?);
-    // Whatever launches something holds a run's slot while it is performed.
-    let place = Seat::of(effect).map(|seat| slots::place(&task.project, seat));
+    // Whatever launches something holds a run's slot while it is performed. For an observed task nothing ever is launched.
+    let place = Seat::of(effect).filter(|_| !task.observed).map(|seat| slots::place(&task.project, seat));
     let (slot, priority, at) = (place.is_some(), priority(effect), time(wanted.available_at));
     let ordinal = int(ordinal as u64);
     execute(sql, statement, params![id, version, ordinal, epoch, class, name, body, lease, slot, priority, at, place])?;

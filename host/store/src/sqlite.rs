@@ -437,12 +437,12 @@ impl Store for SqliteStore {
     ) -> Result<u32> {
         // As a rule there is nothing to write, and that is no work for the thread that writes.
         let untold = self.read(|sql| delivery::untold(sql, project, source, rows))?;
-        let known = self.poll_cursor(project, source)?;
-        let cursor = cursor.filter(|cursor| known.as_deref() != Some(cursor)).map(str::to_owned);
-        if untold.is_empty() && cursor.is_none() {
+        let is_new = |cursor: &str| self.read(|sql| delivery::is_look_new(sql, project, source, cursor, now));
+        let is_look_new = cursor.map(is_new).transpose()?.unwrap_or(false);
+        if untold.is_empty() && !is_look_new {
             return Ok(0);
         }
-        let (project, source) = (project.clone(), source.to_owned());
+        let (project, source, cursor) = (project.clone(), source.to_owned(), cursor.map(str::to_owned));
         self.write(move |tx| delivery::take_rows(tx, &project, &source, &untold, cursor.as_deref(), now))
     }
 

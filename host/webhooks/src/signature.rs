@@ -33,6 +33,12 @@ pub enum SecretError {
     /// A secret is one line.
     #[error("it has more than one line, or a control character")]
     Lines,
+    /// Nobody sees it, and whoever gives the sender the same gives him another one.
+    #[error("it begins or ends with a blank")]
+    Blank,
+    /// Some editors write one.
+    #[error("it begins with a byte order mark")]
+    Mark,
 }
 
 impl Secret {
@@ -42,6 +48,12 @@ impl Secret {
         let bytes = bytes.strip_suffix(b"\r").unwrap_or(bytes);
         if bytes.iter().any(u8::is_ascii_control) {
             return Err(SecretError::Lines);
+        }
+        if bytes.starts_with("\u{feff}".as_bytes()) {
+            return Err(SecretError::Mark);
+        }
+        if [bytes.first(), bytes.last()].contains(&Some(&b' ')) {
+            return Err(SecretError::Blank);
         }
         match bytes.len() {
             ..SHORTEST_SECRET => Err(SecretError::Short),
@@ -181,6 +193,9 @@ mod tests {
         assert_eq!(Secret::new(b"0123456789abcde"), Err(SecretError::Short));
         assert_eq!(Secret::new(&[b'a'; 1025]), Err(SecretError::Long));
         assert_eq!(Secret::new(b"0123456789abcdef\nmore"), Err(SecretError::Lines));
+        assert_eq!(Secret::new(b"0123456789abcdef \n"), Err(SecretError::Blank));
+        assert_eq!(Secret::new(b" 0123456789abcdef"), Err(SecretError::Blank));
+        assert_eq!(Secret::new("\u{feff}0123456789abcdef".as_bytes()), Err(SecretError::Mark));
         let secret = Secret::new(b"0123456789abcdef\r\n").unwrap();
         assert_eq!(secret, Secret::new(b"0123456789abcdef").unwrap());
         assert_eq!(format!("{secret:?}"), "Secret");

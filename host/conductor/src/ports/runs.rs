@@ -13,6 +13,9 @@ use crate::project::{AgentSpec, CommandSpec, UsageReader, Worker};
 
 pub use domain::cost::Usage;
 
+/// Bytes that a run may write to its log; above, it is ended and its log is cut. Logs of 200 MB are met in practice.
+pub const LOG_BYTES: u64 = 256 << 20;
+
 /// What shall be launched.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Launch {

@@ -42,6 +42,16 @@ fn one_failing_notifier_makes_nobody_hear_it_twice() {
 }
 
 #[test]
+fn where_there_is_no_notifier_the_history_says_that_nobody_was_told() {
+    let world = world_with(&[]);
+    world.started();
+    world.pass(1);
+    let notes = world.notes();
+    assert!(notes.contains(&"told nobody, for the project has no notifier: stage-entered".to_owned()), "{notes:?}");
+    assert!(!notes.iter().any(|note| note.contains("told the notifiers")), "{notes:?}");
+}
+
+#[test]
 fn one_plugin_may_be_told_under_two_settings() {
     let world = World::with(|settings| {
         settings.notifiers = vec![(plugin("chat"), json!({"room": 1})), (plugin("chat"), json!({"room": 2}))];

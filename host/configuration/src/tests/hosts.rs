@@ -91,6 +91,7 @@ fn what_is_wrong_is_told() {
                 "ceiling = [\"repo\", \"documents\", \"forge\", \"tracker\", \"runs\", \"history\", \"kv\"]",
                 "ceiling = \"all\"",
             ),
+            ("two listeners at one port", "[sandbox]", "[webhooks]\nlisten = \"0.0.0.0:8500\"\n\n[sandbox]"),
             ("no TOML", "[limits]", "[limits\n= 3"),
         ],
     );

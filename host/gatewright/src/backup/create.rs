@@ -17,7 +17,7 @@ use super::place::{FOLDER, Growing, Part, Place};
 use super::record::{self, BackupMade};
 use crate::cli::Backup;
 use crate::clock::SystemClock;
-use crate::output::{Output, counted, size};
+use crate::output::{Output, counted, quoted, size};
 use crate::private;
 use crate::state;
 
@@ -69,7 +69,8 @@ pub(crate) fn create(dir: &Path, options: &Backup, out: &Output) -> anyhow::Resu
             text.push_str(&format!("  warning: {warning}\n"));
         }
         text.push_str("\nNext: see whether it can be restored, in a folder that is removed again:\n");
-        text.push_str(&format!("  {}", out.command(&format!("gatewright restore --verify {}", made.path.display()))));
+        let path = quoted(&made.path.to_string_lossy());
+        text.push_str(&format!("  {}", out.command(&format!("gatewright restore --verify {path}"))));
         text
     })
 }

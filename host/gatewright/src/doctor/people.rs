@@ -10,7 +10,7 @@ use gateway::LastBackup;
 use super::Finding;
 use crate::backup;
 use crate::clock::SystemClock;
-use crate::output::ago;
+use crate::output::{Output, ago, quoted};
 use crate::private::{Exposed, exposed};
 use crate::state::TOKEN_FILE;
 
@@ -46,7 +46,7 @@ pub(super) fn modes(dir: &Path) -> Vec<Finding> {
 }
 
 /// When the last backup was made, and whether one was ever proven.
-pub(super) fn backups(dir: &Path) -> Vec<Finding> {
+pub(super) fn backups(dir: &Path, out: &Output) -> Vec<Finding> {
     let record = match backup::read_record(dir) {
         Ok(record) => record,
         Err(error) => {
@@ -56,16 +56,17 @@ pub(super) fn backups(dir: &Path) -> Vec<Finding> {
     };
     let now = SystemClock.now();
     let age = |at: Timestamp| now.0.saturating_sub(at.0);
+    let make = format!("{}, each night", out.command("gatewright backup --to DIR"));
     let Some(last) = record.backups.first() else {
-        return vec![Finding::warning("backup", "no backup was made yet", "gatewright backup --to DIR, each night")];
+        return vec![Finding::warning("backup", "no backup was made yet", make)];
     };
     let shown = format!("the last backup is {} old: {}", ago(last.at, now), last.path.display());
     let made = if LastBackup::is_old(last.at, now) {
-        Finding::warning("backup", shown, "gatewright backup --to DIR, each night")
+        Finding::warning("backup", shown, make)
     } else {
         Finding::ok("backup", shown)
     };
-    let cure = format!("gatewright restore --verify {}", last.path.display());
+    let cure = out.command(&format!("gatewright restore --verify {}", quoted(&last.path.to_string_lossy())));
     let proven = match &record.verified {
         None => Finding::warning("backup", "no backup was ever proven to restore", cure),
         Some(verified) if age(verified.at) > PROVEN => {

@@ -47,7 +47,7 @@ fn a_project_whose_repository_or_branch_is_gone_is_an_error_with_its_cure() {
     fs::remove_dir_all(place.state().join(format!("repositories/{name}.git"))).unwrap();
     let (told, sound) = doctor(&place);
     assert!(!sound && levels(&told, "repository") == ["error"], "{told:#}");
-    assert!(lines(&told, "repository")[0].1.contains("has no repository for this project yet"), "{told:#}");
+    assert!(lines(&told, "repository")[0].1.contains("has no repository for this project"), "{told:#}");
     assert!(!place.gatewright(&["serve"]).status.success(), "nor does a host start there");
 }
 

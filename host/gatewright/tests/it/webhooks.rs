@@ -349,3 +349,21 @@ fn a_stranger_writes_one_line_of_the_log_and_nothing_on_the_board() {
     assert_eq!(log.matches("a delivery is refused").count(), 1, "{log}");
     assert!(log.contains("127.0.0.1") && log.len() < 20_000, "{log}");
 }
+
+#[test]
+fn a_secret_that_others_could_read_counts_once_its_mode_is_mended() {
+    let place = place("secret-files = [\"secrets/gitea\"]\n");
+    let host = place.serve();
+    until_it_fits(&place, SECRET, 1);
+    let (file, second) = (place.state().join("secrets/gitea"), b"a second secret, of the rotation");
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
+    fs::write(&file, second).unwrap();
+    let began = Instant::now();
+    while !host.get("/api/v1/system").1.contains("others on this machine may read the secret") {
+        assert!(began.elapsed() < LONGEST, "{}", place.log());
+        place.pause();
+    }
+    // As the message says, and nothing else.
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+    until_it_fits(&place, second, 2);
+}

@@ -2,6 +2,7 @@
 
 use conductor::ports::store::{Live, Standings};
 use domain::event::{Event, Intent, Observation};
+use domain::time::Milliseconds;
 
 use super::Site;
 use super::scene::{Scene, item, new_item, project, stepped};
@@ -60,6 +61,10 @@ pub fn neighbours_answers_and_sizes_are_told(site: &dyn Site) {
     let contacts = scene.store.contacts().expect("they are read");
     assert_eq!((contacts.len(), contacts[0].source.as_str(), contacts[0].polled), (1, "board", Some(at)));
     assert!(contacts[0].delivered.is_some_and(|delivered| delivered < at));
+    // A board on which nothing happens was looked at too: who is silent is known by the age of the last look.
+    let later = at.plus(Milliseconds::from_seconds(600));
+    assert_eq!(scene.store.take_rows(&project(), "board", &[], Some("7"), later).expect("it is polled again"), 0);
+    assert_eq!(scene.store.contacts().expect("they are read")[0].polled, Some(later));
     let claim = scene.to_the_gate(1);
     let evaluation = scene.evaluation(&claim);
     scene.finish_with(

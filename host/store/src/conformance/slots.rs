@@ -105,6 +105,25 @@ pub fn c1_1_one_slot_is_never_shared(site: &dyn Site) {
     assert_eq!(next.iter().map(|claim| claim.job.effect.name()).collect::<Vec<_>>(), ["launch-agent", "judge"]);
 }
 
+/// What an observed task would launch runs nowhere: it waits for nobody's slot, and nobody for its.
+pub fn c1_1_an_observed_task_needs_no_slot(site: &dyn Site) {
+    let scene = Scene::begin(site);
+    let mut other = project_of("small");
+    (other.name, other.prefix, other.observe) = (till(), "TILL".to_owned(), true);
+    scene.store.put_project(&other, scene.now()).expect("written");
+    scene.begin_task(1);
+    scene.begin_task(2);
+    for number in 1..=2 {
+        let work_item = WorkItemId::new(format!("TILL-{number:03}")).expect("an id");
+        let new = NewTask { project: till(), work_item, ..new_task(number) };
+        scene.store.create_task(&new, scene.now()).expect("made");
+    }
+    let claims = claims(&scene, &ClaimLimits::of(1));
+    let mut items = items(&claims);
+    items.sort_unstable();
+    assert_eq!(items, ["SHOP-001", "TILL-001", "TILL-002"]);
+}
+
 /// Each limit holds back whom it is about; what is held back says so and stands in nobody's way.
 pub fn c2_1_what_a_limit_holds_back_takes_no_slot(site: &dyn Site) {
     let each = Each { project: 8, repository: 8, driver: 8 };
