@@ -11,7 +11,7 @@ use crate::config::SandboxConfig;
 /// How often the epoch grows, and so how exactly wasm time is measured.
 pub(crate) const TICK: Duration = Duration::from_millis(10);
 
-/// Core instances that one component may hold: a Rust component has four, one from JavaScript eight, one from Python some forty.
+/// Core instances that one component may hold: a Rust component has four, one from Python some forty.
 const CORE_INSTANCES_PER_COMPONENT: u32 = 64;
 /// Memories that one component may hold, over all its core modules.
 const MEMORIES_PER_COMPONENT: u32 = 8;

@@ -67,11 +67,11 @@ fn the_doctor_names_each_thing_that_is_broken_with_its_cure_and_ends_with_one() 
     assert_eq!(host.get("/healthz").0, 200);
     host.tell_to_end();
     assert!(host.ended_well());
-    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = taken.local_addr().unwrap().to_string();
+    let taken = [0; 2].map(|port| TcpListener::bind(("127.0.0.1", port)).unwrap());
+    let [address, senders] = taken.each_ref().map(|taken| taken.local_addr().unwrap());
     let host_file = place.state().join("gatewright.toml");
-    let text = fs::read_to_string(&host_file).unwrap().replace("127.0.0.1:0", &address);
-    let text = format!("{text}\n[webhooks]\nlisten = \"{address}\"\n");
+    let text = fs::read_to_string(&host_file).unwrap().replace("127.0.0.1:0", &address.to_string());
+    let text = format!("{text}\n[webhooks]\nlisten = \"{senders}\"\n");
     fs::write(&host_file, text.replace("free-space-mib = 512", "free-space-mib = 1048576")).unwrap();
     fs::set_permissions(place.state().join("operator-token"), fs::Permissions::from_mode(0o644)).unwrap();
     fs::set_permissions(place.path("agents/developer.sh"), fs::Permissions::from_mode(0o644)).unwrap();
