@@ -56,6 +56,9 @@ impl Conductor {
         };
         let text = effect.text.unwrap_or_else(|| text.to_owned());
         let task = self.fresh(claim)?;
+        if self.settings(&task.project).is_none_or(|settings| settings.notifiers.is_empty()) {
+            return self.told(claim, format!("told nobody, for the project has no notifier: {}", notice.word()));
+        }
         if self.mode(&task) != Mode::Act {
             return self.would_notify(claim, &task, notice, &text);
         }
@@ -64,9 +67,6 @@ impl Conductor {
         let told = Told { claim, task: &task, notice, text: &text, world: self.world_to_show(&task) };
         let settings = self.settings(&task.project);
         let notifiers = settings.iter().flat_map(|settings| &settings.notifiers);
-        if notifiers.clone().next().is_none() {
-            return self.told(claim, nobody_told(notice));
-        }
         let (mut again, mut given_up) = (None, String::new());
         let mut places = BTreeMap::<&PluginId, u32>::new();
         for (plugin, settings) in notifiers {
@@ -91,9 +91,6 @@ impl Conductor {
         let settings = self.settings(&task.project);
         let notifiers = settings.iter().flat_map(|settings| &settings.notifiers);
         let names = notifiers.map(|(plugin, _)| plugin.to_string()).collect::<Vec<_>>();
-        if names.is_empty() {
-            return self.told(claim, nobody_told(notice));
-        }
         let summary = format!("{}: {text}", notice.word());
         self.told_instead(claim, task, &Would { effect: "notify", target: names.join(", "), summary })
     }
@@ -161,11 +158,6 @@ impl Conductor {
 }
 
 /// One plugin may be told under several settings, in this order.
-/// A task's history says that nobody heard of it.
-fn nobody_told(notice: Notice) -> String {
-    format!("told nobody, for the project has no notifier: {}", notice.word())
-}
-
 fn step(place: u32) -> String {
     if place == 1 { "notify".to_owned() } else { format!("notify {place}") }
 }

@@ -33,10 +33,16 @@ pub struct HookBinding {
 }
 
 /// `[webhooks]` of the host: any address, for the senders are elsewhere.
-pub(crate) fn listen(file: &Section<'_>) -> Option<SocketAddr> {
+pub(crate) fn listen(file: &Section<'_>, operator: SocketAddr) -> Option<SocketAddr> {
     let section = file.section("webhooks", &keys::WEBHOOKS)?;
     let text = section.need_text("listen", "listen = \"127.0.0.1:8502\"")?;
     if let Ok(address) = text.value.parse::<SocketAddr>() {
+        if meet(address, operator) {
+            let message = format!("`listen` of [webhooks] is {address}, and the operator is listened to at {operator}");
+            let problem = Problem::at(text.span, message).of_value().label("the operator's port");
+            let help = "give it another port: the operator's listener is for people, and this one for senders";
+            section.report.add(problem.help(help));
+        }
         return Some(address);
     }
     let problem =
@@ -48,23 +54,9 @@ pub(crate) fn listen(file: &Section<'_>) -> Option<SocketAddr> {
 }
 
 /// One port is one listener's: the second would keep the host from starting.
-pub(crate) fn tell_if_shared(file: &Section<'_>, webhooks: Option<SocketAddr>, operator: SocketAddr) {
-    let meet = |listen: &SocketAddr| {
-        let (theirs, ours) = (listen.ip(), operator.ip());
-        listen.port() == operator.port()
-            && listen.port() != 0
-            && (theirs == ours || theirs.is_unspecified() || ours.is_unspecified())
-    };
-    let Some(listen) = webhooks.filter(meet) else { return };
-    let section = file.section("webhooks", &keys::WEBHOOKS);
-    let Some((section, node)) = section.as_ref().and_then(|section| Some((section, section.get("listen")?))) else {
-        return;
-    };
-    let message = format!("`listen` of [webhooks] is {listen}, and the operator is listened to at {operator}");
-    let problem = Problem::at(node.span.clone(), message).of_value().label("the operator's port");
-    section
-        .report
-        .add(problem.help("give it another port: the operator's listener is for people, and this one for senders"));
+fn meet(one: SocketAddr, other: SocketAddr) -> bool {
+    let is_any = one.ip().is_unspecified() || other.ip().is_unspecified();
+    one.port() == other.port() && one.port() != 0 && (one.ip() == other.ip() || is_any)
 }
 
 /// `[webhooks.gitea]` and `[webhooks.plane]` of a project.

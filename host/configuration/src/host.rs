@@ -94,7 +94,7 @@ pub(crate) fn read(file: &Section<'_>, paths: &Paths) -> HostConfig {
     let mut config = HostConfig {
         operator: SocketAddr::from((Ipv4Addr::LOCALHOST, PORT)),
         reach: OperatorReach::default(),
-        webhooks: hooks::listen(file),
+        webhooks: None,
         limits: limits::of_host(file),
         shutdown: limits::shutdown(file),
         free_space_mib: FREE_SPACE_MIB,
@@ -109,7 +109,7 @@ pub(crate) fn read(file: &Section<'_>, paths: &Paths) -> HostConfig {
     if let Some(address) = node.as_ref().and_then(address) {
         config.operator = address;
     }
-    hooks::tell_if_shared(file, config.webhooks, config.operator);
+    config.webhooks = hooks::listen(file, config.operator);
     config.reach = operator::read(file, config.operator, node.as_ref());
     if let Some(limits) = file.section("limits", &keys::LIMITS) {
         config.free_space_mib = limits.whole("free-space-mib", 16..=1_048_576, FREE_SPACE_MIB);

@@ -8,6 +8,7 @@ pub mod python;
 pub mod responses;
 
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -15,6 +16,15 @@ use serde_json::Value;
 
 /// Nothing that a test awaits takes longer on a loaded machine.
 const LONG: Duration = Duration::from_secs(90);
+
+/// The folder in which programs are kept that tests run.
+fn cache() -> PathBuf {
+    let from = |name: &str, below: &str| std::env::var_os(name).map(|folder| Path::new(&folder).join(below));
+    let found = from("GATEWRIGHT_CI_CACHE", "")
+        .or_else(|| from("XDG_CACHE_HOME", "gatewright-ci"))
+        .or_else(|| from("HOME", ".cache/gatewright-ci"));
+    found.expect("GATEWRIGHT_CI_CACHE or HOME says where programs are kept")
+}
 
 /// What the service does with a call.
 #[derive(Clone, Debug, PartialEq)]

@@ -30,17 +30,8 @@ pub fn componentize_js() -> PathBuf {
     program("componentize-js", "0.23.0", ".bin/componentize-js")
 }
 
-/// The folder in which it is kept.
-fn cache() -> PathBuf {
-    let from = |name: &str, below: &str| std::env::var_os(name).map(|folder| Path::new(&folder).join(below));
-    let found = from("GATEWRIGHT_CI_CACHE", "")
-        .or_else(|| from("XDG_CACHE_HOME", "gatewright-ci"))
-        .or_else(|| from("HOME", ".cache/gatewright-ci"));
-    found.expect("GATEWRIGHT_CI_CACHE or HOME says where programs are kept").join("npm")
-}
-
 fn program(name: &str, version: &str, path: &str) -> PathBuf {
-    let cache = cache();
+    let cache = crate::cache().join("npm");
     fs::create_dir_all(&cache).expect("the cache can be made");
     let kept = cache.join(format!("{name}-{version}"));
     let program = kept.join("node_modules").join(path);

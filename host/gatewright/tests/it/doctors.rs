@@ -56,7 +56,13 @@ fn what_the_doctor_itself_makes_again_is_the_owners_alone() {
     let place = Place::new(DEVELOPER, REVIEWER);
     place.init();
     drop(place.serve());
+    let as_typed = |command: &str| format!("gatewright --dir {} {command}", place.state().display());
+    let said = |told: &Value| lines(told, "backup").into_iter().map(|(_, said)| said).collect::<String>();
+    let unmade = said(&doctor(&place).0);
+    assert!(unmade.contains(&as_typed("backup --to DIR")), "{unmade}");
     let made = place.json(&["backup"]);
+    let unproven = said(&doctor(&place).0);
+    assert!(unproven.contains(&as_typed("restore --verify ")), "{unproven}");
     let (file, rest) = (made["backup"]["path"].as_str().unwrap(), place.path("rest"));
     assert!(place.gatewright(&["restore", file, "--to", rest.to_str().unwrap()]).status.success());
     assert!(!rest.join("cache").exists(), "what can be made again is in no backup");

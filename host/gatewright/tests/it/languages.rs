@@ -16,25 +16,16 @@ if grep -q FIXME greeting.txt; then sed -i s/FIXME/done/ greeting.txt; else echo
 echo '{"total_cost_usd": 0.5, "usage": {"input_tokens": 10, "output_tokens": 2}}'
 "#;
 
-fn copy_all(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let target = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            copy_all(&entry.path(), &target);
-        } else {
-            fs::copy(entry.path(), target).unwrap();
-        }
-    }
-}
-
 /// A folder as an author has it: the interfaces, a world of his own, and his sources.
 fn workshop(place: &Place) -> PathBuf {
     let folder = place.path("no-fixme");
-    copy_all(Path::new(LANGUAGES), &folder);
-    copy_all(&Path::new(LANGUAGES).join("../../../../wit/deps"), &folder.join("wit/deps"));
-    fs::rename(folder.join("world.wit"), folder.join("wit/world.wit")).unwrap();
+    let interfaces = Path::new(LANGUAGES).join("../../../../wit");
+    fs::create_dir_all(folder.join("wit")).unwrap();
+    run(Command::new("cp").arg("-R").arg(interfaces.join("deps")).arg("wit"), &folder);
+    for name in ["gate.js", "app.py", "request.toml"] {
+        fs::copy(Path::new(LANGUAGES).join(name), folder.join(name)).unwrap();
+    }
+    fs::copy(Path::new(LANGUAGES).join("world.wit"), folder.join("wit/world.wit")).unwrap();
     folder
 }
 
