@@ -146,44 +146,69 @@ pub(crate) fn retry(sql: &Connection, id: DeliveryId, actor: &Actor, now: Timest
     access::append(sql, &retried, now)
 }
 
-/// The newest first. Of one source, each project's newest are asked for: an index has them in their order.
+/// The newest first. Of one project or one source, the newest of each project's sources are asked for, and those that wait besides:
+/// two indexes have them in their order.
 pub(crate) fn list(sql: &Connection, filter: &DeliveryFilter, limit: u32) -> Result<Vec<DeliveryRow>> {
-    let projects = match (&filter.project, &filter.source) {
-        (Some(project), _) => vec![Some(project.to_string())],
-        (None, Some(_)) => {
-            sound(sql, "SELECT name FROM project", [], |row| get_text(row, "project", "name").map(Some))?
-        }
-        (None, None) => vec![None],
-    };
-    let query = listing(filter);
     let before = filter.before.map_or(i64::MAX, |id| int(id.0));
-    let mut found = Vec::new();
-    for project in projects {
-        found.extend(sound(sql, &query, params![filter.source, project, filter.state, before, limit], listed)?);
+    let ask = |place: &str, source: Option<&str>, project: Option<&str>| {
+        let query = format!(
+            "SELECT d.*, octet_length(d.body) AS size, (SELECT MAX(task) FROM intent i WHERE i.delivery = d.id) AS task
+            FROM delivery d {place} AND d.id < ?4 ORDER BY d.id DESC LIMIT ?5"
+        );
+        sound(sql, &query, params![source, project, filter.state, before, limit], listed)
+    };
+    let (source, project) = (filter.source.as_deref(), filter.project.as_ref().map(ProjectName::as_str));
+    // What is not asked for stands in no condition, and what an index is limited to stands in one: SQLite would use no index else.
+    let open = |state: &str| {
+        let of_source = if source.is_some() { "AND d.source = ?1" } else { "" };
+        let of_project = if project.is_some() { "AND d.project = ?2" } else { "" };
+        let place = format!(
+            "INDEXED BY delivery_open WHERE d.state <> 'expanded' AND d.state = {state} {of_source} {of_project}"
+        );
+        ask(&place, source, project)
+    };
+    let is_any = source.is_none() && project.is_none();
+    let mut found = match filter.state.as_deref() {
+        None if is_any => return ask("WHERE TRUE", None, None),
+        Some("expanded") if is_any => return ask("WHERE d.state = ?3", None, None),
+        None => open("'pending'")?,
+        Some("expanded") => Vec::new(),
+        Some(_) => return open("?3"),
+    };
+    let state = if filter.state.is_some() { "AND d.state = ?3" } else { "" };
+    let closed =
+        format!("INDEXED BY delivery_source WHERE d.source = ?1 AND d.project = ?2 AND d.state <> 'pending' {state}");
+    for (project, source) in senders(sql, filter)? {
+        found.extend(ask(&closed, Some(&source), Some(&project))?);
     }
     found.sort_unstable_by_key(|row: &DeliveryRow| std::cmp::Reverse(row.id));
     found.truncate(limit as usize);
     Ok(found)
 }
 
-/// What is not asked for stands in no condition: SQLite would use no index for it.
-fn listing(filter: &DeliveryFilter) -> String {
-    let place = match (&filter.source, &filter.project) {
-        (Some(_), _) => "d.source = ?1 AND d.project = ?2",
-        (None, Some(_)) => "d.project = ?2",
-        (None, None) => "TRUE",
+/// Each project and each source that the filter leaves.
+fn senders(sql: &Connection, filter: &DeliveryFilter) -> Result<Vec<(String, String)>> {
+    let projects = match &filter.project {
+        Some(project) => vec![project.to_string()],
+        None => sound(sql, "SELECT name FROM project", [], |row| get_text(row, "project", "name"))?,
     };
-    let state = match filter.state.as_deref() {
-        None => "TRUE",
-        Some("expanded") => "d.state = ?3",
-        // The words of the index of what is open.
-        Some(_) => "d.state <> 'expanded' AND d.state = ?3",
-    };
-    format!(
-        "SELECT d.*, octet_length(d.body) AS size, (SELECT MAX(task) FROM intent i WHERE i.delivery = d.id) AS task
-        FROM delivery d WHERE {place} AND {state} AND d.id < ?4
-        ORDER BY d.id DESC LIMIT ?5"
-    )
+    let next = "SELECT MIN(source) FROM delivery INDEXED BY delivery_source
+        WHERE project = ?1 AND source > ?2 AND state <> 'pending'";
+    let mut senders = Vec::new();
+    for project in projects {
+        if let Some(source) = &filter.source {
+            senders.push((project, source.clone()));
+            continue;
+        }
+        let mut last = String::new();
+        while let Some(source) =
+            one(sql, next, params![project, last], |row| Ok(row.get::<_, Option<String>>(0)?))?.flatten()
+        {
+            last.clone_from(&source);
+            senders.push((project.clone(), source));
+        }
+    }
+    Ok(senders)
 }
 
 pub(crate) fn whole(sql: &Connection, id: DeliveryId) -> Result<WholeDelivery> {

@@ -172,13 +172,21 @@ pub(crate) fn live_tasks(sql: &Connection, which: Live, limit: u32) -> Result<Ve
 /// A source is known by a delivery or by a poll; each project has few of them.
 fn contacts(sql: &Connection) -> Result<Vec<Contact>> {
     let query = "WITH RECURSIVE known AS (
-            SELECT p.name AS project, (SELECT MIN(source) FROM delivery WHERE project = p.name) AS source FROM project p
+            SELECT p.name AS project, (SELECT MIN(source) FROM delivery WHERE project = p.name AND state <> 'pending') AS source
+            FROM project p
             UNION ALL
-            SELECT k.project, (SELECT MIN(source) FROM delivery WHERE project = k.project AND source > k.source)
+            SELECT k.project,
+                (SELECT MIN(source) FROM delivery WHERE project = k.project AND source > k.source AND state <> 'pending')
             FROM known k WHERE k.source IS NOT NULL),
-        sources AS (SELECT project, source FROM known WHERE source IS NOT NULL UNION SELECT project, source FROM poll)
+        waiting AS MATERIALIZED (SELECT project, source, MAX(id) AS id FROM delivery
+            WHERE state <> 'expanded' AND state = 'pending' GROUP BY project, source),
+        sources AS (SELECT project, source FROM known WHERE source IS NOT NULL
+            UNION SELECT project, source FROM poll UNION SELECT project, source FROM waiting)
         SELECT s.project, s.source,
-            (SELECT received_at FROM delivery d WHERE d.project = s.project AND d.source = s.source ORDER BY id DESC LIMIT 1) AS delivered,
+            (SELECT received_at FROM delivery d WHERE d.id = MAX(
+                COALESCE((SELECT id FROM waiting w WHERE w.project = s.project AND w.source = s.source), 0),
+                COALESCE((SELECT id FROM delivery r WHERE r.project = s.project AND r.source = s.source AND r.state <> 'pending'
+                    ORDER BY id DESC LIMIT 1), 0))) AS delivered,
             (SELECT at FROM poll WHERE poll.project = s.project AND poll.source = s.source) AS polled
         FROM sources s ORDER BY s.project, s.source";
     let time = |row: &Row<'_>, column: &str| -> Result<Option<Timestamp>> {

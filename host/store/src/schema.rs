@@ -12,6 +12,7 @@ const STEPS: &[M<'static>] = &[
     M::up(include_str!("schema/003.sql")),
     M::up(include_str!("schema/004.sql")),
     M::up(include_str!("schema/005.sql")),
+    M::up(include_str!("schema/006.sql")),
 ];
 const MIGRATIONS: Migrations<'static> = Migrations::from_slice(STEPS);
 

@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 
 use domain::ids::ProjectName;
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, Row, params};
 use webhooks::Source;
 
 use crate::failure::Result;
@@ -50,19 +50,36 @@ impl Seen {
             let number = seen.number(&project);
             for source in Source::ALL {
                 let query = "SELECT id, hook_key FROM delivery INDEXED BY delivery_source
-                    WHERE project = ?1 AND source = ?2 AND id > ?3 AND hook_key IS NOT NULL";
+                    WHERE project = ?1 AND source = ?2 AND state <> 'pending' AND id > ?3";
                 let mut statement = sql.prepare_cached(query)?;
                 let mut rows = statement.query(params![project.as_str(), source.as_str(), oldest])?;
                 while let Some(row) = rows.next()? {
-                    let (id, Some(key)) = (row.get(0)?, row.get_ref(1)?.as_blob().ok().and_then(short)) else {
-                        continue;
-                    };
-                    let known = if id > half { &mut seen.newer } else { &mut seen.older };
-                    known.insert((number, key), id);
+                    seen.remember(number, row, half)?;
                 }
             }
         }
+        let query = "SELECT id, hook_key, project FROM delivery INDEXED BY delivery_open
+            WHERE state <> 'expanded' AND state = 'pending' AND id > ?1";
+        let mut statement = sql.prepare_cached(query)?;
+        let mut rows = statement.query([oldest])?;
+        while let Some(row) = rows.next()? {
+            if let Some(project) = row.get_ref("project")?.as_str().ok().and_then(|name| name.parse().ok()) {
+                let number = seen.number(&project);
+                seen.remember(number, row, half)?;
+            }
+        }
+        drop(rows);
+        drop(statement);
         Ok(seen)
+    }
+
+    /// What a row says, if it is a webhook's: its `id` and `hook_key`.
+    fn remember(&mut self, project: u32, row: &Row<'_>, half: i64) -> Result<()> {
+        if let (id, Some(key)) = (row.get(0)?, row.get_ref(1)?.as_blob().ok().and_then(short)) {
+            let known = if id > half { &mut self.newer } else { &mut self.older };
+            known.insert((project, key), id);
+        }
+        Ok(())
     }
 
     fn number(&mut self, project: &ProjectName) -> u32 {

@@ -120,12 +120,20 @@ fn keep_the_database_of_the_newest_schema() {
     sql.execute_batch(&format!("PRAGMA page_size = 512; VACUUM INTO '{}'", target.display())).unwrap();
 }
 
+/// What the database says of its tables and indexes.
+fn described(sql: &Connection) -> Vec<(String, Option<String>)> {
+    let mut statement = sql.prepare("SELECT name, sql FROM sqlite_schema ORDER BY name").unwrap();
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+    rows.collect::<Result<_, _>>().unwrap()
+}
+
 #[test]
 fn a_database_of_each_released_schema_migrates_and_goes_on() {
-    let newest: u32 = {
+    let (newest, fresh): (u32, _) = {
         let dir = tempfile::tempdir().unwrap();
         drop(open(dir.path()).unwrap());
-        raw(dir.path()).pragma_query_value(None, "user_version", |row| row.get(0)).unwrap()
+        let sql = raw(dir.path());
+        (sql.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap(), described(&sql))
     };
     for version in 1..=newest {
         let dir = tempfile::tempdir().unwrap();
@@ -150,9 +158,11 @@ fn a_database_of_each_released_schema_migrates_and_goes_on() {
         assert_eq!(pending.len(), 1);
         assert!(pending[0].row.is_some(), "what was told is known as such: no poll tells it again");
         drop(store);
-        let row: u32 =
-            raw(dir.path()).query_row("SELECT MAX(version) FROM schema_version", [], |row| row.get(0)).unwrap();
+        let sql = raw(dir.path());
+        let row: u32 = sql.query_row("SELECT MAX(version) FROM schema_version", [], |row| row.get(0)).unwrap();
         assert_eq!(row, newest, "the row agrees with the pragma");
+        let sound: String = sql.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
+        assert_eq!((sound.as_str(), described(&sql)), ("ok", fresh.clone()), "of {version}");
     }
 }
 
