@@ -22,6 +22,7 @@ pub use change::{ChangeOutline, ChangeView};
 pub use lists::TaskListing;
 pub use many::{ForAll, ForHeld, ForParked, Retried};
 pub use old::{Agent, Block, Cost, Feature, OldMetrics, Queue, QueueFigures, Tokens};
+pub use refused::{Flaw, RefusedDeliveries, RefusedFrom};
 pub use system::System;
 
 mod access;
@@ -29,6 +30,7 @@ mod change;
 mod lists;
 mod many;
 mod old;
+mod refused;
 mod system;
 mod whole;
 
@@ -336,39 +338,6 @@ pub struct DeliveryView {
     pub event: Option<serde_json::Value>,
     /// Why it tells of nothing.
     pub unreadable: Option<String>,
-}
-
-/// `GET /api/v1/deliveries/refused`: deliveries of one source that were refused for their signature since the host started, as far as
-/// they may be a sender's own.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RefusedDeliveries {
-    /// `plane`, `gitea`.
-    pub source: String,
-    /// The projects that they name.
-    pub projects: Vec<ProjectName>,
-    /// How many.
-    pub count: u64,
-    /// When the first came.
-    pub first_at: Timestamp,
-    /// When the last came.
-    pub last_at: Timestamp,
-    /// From where; at most eight of each project.
-    pub addresses: Vec<RefusedFrom>,
-    /// How many from further addresses.
-    pub others: u64,
-    /// What is known by that, and what may be done.
-    pub advice: String,
-}
-
-/// How many came from one address.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RefusedFrom {
-    /// It; of IPv6, its network.
-    pub address: std::net::IpAddr,
-    /// How many.
-    pub count: u64,
-    /// Deliveries from there fitted before.
-    pub fitted_before: bool,
 }
 
 /// A lease for people.

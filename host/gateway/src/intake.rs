@@ -24,8 +24,9 @@ use domain::time::{Milliseconds, Timestamp};
 use serde_json::json;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
-use webhooks::{Headers, Signature, Source, delivery_id, inspect, key, signed};
+use webhooks::{Headers, Source, delivery_id, inspect, key, signed};
 
+use crate::api::Flaw;
 use crate::app::Clock;
 use crate::door::Peer;
 use crate::front::{behind, is_loopback_name};
@@ -201,21 +202,28 @@ impl Intake {
     /// Tells of a refusal, once for each peer and reason, and notes what may be a secret that was changed on one side alone.
     fn tell(&self, source: Source, refusal: &Refusal, peer: IpAddr) {
         let now = (self.clock)();
-        let standing = match (refusal, &self.meters) {
-            (Refusal::Misfit(projects), Some(meters)) => {
-                let notes = projects.iter().map(|project| meters.misfits.note(source.as_str(), project, peer, now));
-                // Of several projects one is enough to know him by.
-                notes.min_by_key(|standing| *standing as u8)
-            }
-            _ => None,
-        };
+        let flaw = refusal.flaw().zip(self.meters.as_ref());
+        let standing = flaw.and_then(|((flaw, projects), meters)| {
+            let of = (source.as_str(), flaw);
+            let notes = projects.iter().map(|project| meters.misfits.note(of, project, peer, now));
+            // Of several projects one is enough to know him by.
+            notes.min_by_key(|standing| *standing as u8).map(|standing| (flaw, standing))
+        });
         if self.quiet.note((network(peer), source.as_str(), refusal.kind()), now) {
             let known = match standing {
-                Some(Standing::Proven) => {
+                Some((Flaw::Unfit, Standing::Proven)) => {
                     "; deliveries from there fitted before: was the secret changed on one side alone?"
                 }
-                Some(Standing::Possible) => "; none has fitted since the host started: has the sender another secret?",
-                Some(Standing::Stranger) | None => "",
+                Some((Flaw::Unfit, Standing::Possible)) => {
+                    "; none has fitted since the host started: has the sender another secret?"
+                }
+                Some((Flaw::Unsigned, Standing::Proven)) => {
+                    "; other deliveries from there are signed: is there a second webhook, without a secret?"
+                }
+                Some((Flaw::Unsigned, Standing::Possible)) => {
+                    "; none has fitted since the host started: has its webhook no secret?"
+                }
+                Some((_, Standing::Stranger)) | None => "",
             };
             refusal.tell(source, peer, known);
         }
@@ -389,9 +397,10 @@ fn admit(
     let sender = match hooks.sender(source, &headers, &bytes, is_here) {
         Ok(sender) => sender,
         // Of whose it could be, so that whoever changed a secret hears of it; nothing else of it is read.
-        Err(Refusal::Signature(Signature::Given(_))) if body.len() <= LARGE => {
+        Err(Refusal::Signature { signature, .. }) if body.len() <= LARGE => {
             let about = inspect(source, &headers, &bytes).ok().and_then(|inspected| inspected.about);
-            return Err(Refusal::misfit(hooks.bound(source, about.as_deref())).into());
+            let of = hooks.bound(source, about.as_deref());
+            return Err(Refusal::Signature { signature, of }.into());
         }
         Err(refusal) => return Err(refusal.into()),
     };

@@ -1,8 +1,9 @@
 //! Deliveries that were refused for their signature in this life of the host: they left nothing in the store, for anybody may send
-//! them, and whoever changed a secret on one side alone must hear of them all the same.
+//! them, and whoever changed a secret on one side alone, or made a webhook without one, must hear of them all the same.
 //!
 //! Nothing that a stranger writes is taken for more than it is. One counts here only if it bears a signature, reads, and names what a
-//! project of ours is bound to; and from the first delivery on that fits, only those count that come from where fitting ones came.
+//! project of ours is bound to; or if it bears none that could fit, so that its body is not waited for, and its head tells of an event
+//! as the sender's does. From the first delivery on that fits, only those count that come from where fitting ones came.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -11,6 +12,7 @@ use std::sync::{Mutex, PoisonError};
 use domain::ids::ProjectName;
 use domain::time::Timestamp;
 
+use crate::api::Flaw;
 use crate::throttle::network;
 use crate::tongue::{Tongue, say};
 
@@ -27,9 +29,25 @@ pub(crate) struct Misfits(Mutex<BTreeMap<(&'static str, ProjectName), Sender>>);
 struct Sender {
     /// Where deliveries came from that fitted.
     proven: Vec<IpAddr>,
-    refused: BTreeMap<IpAddr, Count>,
+    refused: BTreeMap<Flaw, Refused>,
+}
+
+/// What was refused of one flaw.
+#[derive(Default)]
+struct Refused {
+    by: BTreeMap<IpAddr, Count>,
     /// From further addresses.
     others: Option<Count>,
+}
+
+impl Refused {
+    fn note(&mut self, peer: IpAddr, at: Timestamp) {
+        if self.by.len() < ADDRESSES || self.by.contains_key(&peer) {
+            self.by.entry(peer).or_insert(Count::none(at)).add(at);
+        } else {
+            self.others.get_or_insert(Count::none(at)).add(at);
+        }
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -61,10 +79,11 @@ pub(crate) enum Standing {
     Stranger,
 }
 
-/// Those of one source.
+/// Those of one source and one flaw.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Misfit {
     pub(crate) source: &'static str,
+    pub(crate) flaw: Flaw,
     pub(crate) projects: Vec<ProjectName>,
     pub(crate) count: u64,
     pub(crate) first: Timestamp,
@@ -85,7 +104,13 @@ pub(crate) struct From {
 
 impl Misfits {
     /// One was refused that names a project.
-    pub(crate) fn note(&self, source: &'static str, project: &ProjectName, peer: IpAddr, at: Timestamp) -> Standing {
+    pub(crate) fn note(
+        &self,
+        (source, flaw): (&'static str, Flaw),
+        project: &ProjectName,
+        peer: IpAddr,
+        at: Timestamp,
+    ) -> Standing {
         let (mut senders, peer) = (self.0.lock().unwrap_or_else(PoisonError::into_inner), network(peer));
         let sender = senders.entry((source, project.clone())).or_default();
         let standing = match &sender.proven {
@@ -93,11 +118,7 @@ impl Misfits {
             proven if proven.is_empty() => Standing::Possible,
             _ => return Standing::Stranger,
         };
-        if sender.refused.len() < ADDRESSES || sender.refused.contains_key(&peer) {
-            sender.refused.entry(peer).or_insert(Count::none(at)).add(at);
-        } else {
-            sender.others.get_or_insert(Count::none(at)).add(at);
-        }
+        sender.refused.entry(flaw).or_default().note(peer, at);
         standing
     }
 
@@ -113,40 +134,58 @@ impl Misfits {
             sender.proven.remove(0);
         }
         sender.proven.push(peer);
-        sender.refused.retain(|address, _| sender.proven.contains(address));
-        sender.others = None;
+        for refused in sender.refused.values_mut() {
+            refused.by.retain(|address, _| sender.proven.contains(address));
+            refused.others = None;
+        }
     }
 
-    /// What is worth a look at the secret, by source.
+    /// What is worth a look at the secret, by source and flaw.
     pub(crate) fn all(&self) -> Vec<Misfit> {
         let senders = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut all = Vec::<Misfit>::new();
+        let mut all = BTreeMap::<(&'static str, Flaw), Misfit>::new();
         for ((source, project), sender) in &*senders {
-            let counts = sender.refused.values().chain(&sender.others).copied().collect::<Vec<_>>();
-            let Some(first) = counts.iter().map(|count| count.first).min() else { continue };
-            if all.last().is_none_or(|misfit| misfit.source != *source) {
-                let (projects, addresses) = (Vec::new(), Vec::new());
-                all.push(Misfit { source, projects, count: 0, first, last: first, addresses, others: 0 });
-            }
-            let Some(misfit) = all.last_mut() else { continue };
-            misfit.projects.push(project.clone());
-            misfit.count += counts.iter().map(|count| count.count).sum::<u64>();
-            misfit.first = misfit.first.min(first);
-            misfit.last = counts.iter().map(|count| count.last).fold(misfit.last, Timestamp::max);
-            misfit.others += sender.others.map_or(0, |others| others.count);
-            for (address, count) in &sender.refused {
-                let proven = sender.proven.contains(address);
-                match misfit.addresses.iter_mut().find(|from| from.address == *address) {
-                    Some(from) => (from.count, from.proven) = (from.count + count.count, from.proven || proven),
-                    None => misfit.addresses.push(From { address: *address, count: count.count, proven }),
+            for (flaw, refused) in &sender.refused {
+                let counts = || refused.by.values().chain(&refused.others).copied();
+                let Some(first) = counts().map(|count| count.first).min() else { continue };
+                let misfit = all.entry((*source, *flaw)).or_insert_with(|| Misfit::none(source, *flaw, first));
+                misfit.projects.push(project.clone());
+                misfit.first = misfit.first.min(first);
+                misfit.last = counts().map(|count| count.last).fold(misfit.last, Timestamp::max);
+                let others = refused.others.map_or(0, |others| others.count);
+                // One without a signature is noted for each project that it may be for.
+                match flaw {
+                    Flaw::Unfit => misfit.others += others,
+                    Flaw::Unsigned => misfit.others = misfit.others.max(others),
+                }
+                for (address, count) in &refused.by {
+                    let proven = sender.proven.contains(address);
+                    let Some(from) = misfit.addresses.iter_mut().find(|from| from.address == *address) else {
+                        misfit.addresses.push(From { address: *address, count: count.count, proven });
+                        continue;
+                    };
+                    from.proven |= proven;
+                    match flaw {
+                        Flaw::Unfit => from.count += count.count,
+                        Flaw::Unsigned => from.count = from.count.max(count.count),
+                    }
                 }
             }
         }
-        all
+        all.into_values().map(Misfit::counted).collect()
     }
 }
 
 impl Misfit {
+    fn none(source: &'static str, flaw: Flaw, at: Timestamp) -> Self {
+        let (projects, addresses) = (Vec::new(), Vec::new());
+        Self { source, flaw, projects, count: 0, first: at, last: at, addresses, others: 0 }
+    }
+
+    fn counted(self) -> Self {
+        Self { count: self.others + self.addresses.iter().map(|from| from.count).sum::<u64>(), ..self }
+    }
+
     /// Deliveries from there fitted before: it is the sender's own, and wants mending. Else anybody may have sent them.
     pub(crate) fn is_proven(&self) -> bool {
         self.addresses.iter().any(|from| from.proven)
@@ -156,24 +195,40 @@ impl Misfit {
     pub(crate) fn advice(&self, t: Tongue) -> String {
         let source = self.source;
         let projects = self.projects.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-        if self.is_proven() {
-            return say!(
+        match (self.flaw, self.is_proven()) {
+            (Flaw::Unfit, true) => say!(
                 t,
                 "deliveries from the same address fitted before, so the secret was likely changed on one side alone: `secret-files` \
                  under [webhooks.{source}] of {projects} and the webhook at {source} must name the same one",
                 "раньше доставки с того же адреса подходили, так что секрет, скорее всего, сменили только с одной стороны: \
                  `secret-files` в [webhooks.{source}] проекта {projects} и вебхук в {source} должны называть один и тот же"
-            );
+            ),
+            (Flaw::Unfit, false) => say!(
+                t,
+                "no delivery of {source} has fitted since the host started. Is one of these addresses your {source}'s? Then its webhook \
+                 signs with another secret than `secret-files` under [webhooks.{source}] of {projects} name. If none is, strangers sent \
+                 them, and nothing is to be done",
+                "с запуска хоста не подошла ни одна доставка {source}. Есть ли среди этих адресов ваш {source}? Тогда его вебхук \
+                 подписывает другим секретом, чем называют `secret-files` в [webhooks.{source}] проекта {projects}. Если нет, их послали \
+                 посторонние, и делать ничего не надо"
+            ),
+            (Flaw::Unsigned, true) => say!(
+                t,
+                "other deliveries from the same address are signed, so {source} likely has a second webhook without a secret, or the \
+                 secret was taken out: each webhook for {projects} needs the one that `secret-files` under [webhooks.{source}] name",
+                "другие доставки с того же адреса подписаны, так что в {source}, скорее всего, есть второй вебхук без секрета или секрет \
+                 из него убрали: каждому вебхуку проекта {projects} нужен тот, что называют `secret-files` в [webhooks.{source}]"
+            ),
+            (Flaw::Unsigned, false) => say!(
+                t,
+                "no delivery of {source} has fitted since the host started. Is one of these addresses your {source}'s? Then its webhook \
+                 has no secret: enter there the one that `secret-files` under [webhooks.{source}] of {projects} name. If none is, \
+                 strangers sent them, and nothing is to be done",
+                "с запуска хоста не подошла ни одна доставка {source}. Есть ли среди этих адресов ваш {source}? Тогда у его вебхука нет \
+                 секрета: впишите там тот, что называют `secret-files` в [webhooks.{source}] проекта {projects}. Если нет, их послали \
+                 посторонние, и делать ничего не надо"
+            ),
         }
-        say!(
-            t,
-            "no delivery of {source} has fitted since the host started. Is one of these addresses your {source}'s? Then its webhook signs \
-             with another secret than `secret-files` under [webhooks.{source}] of {projects} name. If none is, strangers sent them, and \
-             nothing is to be done",
-            "с запуска хоста не подошла ни одна доставка {source}. Есть ли среди этих адресов ваш {source}? Тогда его вебхук подписывает \
-             другим секретом, чем называют `secret-files` в [webhooks.{source}] проекта {projects}. Если нет, их послали посторонние, и \
-             делать ничего не надо"
-        )
     }
 
     /// How many came from where, for people.
@@ -200,7 +255,7 @@ mod tests {
     }
 
     fn note(misfits: &Misfits, from: &str, at: u64) -> Standing {
-        misfits.note("gitea", &demo(), peer(from), Timestamp(at))
+        misfits.note(("gitea", Flaw::Unfit), &demo(), peer(from), Timestamp(at))
     }
 
     #[test]
@@ -226,7 +281,7 @@ mod tests {
         assert_eq!(misfits.all()[0].count, 3);
         misfits.prove("gitea", &demo(), peer("192.0.2.200"));
         assert_eq!(misfits.all()[0].count, 3, "a forge may have two addresses");
-        assert_eq!(misfits.note("plane", &demo(), peer("192.0.2.1"), Timestamp(6)), Standing::Possible);
+        assert_eq!(misfits.note(("plane", Flaw::Unfit), &demo(), peer("192.0.2.1"), Timestamp(6)), Standing::Possible);
         assert_eq!(misfits.all().len(), 2);
     }
 
@@ -242,5 +297,29 @@ mod tests {
             misfits.prove("gitea", &demo(), std::net::Ipv4Addr::from(0x0b00_0000 + number).into());
         }
         assert_eq!(misfits.0.lock().unwrap().values().next().unwrap().proven.len(), ADDRESSES);
+    }
+
+    #[test]
+    fn what_is_not_signed_counts_once_though_it_may_be_for_many_projects() {
+        let misfits = Misfits::default();
+        let other = ProjectName::new("other").unwrap();
+        for (from, at) in [("10.0.0.5", 1), ("10.0.0.5", 2), ("192.0.2.1", 3)] {
+            for project in [&demo(), &other] {
+                misfits.note(("gitea", Flaw::Unsigned), project, peer(from), Timestamp(at));
+            }
+        }
+        note(&misfits, "10.0.0.5", 4);
+        let told = misfits.all();
+        assert_eq!(
+            told.iter().map(|misfit| (misfit.flaw, misfit.count)).collect::<Vec<_>>(),
+            [(Flaw::Unsigned, 3), (Flaw::Unfit, 1)]
+        );
+        assert_eq!(told[0].projects, [demo(), other]);
+        assert!(told[0].advice(Tongue::English).contains("its webhook has no secret"));
+        assert!(told[0].advice(Tongue::Russian).contains("у его вебхука нет секрета"));
+        misfits.prove("gitea", &demo(), peer("10.0.0.5"));
+        let told = misfits.all();
+        assert!(told[0].is_proven() && told[0].advice(Tongue::English).contains("a second webhook without a secret"));
+        assert!(told[0].advice(Tongue::Russian).contains("второй вебхук без секрета"));
     }
 }

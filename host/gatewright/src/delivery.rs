@@ -1,7 +1,7 @@
 //! `gatewright delivery …`: what trackers, forges and the board told, and a parked one once more.
 
 use conductor::ports::inbox::DeliveryRow;
-use gateway::api::{DeliveryView, ForParked, Listing, RefusedDeliveries, Retried};
+use gateway::api::{DeliveryView, Flaw, ForParked, Listing, RefusedDeliveries, Retried};
 use serde_json::json;
 
 use crate::cli::Delivery;
@@ -83,14 +83,23 @@ fn warning(refused: &RefusedDeliveries) -> String {
     let from = refused.addresses.iter().map(|from| format!("{} from {}", from.count, from.address));
     let others = (refused.others > 0).then(|| format!("{} from others", refused.others));
     format!(
-        "{} of {} were refused for their signature, from {} to {}: {}\n  {}",
+        "{} of {} were refused {}, from {} to {}: {}\n  {}",
         refused.count,
         refused.source,
+        because(refused.flaw),
         moment(refused.first_at),
         moment(refused.last_at),
         from.chain(others).collect::<Vec<_>>().join(", "),
         visible(&refused.advice)
     )
+}
+
+/// Why a delivery was refused.
+pub(crate) const fn because(flaw: Flaw) -> &'static str {
+    match flaw {
+        Flaw::Unfit => "for their signature",
+        Flaw::Unsigned => "for they are not signed",
+    }
 }
 
 fn line(row: &DeliveryRow) -> String {

@@ -83,6 +83,7 @@ fn examine(dir: &Path, out: &Output) -> Vec<Finding> {
     if looked.is_host_sound() || living.is_some() {
         findings.extend(host::ports(dir, &loaded.host, living.as_ref()));
         findings.extend(host::webhooks(dir, &loaded.host, living.as_ref()));
+        findings.extend(living.as_ref().map(|living| host::refused(living, out)).unwrap_or_default());
     } else {
         findings.extend(host::unknown_ports());
     }

@@ -36,7 +36,7 @@ pub use headers::Headers;
 pub use key::{delivery_id, key};
 pub use meaning::{Fact, Looks, Meaning, meaning};
 pub use payload::{DEEPEST, PayloadError, signed};
-pub use route::{Inspected, inspect};
+pub use route::{Inspected, inspect, names_event};
 pub use signature::{LONGEST_SECRET, SHORTEST_SECRET, Secret, SecretError, Signature};
 pub use stored::{StoredRequest, Unreadable};
 pub use words::{Change, Field, PullRequestAction, Verdict};

@@ -38,13 +38,21 @@ fn inspect_text(source: Source, headers: &Headers, text: &str) -> Result<Inspect
         Source::Gitea => (of_gitea(text)?, event(source, headers, None)),
     };
     let named = named.unwrap_or_default();
-    let known: &[&str] = match source {
-        Source::Plane => &plane::KNOWN,
-        Source::Gitea => &gitea::KNOWN,
-    };
-    let is_known = known.contains(&named.as_str());
+    let is_known = known(source).contains(&named.as_str());
     let event = named.chars().filter(char::is_ascii_graphic).take(64).collect();
     Ok(Inspected { about: about.map(|about| about.to_lowercase()), event, is_known })
+}
+
+/// Whether the headers tell of an event that this sender is known for: what its own deliveries do, and a stranger's noise does not.
+pub fn names_event(source: Source, headers: &Headers) -> bool {
+    headers.first(names(source)).is_some_and(|named| known(source).contains(&named))
+}
+
+const fn known(source: Source) -> &'static [&'static str] {
+    match source {
+        Source::Plane => &plane::KNOWN,
+        Source::Gitea => &gitea::KNOWN,
+    }
 }
 
 /// The sender's word for an event, as all that asks takes it. The body is signed and the header is not, so the body's own word counts

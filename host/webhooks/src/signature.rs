@@ -17,6 +17,9 @@ pub const LONGEST_SECRET: usize = 1024;
 const PLANE: [&str; 1] = ["x-plane-signature"];
 const GITEA: [&str; 4] = ["x-gitea-signature", "x-forgejo-signature", "x-gogs-signature", "x-hub-signature-256"];
 
+/// What forges send beside it for receivers of old.
+const GITEA_SHA1: &str = "x-hub-signature";
+
 /// What both sides know. It is shown nowhere.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Secret(Vec<u8>);
@@ -90,7 +93,8 @@ impl Signature {
         let said = |name: &&str| headers.get(name).map_or("", |text| text.strip_prefix(prefix(name)).unwrap_or(text));
         // A name that comes twice says something, whatever its first value is.
         let Some(name) = names.iter().find(|name| !said(name).is_empty() || headers.count(name) > 1) else {
-            return Self::Missing;
+            let is_old = source == Source::Gitea && headers.first(&[GITEA_SHA1]).is_some();
+            return if is_old { Self::Malformed("it is made with SHA-1 alone") } else { Self::Missing };
         };
         if headers.count(name) > 1 {
             return Self::Malformed("it comes more than once");

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use domain::ids::ProjectName;
-use webhooks::{Headers, Secret, Signature, Source};
+use webhooks::{Headers, Secret, Signature, Source, names_event};
 
 use super::refusal::Refusal;
 
@@ -50,8 +50,16 @@ impl Hooks {
     pub(super) fn may_be_signed(&self, source: Source, headers: &Headers, is_here: bool) -> Result<(), Refusal> {
         let signature = Signature::of(source, headers);
         let is_open = || is_here && self.0.iter().any(|hook| hook.source == source && hook.unsigned);
-        let may_be = matches!(signature, Signature::Given(_)) || is_open();
-        if may_be { Ok(()) } else { Err(Refusal::Signature(signature)) }
+        if matches!(signature, Signature::Given(_)) || is_open() {
+            return Ok(());
+        }
+        // The body is not waited for, so it may be for whoever takes anything of this sender. What tells of no event is anybody's.
+        let of = if names_event(source, headers) {
+            self.projects(source).into_iter().cloned().collect()
+        } else {
+            Vec::new()
+        };
+        Err(Refusal::Signature { signature, of })
     }
 
     /// Who signed these bytes. Each secret is tried once, and all of them whatever the first says; nothing of the body is read
@@ -76,7 +84,7 @@ impl Hooks {
         if bound.iter().any(|(_, fits, open)| *fits || *open) {
             return Ok(Sender { bound, signature });
         }
-        Err(Refusal::Signature(signature))
+        Err(Refusal::Signature { signature, of: Vec::new() })
     }
 }
 
@@ -121,10 +129,10 @@ impl Sender<'_> {
         }
         let taken = named.iter().filter(|(_, fits, open)| *fits || *open);
         let projects = taken.map(|(hook, fits, _)| (hook.project.clone(), *fits)).collect::<Vec<_>>();
-        match self.signature {
-            _ if !projects.is_empty() => Ok(Admission::For(projects)),
-            Signature::Given(_) => Err(Refusal::Misfit(named.iter().map(|(hook, ..)| hook.project.clone()).collect())),
-            signature => Err(Refusal::Signature(signature)),
+        if !projects.is_empty() {
+            return Ok(Admission::For(projects));
         }
+        let of = named.iter().map(|(hook, ..)| hook.project.clone()).collect();
+        Err(Refusal::Signature { signature: self.signature, of })
     }
 }

@@ -11,6 +11,7 @@ use webhooks::{PayloadError, Signature, Source};
 
 use super::LARGEST_DELIVERY;
 use super::body::{BODY_TIME, PATIENCE};
+use crate::api::Flaw;
 
 /// A no.
 #[derive(Debug)]
@@ -19,9 +20,11 @@ pub(super) enum Refusal {
     Method,
     /// No project takes anything of this sender.
     Source(Source),
-    Signature(Signature),
-    /// It bears a signature and names what these are bound to, and it fits none of their secrets.
-    Misfit(Vec<ProjectName>),
+    /// It is not signed as its projects want it. `of`: those that it may be for, where it may be their own sender's; none: it is noise.
+    Signature {
+        signature: Signature,
+        of: Vec<ProjectName>,
+    },
     Payload(PayloadError),
     Large,
     Slow,
@@ -40,16 +43,20 @@ impl Refusal {
         Self::Inside
     }
 
-    /// One whose signature fits no secret of these: if they are any, it may be their own sender's.
-    pub(super) fn misfit(projects: Vec<ProjectName>) -> Self {
-        if projects.is_empty() { Self::Signature(Signature::Given([0; 32])) } else { Self::Misfit(projects) }
+    /// What is wrong with a signature that may be the own sender's.
+    pub(super) fn flaw(&self) -> Option<(Flaw, &[ProjectName])> {
+        match self {
+            Self::Signature { signature: Signature::Given(_), of } if !of.is_empty() => Some((Flaw::Unfit, of)),
+            Self::Signature { of, .. } if !of.is_empty() => Some((Flaw::Unsigned, of)),
+            _ => None,
+        }
     }
 
     /// What an operator must see to mend it; the rest anybody may cause.
     pub(super) fn tell(&self, source: Source, peer: IpAddr, known: &str) {
         let detail = self.detail();
         match self {
-            Self::Signature(_) | Self::Misfit(_) | Self::Large | Self::Slow | Self::Full | Self::Held => {
+            Self::Signature { .. } | Self::Large | Self::Slow | Self::Full | Self::Held => {
                 tracing::warn!(%source, from = %peer, "a delivery is refused: {detail}{known}; more of the kind are counted");
             }
             _ => {
@@ -59,10 +66,11 @@ impl Refusal {
     }
 
     /// What is counted together; a signature that may be the sender's own is no noise.
-    pub(super) const fn kind(&self) -> &'static str {
-        match self {
-            Self::Misfit(_) => "misfit",
-            _ => self.word(),
+    pub(super) fn kind(&self) -> &'static str {
+        match self.flaw() {
+            Some((Flaw::Unfit, _)) => "misfit",
+            Some((Flaw::Unsigned, _)) => "unsigned",
+            None => self.word(),
         }
     }
 
@@ -70,7 +78,7 @@ impl Refusal {
         match self {
             Self::Path | Self::Source(_) => StatusCode::NOT_FOUND,
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
-            Self::Signature(_) | Self::Misfit(_) => StatusCode::UNAUTHORIZED,
+            Self::Signature { .. } => StatusCode::UNAUTHORIZED,
             Self::Payload(PayloadError::Encoding(_) | PayloadError::Type(..)) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Payload(_) | Self::Broken(_) => StatusCode::BAD_REQUEST,
             // Whoever sent it would send it again just as large; the look is the answer.
@@ -87,7 +95,7 @@ impl Refusal {
             Self::Path => "not-found",
             Self::Method => "method",
             Self::Source(_) => "source",
-            Self::Signature(_) | Self::Misfit(_) => "signature",
+            Self::Signature { .. } => "signature",
             Self::Payload(PayloadError::Encoding(_)) => "encoding",
             Self::Payload(PayloadError::Type(..)) => "media-type",
             Self::Payload(PayloadError::Form(_)) => "form",
@@ -110,13 +118,13 @@ impl Refusal {
             Self::Source(source) => {
                 format!("no project of this host has `[webhooks.{source}]` in its file, so nothing of it is taken")
             }
-            Self::Signature(Signature::Missing) => {
+            Self::Signature { signature: Signature::Missing, .. } => {
                 "the delivery is not signed, and its project takes only what is; where its file says `unsigned = \"loopback\"`, also what a \
                  program of this machine sends by a name of loopback, by no proxy and for no page of a browser"
                     .to_owned()
             }
-            Self::Signature(Signature::Malformed(why)) => format!("the signature is none: {why}"),
-            Self::Signature(Signature::Given(_)) | Self::Misfit(_) => {
+            Self::Signature { signature: Signature::Malformed(why), .. } => format!("the signature is none: {why}"),
+            Self::Signature { signature: Signature::Given(_), .. } => {
                 "the signature fits no secret of the project that the delivery is for".to_owned()
             }
             Self::Payload(error) => error.to_string(),

@@ -9,7 +9,7 @@ use domain::time::{Milliseconds, Timestamp};
 use serde::Deserialize;
 
 use super::frame::{Frame, encoded};
-use crate::api::State;
+use crate::api::{Flaw, State};
 use crate::app::GatewayState;
 use crate::find;
 use crate::misfits::Misfit;
@@ -64,6 +64,7 @@ struct Sender {
 /// Deliveries of a source that were refused for their signature since the host started.
 struct RefusedOnes {
     source: &'static str,
+    because: &'static str,
     count: String,
     last: Age,
     /// Some came from where fitting ones came.
@@ -168,6 +169,10 @@ fn senders(state: &GatewayState, t: Tongue) -> Result<Vec<Sender>, Problem> {
 fn refused(state: &GatewayState, t: Tongue) -> Vec<RefusedOnes> {
     let one = |misfit: Misfit| RefusedOnes {
         source: misfit.source,
+        because: match misfit.flaw {
+            Flaw::Unfit => t.of("for the signature", "из-за подписи"),
+            Flaw::Unsigned => t.of("for they are not signed", "потому что не подписаны"),
+        },
         count: t.count(misfit.count, ["delivery", "deliveries"], ["доставка", "доставки", "доставок"]),
         last: Age::of(t, misfit.last, state.now()),
         is_proven: misfit.is_proven(),

@@ -1,5 +1,7 @@
 //! What is live in each repository and what its day cost, and which neighbours were heard of when.
 
+use std::cmp::Reverse;
+
 use conductor::Neighbour as Looked;
 use conductor::breaker::Breaker;
 use conductor::ports::store::Project;
@@ -220,7 +222,10 @@ fn unreachable(state: &GatewayState, t: Tongue) -> Result<Vec<Neighbour>, Proble
 /// alarms nobody here: the page of deliveries has a line of it.
 fn senders(state: &GatewayState, t: Tongue) -> Result<Vec<Neighbour>, Problem> {
     let (now, contacts) = (state.now(), state.store.contacts()?);
-    let misfits = state.meters.misfits.all().into_iter().filter(Misfit::is_proven).collect::<Vec<_>>();
+    let mut misfits = state.meters.misfits.all().into_iter().filter(Misfit::is_proven).collect::<Vec<_>>();
+    // Whatever is wrong with them, the last of a source counts.
+    misfits.sort_by_key(|misfit| (misfit.source, Reverse(misfit.last)));
+    misfits.dedup_by_key(|misfit| misfit.source);
     let refused = |name: &str, misfit: &Misfit| Neighbour {
         name: line(name, 100),
         state: State::Held,

@@ -76,6 +76,7 @@ pub(crate) async fn refused(State(app): State<App>) -> Answer<Listing<RefusedDel
     let told = |misfit: Misfit| RefusedDeliveries {
         advice: misfit.advice(Tongue::English),
         source: misfit.source.to_owned(),
+        flaw: misfit.flaw,
         projects: misfit.projects,
         count: misfit.count,
         first_at: misfit.first,

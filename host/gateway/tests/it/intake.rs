@@ -207,7 +207,7 @@ async fn who_signs_with_another_secret_is_seen_on_the_pages() {
     assert!(first.text().contains("refused for its signature</span> gitea"), "{}", first.text());
 }
 
-fn request_in_russian(path: &str) -> axum::http::Request<axum::body::Body> {
+pub(crate) fn request_in_russian(path: &str) -> axum::http::Request<axum::body::Body> {
     let request = crate::world::request(axum::http::Method::GET, path);
     request.header(axum::http::header::ACCEPT_LANGUAGE, "ru").body(axum::body::Body::empty()).unwrap()
 }

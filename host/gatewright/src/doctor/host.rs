@@ -8,13 +8,16 @@ use conductor::ports::clock::Clock as _;
 use configuration::HostConfig;
 use domain::access::Right;
 use domain::time::{Milliseconds, Timestamp};
-use gateway::api::{Listing, System, TokenView};
+use gateway::api::{Listing, RefusedDeliveries, System, TokenView};
 
 use super::{Finding, program};
 use crate::client::{self, Client, ClientError};
 use crate::clock::SystemClock;
+use crate::delivery::because;
 use crate::listener;
+use crate::output::Output;
 use crate::state::{TOKEN_FILE, WEBHOOKS_FILE};
+use crate::when::moment;
 
 /// A listener on this machine answers within this time, or not at all.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -128,6 +131,25 @@ pub(super) fn webhooks(dir: &Path, host: &HostConfig, living: Option<&Living>) -
             Finding::error("webhooks", found, "start the host anew: it reads [webhooks] at its start alone")
         }
     })
+}
+
+/// Deliveries that the living host refused for their signature, as they may be a tracker's or forge's own: a webhook without a secret, or
+/// with another one, is seen nowhere else but on its page of deliveries. Whether it may be asked is said of the tokens.
+pub(super) fn refused(living: &Living, out: &Output) -> Vec<Finding> {
+    let Ok(listing) = living.client.get::<Listing<RefusedDeliveries>>("/api/v1/deliveries/refused") else {
+        return Vec::new();
+    };
+    let finding = |refused: RefusedDeliveries| {
+        let RefusedDeliveries { source, flaw, count, last_at, advice, .. } = refused;
+        let found = format!(
+            "{count} of {source} were refused {} since the host started, the last at {}",
+            because(flaw),
+            moment(last_at)
+        );
+        let whence = out.command("gatewright delivery list");
+        Finding::warning("webhooks", found, format!("{advice}. {whence} says from where they came"))
+    };
+    listing.items.into_iter().map(finding).collect()
 }
 
 /// Who else may do what here: tokens that end soon, and powerful ones that nobody uses.

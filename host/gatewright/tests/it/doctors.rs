@@ -1,6 +1,8 @@
 //! What `doctor` says is true: of tokens, of sandboxes that are not there, of files with errors, of what it made itself.
 
 use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::process::{Command, Output};
 
@@ -164,4 +166,32 @@ fn a_host_whose_port_is_taken_says_who_tells_and_what_to_write() {
     for words in ["ss -ltnp", "[listen]", "gatewright.toml", "in use"] {
         assert!(said(&refused).contains(words), "{words}: {}", said(&refused));
     }
+}
+
+/// A webhook that was made without a secret is refused each time: its owner hears it where he looks for what is wrong.
+#[test]
+fn a_webhook_without_a_secret_is_a_warning_with_its_cure() {
+    let place = crate::webhooks::place("secret-files = [\"secrets/gitea\"]\n");
+    let host = place.serve();
+    let webhooks = || lines(&doctor(&place).0, "webhooks");
+    assert_eq!(webhooks().len(), 1, "the port alone: {:?}", webhooks());
+    let mut stream = TcpStream::connect(crate::webhooks::door(&place)).unwrap();
+    let request = "POST /webhook/gitea HTTP/1.1\r\nhost: gw\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\
+                   x-gitea-event: push\r\nx-gitea-signature: \r\n\r\n{}";
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 401"), "{answer}");
+    let told = webhooks();
+    assert_eq!((told.len(), told[1].0.as_str()), (2, "warning"), "{told:?}");
+    for part in [
+        "1 of gitea were refused for they are not signed",
+        "its webhook has no secret",
+        "/state delivery list says from where",
+    ] {
+        assert!(told[1].1.contains(part), "{part}: {told:?}");
+    }
+    let listed = said(&place.gatewright(&["delivery", "list"]));
+    assert!(listed.contains("refused for they are not signed") && listed.contains("1 from 127.0.0.1"), "{listed}");
+    host.kill();
 }
