@@ -56,7 +56,7 @@ impl Conductor {
         };
         let evaluation =
             self.outside.plugins.map_outbound(OutboundCall { asking: self.asking(&task, plugin), standing });
-        let verdict = serde_json::to_vec(&evaluation.answer).map_err(|error| StoreError::Refused(error.to_string()))?;
+        let verdict = serde_json::to_vec(&evaluation.answer).map_err(|error| StoreError::inside(error.to_string()))?;
         let kept = self.keep_evaluation(claim, "outbound", &evaluation, word(&evaluation.answer), &phase, &verdict)?;
         self.outside.store.put_evaluation(&kept)?;
         let names = match evaluation.answer {

@@ -62,7 +62,7 @@ impl Conductor {
     pub(crate) fn findings_of(&self, feedback: &Feedback) -> Result<Vec<Finding>, StoreError> {
         let Some(digest) = &feedback.findings else { return Ok(Vec::new()) };
         serde_json::from_slice(&self.outside.store.blob(digest)?)
-            .map_err(|error| StoreError::Refused(format!("findings {digest} cannot be read: {error}")))
+            .map_err(|error| StoreError::inside(format!("findings {digest} cannot be read: {error}")))
     }
 }
 

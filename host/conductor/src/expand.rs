@@ -324,7 +324,7 @@ impl Conductor {
             seed: self.outside.clock.random(),
         };
         let evaluation = self.outside.plugins.map_inbound(InboundCall { asking, change });
-        let verdict = serde_json::to_vec(&evaluation.answer).map_err(|error| StoreError::Refused(error.to_string()))?;
+        let verdict = serde_json::to_vec(&evaluation.answer).map_err(|error| StoreError::inside(error.to_string()))?;
         let answer = evaluation.answer.as_ref().map_or_else(said, |intent| format!("{intent:?}"));
         let kept = NewEvaluation {
             job: None,

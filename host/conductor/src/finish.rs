@@ -274,7 +274,7 @@ impl Conductor {
     }
 
     pub(crate) fn keep_findings(&self, findings: &[Finding]) -> Result<(domain::ids::Digest, String), StoreError> {
-        let text = serde_json::to_vec(findings).map_err(|error| StoreError::Refused(error.to_string()))?;
+        let text = serde_json::to_vec(findings).map_err(|error| StoreError::inside(error.to_string()))?;
         let title = findings.first().map_or_else(String::new, |finding| finding.title.clone());
         Ok((self.outside.store.put_blob(&text)?, title))
     }

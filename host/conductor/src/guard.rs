@@ -102,7 +102,7 @@ impl Conductor {
         let asked = self.asked_before(claim, &binding.plugin, asked_at)?;
         let evaluation = self.decision(claim, &task, binding, effect, asked.first_at);
         let decided = decide(&evaluation.answer);
-        let verdict = serde_json::to_vec(&evaluation.answer).map_err(|error| StoreError::Refused(error.to_string()))?;
+        let verdict = serde_json::to_vec(&evaluation.answer).map_err(|error| StoreError::inside(error.to_string()))?;
         let step = format!("guard {}", effect.kind);
         let mut kept = self.keep_evaluation(claim, &step, &evaluation, decided.0, decided.1, &verdict)?;
         kept.at = asked_at;

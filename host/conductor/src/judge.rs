@@ -14,7 +14,7 @@ use crate::Conductor;
 use crate::halt::Halt;
 use crate::ports::forge::{Forge, ForgeError};
 use crate::ports::plugins::{Asking, Evaluation, GateCall};
-use crate::ports::store::{NewEvaluation, StoreError};
+use crate::ports::store::{NewEvaluation, StoreError, Thing};
 use crate::ports::tally::Fact;
 use crate::view::{edge_of, run_view, task_view};
 use crate::world::TaskWorld;
@@ -52,7 +52,7 @@ impl Conductor {
         let (head, base) = (task.head.clone(), world.base_head.clone());
         let evaluation = self.outside.plugins.evaluate_gate(GateCall { asking, subject, patience }, Arc::new(world));
         let (answer, summary) = self.answer_of(&evaluation.answer)?;
-        let verdict = serde_json::to_vec(&evaluation.answer).map_err(|error| StoreError::Refused(error.to_string()))?;
+        let verdict = serde_json::to_vec(&evaluation.answer).map_err(|error| StoreError::inside(error.to_string()))?;
         let mut kept =
             self.keep_evaluation(claim, step.as_str(), &evaluation, evaluation.answer.name(), &summary, &verdict)?;
         kept.head = head;
@@ -89,12 +89,12 @@ impl Conductor {
             .store
             .project(&task.project)?
             .map(|project| project.pipeline)
-            .ok_or_else(|| StoreError::NotFound { what: "project", id: task.project.to_string() })?;
+            .ok_or_else(|| StoreError::NotFound { what: Thing::Project, id: task.project.to_string() })?;
         let settings = self.settings(&task.project);
         let settings = settings.as_ref().and_then(|settings| settings.gate_settings.get(step));
         let runs = self.outside.store.runs(task.id, 20)?;
         let run = runs.iter().find(|run| run.stage == task.position.stage && run.visit == task.position.visit);
-        let edge = edge_of(&pipeline, task).ok_or_else(|| StoreError::Refused("the stage has no edge".to_owned()))?;
+        let edge = edge_of(&pipeline, task).ok_or_else(|| StoreError::inside("the stage has no edge".to_owned()))?;
         let (asked_before, first_asked_at) =
             task.asked.as_ref().map_or((0, self.now()), |asked| (asked.times, asked.first_at));
         let whole = pipeline.step(&task.position.stage, step).map_or(Milliseconds(0), |step| step.patience);

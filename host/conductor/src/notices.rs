@@ -121,7 +121,7 @@ impl Conductor {
             Err(why) => not_asked(plugin, why),
         };
         let summary = evaluation.answer.as_ref().map_or_else(said, |()| told.text.to_owned());
-        let verdict = serde_json::to_vec(&evaluation.answer).map_err(|error| StoreError::Refused(error.to_string()))?;
+        let verdict = serde_json::to_vec(&evaluation.answer).map_err(|error| StoreError::inside(error.to_string()))?;
         let answer = word(&evaluation.answer);
         let kept = self.keep_evaluation(told.claim, &notifier.step, &evaluation, answer, &summary, &verdict)?;
         self.outside.store.put_evaluation(&kept)?;

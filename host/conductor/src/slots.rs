@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use domain::document::Role;
 use domain::effect::Effect;
-use domain::ids::{DriverName, ProjectName, TaskId};
+use domain::ids::{DriverName, JobId, ProjectName, TaskId};
 use domain::pipeline::Action;
 use domain::time::Timestamp;
 
@@ -122,15 +122,57 @@ pub struct DriverRow {
     pub runs: u32,
 }
 
-/// Why a job that launches something may not be claimed.
+/// What a bound counts the runs of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Bound {
+    /// A project.
+    Project(ProjectName),
+    /// What two projects of one repository have in common.
+    Repository(String),
+    /// An agent driver.
+    Driver(DriverName),
+}
+
+impl fmt::Display for Bound {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Project(project) => write!(formatter, "the project `{project}`"),
+            Self::Repository(repository) => write!(formatter, "the repository {repository}"),
+            Self::Driver(driver) => write!(formatter, "the agent driver `{driver}`"),
+        }
+    }
+}
+
+/// What a breaker lets through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ahead {
+    /// Nobody yet.
+    Nobody,
+    /// This job sees whether the service answers again.
+    Job(JobId),
+    /// Another task than the one that was refused last.
+    Another,
+}
+
+/// Why a job that launches something may not be claimed. Its text is for programs; pages word it in their reader's language.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
     /// The program is not there.
     Program(String),
     /// All places that it could have are taken.
-    Slot(String),
+    Slot {
+        /// How many there are.
+        most: u32,
+        /// Of what.
+        of: Bound,
+    },
     /// The service behind its agent refuses.
-    Breaker(String),
+    Breaker {
+        /// Whose.
+        driver: DriverName,
+        /// Who goes before it.
+        ahead: Ahead,
+    },
 }
 
 impl Refusal {
@@ -138,15 +180,28 @@ impl Refusal {
     pub const fn reason(&self) -> WaitReason {
         match self {
             Self::Program(_) => WaitReason::Program,
-            Self::Slot(_) => WaitReason::Slot,
-            Self::Breaker(_) => WaitReason::Breaker,
+            Self::Slot { .. } => WaitReason::Slot,
+            Self::Breaker { .. } => WaitReason::Breaker,
         }
     }
+}
 
-    /// For people.
-    pub fn why(&self) -> &str {
+impl fmt::Display for Refusal {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Program(why) | Self::Slot(why) | Self::Breaker(why) => why,
+            Self::Program(why) => formatter.write_str(why),
+            Self::Slot { most: 1, of } => write!(formatter, "1 run of {of} is under way"),
+            Self::Slot { most, of } => write!(formatter, "{most} runs of {of} are under way"),
+            Self::Breaker { driver, ahead: Ahead::Nobody } => {
+                write!(formatter, "the service of the agent driver `{driver}` refuses: its breaker is open")
+            }
+            Self::Breaker { driver, ahead: Ahead::Job(job) } => {
+                write!(formatter, "the service of the agent driver `{driver}` refused; job {job} goes ahead to see")
+            }
+            Self::Breaker { driver, ahead: Ahead::Another } => write!(
+                formatter,
+                "the service of the agent driver `{driver}` refused this task's run last; another task goes ahead to see"
+            ),
         }
     }
 }
@@ -234,51 +289,38 @@ impl<'a> Slots<'a> {
         if let Some(why) = sitter.and_then(|sitter| sitter.missing.clone()) {
             return Some(Refusal::Program(why));
         }
-        let full = |taken: Option<&u32>, most: u32, of: String| {
-            let runs = if most == 1 { "1 run".to_owned() } else { format!("{most} runs") };
-            let are = if most == 1 { "is" } else { "are" };
-            (taken.copied().unwrap_or(0) >= most).then(|| Refusal::Slot(format!("{runs} of {of} {are} under way")))
+        let full = |taken: Option<&u32>, most: u32, of: Bound| {
+            (taken.copied().unwrap_or(0) >= most).then_some(Refusal::Slot { most, of })
         };
         let most = place.runs.unwrap_or(u32::MAX).min(self.limits.each.project);
         let driver = sitter.and_then(|sitter| sitter.driver.as_ref());
-        full(self.projects.get(project), most, format!("the project `{project}`"))
+        full(self.projects.get(project), most, Bound::Project(project.clone()))
             .or_else(|| {
                 let repository = &place.repository;
-                full(
-                    self.repositories.get(repository),
-                    self.limits.each.repository,
-                    format!("the repository {repository}"),
-                )
+                let of = Bound::Repository(repository.clone());
+                full(self.repositories.get(repository), self.limits.each.repository, of)
             })
             .or_else(|| {
                 let driver = driver?;
-                full(self.runs.get(driver), self.limits.of_driver(driver), format!("the agent driver `{driver}`"))
+                full(self.runs.get(driver), self.limits.of_driver(driver), Bound::Driver(driver.clone()))
             })
             .or_else(|| self.broken(driver?, task))
     }
 
     fn broken(&self, driver: &DriverName, task: Option<TaskId>) -> Option<Refusal> {
         let row = self.drivers.get(driver)?;
-        match row.breaker.passage(self.now, row.probe_lives) {
-            Passage::One if task.is_some() && self.behind.get(driver) == task.as_ref() => {
-                Some(Refusal::Breaker(format!(
-                    "the service of the agent driver `{driver}` refused this task's run last; another task goes ahead to see"
-                )))
-            }
-            Passage::All | Passage::One => None,
-            Passage::Nobody { .. } => Some(Refusal::Breaker(match &row.breaker {
-                Breaker::HalfOpen { probe, .. } => {
-                    format!("the service of the agent driver `{driver}` refused; job {probe} goes ahead to see")
-                }
-                _ => format!("the service of the agent driver `{driver}` refuses: its breaker is open"),
-            })),
-        }
+        let ahead = match (row.breaker.passage(self.now, row.probe_lives), &row.breaker) {
+            (Passage::One, _) if task.is_some() && self.behind.get(driver) == task.as_ref() => Ahead::Another,
+            (Passage::All | Passage::One, _) => return None,
+            (Passage::Nobody { .. }, Breaker::HalfOpen { probe, .. }) => Ahead::Job(*probe),
+            (Passage::Nobody { .. }, _) => Ahead::Nobody,
+        };
+        Some(Refusal::Breaker { driver: driver.clone(), ahead })
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use domain::ids::JobId;
     use domain::time::Milliseconds;
 
     use super::*;
@@ -331,7 +373,7 @@ mod tests {
         let slots = Slots::new(&limits, &taken(of), breakers, NOW);
         slots
             .refuses(&name(project), seat)
-            .map_or_else(String::new, |refusal| format!("{:?}: {}", refusal.reason(), refusal.why()))
+            .map_or_else(String::new, |refusal| format!("{:?}: {refusal}", refusal.reason()))
     }
 
     #[test]
@@ -383,7 +425,7 @@ mod tests {
         assert_eq!((slots.probing(), slots.open_to(&driver("claude")).len()), (vec![driver("claude")], 3));
         slots.let_others_before(driver("claude"), TaskId(1));
         let refuses = |task| slots.refuses(&Asker { project: name("shop"), task: TaskId(task) }, developer);
-        assert!(refuses(1).is_some_and(|refusal| refusal.why().contains("another task goes ahead")));
+        assert!(refuses(1).is_some_and(|refusal| refusal.to_string().contains("another task goes ahead")));
         assert_eq!((refuses(2), slots.refuses(&name("shop"), developer)), (None, None));
         let probes = |breaker| Slots::new(&limits, &[], row(breaker, false), NOW).probes(&driver("claude"));
         assert!(probes(open(NOW)) && !probes(open(later)) && !probes(Breaker::default()));

@@ -5,6 +5,10 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+mod kinds;
+
+pub use kinds::{Form, Kind};
+
 /// A text that is not of the form its type asks for.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{text}` is no {kind}: {expected}")]
@@ -12,13 +16,13 @@ pub struct InvalidId {
     /// What was parsed, cut to 80 characters.
     pub text: String,
     /// What it should have been.
-    pub kind: &'static str,
+    pub kind: Kind,
     /// The rule that it breaks.
-    pub expected: &'static str,
+    pub expected: Form,
 }
 
 macro_rules! number {
-    ($(#[$doc:meta])* $name:ident, $kind:literal) => {
+    ($(#[$doc:meta])* $name:ident, $kind:ident) => {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(transparent)]
@@ -34,40 +38,40 @@ macro_rules! number {
             type Err = InvalidId;
 
             fn from_str(text: &str) -> Result<Self, InvalidId> {
-                text.parse().map(Self).map_err(|_| invalid(text, $kind, "a whole number"))
+                text.parse().map(Self).map_err(|_| invalid(text, Kind::$kind, Form::Number))
             }
         }
     };
 }
 
-number!(/** Our durable record of one work item's way. */ TaskId, "id of a task");
-number!(/** A persisted effect; the same over all attempts. */ JobId, "id of a job");
-number!(/** One launch of an agent or of a command under a shim: the id of the job that launched it. */ RunId, "id of a run");
-number!(/** One asking of a plugin. */ EvaluationId, "id of an evaluation");
-number!(/** One raw request that arrived. */ DeliveryId, "id of a delivery");
-number!(/** A document kept in the store. */ DocumentId, "id of a document");
-number!(/** Grows with each change of a task. */ Version, "version of a task");
-number!(/** Grows whenever a task's activity changes; what carries an older one is late. */ Epoch, "epoch of a task");
-number!(/** Fences a lease: of a name it only grows. */ FenceToken, "token of a lease");
-number!(/** One log-in of a browser. */ SessionId, "id of a session");
+number!(/** Our durable record of one work item's way. */ TaskId, Task);
+number!(/** A persisted effect; the same over all attempts. */ JobId, Job);
+number!(/** One launch of an agent or of a command under a shim: the id of the job that launched it. */ RunId, Run);
+number!(/** One asking of a plugin. */ EvaluationId, Evaluation);
+number!(/** One raw request that arrived. */ DeliveryId, Delivery);
+number!(/** A document kept in the store. */ DocumentId, Document);
+number!(/** Grows with each change of a task. */ Version, Version);
+number!(/** Grows whenever a task's activity changes; what carries an older one is late. */ Epoch, Epoch);
+number!(/** Fences a lease: of a name it only grows. */ FenceToken, FenceToken);
+number!(/** One log-in of a browser. */ SessionId, Session);
 
-fn invalid(text: &str, kind: &'static str, expected: &'static str) -> InvalidId {
+fn invalid(text: &str, kind: Kind, expected: Form) -> InvalidId {
     InvalidId { text: text.chars().take(80).collect(), kind, expected }
 }
 
 macro_rules! text {
-    ($(#[$doc:meta])* $name:ident, $kind:literal, $expected:literal, $check:expr) => {
+    ($(#[$doc:meta])* $name:ident, $kind:ident, $expected:ident, $check:expr) => {
         $(#[$doc])*
         #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(try_from = "String", into = "String")]
         pub struct $name(String);
 
         impl $name {
-            #[doc = concat!("Parses a ", $kind, ": ", $expected, ".")]
+            /// Parses one.
             pub fn new(text: impl Into<String>) -> Result<Self, InvalidId> {
                 let text = text.into();
                 let check: fn(&str) -> bool = $check;
-                if check(&text) { Ok(Self(text)) } else { Err(invalid(&text, $kind, $expected)) }
+                if check(&text) { Ok(Self(text)) } else { Err(invalid(&text, Kind::$kind, Form::$expected)) }
             }
 
             /// The text itself.
@@ -149,17 +153,17 @@ fn is_hex(text: &str, lengths: &[usize]) -> bool {
     lengths.contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
 }
 
-text!(/** A project of the operator's files. */ ProjectName, "project name", "letters, digits, `-`, `_`, `.`, at most 64", is_name);
-text!(/** The tracker's human key, e.g. `ORCH-094`; it names a folder, so its form is narrow. */ WorkItemId, "work item id", "letters, digits, `-`, `_`, `.`, at most 64", is_name);
-text!(/** A stage of a pipeline. */ StageName, "stage name", "kebab-case, at most 64", is_word);
-text!(/** A step of an edge. */ StepName, "step name", "kebab-case, at most 64", is_word);
-text!(/** A plugin, as a manifest names it. */ PluginId, "plugin id", "kebab-case, at most 64", is_word);
-text!(/** The right to do something: `merge` or `deploy` of a project. */ LeaseName, "lease name", "kebab-case, at most 64", is_word);
-text!(/** What an agent's runs have in common whoever works by them: one service, one account. The program's name unless the file says otherwise. */ DriverName, "driver name", "letters, digits, `-`, `_`, `.`, at most 64", is_name);
-text!(/** A token of the operator's API, as people call it. */ TokenName, "token name", "letters, digits, `-`, `_`, `.`, at most 64", is_name);
-text!(/** A git branch, without `refs/heads/`. */ BranchName, "branch name", "a name that git takes, without `..` or a leading `-`", is_branch);
-text!(/** A git object id. */ CommitId, "commit id", "40 or 64 lower-case hexadecimal digits", |text| is_hex(text, &[40, 64]));
-text!(/** The sha256 of a blob, a component or a pipeline. */ Digest, "sha256", "64 lower-case hexadecimal digits", |text| is_hex(text, &[64]));
+text!(/** A project of the operator's files. */ ProjectName, Project, Name, is_name);
+text!(/** The tracker's human key, e.g. `ORCH-094`; it names a folder, so its form is narrow. */ WorkItemId, WorkItem, Name, is_name);
+text!(/** A stage of a pipeline. */ StageName, Stage, Word, is_word);
+text!(/** A step of an edge. */ StepName, Step, Word, is_word);
+text!(/** A plugin, as a manifest names it. */ PluginId, Plugin, Word, is_word);
+text!(/** The right to do something: `merge` or `deploy` of a project. */ LeaseName, Lease, Word, is_word);
+text!(/** What an agent's runs have in common whoever works by them: one service, one account. The program's name unless the file says otherwise. */ DriverName, Driver, Name, is_name);
+text!(/** A token of the operator's API, as people call it. */ TokenName, Token, Name, is_name);
+text!(/** A git branch, without `refs/heads/`. */ BranchName, Branch, Branch, is_branch);
+text!(/** A git object id. */ CommitId, Commit, Commit, |text| is_hex(text, &[40, 64]));
+text!(/** The sha256 of a blob, a component or a pipeline. */ Digest, Digest, Sha256, |text| is_hex(text, &[64]));
 
 impl Digest {
     /// The sha256 of these bytes.

@@ -58,8 +58,29 @@ impl std::fmt::Display for PluginKind {
     }
 }
 
+/// What is odd about a component but no reason to refuse it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Warning {
+    /// It asks for what it does not use.
+    #[error("it asks for `{capability}` and imports no function of it")]
+    Unused {
+        /// Which one.
+        capability: Capability,
+    },
+    /// Nobody wrote down what it needs.
+    #[error("it has no section gatewright:request, and so asks for nothing")]
+    NoRequest,
+}
+
+/// As its text.
+impl Serialize for Warning {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
 /// What a component says of itself, as read from its bytes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct PluginInfo {
     /// Under which name it was loaded; none: it was only inspected.
     pub id: Option<PluginId>,
@@ -74,7 +95,7 @@ pub struct PluginInfo {
     /// The functions of `gatewright:*` that it imports, e.g. `gatewright:repo/repo@0.1.0#read`.
     pub functions: Vec<String>,
     /// What is odd about it but no reason to refuse it.
-    pub warnings: Vec<String>,
+    pub warnings: Vec<Warning>,
 }
 
 /// What a component asks for: its section `gatewright:request`.

@@ -10,12 +10,13 @@ use domain::task::{Activity, HoldKind};
 use domain::time::Timestamp;
 use domain::verdict::{GateHold, InfraCause, WakeSet};
 
+use crate::illegal::Illegal;
 use crate::plan::{Plan, cut};
-use crate::step::{Rejected, illegal};
+use crate::step::Rejected;
 
 pub(crate) fn lease_granted(plan: &mut Plan<'_>, name: &LeaseName, token: FenceToken) -> Result<(), Rejected> {
     if !plan.task.requested.contains(name) {
-        return Err(illegal("the task does not stand in line for this lease"));
+        return Err(Rejected::Illegal(Illegal::NotInLine));
     }
     plan.note(Entry::LeaseTaken { name: name.clone(), token });
     Ok(())

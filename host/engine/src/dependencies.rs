@@ -7,8 +7,9 @@ use domain::entry::Entry;
 use domain::ids::{Actor, TaskId, WorkItemId};
 use domain::task::{Activity, HoldKind};
 
+use crate::illegal::Illegal;
 use crate::plan::Plan;
-use crate::step::{Rejected, illegal};
+use crate::step::Rejected;
 
 /// Tasks that one task may need: its record stays small, and no person reads more.
 pub const MOST_NEEDS: usize = 50;
@@ -20,10 +21,10 @@ pub(crate) fn add(plan: &mut Plan<'_>, needs: TaskId, on: &WorkItemId, actor: &A
         return Err(Rejected::Duplicate);
     }
     if let Some(lease) = plan.task.leases.keys().next() {
-        return Err(illegal(&format!("the task holds the lease `{lease}`, and {on} may need it")));
+        return Err(Rejected::Illegal(Illegal::HoldsLease { lease: lease.clone(), on: on.clone() }));
     }
     if plan.task.needs.len() >= MOST_NEEDS {
-        return Err(illegal(&format!("the task needs {MOST_NEEDS} others already, and more are not kept")));
+        return Err(Rejected::Illegal(Illegal::NeedsMany));
     }
     plan.note(Entry::DependencyAdded { needs, on: on.clone(), actor: actor.clone() });
     plan.change(Change::AddDependency { needs });
@@ -32,7 +33,7 @@ pub(crate) fn add(plan: &mut Plan<'_>, needs: TaskId, on: &WorkItemId, actor: &A
 
 pub(crate) fn remove(plan: &mut Plan<'_>, needs: TaskId, on: &WorkItemId, actor: &Actor) -> Result<(), Rejected> {
     if !plan.task.needs.contains(&needs) {
-        return Err(illegal(&format!("the task does not need {on}")));
+        return Err(Rejected::Illegal(Illegal::NeedsNot { on: on.clone() }));
     }
     plan.note(Entry::DependencyRemoved { needs, on: on.clone(), actor: actor.clone() });
     plan.change(Change::RemoveDependency { needs });
@@ -42,7 +43,7 @@ pub(crate) fn remove(plan: &mut Plan<'_>, needs: TaskId, on: &WorkItemId, actor:
 /// Nothing is let on by this: whoever needed that one decides what becomes of the work without it.
 pub(crate) fn cancelled(plan: &mut Plan<'_>, needs: TaskId, on: &WorkItemId) -> Result<(), Rejected> {
     if !plan.task.needs.contains(&needs) {
-        return Err(illegal(&format!("the task does not need {on}")));
+        return Err(Rejected::Illegal(Illegal::NeedsNot { on: on.clone() }));
     }
     plan.note(Entry::PrerequisiteCancelled { needs, on: on.clone() });
     let item = plan.task.work_item.clone();
@@ -59,10 +60,10 @@ pub(crate) fn cancelled(plan: &mut Plan<'_>, needs: TaskId, on: &WorkItemId) -> 
 /// What our own door refuses was written by another hand: a person must take one of the edges away.
 pub(crate) fn cycle(plan: &mut Plan<'_>, cycle: &[WorkItemId], alerts: bool) -> Result<(), Rejected> {
     if matches!(plan.task.position.activity, Activity::Held { .. }) {
-        return Err(illegal("a held task stands still already"));
+        return Err(Rejected::Illegal(Illegal::StandsStill));
     }
     if plan.in_critical_window() {
-        return Err(illegal("an irreversible step is under way"));
+        return Err(Rejected::Illegal(Illegal::Irreversible));
     }
     let reason = format!("{}: none of them can go on before one of these needs is taken away", around(cycle));
     let text = plan.hold_silently(HoldKind::DependencyCycle, &reason);

@@ -8,8 +8,9 @@ use domain::pipeline::{Action, Consent, DEVELOPER_RETRIES, StepKind};
 use domain::task::{Activity, Hold, HoldKind, Terminality, Track};
 
 use crate::answers::{foreign_head, go_on_from_the_rebase, rebase_of};
+use crate::illegal::Illegal;
 use crate::plan::{Plan, cut, keeps_leases};
-use crate::step::{Rejected, illegal};
+use crate::step::Rejected;
 
 pub(crate) fn decide(plan: &mut Plan<'_>, intent: Intent, actor: &Actor, note: &str) -> Result<(), Rejected> {
     let activity = plan.task.position.activity.clone();
@@ -57,40 +58,20 @@ fn check(plan: &Plan<'_>, intent: Intent, activity: &Activity) -> Result<(), Rej
         (Intent::Waive, Activity::Held { hold }) => return check_waive(plan, hold),
         _ => false,
     };
-    if legal { Ok(()) } else { Err(illegal(&expected(intent, activity))) }
-}
-
-fn expected(intent: Intent, activity: &Activity) -> String {
-    let stands = activity.name();
-    match intent {
-        Intent::Approve => {
-            format!("`approve` answers a step that asks for it; the task is {stands}")
-        }
-        Intent::ConfirmDeploy => {
-            format!("`confirm-deploy` answers a step that asks for it; the task is {stands}")
-        }
-        Intent::Reject => {
-            format!("`reject` answers a step that asks a person, or a hold; the task is {stands}")
-        }
-        Intent::Resume | Intent::Waive => {
-            format!("only a held task can be let on; this one is {stands}")
-        }
-        Intent::Estimate => "an estimate changes no task".to_owned(),
-        Intent::Start | Intent::Stop | Intent::Pause => format!("the task is {stands}"),
-    }
+    if legal { Ok(()) } else { Err(Rejected::Illegal(Illegal::Unasked { intent, stands: activity.name() })) }
 }
 
 fn check_waive(plan: &Plan<'_>, hold: &Hold) -> Result<(), Rejected> {
     if !held_by_its_answer(hold.kind) {
-        return Err(illegal("no answer of a step holds, so there is nothing to waive; `resume` asks again"));
+        return Err(Rejected::Illegal(Illegal::NoAnswerHolds));
     }
     let Some(name) = &hold.step else {
-        return Err(illegal("a run holds, not a step: there is nothing to waive; `resume` launches it again"));
+        return Err(Rejected::Illegal(Illegal::RunHolds));
     };
     match plan.pipeline.step(&plan.task.position.stage, name) {
         Some(step) if step.waivable() => Ok(()),
-        Some(_) => Err(illegal(&format!("`{name}` can never be waived"))),
-        None => Err(illegal(&format!("`{name}` is no step of this edge any more; `resume` goes on with the next one"))),
+        Some(_) => Err(Rejected::Illegal(Illegal::NeverWaived { step: name.clone() })),
+        None => Err(Rejected::Illegal(Illegal::StepGone { step: name.clone() })),
     }
 }
 
@@ -190,7 +171,7 @@ pub(crate) fn observe(plan: &mut Plan<'_>, observation: &Observation) -> Result<
         return Err(Rejected::Duplicate);
     }
     if matches!(observation, Observation::ForeignPush { .. }) && plan.in_critical_window() {
-        return Err(illegal("an irreversible step is under way; its answer says what stands there"));
+        return Err(Rejected::Illegal(Illegal::IrreversibleTells));
     }
     check_observation(plan, observation)?;
     plan.note(Entry::Observed { observation: observation.clone() });
@@ -235,11 +216,9 @@ fn settle_followed(plan: &mut Plan<'_>, commit: &CommitId, by: &str) {
 fn check_observation(plan: &Plan<'_>, observation: &Observation) -> Result<(), Rejected> {
     let is_held = matches!(plan.task.position.activity, Activity::Held { .. });
     match (observation, plan.task.observed) {
-        (Observation::Landed { .. }, false) => Err(illegal("only an observed task is ended by other hands")),
-        (Observation::Landed { .. }, true) if is_held => Err(illegal("only a person ends a hold")),
-        (Observation::MergedElsewhere { .. }, true) => {
-            Err(illegal("an observed task is ended by what git shows, whoever tells of a merge"))
-        }
+        (Observation::Landed { .. }, false) => Err(Rejected::Illegal(Illegal::NotEndedByOthers)),
+        (Observation::Landed { .. }, true) if is_held => Err(Rejected::Illegal(Illegal::OnlyAPerson)),
+        (Observation::MergedElsewhere { .. }, true) => Err(Rejected::Illegal(Illegal::OnlyGit)),
         _ => Ok(()),
     }
 }

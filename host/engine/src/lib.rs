@@ -8,10 +8,12 @@ mod answers;
 mod begin;
 pub mod dependencies;
 mod hold;
+mod illegal;
 mod intents;
 mod plan;
 mod runs;
 mod step;
 
 pub use begin::{Seed, begin};
+pub use illegal::Illegal;
 pub use step::{Rejected, Step, step};

@@ -9,8 +9,9 @@ use domain::pipeline::{Consent, RUN_RETRIES, StepKind, TRANSIENT_RETRIES};
 use domain::task::{Activity, HoldKind};
 use domain::time::Milliseconds;
 
+use crate::illegal::Illegal;
 use crate::plan::{Plan, cut};
-use crate::step::{Rejected, illegal};
+use crate::step::Rejected;
 
 pub(crate) fn branch_cut(plan: &mut Plan<'_>, branch: &BranchName, base: &CommitId) -> Result<(), Rejected> {
     if plan.task.branch.is_some() {
@@ -115,7 +116,7 @@ pub(crate) fn withheld(plan: &mut Plan<'_>, activity: &Activity, by: Withholder,
         }
         (Withholder::Guard, Activity::Running { .. }) => plan.hold(HoldKind::Blocked, reason),
         (Withholder::Budget, Activity::Running { .. }) => plan.hold(HoldKind::OverBudget, reason),
-        (Withholder::Guard | Withholder::Budget, _) => return Err(illegal("they keep back launches alone")),
+        (Withholder::Guard | Withholder::Budget, _) => return Err(Rejected::Illegal(Illegal::LaunchesAlone)),
     }
     Ok(())
 }

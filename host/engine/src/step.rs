@@ -6,8 +6,9 @@ use domain::event::{Event, RunOutcome};
 use domain::pipeline::Pipeline;
 use domain::task::{Activity, HoldKind, PutOff, Task};
 use domain::time::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
+use crate::illegal::Illegal;
 use crate::plan::{Plan, cut};
 use crate::{answers, dependencies, intents, runs};
 
@@ -23,7 +24,7 @@ pub struct Step {
 }
 
 /// Why an event does nothing. It is recorded, and it is no error.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, thiserror::Error)]
 #[serde(rename_all = "kebab-case", tag = "rejected", content = "why")]
 pub enum Rejected {
     /// It belongs to an activity that the task has left.
@@ -34,7 +35,7 @@ pub enum Rejected {
     Duplicate,
     /// It means nothing where the task stands.
     #[error("illegal here: {0}")]
-    Illegal(String),
+    Illegal(Illegal),
     /// The task has ended.
     #[error("terminal: the task has ended")]
     Terminal,
@@ -103,7 +104,7 @@ fn decide(plan: &mut Plan<'_>, event: &Event) -> Result<(), Rejected> {
         }
         (Activity::Stopping, Event::Intent { .. }) => return Err(Rejected::Duplicate),
         (Activity::Stopping, _) => return Err(Rejected::Late),
-        (_, Event::CleanedUp { .. }) => return Err(illegal("nothing is being cleaned up")),
+        (_, Event::CleanedUp { .. }) => return Err(Rejected::Illegal(Illegal::NoCleanUp)),
         (Activity::Held { .. }, Event::Panicked { message, .. }) => {
             plan.note(Entry::Panicked { message: cut(message) });
         }
@@ -130,7 +131,7 @@ fn decide(plan: &mut Plan<'_>, event: &Event) -> Result<(), Rejected> {
         (Activity::Running { .. }, Event::RunEnded { outcome: RunOutcome::Followed { .. }, .. })
             if !plan.task.observed =>
         {
-            return Err(illegal("only an observed task is carried on by other hands"));
+            return Err(Rejected::Illegal(Illegal::NotCarriedOn));
         }
         (Activity::Running { attempt }, Event::RunEnded { run, outcome, spent, role, .. }) => {
             runs::ended(plan, *attempt, runs::Ended { run: *run, spent: *spent, role: *role }, outcome);
@@ -152,7 +153,7 @@ fn decide(plan: &mut Plan<'_>, event: &Event) -> Result<(), Rejected> {
             plan.ask_again(step.as_ref());
         }
         (activity, event) => {
-            return Err(illegal(&format!("`{}` while {}", event.name(), activity.name())));
+            return Err(unawaited(activity, event));
         }
     }
     Ok(())
@@ -186,6 +187,6 @@ fn late(plan: &mut Plan<'_>, event: &Event) -> Result<(), Rejected> {
     }
 }
 
-pub(crate) fn illegal(why: &str) -> Rejected {
-    Rejected::Illegal(why.to_owned())
+fn unawaited(activity: &Activity, event: &Event) -> Rejected {
+    Rejected::Illegal(Illegal::Unawaited { event: event.name(), stands: activity.name() })
 }

@@ -8,7 +8,7 @@
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use conductor::ports::access::{Access, NewToken, SessionRow, TokenRow};
-use conductor::ports::store::StoreError;
+use conductor::ports::store::{Refusal, StoreError};
 use domain::access::Right;
 use domain::ids::{Actor, Digest, SessionId, TokenName};
 use domain::time::{Milliseconds, Timestamp};
@@ -204,10 +204,7 @@ impl Keyring {
     pub(crate) fn make(&self, token: &NewToken, actor: &Actor, now: Timestamp) -> Result<(), StoreError> {
         let is_like = |key: &Key| key.name.as_str().eq_ignore_ascii_case(token.name.as_str());
         if let Some(own) = self.read().tokens.iter().find(|key| !key.in_store && is_like(key)) {
-            return Err(StoreError::Refused(format!(
-                "the token of the host's own file is called `{}`; choose another name",
-                own.name
-            )));
+            return Err(StoreError::Refused(Refusal::OwnToken { name: own.name.clone() }));
         }
         self.access.put_token(token, actor, now)?;
         let NewToken { name, right, secret, expires_at } = token.clone();
@@ -219,10 +216,7 @@ impl Keyring {
     /// hand did so before.
     pub(crate) fn revoke(&self, name: &TokenName, actor: &Actor, now: Timestamp) -> Result<bool, StoreError> {
         if self.read().tokens.iter().any(|key| !key.in_store && key.name == *name) {
-            return Err(StoreError::Refused(format!(
-                "`{name}` is the token of the host's own file: remove the file `operator-token` and start the host again, \
-                 and it makes another one"
-            )));
+            return Err(StoreError::Refused(Refusal::OwnTokenStays { name: name.clone() }));
         }
         let is_done = self.access.revoke_token(name, actor, now)?;
         let mut ring = self.write();

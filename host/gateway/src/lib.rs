@@ -51,6 +51,7 @@ mod timeline;
 mod tongue;
 mod transcript;
 mod visitor;
+mod worded;
 mod words;
 
 pub use app::{Clock, GatewayState, Luck, Token, TokenError};

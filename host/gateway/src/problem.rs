@@ -11,6 +11,7 @@ use domain::time::Milliseconds;
 use crate::api;
 use crate::said::{Said, both};
 use crate::tongue::Tongue;
+use crate::worded;
 
 /// The word of a body that is packed.
 const ENCODING: &str = "encoding";
@@ -175,8 +176,11 @@ impl Problem {
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         match &error {
-            StoreError::NotFound { .. } => Self::not_found(Said::inner(error.to_string())),
-            StoreError::Stale { .. } | StoreError::Refused(_) => Self::conflict(Said::inner(error.to_string())),
+            StoreError::NotFound { what, id } => Self::not_found(worded::absent(*what, id)),
+            StoreError::Stale { job } => {
+                Self::conflict(both!("the right to job {job} has passed on", "право на работу {job} перешло дальше"))
+            }
+            StoreError::Refused(refusal) => Self::conflict(worded::refusal(refusal)),
             StoreError::Full(_) => Self::new(
                 StatusCode::INSUFFICIENT_STORAGE,
                 "disk-full",
@@ -208,7 +212,7 @@ impl From<StoreError> for Problem {
 
 impl From<InvalidId> for Problem {
     fn from(error: InvalidId) -> Self {
-        Self::invalid(Said::inner(error.to_string()))
+        Self::invalid(worded::invalid_id(&error))
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use conductor::ports::store::{JobRow, Project, StoreError, Unmet, WaitReason};
+use conductor::slots::Refusal;
 use domain::effect::JobClass;
 use domain::ids::{ProjectName, TaskId};
 use domain::pipeline::{Consent, Pipeline, StageKind};
@@ -14,7 +15,7 @@ use crate::api::{Standing, State, TaskView};
 use crate::app::GatewayState;
 use crate::show::{Moment, line};
 use crate::tongue::{Tongue, say};
-use crate::words;
+use crate::{worded, words};
 
 /// Characters of what a job says of its wait; the command line tells all of it.
 const LONGEST_NOTE: usize = 600;
@@ -89,6 +90,8 @@ impl State {
 pub(crate) struct Wait {
     pub(crate) reason: WaitReason,
     pub(crate) note: Option<String>,
+    /// The same as a value, where there is one.
+    refusal: Option<Refusal>,
     /// No sooner than then.
     available_at: Timestamp,
     /// How often its job was begun.
@@ -100,6 +103,7 @@ impl Wait {
         Some(Self {
             reason: job.reason.clone()?,
             note: job.note.clone(),
+            refusal: job.refusal.clone(),
             available_at: job.available_at,
             tries: job.attempts,
         })
@@ -165,8 +169,8 @@ impl Scene {
         }
         if task.stop_requested && task.end().is_none() {
             sentence.push_str(self.tongue.of("; it stops once that has answered", "; после ответа остановится"));
-        } else if let Some(PutOff { reason, .. }) = &task.put_off {
-            let (tongue, reason) = (self.tongue, self.tongue.inner(reason));
+        } else if let Some(PutOff { kind, reason }) = &task.put_off {
+            let (tongue, reason) = (self.tongue, hold_words(self.tongue, *kind, reason));
             sentence.push_str(&say!(
                 tongue,
                 "; it is held once that has answered: {reason}",
@@ -289,14 +293,14 @@ impl Scene {
 
     /// Why the job that would move the task waits, with whatever is known of that.
     pub(crate) fn why_waits(&self, task: &Task) -> Option<String> {
-        let Wait { reason, note, tries, .. } = self.wait(task)?;
+        let Wait { reason, note, refusal, tries, .. } = self.wait(task)?;
         let (t, again) = (self.tongue, self.again.get(&task.id).map(|again| again.words(self.tongue)));
         let says_itself = matches!(
             reason,
             WaitReason::Slot | WaitReason::Breaker | WaitReason::Program | WaitReason::Damaged | WaitReason::Time
         );
         let note = note.as_ref().filter(|_| says_itself).map(|note| {
-            let shown = t.inner(&line(note, LONGEST_NOTE));
+            let shown = note_words(t, reason, refusal.as_ref(), &line(note, LONGEST_NOTE));
             match (reason, tries) {
                 (WaitReason::Time, 1..) if !note.starts_with(OBSERVED) => {
                     say!(t, "{shown}; tries so far: {tries}", "{shown}; попыток пока: {tries}")
@@ -315,6 +319,20 @@ impl Scene {
 /// Without a person this never ends.
 const fn waits_for_a_person(why: &WaitReason) -> bool {
     matches!(why, WaitReason::Dependency { prerequisite: Unmet::Cancelled, .. } | WaitReason::Damaged)
+}
+
+/// What is said of a wait beside its reason, in a reader's language: by its value, or else as it was written.
+pub(crate) fn note_words(t: Tongue, reason: &WaitReason, refusal: Option<&Refusal>, note: &str) -> String {
+    match (t, refusal, reason) {
+        (Tongue::Russian, Some(refusal @ (Refusal::Slot { .. } | Refusal::Breaker { .. })), _) => {
+            worded::no_place(refusal)
+        }
+        // The text says what exactly.
+        (Tongue::Russian, _, WaitReason::Program | WaitReason::Damaged) => {
+            format!("{}: {}", wait_words(t, reason), t.inner(note))
+        }
+        _ => t.inner(note),
+    }
 }
 
 /// Why something waits, in a reader's language.
@@ -399,8 +417,19 @@ const fn held_as(kind: HoldKind) -> State {
 fn held(tongue: Tongue, hold: &Hold) -> (State, String) {
     let state = held_as(hold.kind);
     let at = hold.step.as_ref().map(|step| say!(tongue, " at `{step}`", " на шаге `{step}`")).unwrap_or_default();
-    let (cause, reason) = (cause(tongue, hold.kind), tongue.inner(&hold.reason));
-    (state, say!(tongue, "held{at}: {reason}", "удержана{at}, {cause}: {reason}"))
+    let (english, russian) = (&hold.reason, hold_words(tongue, hold.kind, &hold.reason));
+    (state, say!(tongue, "held{at}: {english}", "удержана{at}, {russian}"))
+}
+
+/// What a hold is, in a reader's language: its kind is ours to say, and what was written of it stands as it was written. A pause says
+/// nothing beyond itself.
+pub(crate) fn hold_words(tongue: Tongue, kind: HoldKind, reason: &str) -> String {
+    let cause = cause(tongue, kind);
+    match (tongue, kind) {
+        (Tongue::English, _) => reason.to_owned(),
+        (Tongue::Russian, HoldKind::Paused) => cause.to_owned(),
+        (Tongue::Russian, _) => format!("{cause}: {}", tongue.inner(reason)),
+    }
 }
 
 fn done(tongue: Tongue, task: &Task) -> String {

@@ -7,6 +7,7 @@ use domain::ids::CommitId;
 use domain::task::Activity;
 
 use crate::show::{Moment, cost};
+use crate::standing::hold_words;
 use crate::tongue::{Tongue, say};
 use crate::words;
 
@@ -121,10 +122,14 @@ fn of_people(t: Tongue, entry: &Entry) -> Option<String> {
     Some(match entry {
         Entry::Waived { step, actor, why } => say!(t, "{step} waived by {actor}: {why}", "{step} снят: {actor}: {why}"),
         Entry::FeedbackAdded { feedback } => {
-            // Whose word it is the engine wrote, and what it is where he said none.
+            // Whose word it is the engine wrote, and that he said none.
             let source = t.inner(&feedback.source);
-            let note =
-                if feedback.note == Feedback::NO_REASON { t.inner(&feedback.note) } else { feedback.note.clone() };
+            let is_silent = feedback.note == Feedback::NO_REASON;
+            let note = if is_silent {
+                t.of(Feedback::NO_REASON, "причина не названа").to_owned()
+            } else {
+                feedback.note.clone()
+            };
             let note = if note.is_empty() { String::new() } else { format!(": {note}") };
             say!(t, "for the next run, from {source}{note}", "для следующего запуска, от {source}{note}")
         }
@@ -159,8 +164,8 @@ fn of_people(t: Tongue, entry: &Entry) -> Option<String> {
         Entry::StopDeferred => {
             t.of("stops once the step under way has answered", "остановится, когда идущий шаг ответит").to_owned()
         }
-        Entry::HoldDeferred { reason, .. } => {
-            let reason = t.inner(reason);
+        Entry::HoldDeferred { kind, reason } => {
+            let reason = hold_words(t, *kind, reason);
             say!(
                 t,
                 "is held once the step under way has answered: {reason}",
@@ -179,7 +184,7 @@ fn of_people(t: Tongue, entry: &Entry) -> Option<String> {
 fn activity_words(t: Tongue, activity: &Activity) -> Option<String> {
     match activity {
         Activity::Held { hold } => {
-            let reason = t.inner(&hold.reason);
+            let reason = hold_words(t, hold.kind, &hold.reason);
             Some(say!(t, "held: {reason}", "удержана: {reason}"))
         }
         Activity::Waiting { until, why, .. } => {

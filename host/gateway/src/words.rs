@@ -127,6 +127,11 @@ pub(crate) fn place(t: Tongue, text: &str) -> String {
     text.split(", ").map(word).collect::<Vec<_>>().join(", ")
 }
 
+/// How a task stands within its stage.
+pub(crate) fn activity(t: Tongue, name: &str) -> &str {
+    known(t, ACTIVITIES, name)
+}
+
 /// Of a line of the audit.
 pub(crate) fn outcome(t: Tongue, outcome: &str) -> &str {
     known(t, OUTCOMES, outcome)

@@ -110,7 +110,7 @@ fn shown(file: &Path, info: &PluginInfo) -> String {
         text.push_str(&format!("\n  {}{credential}{optional}: “{}”", entry.capability, visible(&entry.reason)));
     }
     for warning in &info.warnings {
-        text.push_str(&format!("\n  note: {}", visible(warning)));
+        text.push_str(&format!("\n  note: {}", visible(&warning.to_string())));
     }
     text
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use conductor::ports::store::{EvaluationRow, StoreError, WouldRow};
+use conductor::ports::store::{EvaluationRow, StoreError, Thing, WouldRow};
 use domain::ids::{EvaluationId, ProjectName, TaskId};
 use domain::time::Timestamp;
 use gateway::api::{EvaluationView, Listing, TaskView};
@@ -109,5 +109,5 @@ fn resting_task(store: &Moment, reference: &Reference) -> anyhow::Result<TaskId>
         Reference::Number(id) => return Ok(*id),
         Reference::Key(key) => key,
     };
-    Ok(store.task_of(key)?.ok_or_else(|| StoreError::NotFound { what: "task for", id: key.to_string() })?)
+    Ok(store.task_of(key)?.ok_or_else(|| StoreError::NotFound { what: Thing::TaskFor, id: key.to_string() })?)
 }

@@ -6,7 +6,7 @@ pub(crate) mod request;
 mod shape;
 
 use domain::ids::Digest;
-use domain::plugin::{Ceiling, Grant, Limits, PluginInfo, Request};
+use domain::plugin::{Ceiling, Grant, Limits, PluginInfo, Request, Warning};
 
 use self::error::LoadError;
 use crate::config::SandboxConfig;
@@ -46,7 +46,7 @@ pub(crate) fn inspect(bytes: &[u8], digest: Digest) -> Result<PluginInfo, LoadEr
     let request = request::read(&shape.requests)?;
     let mut warnings = request::covers(&request, &called)?;
     if shape.requests.is_empty() {
-        warnings.push("it has no section gatewright:request, and so asks for nothing".to_owned());
+        warnings.push(Warning::NoRequest);
     }
     Ok(PluginInfo {
         id: None,

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use conductor::ports::access::{Access, AuditFilter, AuditRow, Deed, NewToken, Record, SessionRow, TokenRow};
 use conductor::ports::asker::asker;
-use conductor::ports::store::StoreError;
+use conductor::ports::store::{Refusal, StoreError, Thing};
 use domain::event::Event;
 use domain::ids::{Actor, SessionId, TaskId, TokenName, Version};
 use domain::task::Task;
@@ -84,10 +84,7 @@ fn put_token(sql: &Connection, token: &NewToken, by: &Actor, now: Timestamp) -> 
     let query = "SELECT revoked_at FROM token WHERE name = ?1";
     let before = one(sql, query, [name], |row| Ok(row.get::<_, Option<i64>>("revoked_at")?.is_some()))?;
     if let Some(revoked) = before {
-        let stands = if revoked { "was revoked" } else { "is there" };
-        return Err(refused(format!(
-            "a token `{name}` {stands}, and the audit speaks of it; choose another name, `{name}-2` for one"
-        )));
+        return Err(refused(Refusal::TokenKnown { name: token.name.clone(), revoked }));
     }
     let statement =
         "INSERT INTO token (name, right, secret, made_by, made_at, expires_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
@@ -105,7 +102,7 @@ fn revoke_token(sql: &Connection, name: &TokenName, by: &Actor, now: Timestamp) 
     let statement = "UPDATE token SET revoked_at = ?2, revoked_by = ?3 WHERE name = ?1 AND revoked_at IS NULL";
     if execute(sql, statement, params![name.as_str(), time(now), to_json(by)?])? == 0 {
         let there = one(sql, "SELECT 1 FROM token WHERE name = ?1", [name.as_str()], |_| Ok(()))?;
-        return there.map(|()| false).ok_or_else(|| not_found("token", name));
+        return there.map(|()| false).ok_or_else(|| not_found(Thing::Token, name));
     }
     let statement = "UPDATE session SET ended_at = ?2 WHERE token = ?1 AND ended_at IS NULL";
     execute(sql, statement, params![name.as_str(), time(now)])?;

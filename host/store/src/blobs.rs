@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
-use conductor::ports::store::StoreError;
+use conductor::ports::store::{StoreError, Thing};
 use domain::ids::Digest;
 use kill_points::kill_point;
 use rusqlite::{Connection, params};
@@ -156,12 +156,12 @@ impl Blobs {
         let name = name_of(digest);
         let bytes = match self.disk.read(&name) {
             Ok(bytes) => bytes,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(not_found("blob", digest)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(not_found(Thing::Blob, digest)),
             Err(error) => return Err(failed(&name, &error)),
         };
         if Digest::of(&bytes) != *digest {
             let why = format!("the bytes in blobs/{name} are not the ones that were written there");
-            return Err(Failure::Told(StoreError::Refused(why)));
+            return Err(Failure::Told(StoreError::inside(why)));
         }
         Ok(bytes)
     }
@@ -174,7 +174,7 @@ impl Blobs {
     pub(crate) fn name(&self, sql: &Connection, digest: &Digest, host: &str, needed: bool) -> Result<()> {
         let size = self.size(digest);
         if needed && size.is_none() {
-            return Err(not_found("blob", digest));
+            return Err(not_found(Thing::Blob, digest));
         }
         let statement = "INSERT INTO blob (digest, size, named, host) VALUES (?1, ?2, 1, ?3)
             ON CONFLICT (digest) DO UPDATE SET named = named + 1, size = COALESCE(excluded.size, size)";
@@ -191,5 +191,5 @@ pub(crate) fn name_of(digest: &Digest) -> String {
 fn failed(name: &str, error: &io::Error) -> Failure {
     let text = format!("blobs/{name}: {error}");
     let full = [Errno::NOSPC, Errno::DQUOT].iter().any(|errno| error.raw_os_error() == Some(errno.raw_os_error()));
-    Failure::Told(if full { StoreError::Full(text) } else { StoreError::Refused(text) })
+    Failure::Told(if full { StoreError::Full(text) } else { StoreError::inside(text) })
 }

@@ -3,7 +3,7 @@
 
 use conductor::board::{DELETED, SOURCE};
 use conductor::ports::access::{Deed, Record};
-use conductor::ports::store::{BoardActivity, BoardComment, BoardItem, NewItem};
+use conductor::ports::store::{BoardActivity, BoardComment, BoardItem, NewItem, Thing};
 use domain::ids::{Actor, ProjectName, WorkItemId};
 use domain::time::Timestamp;
 use domain::verdict::WakeKind;
@@ -12,7 +12,7 @@ use serde_json::json;
 
 use crate::access;
 use crate::delivery::{self, About};
-use crate::failure::{Result, not_found, refused};
+use crate::failure::{Result, inside, not_found};
 use crate::late;
 use crate::ownership;
 use crate::records::actor;
@@ -38,7 +38,7 @@ pub(crate) fn create(tx: &Tx<'_>, new: &NewItem, now: Timestamp) -> Result<Board
     ownership::put_on_card(tx.sql, &new.project, &work_item, &new.after)?;
     let change = Change { kind: "created", from: None, to: &new.status, actor: &new.actor };
     log(tx, &new.project, &work_item, &change, now)?;
-    item(tx.sql, &new.project, &work_item)?.ok_or_else(|| not_found("work item", &work_item))
+    item(tx.sql, &new.project, &work_item)?.ok_or_else(|| not_found(Thing::WorkItem, &work_item))
 }
 
 /// The card that this very hand made of these very words after the one that it had seen.
@@ -57,7 +57,7 @@ fn next_id(sql: &Connection, project: &ProjectName, prefix: &str) -> Result<(Wor
     let query = "SELECT MAX(number) FROM tracker_item WHERE project = ?1";
     let mut next = number(sql, query, params![project.as_str()])?.unwrap_or(0) + 1;
     loop {
-        let id = WorkItemId::new(format!("{prefix}-{next:03}")).map_err(|error| refused(error.to_string()))?;
+        let id = WorkItemId::new(format!("{prefix}-{next:03}")).map_err(|error| inside(error.to_string()))?;
         let taken = "SELECT 1 WHERE EXISTS (SELECT 1 FROM tracker_item WHERE project = ?1 AND work_item = ?2)
             OR EXISTS (SELECT 1 FROM task WHERE project = ?1 AND work_item = ?2)";
         if number(sql, taken, params![project.as_str(), id.as_str()])?.is_none() {
@@ -163,7 +163,7 @@ pub(crate) fn remove(
 
 pub(crate) fn present(sql: &Connection, project: &ProjectName, work_item: &WorkItemId) -> Result<BoardItem> {
     let found = item(sql, project, work_item)?.filter(|card| card.gone.is_none());
-    found.ok_or_else(|| not_found("work item", work_item))
+    found.ok_or_else(|| not_found(Thing::WorkItem, work_item))
 }
 
 pub(crate) fn item(sql: &Connection, project: &ProjectName, work_item: &WorkItemId) -> Result<Option<BoardItem>> {

@@ -12,7 +12,7 @@ use domain::time::Timestamp;
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, OpenFlags};
 
-use crate::failure::{Failure, Result as Inner, of_sql, refused};
+use crate::failure::{Failure, Result as Inner, inside, of_sql};
 use crate::readers::BUSY;
 use crate::row::{all, get_name, get_text, number};
 use crate::{history, records, schema};
@@ -49,7 +49,7 @@ impl Moment {
     pub fn open(dir: &Path) -> Result<Self> {
         let path = dir.join("gatewright.db");
         if !path.is_file() {
-            return Err(StoreError::Refused(format!("there is no database {}", path.display())));
+            return Err(StoreError::inside(format!("there is no database {}", path.display())));
         }
         let sql = read_only(&path).map_err(|error| of_sql(&error))?;
         schema::check(&sql)?;
@@ -78,13 +78,13 @@ impl Moment {
         // All pages at one go: in WAL that stops nobody, and a copy in parts would begin anew with each commit of the host's.
         match Backup::new(&self.sql, &mut copy)?.step(-1)? {
             StepResult::Done => {}
-            other => return Err(refused(format!("the database could not be copied: {other:?}"))),
+            other => return Err(inside(format!("the database could not be copied: {other:?}"))),
         }
         // One file, with nothing beside it that could be forgotten.
         copy.pragma_update(None, "journal_mode", "DELETE")?;
         copy.close().map_err(|(_, error)| error)?;
         let synced = std::fs::File::open(path).and_then(|file| file.sync_all());
-        synced.map_err(|error| refused(format!("{}: {error}", path.display())))
+        synced.map_err(|error| inside(format!("{}: {error}", path.display())))
     }
 
     /// Which schema it has.
@@ -160,12 +160,11 @@ impl Moment {
     /// The bytes of a blob. Refused where they are not those that were written.
     pub fn blob(&self, digest: &Digest) -> Result<Vec<u8>> {
         let path = self.blobs.join(crate::blobs::name_of(digest));
-        let bytes =
-            std::fs::read(&path).map_err(|error| StoreError::Refused(format!("{}: {error}", path.display())))?;
+        let bytes = std::fs::read(&path).map_err(|error| StoreError::inside(format!("{}: {error}", path.display())))?;
         if Digest::of(&bytes) == *digest {
             Ok(bytes)
         } else {
-            Err(StoreError::Refused(format!("{}: its bytes are not the ones that were written there", path.display())))
+            Err(StoreError::inside(format!("{}: its bytes are not the ones that were written there", path.display())))
         }
     }
 

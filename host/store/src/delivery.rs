@@ -2,12 +2,12 @@
 
 use std::sync::LazyLock;
 
-use conductor::ports::store::{Applied, Delivery, Expansion, NewTask, ToldRow};
+use conductor::ports::store::{Applied, Delivery, Expansion, NewTask, Thing, ToldRow};
 use domain::event::Event;
 use domain::ids::{DeliveryId, ProjectName, TaskId, WorkItemId};
 use domain::time::{Milliseconds, Timestamp};
 use domain::verdict::WakeKind;
-use engine::Rejected;
+use engine::{Illegal, Rejected};
 use rusqlite::{Connection, Row, params};
 
 use crate::failure::{Failure, Result, not_found};
@@ -185,7 +185,7 @@ pub(crate) fn expand(tx: &Tx<'_>, id: DeliveryId, expansions: &[Expansion], now:
     let (delivery, pending) = one(tx.sql, query, params![int(id.0)], |row| {
         Ok((read(row)?, row.get_ref("state")?.as_str() == Ok("pending")))
     })?
-    .ok_or_else(|| not_found("delivery", id))?;
+    .ok_or_else(|| not_found(Thing::Delivery, id))?;
     if !pending {
         return Ok(Vec::new());
     }
@@ -277,7 +277,7 @@ fn begin(tx: &Tx<'_>, new: &NewTask, now: Timestamp) -> Result<(Option<TaskId>, 
 }
 
 fn no_task() -> Applied {
-    Applied::Rejected(Rejected::Illegal("the work item has no task".to_owned()))
+    Applied::Rejected(Rejected::Illegal(Illegal::NoTask))
 }
 
 /// Counts an expansion that failed, and why.

@@ -1,6 +1,6 @@
 //! What can go wrong inside a transaction, and how it looks from outside.
 
-use conductor::ports::store::StoreError;
+use conductor::ports::store::{Refusal, StoreError, Thing};
 use rusqlite::ErrorCode;
 
 /// A failure inside the store.
@@ -50,12 +50,17 @@ impl From<Failure> for StoreError {
     }
 }
 
-pub(crate) fn not_found(what: &'static str, id: impl ToString) -> Failure {
+pub(crate) fn not_found(what: Thing, id: impl ToString) -> Failure {
     Failure::Told(StoreError::NotFound { what, id: id.to_string() })
 }
 
-pub(crate) fn refused(why: impl Into<String>) -> Failure {
-    Failure::Told(StoreError::Refused(why.into()))
+pub(crate) fn refused(why: Refusal) -> Failure {
+    Failure::Told(StoreError::Refused(why))
+}
+
+/// See [`StoreError::inside`].
+pub(crate) fn inside(why: impl Into<String>) -> Failure {
+    Failure::Told(StoreError::inside(why))
 }
 
 /// Only what leaves the state of the database open is fatal: a broken constraint or a lock of a stranger wrote nothing.
@@ -74,7 +79,7 @@ pub(crate) fn of_sql(error: &rusqlite::Error) -> StoreError {
         ) => StoreError::Fatal(text),
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => StoreError::Busy(text),
         Some(ErrorCode::ConstraintViolation) if by_trigger(error) => {
-            StoreError::Refused(format!("the database refuses: {text}"))
+            StoreError::inside(format!("the database refuses: {text}"))
         }
         Some(ErrorCode::ConstraintViolation) => StoreError::Broken(format!("the database refuses: {text}")),
         _ => StoreError::Broken(text),

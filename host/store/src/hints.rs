@@ -4,7 +4,7 @@ use conductor::ports::access::{Deed, Record};
 use conductor::ports::inbox::{
     Answer, DeliveryFilter, DeliveryRow, Hint, Inbox, NewDelivery, Received, Taken, WholeDelivery,
 };
-use conductor::ports::store::StoreError;
+use conductor::ports::store::{Refusal, StoreError, Thing};
 use domain::ids::{Actor, DeliveryId, ProjectName};
 use domain::time::Timestamp;
 use rusqlite::types::ValueRef;
@@ -112,7 +112,7 @@ pub(crate) fn take(tx: &Tx<'_>, taken: &[Taken], now: Timestamp) -> Result<()> {
         }
         let query = "SELECT project FROM delivery WHERE id = ?1";
         let project = one(tx.sql, query, params![int(hint.id.0)], |row| get_name(row, "delivery", "project"))?
-            .ok_or_else(|| not_found("delivery", hint.id))?;
+            .ok_or_else(|| not_found(Thing::Delivery, hint.id))?;
         for fact in &hint.facts {
             match fact {
                 Fact::Check { commit, check } => wakes::put_check(tx, &project, commit, check, now)?,
@@ -130,9 +130,9 @@ pub(crate) fn retry(sql: &Connection, id: DeliveryId, actor: &Actor, now: Timest
         let project: ProjectName = get_name(row, "delivery", "project")?;
         Ok((project, get_text(row, "delivery", "state")?, get_text_or_none(row, "delivery", "why")?))
     })?;
-    let (project, state, why) = found.ok_or_else(|| not_found("delivery", id))?;
+    let (project, state, why) = found.ok_or_else(|| not_found(Thing::Delivery, id))?;
     if state != "parked" {
-        return Err(refused(format!("delivery {id} is {state}; only one that is parked is read again")));
+        return Err(refused(Refusal::NotParked { delivery: id, state }));
     }
     let statement = "UPDATE delivery SET state = 'pending', closed_at = NULL, why = NULL, attempts = 0 WHERE id = ?1";
     execute(sql, statement, params![int(id.0)])?;
@@ -218,7 +218,7 @@ pub(crate) fn whole(sql: &Connection, id: DeliveryId) -> Result<WholeDelivery> {
     let found = one(sql, query, params![int(id.0)], |row| {
         Ok(WholeDelivery { row: read(row)?, headers: headers(row)?, body: row.get("body")? })
     })?;
-    found.ok_or_else(|| not_found("delivery", id))
+    found.ok_or_else(|| not_found(Thing::Delivery, id))
 }
 
 /// As it is listed: where it waits and will not be read, it says why.

@@ -6,7 +6,7 @@ use domain::task::Task;
 use domain::time::Timestamp;
 use rusqlite::{Connection, Row, params};
 
-use conductor::ports::store::StoreError;
+use conductor::ports::store::{StoreError, Thing};
 use conductor::slots::Seat;
 
 use crate::failure::{Failure, Result, not_found};
@@ -85,7 +85,7 @@ fn unreadable(error: InvalidId) -> Failure {
 /// The job, if the token is still the one that counts; cancelled ones are held until they are closed.
 pub(crate) fn held(sql: &Connection, id: JobId, token: FenceToken) -> Result<Job> {
     fenced(sql, id, token)?;
-    one(sql, "SELECT * FROM job WHERE id = ?1", params![int(id.0)], read)?.ok_or_else(|| not_found("job", id))
+    one(sql, "SELECT * FROM job WHERE id = ?1", params![int(id.0)], read)?.ok_or_else(|| not_found(Thing::Job, id))
 }
 
 /// Refused where the token is not the one that counts; whether the job was cancelled. It asks nothing of what the job is, so that
@@ -97,7 +97,7 @@ pub(crate) fn fenced(sql: &Connection, id: JobId, token: FenceToken) -> Result<b
         let live = winding || row.get_ref("state")?.as_str() == Ok("claimed");
         Ok((winding, live, get_u64(row, "token")?))
     })?
-    .ok_or_else(|| not_found("job", id))?;
+    .ok_or_else(|| not_found(Thing::Job, id))?;
     if live && fence == token.0 { Ok(winding) } else { Err(stale(id)) }
 }
 

@@ -25,7 +25,7 @@ pub(crate) struct HostLock {
 impl HostLock {
     pub(crate) fn take(dir: &Path) -> Result<Self, StoreError> {
         let path = dir.join("gatewright.lock");
-        let refused = |error: &dyn std::fmt::Display| StoreError::Refused(format!("{}: {error}", path.display()));
+        let refused = |error: &dyn std::fmt::Display| StoreError::inside(format!("{}: {error}", path.display()));
         let mut file = OpenOptions::new()
             .read(true)
             .write(true)
@@ -52,7 +52,7 @@ impl HostLock {
 fn await_dying(dir: &Path, mut file: File) -> Result<File, StoreError> {
     let mut pid = String::new();
     if file.rewind().and_then(|()| file.read_to_string(&mut pid)).is_err() {
-        return Err(StoreError::Refused("the lock cannot be read".into()));
+        return Err(StoreError::inside("the lock cannot be read"));
     }
     let (sender, receiver) = mpsc::channel();
     let waiting = std::thread::Builder::new().name("host-lock".into()).spawn(move || {
@@ -70,7 +70,7 @@ fn await_dying(dir: &Path, mut file: File) -> Result<File, StoreError> {
         return Err(held(dir, &pid));
     }
     receiver.recv_timeout(DYING).ok().flatten().ok_or_else(|| {
-        StoreError::Refused(format!(
+        StoreError::inside(format!(
             "a process that the dead host {} left has the store in {} open",
             pid.trim(),
             dir.display()
@@ -82,7 +82,7 @@ fn await_dying(dir: &Path, mut file: File) -> Result<File, StoreError> {
 fn held(dir: &Path, pid: &str) -> StoreError {
     let named = !pid.trim().is_empty();
     let holder = if named { format!("the process {}", pid.trim()) } else { "another process".to_owned() };
-    StoreError::Refused(format!(
+    StoreError::inside(format!(
         "{holder} has the store in {} open; one host at a time: stop it, or ask it through its API",
         dir.display()
     ))

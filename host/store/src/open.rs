@@ -6,7 +6,7 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use conductor::ports::store::StoreError;
+use conductor::ports::store::{StoreError, Thing};
 use domain::event::Event;
 use domain::ids::{Actor, ProjectName};
 use domain::pipeline::Pipeline;
@@ -114,7 +114,7 @@ impl Core {
     pub(crate) fn pipeline(&self, sql: &Connection, project: &ProjectName) -> Result<Arc<Pipeline>> {
         let query = "SELECT digest FROM project WHERE name = ?1";
         let digest: String = one(sql, query, params![project.as_str()], |row| get_text(row, "project", "digest"))?
-            .ok_or_else(|| not_found("project", project))?;
+            .ok_or_else(|| not_found(Thing::Project, project))?;
         let mut known = self.pipelines.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(pipeline) = known.get(&digest) {
             return Ok(Arc::clone(pipeline));
@@ -122,7 +122,7 @@ impl Core {
         let query = "SELECT pipeline FROM project WHERE name = ?1";
         let read: Option<Pipeline> =
             one(sql, query, params![project.as_str()], |row| get_json(row, "project", "pipeline"))?;
-        let pipeline = Arc::new(read.ok_or_else(|| not_found("project", project))?);
+        let pipeline = Arc::new(read.ok_or_else(|| not_found(Thing::Project, project))?);
         known.insert(digest, Arc::clone(&pipeline));
         Ok(pipeline)
     }
@@ -133,7 +133,7 @@ impl SqliteStore {
     /// newer host wrote it.
     pub fn open(config: StoreConfig) -> std::result::Result<Self, StoreError> {
         let dir = config.dir.clone();
-        let io = |error: std::io::Error| StoreError::Refused(format!("{}: {error}", dir.display()));
+        let io = |error: std::io::Error| StoreError::inside(format!("{}: {error}", dir.display()));
         // What tickets and agents say is nobody else's business.
         DirBuilder::new().recursive(true).mode(0o700).create(&dir).map_err(io)?;
         let lock = HostLock::take(&dir)?;
@@ -192,7 +192,7 @@ fn connect(place: &Place) -> Result<Connection> {
     if mode != "wal" {
         let path = place.path.display();
         let why = format!("{path} cannot be kept in WAL mode (it says `{mode}`): is it on a local disk?");
-        return Err(Failure::Told(StoreError::Refused(why)));
+        return Err(Failure::Told(StoreError::inside(why)));
     }
     sql.pragma_update(None, "synchronous", "FULL")?;
     sql.pragma_update(None, "foreign_keys", "ON")?;

@@ -5,12 +5,12 @@
 //! nothing. A freeze holds by being there at all, whatever its row says. Where the database itself cannot be read, the whole
 //! statement fails, and nothing is claimed.
 
-use conductor::ports::store::{Applied, Predecessor, Prerequisite, Unmet};
+use conductor::ports::store::{Applied, Predecessor, Prerequisite, Refusal, Unmet};
 use domain::event::Event;
 use domain::ids::{Actor, ProjectName, TaskId, WorkItemId};
 use domain::task::{Activity, Task, Terminality};
 use domain::time::Timestamp;
-use engine::dependencies::{around, cycles, way};
+use engine::dependencies::{cycles, way};
 use rusqlite::{Connection, Row, params};
 
 use crate::failure::{Failure, Result, refused};
@@ -145,7 +145,7 @@ pub(crate) fn depend(tx: &Tx<'_>, id: TaskId, needs: TaskId, actor: &Actor, now:
     may_be_needed(tx.sql, &task.project, &other)?;
     let item = &task.work_item;
     if task.project == other.project && *item == other.work_item {
-        return Err(refused(format!("{item} cannot need itself")));
+        return Err(refused(Refusal::NeedsItself { item: item.clone() }));
     }
     // Of the needed work item, it is the newest task that will be done.
     let is_done = other.end() == Some(Terminality::Done);
@@ -156,7 +156,7 @@ pub(crate) fn depend(tx: &Tx<'_>, id: TaskId, needs: TaskId, actor: &Actor, now:
         for link in &way[..way.len() - 1] {
             cycle.push(tasks::task(tx.sql, *link)?.work_item);
         }
-        return Err(refused(format!("that would be a cycle: {}", around(&cycle))));
+        return Err(refused(Refusal::Cycle { items: cycle }));
     }
     let event = Event::DependencyAdded { needs, on: other.work_item, actor: actor.clone() };
     transact::apply(tx, id, &event, Origin::default(), now)
@@ -166,14 +166,12 @@ pub(crate) fn depend(tx: &Tx<'_>, id: TaskId, needs: TaskId, actor: &Actor, now:
 pub(crate) fn may_be_needed(sql: &Connection, project: &ProjectName, other: &Task) -> Result<()> {
     let item = &other.work_item;
     if *project != other.project {
-        let theirs = &other.project;
-        return Err(refused(format!(
-            "{item} is of the project `{theirs}`: a task needs only tasks of its own, `{project}`"
-        )));
+        let (item, theirs, ours) = (item.clone(), other.project.clone(), project.clone());
+        return Err(refused(Refusal::OtherProject { item, theirs, ours }));
     }
     let newest = tasks::newest_task(sql, &other.project, item)?;
     if other.end() != Some(Terminality::Done) && newest.is_some_and(|task| task.end() == Some(Terminality::Cancelled)) {
-        return Err(refused(format!("{item} was stopped and will not be done: start it again first")));
+        return Err(refused(Refusal::WillNotBeDone { item: item.clone() }));
     }
     Ok(())
 }
@@ -246,8 +244,7 @@ pub(crate) fn take_over(tx: &Tx<'_>, task: &Task, actor: &Actor, now: Timestamp)
 /// Writes down what a card's task shall need.
 pub(crate) fn put_on_card(sql: &Connection, project: &ProjectName, item: &WorkItemId, after: &[TaskId]) -> Result<()> {
     if after.len() > engine::dependencies::MOST_NEEDS {
-        let most = engine::dependencies::MOST_NEEDS;
-        return Err(refused(format!("{} tasks are named; one task may need {most}", after.len())));
+        return Err(refused(Refusal::NeedsTooMany { named: after.len() }));
     }
     for needs in after {
         may_be_needed(sql, project, &tasks::task(sql, *needs)?)?;

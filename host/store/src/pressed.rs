@@ -231,7 +231,7 @@ fn apply_to_all(
     for id in tasks {
         // What one cannot be told keeps it from nobody else.
         let told = || match transact::apply(tx, id, event, Origin::default(), now) {
-            Err(Failure::Told(StoreError::Refused(why))) => Err(Failure::Row { what: "task", why }),
+            Err(Failure::Told(StoreError::Refused(why))) => Err(Failure::Row { what: "task", why: why.to_string() }),
             told => told,
         };
         // One that ended or stopped meanwhile, or goes on, is what was wanted.

@@ -82,7 +82,8 @@ fn read(
     all(sql, query, conditions, |row| {
         let claimed_at: Option<i64> = row.get("claimed_at")?;
         let state = get_readable(row, "state")?.unwrap_or_default();
-        let (reason, note) = if state == "queued" { waits_for(sql, row, &mut places, now)? } else { (None, None) };
+        let Waits { reason, note, refusal } =
+            if state == "queued" { waits_for(sql, row, &mut places, now)? } else { Waits::default() };
         Ok(JobRow {
             id: JobId(get_u64(row, "id")?),
             task: TaskId(get_u64(row, "task")?),
@@ -95,6 +96,7 @@ fn read(
             claimed_at: claimed_at.map(|at| Timestamp(at.unsigned_abs())),
             reason,
             note,
+            refusal,
         })
     })
 }
@@ -135,31 +137,40 @@ impl Places<'_> {
     }
 }
 
+/// Why a job waits, and what is said of it.
+#[derive(Default)]
+struct Waits {
+    reason: Option<WaitReason>,
+    note: Option<String>,
+    refusal: Option<Refusal>,
+}
+
+impl Waits {
+    fn of(reason: Option<WaitReason>, note: Option<String>) -> Self {
+        Self { reason, note, refusal: None }
+    }
+}
+
 /// The first reason that counts: `freeze > dependency > active-task > lease > space > program > slot > breaker > time > turn >
 /// damaged`.
-fn waits_for(
-    sql: &Connection,
-    row: &Row<'_>,
-    places: &mut Places<'_>,
-    now: Timestamp,
-) -> Result<(Option<WaitReason>, Option<String>)> {
+fn waits_for(sql: &Connection, row: &Row<'_>, places: &mut Places<'_>, now: Timestamp) -> Result<Waits> {
     use WaitReason::{Damaged, Program, Slot, Time, Turn};
     let own = match damage(reason(row))? {
         Ok(own) => own,
-        Err(sentence) => return Ok((Some(Damaged), Some(sentence))),
+        Err(sentence) => return Ok(Waits::of(Some(Damaged), Some(sentence))),
     };
     if !matches!(own, None | Some(Slot | Time | Turn | Damaged)) {
-        return Ok((own, None));
+        return Ok(Waits::of(own, None));
     }
     let refusal = places.refusal(sql, row, now)?;
     Ok(match (refusal, own) {
         (Ok(Some(refusal)), own) if own != Some(Slot) || refusal.reason() == Program => {
-            (Some(refusal.reason()), Some(refusal.why().to_owned()))
+            Waits { reason: Some(refusal.reason()), note: Some(refusal.to_string()), refusal: Some(refusal) }
         }
-        (Err(sentence), None | Some(Damaged)) => (Some(Damaged), Some(sentence)),
+        (Err(sentence), None | Some(Damaged)) => Waits::of(Some(Damaged), Some(sentence)),
         // What was given back says why itself, and so does what was set aside.
-        (_, own @ Some(Time | Damaged)) => (own, get_readable(row, "why")?),
-        (_, own) => (own, None),
+        (_, own @ Some(Time | Damaged)) => Waits::of(own, get_readable(row, "why")?),
+        (_, own) => Waits::of(own, None),
     })
 }
 

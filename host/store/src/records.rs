@@ -1,7 +1,7 @@
 //! What is kept beside the tasks: runs, evaluations, documents, freezes.
 
 use conductor::ports::access::{Deed, Record};
-use conductor::ports::store::{EvaluationRow, FreezeRow, NewEvaluation, RunRow};
+use conductor::ports::store::{EvaluationRow, FreezeRow, NewEvaluation, RunRow, Thing};
 use domain::document::{Document, NewDocument};
 use domain::ids::{Actor, Digest, DocumentId, EvaluationId, JobId, ProjectName, RunId, TaskId};
 use domain::time::Timestamp;
@@ -55,7 +55,7 @@ pub(crate) fn runs(sql: &Connection, task: TaskId, limit: u32) -> Result<Vec<Run
 
 pub(crate) fn run(sql: &Connection, id: RunId) -> Result<RunRow> {
     let query = "SELECT body FROM run WHERE id = ?1";
-    one(sql, query, params![int(id.0)], |row| get_json(row, "run", "body"))?.ok_or_else(|| not_found("run", id))
+    one(sql, query, params![int(id.0)], |row| get_json(row, "run", "body"))?.ok_or_else(|| not_found(Thing::Run, id))
 }
 
 pub(crate) fn put_evaluation(tx: &Tx<'_>, new: &NewEvaluation) -> Result<EvaluationId> {
@@ -91,7 +91,7 @@ pub(crate) fn evaluations_of(sql: &Connection, job: JobId) -> Result<Vec<Evaluat
 
 pub(crate) fn evaluation(sql: &Connection, id: EvaluationId) -> Result<EvaluationRow> {
     let query = "SELECT id, body FROM evaluation WHERE id = ?1";
-    one(sql, query, params![int(id.0)], read_evaluation)?.ok_or_else(|| not_found("evaluation", id))
+    one(sql, query, params![int(id.0)], read_evaluation)?.ok_or_else(|| not_found(Thing::Evaluation, id))
 }
 
 pub(crate) fn put_document(tx: &Tx<'_>, task: TaskId, new: &NewDocument, now: Timestamp) -> Result<DocumentId> {

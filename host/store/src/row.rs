@@ -52,7 +52,7 @@ fn damaged(what: &'static str, column: &str, error: &impl ToString) -> Failure {
 }
 
 pub(crate) fn to_json<T: Serialize>(value: &T) -> Result<String> {
-    serde_json::to_string(value).map_err(|error| Failure::Told(StoreError::Refused(error.to_string())))
+    serde_json::to_string(value).map_err(|error| Failure::Told(StoreError::inside(error.to_string())))
 }
 
 pub(crate) fn from_json<T: DeserializeOwned>(what: &'static str, text: &str) -> Result<T> {

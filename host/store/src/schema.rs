@@ -23,7 +23,7 @@ pub(crate) fn check(sql: &Connection) -> Result<(), StoreError> {
         .map(|version| usize::try_from(version).unwrap_or(usize::MAX))
         .map_err(|error| of_sql(&error))?;
     if found > STEPS.len() {
-        return Err(StoreError::Refused(format!(
+        return Err(StoreError::inside(format!(
             "the database has schema {found}, this host knows up to {}: a newer gatewright wrote it; \
              start that one, or restore a backup from before the upgrade",
             STEPS.len()
@@ -36,6 +36,6 @@ pub(crate) fn check(sql: &Connection) -> Result<(), StoreError> {
 pub(crate) fn migrate(sql: &mut Connection) -> Result<(), StoreError> {
     MIGRATIONS.to_latest(sql).map_err(|error| match &error {
         rusqlite_migration::Error::RusqliteError { err, .. } => of_sql(err),
-        _ => StoreError::Refused(format!("the schema cannot be migrated: {error}")),
+        _ => StoreError::inside(format!("the schema cannot be migrated: {error}")),
     })
 }

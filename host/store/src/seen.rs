@@ -137,7 +137,7 @@ pub(crate) mod tests {
     use domain::time::Timestamp;
 
     use super::*;
-    use crate::failure::refused;
+    use crate::failure::inside;
     use crate::row::execute;
     use crate::{SqliteStore, StoreConfig, conformance, hints};
 
@@ -241,7 +241,7 @@ pub(crate) mod tests {
             let delivery = delivery.clone();
             store.write(move |tx| {
                 let received = hints::insert(tx, &delivery, "[]")?;
-                if refuse { Err(refused("not today")) } else { Ok(received) }
+                if refuse { Err(inside("not today")) } else { Ok(received) }
             })
         };
         assert!(of(true).is_err());

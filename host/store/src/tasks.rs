@@ -1,6 +1,6 @@
 //! Tasks and projects as rows, and the one statement that writes a task's position.
 
-use conductor::ports::store::{EntryRow, EventRow, Project, StoreError};
+use conductor::ports::store::{EntryRow, EventRow, Project, Refusal, StoreError, Thing};
 use domain::ids::{BranchName, CommitId, JobId, ProjectName, TaskId, Version, WorkItemId};
 use domain::task::Task;
 use domain::time::Timestamp;
@@ -20,7 +20,7 @@ pub(crate) const RECORD: usize = 64 * 1024;
 
 pub(crate) fn task(sql: &Connection, id: TaskId) -> Result<Task> {
     let query = "SELECT id, body FROM task WHERE id = ?1";
-    one(sql, query, params![int(id.0)], body)?.ok_or_else(|| not_found("task", id))
+    one(sql, query, params![int(id.0)], body)?.ok_or_else(|| not_found(Thing::Task, id))
 }
 
 pub(crate) fn live_task(sql: &Connection, project: &ProjectName, work_item: &WorkItemId) -> Result<Option<TaskId>> {
@@ -93,7 +93,7 @@ pub(crate) fn write_task(sql: &Connection, read: Version, (task, record): (&Task
             time(now),
         ],
     )?;
-    if written == 1 { Ok(()) } else { Err(refused(format!("task {} was changed meanwhile", task.id))) }
+    if written == 1 { Ok(()) } else { Err(refused(Refusal::Changed { task: task.id })) }
 }
 
 /// A task's JSON; refused where it outgrows its bound.
@@ -102,7 +102,7 @@ pub(crate) fn record(task: &Task) -> Result<String> {
     if body.len() < RECORD {
         return Ok(body);
     }
-    Err(refused(format!("the record of task {} would be {} bytes, {RECORD} is too many", task.id, body.len())))
+    Err(refused(Refusal::TooLarge { task: task.id, bytes: body.len(), most: RECORD }))
 }
 
 pub(crate) fn entries(sql: &Connection, id: TaskId) -> Result<Vec<EntryRow>> {
@@ -155,7 +155,7 @@ fn version_at(sql: &Connection, id: TaskId, at: Timestamp) -> Result<Option<Vers
 pub(crate) fn task_at(sql: &Connection, id: TaskId, at: Timestamp) -> Result<Option<Task>> {
     let query = "SELECT seed FROM task WHERE id = ?1";
     let mut folded: Task = one(sql, query, params![int(id.0)], |row| get_json(row, "task", "seed"))?
-        .ok_or_else(|| not_found("task", id))?;
+        .ok_or_else(|| not_found(Thing::Task, id))?;
     let Some(version) = version_at(sql, id, at)? else { return Ok(None) };
     for row in entries(sql, id)?.into_iter().take_while(|row| row.version <= version) {
         folded.fold(&row.entry);
@@ -182,7 +182,7 @@ pub(crate) fn rebuild(sql: &Connection, id: TaskId) -> Result<Vec<String>> {
         ];
         Ok((seed, body, columns))
     })?
-    .ok_or_else(|| not_found("task", id))?;
+    .ok_or_else(|| not_found(Thing::Task, id))?;
     for row in entries(sql, id)? {
         folded.fold(&row.entry);
     }
@@ -300,5 +300,5 @@ pub(crate) fn project_row(sql: &Connection, name: &ProjectName) -> Result<(Strin
     one(sql, query, params![name.as_str()], |row| {
         Ok((get_text(row, "project", "prefix")?, get_text(row, "project", "base_branch")?))
     })?
-    .ok_or_else(|| Failure::Told(StoreError::NotFound { what: "project", id: name.to_string() }))
+    .ok_or_else(|| Failure::Told(StoreError::NotFound { what: Thing::Project, id: name.to_string() }))
 }

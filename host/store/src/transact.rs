@@ -1,9 +1,10 @@
 //! The core of the store: a task is read, the engine decides, the entries are folded, and the task is written where its
 //! version is still the one that was read; changes, jobs, entries and the event itself stand in the same savepoint.
 
+use std::borrow::Cow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use conductor::ports::store::{Applied, AppliedSeen, NewTask, Project, Seen};
+use conductor::ports::store::{Applied, AppliedSeen, NewTask, Project, Refusal, Seen, Thing};
 use domain::document::NewDocument;
 use domain::effect::Change;
 use domain::entry::Entry;
@@ -15,7 +16,7 @@ use domain::time::Timestamp;
 use engine::{Rejected, Seed, Step};
 use rusqlite::params;
 
-use crate::failure::{Failure, Result, not_found, refused};
+use crate::failure::{Failure, Result, inside, not_found, refused};
 use crate::row::{all, execute, int, tell_damage, time, to_json};
 use crate::writer::{Tx, words};
 use crate::{access, jobs, leases, ownership, records, spending, tasks};
@@ -80,7 +81,7 @@ pub(crate) fn apply(tx: &Tx<'_>, id: TaskId, event: &Event, origin: Origin, now:
             let panicked = Event::Panicked { message, unanswered };
             let held = match decide(tx, &pipeline, &task, &panicked, now) {
                 Decision::Broken(again) => {
-                    return Err(refused(format!("nothing can be decided about task {id}: {again}")));
+                    return Err(refused(Refusal::Undecided { task: id, why: again }));
                 }
                 decision => carry_out(tx, &task, &panicked, decision, Origin::default(), now)?,
             };
@@ -177,11 +178,11 @@ fn carry_out(
         }
         Decision::Rejected(rejected) => {
             put_event(tx, task.id, event, Outcome::Rejected(&rejected), origin, now)?;
-            let why = if let Rejected::Illegal(why) = &rejected { Some(why.as_str()) } else { None };
-            access::of_event(tx.sql, task, None, event, (rejected.word(), why), now)?;
+            let why = if let Rejected::Illegal(why) = &rejected { Some(why.to_string()) } else { None };
+            access::of_event(tx.sql, task, None, event, (rejected.word(), why.as_deref()), now)?;
             Ok(Applied::Rejected(rejected))
         }
-        Decision::Broken(message) => Err(refused(message)),
+        Decision::Broken(message) => Err(inside(message)),
     }
 }
 
@@ -218,7 +219,7 @@ fn write(tx: &Tx<'_>, before: &Task, (after, record): (&Task, &str), step: &Step
 }
 
 fn put_entry(tx: &Tx<'_>, task: &Task, ordinal: usize, entry: &Entry, now: Timestamp) -> Result<()> {
-    let body = serde_json::to_value(entry).map_err(|error| refused(error.to_string()))?;
+    let body = serde_json::to_value(entry).map_err(|error| inside(error.to_string()))?;
     let kind = body.get("entry").and_then(|kind| kind.as_str()).unwrap_or_default();
     let statement = "INSERT INTO entry (task, version, ordinal, at, kind, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
     let (id, version) = (int(task.id.0), int(task.version.0));
@@ -250,10 +251,10 @@ fn put_event(
 ) -> Result<()> {
     let (word, why, version) = match outcome {
         Outcome::Stepped(version) => ("stepped", None, Some(int(version.0))),
-        Outcome::Panicked(message) => ("panicked", Some(message), None),
+        Outcome::Panicked(message) => ("panicked", Some(Cow::Borrowed(message)), None),
         Outcome::Rejected(Rejected::Late) => ("late", None, None),
         Outcome::Rejected(Rejected::Duplicate) => ("duplicate", None, None),
-        Outcome::Rejected(Rejected::Illegal(why)) => ("illegal", Some(why.as_str()), None),
+        Outcome::Rejected(Rejected::Illegal(why)) => ("illegal", Some(Cow::Owned(why.to_string())), None),
         Outcome::Rejected(Rejected::Terminal) => ("terminal", None, None),
     };
     let statement = "INSERT INTO event (task, at, kind, body, outcome, why, version, job, delivery, ordinal)
@@ -306,12 +307,12 @@ pub(crate) fn create(tx: &Tx<'_>, new: &NewTask, now: Timestamp) -> Result<(Task
         description: Digest::of(new.description.as_bytes()),
         labels: new.labels.clone(),
         track: new.track,
-        base_branch: base_branch.parse().map_err(|_| not_found("branch", &base_branch))?,
+        base_branch: base_branch.parse().map_err(|_| not_found(Thing::Branch, &base_branch))?,
         actor: new.actor.clone(),
         observed: tasks::is_observed(tx.sql, &new.project)?,
     };
     let (task, step) = catch_unwind(AssertUnwindSafe(|| engine::begin(&pipeline, seed, now)))
-        .map_err(|panic| refused(format!("beginning the task panicked: {}", words(&*panic))))?;
+        .map_err(|panic| inside(format!("beginning the task panicked: {}", words(&*panic))))?;
     tasks::insert_seed(tx.sql, &task, now)?;
     name_blob(tx, &task.description, true)?;
     let after = fold(&task, &step);

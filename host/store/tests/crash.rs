@@ -192,7 +192,7 @@ fn a_second_host_is_refused_and_told_who_holds_the_store() {
     let dir = tempfile::tempdir().unwrap();
     let first = open(dir.path()).unwrap();
     let Err(StoreError::Refused(why)) = open(dir.path()).map(|_| ()) else { panic!("two hosts at one store") };
-    assert!(why.contains(&format!("the process {}", std::process::id())), "{why}");
+    assert!(why.to_string().contains(&format!("the process {}", std::process::id())), "{why}");
     drop(first);
     open(dir.path()).unwrap();
 }

@@ -15,7 +15,7 @@ use domain::plugin::Check;
 use domain::task::{Task, Track};
 use domain::time::{Milliseconds, Timestamp};
 use domain::verdict::WakeKind;
-use engine::Rejected;
+pub use engine::{Illegal, Rejected, dependencies::MOST_NEEDS};
 use serde::{Deserialize, Serialize};
 
 use super::inbox::{DeliveryFilter, DeliveryRow, Hint, Taken, WholeDelivery};
@@ -26,6 +26,7 @@ mod history;
 mod keeping;
 mod overview;
 mod pressing;
+mod refusal;
 mod rows;
 mod wait;
 
@@ -34,6 +35,7 @@ pub use self::history::{History, Page, TaskList};
 pub use self::keeping::Keeping;
 pub use self::overview::{AnswerRow, Contact, Extent, Live, Load, Overview, Standings};
 pub use self::pressing::{Group, Pressed, Pressing, Reached, SeenFreeze};
+pub use self::refusal::{Refusal, Thing};
 pub use self::rows::{
     BoardActivity, BoardComment, BoardItem, Conversation, Delivery, EntryRow, EvaluationRow, EventRow, Expansion,
     FreezeRow, JobRow, NewEvaluation, NewWould, RunRow, Spending, Terms, ToldRow, WouldRow,
@@ -47,7 +49,7 @@ pub enum StoreError {
     #[error("there is no {what} `{id}`")]
     NotFound {
         /// Of what kind.
-        what: &'static str,
+        what: Thing,
         /// As it was asked for.
         id: String,
     },
@@ -74,7 +76,7 @@ pub enum StoreError {
     Damaged(String),
     /// What was asked for is not possible as things stand.
     #[error("{0}")]
-    Refused(String),
+    Refused(Refusal),
 }
 
 /// One life of a host.

@@ -12,7 +12,7 @@ use domain::pipeline::Pipeline;
 use domain::task::{Activity, Hold, HoldKind, Task};
 use domain::time::{Milliseconds, Timestamp};
 use domain::verdict::{GateHold, InfraCause, WakeKind, WakeSet};
-use engine::{Rejected, Step};
+use engine::{Illegal, Rejected, Step};
 use serde::Serialize;
 
 use crate::pipelines::{full, lease, quick, step};
@@ -325,7 +325,7 @@ fn the_table_has_every_activity_and_every_event() {
 
 #[test]
 fn a_rejection_has_one_word_wherever_it_is_read() {
-    let words = [Rejected::Late, Rejected::Duplicate, Rejected::Illegal("so".to_owned()), Rejected::Terminal];
+    let words = [Rejected::Late, Rejected::Duplicate, Rejected::Illegal(Illegal::NoCleanUp), Rejected::Terminal];
     let words = words.map(|rejected| (rejected.word(), tag(&rejected, "rejected")));
     assert_eq!(words.each_ref().map(|(word, _)| *word), ["late", "duplicate", "illegal", "terminal"]);
     assert!(words.iter().all(|(word, written)| word == written), "{words:?}");

@@ -14,7 +14,7 @@ use crate::problem::Problem;
 use crate::routes::audit::{self, Which};
 use crate::show::{Moment, line};
 use crate::tongue::Tongue;
-use crate::words;
+use crate::{worded, words};
 
 #[derive(Template)]
 #[template(path = "audit.html")]
@@ -40,6 +40,8 @@ struct Row {
     at: Moment,
     who: String,
     from: String,
+    /// What was done, in a reader's language, where that is not the word itself.
+    deed: &'static str,
     what: String,
     about: String,
     /// The ticket that it was done to.
@@ -104,6 +106,7 @@ fn row(t: Tongue, row: &AuditRow, keys: &HashMap<TaskId, WorkItemId>) -> Row {
         at: Moment::of(row.at),
         who: line(&row.who, 80),
         from: line(row.peer.as_deref().unwrap_or_default(), 80),
+        deed: row.what.parse().map_or("", |deed| worded::deed(t, deed)),
         what: line(&row.what, 40),
         about: if ticket.as_deref() == Some(about.as_str()) { String::new() } else { line(&about, 120) },
         ticket,

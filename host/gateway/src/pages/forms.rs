@@ -17,9 +17,10 @@ use crate::deed::word;
 use crate::find;
 use crate::problem::Problem;
 use crate::routes::{intents, items, one_line};
-use crate::said::{Said, both};
+use crate::said::both;
 use crate::show::line;
 use crate::visitor::{Form, Operator};
+use crate::worded;
 
 pub(crate) use many::{pause_all, resume_all, retry, retry_delivery, retry_parked, stop_all, stop_project};
 
@@ -235,7 +236,7 @@ async fn set_need(
         match applied {
             AppliedSeen::Applied(Applied::Stepped { .. }) => Ok((task.work_item, form.back)),
             AppliedSeen::Applied(Applied::Rejected(no)) => {
-                Err(intents::no(state, no.word(), Said::inner(no.to_string()), state.store.task(task.id)?))
+                Err(intents::no(state, no.word(), worded::rejected(&no), state.store.task(task.id)?))
             }
             AppliedSeen::Moved { task, since } => {
                 Err(intents::moved(state, &intents::version_seen(&looked_at, &task), *task, since))

@@ -21,11 +21,14 @@ use crate::routes::many::cause_word;
 use crate::show::{Age, cost, line, quoted, sentence};
 use crate::standing::{Scene, cause};
 use crate::tongue::{Part, Tongue, say};
+use crate::worded;
 
 /// Rows of each kind that are shown; the rest is counted.
 const SHOWN: usize = 40;
 /// Live tasks that are looked at for each of the two kinds.
 const LOOKED_AT: u32 = 200;
+/// What is wrong says of which part it is, and how exactly.
+const LONGEST_TROUBLE: usize = LONGEST_SENTENCE + 100;
 /// Tickets that a cause names.
 const NAMED: usize = 8;
 
@@ -41,7 +44,7 @@ pub(crate) struct Now {
     state: State,
     sentence: Vec<Part>,
     facts: Vec<Fact>,
-    troubles: Vec<String>,
+    troubles: Vec<Vec<Part>>,
     needs: Vec<Row>,
     all_needs: u64,
     /// What waits for a larger budget, by where.
@@ -118,7 +121,7 @@ pub(crate) fn read(state: &GatewayState, t: Tongue) -> Result<Now, Problem> {
         state: headline,
         sentence: sentence(&headline_words, LONGEST_SENTENCE),
         facts: pulse.facts(t, store.last_step()?, now),
-        troubles: troubles(&health),
+        troubles: troubles(t, &health),
         needs: needs.into_iter().take(SHOWN).map(row).collect(),
         all_needs,
         spent,
@@ -222,7 +225,7 @@ fn causes(scene: &Scene, waiting: &[Task]) -> Vec<Cause> {
 }
 
 /// What is wrong with the host itself: how its neighbours are stands in their own list.
-fn troubles(health: &Condition) -> Vec<String> {
+fn troubles(t: Tongue, health: &Condition) -> Vec<Vec<Part>> {
     let own = health.troubles.iter().filter(|trouble| trouble.part != health::Part::Neighbours);
-    own.map(|trouble| line(&trouble.why, LONGEST_SENTENCE)).collect()
+    own.map(|trouble| sentence(&worded::trouble(t, trouble), LONGEST_TROUBLE)).collect()
 }

@@ -11,9 +11,9 @@ use super::frame::Frame;
 use crate::app::GatewayState;
 use crate::desk::LoadedPlugin;
 use crate::problem::Problem;
-use crate::show::{Age, bytes, line};
-use crate::tongue::{Tongue, say};
-use crate::words;
+use crate::show::{Age, bytes, line, sentence};
+use crate::tongue::{Part, Tongue, say};
+use crate::{worded, words};
 
 /// Answers that are looked at: the newest of all plugins.
 const ANSWERS: u32 = 2000;
@@ -34,7 +34,7 @@ pub(crate) struct Plugin {
     size: String,
     places: String,
     asks: Vec<Ask>,
-    warnings: Vec<String>,
+    warnings: Vec<Vec<Part>>,
     figures: Option<Figures>,
 }
 
@@ -98,7 +98,7 @@ fn shown(t: Tongue, loaded: LoadedPlugin, places: String, figures: Option<Figure
         size: bytes(info.size),
         places: if places.is_empty() { elsewhere.to_owned() } else { places },
         asks: info.request.entries.iter().map(ask).collect(),
-        warnings: info.warnings.iter().map(|warning| line(warning, 300)).collect(),
+        warnings: info.warnings.iter().map(|warning| sentence(&worded::warning(t, warning), 300)).collect(),
         figures,
     }
 }

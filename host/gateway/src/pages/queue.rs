@@ -15,7 +15,7 @@ use crate::find;
 use crate::problem::Problem;
 use crate::routes::queue::drivers;
 use crate::show::{Age, Moment, line, sentence};
-use crate::standing::wait_words;
+use crate::standing::{note_words, wait_words};
 use crate::tongue::{Part, Tongue, say};
 
 /// Jobs that are looked at.
@@ -213,7 +213,9 @@ fn heading(t: Tongue, place: usize) -> (&'static str, &'static str) {
 
 fn row(t: Tongue, key: String, job: &JobRow, again: Option<&Again>, now: Timestamp) -> Job {
     let again = again.filter(|_| job.effect == "launch-agent").map(|again| again.words(t));
-    let why = [job.note.as_ref().map(|note| t.inner(note)), again].into_iter().flatten().collect::<Vec<_>>().join("; ");
+    let note = job.note.as_ref().zip(job.reason.as_ref());
+    let note = note.map(|(note, reason)| note_words(t, reason, job.refusal.as_ref(), note));
+    let why = [note, again].into_iter().flatten().collect::<Vec<_>>().join("; ");
     let plain = || job.reason.as_ref().map(|reason| wait_words(t, reason)).unwrap_or_default();
     Job {
         key,

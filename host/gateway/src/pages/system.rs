@@ -9,9 +9,9 @@ use crate::app::GatewayState;
 use crate::desk::{Backups, Disk, LastBackup, Room};
 use crate::keyring::Keyring;
 use crate::problem::Problem;
-use crate::show::{Age, bytes, line, quoted};
-use crate::tongue::{Tongue, say};
-use crate::words;
+use crate::show::{Age, bytes, line, quoted, sentence};
+use crate::tongue::{Part, Tongue, say};
+use crate::{worded, words};
 
 /// What helps against a sandbox that does not work is a long sentence.
 const LONGEST_HOW: usize = 1000;
@@ -27,7 +27,7 @@ pub(crate) struct SystemPage {
 /// All that the page says.
 pub(crate) struct System {
     ok: bool,
-    reasons: Vec<String>,
+    reasons: Vec<Vec<Part>>,
     facts: Vec<(&'static str, String)>,
     disk: Space,
     holdings: Vec<Held>,
@@ -93,7 +93,7 @@ pub(crate) fn read(state: &GatewayState, t: Tongue, keyring: Option<&Keyring>) -
     ];
     Ok(System {
         ok: health.ok,
-        reasons: health.troubles.iter().map(|trouble| line(&quoted(&trouble.why), LONGEST_HOW)).collect(),
+        reasons: health.troubles.iter().map(|trouble| sentence(&worded::trouble(t, trouble), LONGEST_HOW)).collect(),
         facts,
         disk: space(t, state.desk.readings().disk),
         holdings: state.desk.holdings().into_iter().map(|holding| held(t, holding)).collect(),

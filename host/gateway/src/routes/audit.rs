@@ -20,7 +20,8 @@ use crate::body::Parameters;
 use crate::find;
 use crate::problem::Problem;
 use crate::routes::{Answer, Limit};
-use crate::said::{Said, both};
+use crate::said::both;
+use crate::worded;
 
 /// Lines that are read at one time, where all of them are told.
 const PAGE: u32 = 1000;
@@ -129,7 +130,7 @@ fn filter(state: &GatewayState, which: &Which) -> Result<AuditFilter, Problem> {
     Ok(AuditFilter {
         who: some(&which.who),
         what: some(&which.what)
-            .map(|what| what.parse().map_err(|error| Problem::invalid(Said::inner(format!("`what`: {error}")))))
+            .map(|what| what.parse().map_err(|error| Problem::invalid(worded::no_deed(&error))))
             .transpose()?,
         task: some(&which.task).map(|task| find::task(&*state.store, &task)).transpose()?.map(|task| task.id),
         project: some(&which.project)

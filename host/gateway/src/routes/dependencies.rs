@@ -13,9 +13,9 @@ use crate::find;
 use crate::problem::Problem;
 use crate::routes::Answer;
 use crate::routes::intents::no;
-use crate::said::Said;
 use crate::standing::Scene;
 use crate::visitor::Operator;
+use crate::worded;
 
 pub(crate) async fn list(State(app): State<App>, Segments(reference): Segments<String>) -> Answer<Dependencies> {
     let answer = app.ask(move |state| view(state, find::task(&*state.store, &reference)?));
@@ -63,7 +63,7 @@ fn told(state: &GatewayState, task: TaskId, applied: Applied) -> Result<Dependen
     match applied {
         Applied::Stepped { .. } => view(state, state.store.task(task)?),
         Applied::Rejected(rejected) => {
-            Err(no(state, rejected.word(), Said::inner(rejected.to_string()), state.store.task(task)?))
+            Err(no(state, rejected.word(), worded::rejected(&rejected), state.store.task(task)?))
         }
     }
 }

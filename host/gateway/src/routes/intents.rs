@@ -15,6 +15,7 @@ use crate::said::{Said, both};
 use crate::standing::Scene;
 use crate::timeline::words_in;
 use crate::tongue::{Tongue, say};
+use crate::worded;
 
 pub(crate) const LONGEST_NOTE: usize = 4000;
 /// Of what happened meanwhile, the newest: whoever looked a week ago reads the timeline.
@@ -68,7 +69,7 @@ fn apply(
         Applied::Stepped { task, .. } => Ok(Taken { intent, task: Scene::view_of(state, *task)? }),
         Applied::Rejected(rejected) => {
             let task = state.store.task(seen.id)?;
-            let why = Said::inner(rejected.to_string());
+            let why = worded::rejected(&rejected);
             let changed = both!("changed since you looked: ", "изменилось, пока вы смотрели: ");
             let why = if task.version == seen.version { why } else { why.after(&changed) };
             Err(no(state, rejected.word(), why, task))

@@ -4,7 +4,6 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use conductor::ports::access::{NewToken, TokenRow};
-use conductor::ports::store::StoreError;
 use domain::access::is_hosts_own;
 use domain::ids::{Actor, Digest, TokenName};
 use domain::time::{Milliseconds, Timestamp};
@@ -98,13 +97,7 @@ pub(crate) fn made(
     let name: TokenName = parse(&wanted.name)?;
     let (secret, row) =
         new_token(name.clone(), wanted, &state.secret()?, now).map_err(|unfit| Problem::invalid(unfit.said()))?;
-    keyring.make(&row, actor, now).map_err(|error| match error {
-        StoreError::Refused(why) => Problem::conflict(Said::of(
-            why,
-            format!("токен с именем `{name}` уже есть или был, и о нём говорит аудит; выберите другое имя, например `{name}-2`"),
-        )),
-        error => error.into(),
-    })?;
+    keyring.make(&row, actor, now)?;
     let row = state.access.tokens()?.into_iter().find(|row| row.name == name);
     let row = row.ok_or_else(|| Problem::broken(&"a token that was made is not there"))?;
     Ok(MadeToken { token: TokenView::of(row, |_| 0), secret })

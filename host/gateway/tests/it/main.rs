@@ -37,6 +37,7 @@ mod tasks;
 mod together;
 mod token_pages;
 mod tokens;
+mod tongues;
 mod unsigned;
 mod waits;
 mod words;

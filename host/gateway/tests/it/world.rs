@@ -55,6 +55,8 @@ pub(crate) struct FakeDesk {
     pub(crate) backups: Mutex<Block<Backups>>,
     /// The disk of the state folder.
     pub(crate) disk: Mutex<Option<Disk>>,
+    /// What is loaded.
+    pub(crate) plugins: Mutex<Vec<LoadedPlugin>>,
     /// What git tells of every change.
     pub(crate) outline: Mutex<Option<Result<Outline, String>>>,
 }
@@ -80,7 +82,7 @@ impl Desk for FakeDesk {
         Some(file)
     }
     fn plugins(&self) -> Vec<LoadedPlugin> {
-        Vec::new()
+        self.plugins.lock().unwrap().clone()
     }
 
     fn budgets(&self, _: &ProjectName) -> Budgets {
@@ -194,6 +196,7 @@ impl World {
             unreachable: Mutex::default(),
             backups: Mutex::new(Block::Fine(Backups { last: Some(last), verified: None })),
             disk: Mutex::new(Some(Disk { free_bytes: 40 << 30, size_bytes: 100 << 30, floor_bytes: 512 << 20 })),
+            plugins: Mutex::default(),
             outline: Mutex::default(),
         });
         let (close, closing) = watch::channel(false);

@@ -1,6 +1,6 @@
 //! The request section: what a component asks for, in the words of its author.
 
-use domain::plugin::{Capability, Request, RequestEntry};
+use domain::plugin::{Capability, Request, RequestEntry, Warning};
 use toml::{Table, Value};
 use wasm_encoder::{ComponentSection as _, CustomSection};
 
@@ -148,7 +148,7 @@ fn one_line_error(error: &domain::plugin::CapabilityError) -> String {
 }
 
 /// Every function that is called must be asked for; what is asked for and never called is only odd.
-pub(crate) fn covers(request: &Request, called: &[Called]) -> Result<Vec<String>, LoadError> {
+pub(crate) fn covers(request: &Request, called: &[Called]) -> Result<Vec<Warning>, LoadError> {
     for call in called {
         let Some(family) = call.family else { continue };
         if request.of(family).next().is_none() {
@@ -159,5 +159,5 @@ pub(crate) fn covers(request: &Request, called: &[Called]) -> Result<Vec<String>
         .entries
         .iter()
         .filter(|entry| !called.iter().any(|call| call.family == Some(entry.capability.family())));
-    Ok(unused.map(|entry| format!("it asks for `{}` and imports no function of it", entry.capability)).collect())
+    Ok(unused.map(|entry| Warning::Unused { capability: entry.capability.clone() }).collect())
 }

@@ -1,7 +1,7 @@
 //! Contract sections 1 and 2: what does not load, in the order of the checks, each with its sentence.
 
 use domain::ids::Digest;
-use domain::plugin::{Family, PluginKind};
+use domain::plugin::{Family, PluginKind, Warning};
 use sandbox::{LoadError, RequestError};
 
 use crate::build::{Gate, NO_CAPABILITY, asking_for, component, quoted};
@@ -258,7 +258,7 @@ fn exactly_one_section_over_both_places_that_count() {
     let inside = format!("(core module {one})");
     let nested = format!("(component {one})");
     let count = |fields: &str| match shared().inspect(&text(&format!("{fields} {GATE}"))) {
-        Ok(info) => usize::from(!info.warnings.iter().any(|warning| warning.contains("no section"))),
+        Ok(info) => usize::from(!info.warnings.contains(&Warning::NoRequest)),
         Err(LoadError::Request(RequestError::Many(count))) => count,
         Err(other) => panic!("{other}"),
     };
@@ -277,7 +277,7 @@ fn what_is_shown_to_an_operator_hides_nothing() {
         "version = 1\n[[capability]]\nname = 'forge'\nreason = \"\\u202E\\u0007p\\u0430ypal\"\noptional = true";
     let info = shared().inspect(&text(&format!("{} {GATE}", section(request)))).unwrap();
     assert_eq!(info.request.entries[0].reason, "⟨U+202E⟩␇p⟨U+0430⟩ypal");
-    assert!(info.warnings[0].contains("imports no function of it"), "{:?}", info.warnings);
+    assert!(info.warnings[0].to_string().contains("imports no function of it"), "{:?}", info.warnings);
 }
 
 #[test]

@@ -13,7 +13,7 @@ use super::tasks::stop;
 
 fn refused<T: std::fmt::Debug>(answer: Result<T, StoreError>, words: &str) {
     let Err(StoreError::Refused(why)) = &answer else { panic!("{answer:?} is no refusal") };
-    assert!(why.contains(words), "{why}");
+    assert!(why.to_string().contains(words), "{why}");
 }
 
 /// B runs after A is done, and until then its job takes no slot.

@@ -1,6 +1,6 @@
 //! Facts: what wakes, what was judged, what was kept.
 
-use conductor::ports::store::{Applied, RunRow, Spending, StoreError};
+use conductor::ports::store::{Applied, RunRow, Spending, StoreError, Thing};
 use domain::budget::DAY_MS;
 use domain::document::{DocumentKind, NewDocument, Role};
 use domain::effect::{Claim, run_of};
@@ -188,7 +188,7 @@ pub fn evaluations_and_documents_need_their_bytes(site: &dyn Site) {
     let before = scene.task(gate.job.task);
     let event = answered(&gate, pass(), StepFacts::default());
     let error = scene.store.complete(completion(&gate, event, Some(&evaluation)), scene.now());
-    assert!(matches!(error, Err(StoreError::NotFound { what: "blob", .. })), "{error:?}");
+    assert!(matches!(error, Err(StoreError::NotFound { what: Thing::Blob, .. })), "{error:?}");
     assert_eq!(scene.task(gate.job.task), before);
     assert!(scene.store.evaluations(None, 10).expect("read").is_empty());
     let document = NewDocument {
@@ -201,7 +201,7 @@ pub fn evaluations_and_documents_need_their_bytes(site: &dyn Site) {
         blob: Digest::of(b"never written"),
     };
     let error = scene.store.put_document(gate.job.task, &document, scene.now());
-    assert!(matches!(error, Err(StoreError::NotFound { what: "blob", .. })), "{error:?}");
+    assert!(matches!(error, Err(StoreError::NotFound { what: Thing::Blob, .. })), "{error:?}");
     stepped(&scene.pass(&gate));
 }
 
@@ -217,7 +217,7 @@ pub fn bytes_are_kept_under_their_hash(site: &dyn Site) {
     assert_eq!(scene.store.blob(&digest).expect("read"), b"hello");
     assert_eq!(scene.store.blob(&empty).expect("read"), b"");
     let missing = scene.store.blob(&Digest::of(b"other"));
-    assert!(matches!(missing, Err(StoreError::NotFound { what: "blob", .. })));
+    assert!(matches!(missing, Err(StoreError::NotFound { what: Thing::Blob, .. })));
 }
 
 /// A run is written before its launch, and again with the pid and the end.

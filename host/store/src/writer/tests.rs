@@ -8,7 +8,7 @@ use rusqlite::params;
 use tempfile::TempDir;
 
 use super::{Outcome, Tx};
-use crate::failure::{Result, refused};
+use crate::failure::{Result, inside};
 use crate::row::{execute, number};
 use crate::{SqliteStore, StoreConfig, hints};
 
@@ -55,7 +55,7 @@ fn a_refused_or_panicking_request_takes_nobody_with_it() {
         &store,
         vec![
             Box::new(|tx| note(tx, "first")),
-            Box::new(|tx| note(tx, "refused").and(Err(refused("not today")))),
+            Box::new(|tx| note(tx, "refused").and(Err(inside("not today")))),
             Box::new(|tx| {
                 note(tx, "panicked")?;
                 panic!("out of ink")
@@ -65,7 +65,7 @@ fn a_refused_or_panicking_request_takes_nobody_with_it() {
     );
     assert_eq!(notes(&store), ["first", "last"]);
     assert!(outcomes[0].is_ok() && outcomes[3].is_ok());
-    assert!(matches!(&outcomes[1], Err(StoreError::Refused(why)) if why == "not today"));
+    assert!(matches!(&outcomes[1], Err(StoreError::Refused(why)) if why.to_string() == "not today"));
     assert!(matches!(&outcomes[2], Err(StoreError::Broken(why)) if why.contains("out of ink")));
     assert_eq!(store.sequence(), before + 1, "one commit for all of them");
 }
@@ -82,7 +82,7 @@ fn a_delivery_whose_request_is_refused_in_a_group_is_new_when_it_comes_again() {
         &store,
         vec![
             Box::new(move |tx| insert(&first, tx).map(|received| assert_eq!(received, Received::New))),
-            Box::new(move |tx| insert(&second, tx).and(Err(refused("not today")))),
+            Box::new(move |tx| insert(&second, tx).and(Err(inside("not today")))),
         ],
     );
     assert!(outcomes[0].is_ok() && outcomes[1].is_err(), "{outcomes:?}");

@@ -13,6 +13,7 @@ use domain::time::{Milliseconds, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::{NewTask, WaitReason};
+use crate::slots::Refusal;
 
 /// A job for people.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -39,6 +40,9 @@ pub struct JobRow {
     /// What exactly it waits for, where that has a name: which program, which driver, which limit.
     #[serde(default)]
     pub note: Option<String>,
+    /// The same as a value, where the note is worded from one: pages word it in their reader's language.
+    #[serde(skip)]
+    pub refusal: Option<Refusal>,
 }
 
 /// A run for people and plugins.

@@ -15,8 +15,8 @@ use crate::pages::{Reader, Refused};
 use crate::problem::Problem;
 use crate::routes::many::{self, By, Named};
 use crate::said::both;
-use crate::tongue::Tongue;
 use crate::visitor::{Form, Operator};
+use crate::worded;
 
 const BUTTON: By = By::Button;
 
@@ -159,9 +159,8 @@ pub(crate) async fn retry_delivery(
         let id: DeliveryId = find::parse(&id)?;
         match state.store.retry_delivery(id, &actor, state.now()) {
             Err(StoreError::Refused(why)) => {
-                let ours = Tongue::Russian.inner(&why);
-                let said = both!("changed since you looked: {why}", "изменилось, пока вы смотрели: {ours}");
-                Err(Problem::conflict(said))
+                let changed = both!("changed since you looked: ", "изменилось, пока вы смотрели: ");
+                Err(Problem::conflict(worded::refusal(&why).after(&changed)))
             }
             told => Ok(told?),
         }
