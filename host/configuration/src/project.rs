@@ -151,7 +151,9 @@ fn repository(file: &Section<'_>, paths: &Paths) -> Option<PathBuf> {
         Problem::at(text.span, "the repository and the state folder lie one in the other")
             .help("the host's files lie outside every work tree: an agent must not meet them")
     } else if !path.is_dir() {
-        Problem::at(text.span, format!("there is no folder {}", quoted(&text.value))).of_value()
+        Problem::at(text.span, format!("there is no folder {}", quoted(&text.value)))
+            .of_value()
+            .help("put the repository back there, or write where it lies now")
     } else if !path.join(".git").exists() && !path.join("HEAD").is_file() {
         Problem::at(text.span, format!("{} is no git repository", quoted(&text.value)))
             .of_value()

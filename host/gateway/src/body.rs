@@ -18,6 +18,8 @@ use crate::tongue::Tongue;
 pub(crate) const LARGEST_BODY: usize = 1 << 20;
 /// Characters of an encoding that a refusal repeats.
 const LONGEST_ENCODING: usize = 60;
+/// Characters of a parameter's name that a refusal repeats.
+const LONGEST_NAME: usize = 60;
 /// From the end of the headers to the end of the body.
 const BODY_TIME: Duration = Duration::from_secs(10);
 
@@ -45,9 +47,26 @@ impl<T: DeserializeOwned> FromRequestParts<App> for Parameters<T> {
         query.map(|Query(parameters)| Self(parameters)).map_err(|rejection| {
             let text = rejection.body_text();
             let reason = text.strip_prefix("Failed to deserialize query string: ").unwrap_or(&text).to_owned();
+            if let Some((name, (rule, ours))) =
+                reason.rsplit_once(": ").and_then(|(name, why)| Some((name, rule(why)?)))
+            {
+                let name = line(name, LONGEST_NAME);
+                return Problem::invalid(both!("`{name}`: {rule}", "`{name}`: {ours}"));
+            }
             let ours = Tongue::Russian.inner(&reason);
             Problem::invalid(both!("the parameters are wrong: {reason}", "параметры неверны: {ours}"))
         })
+    }
+}
+
+/// What a number must be, where the library says why one is none.
+fn rule(why: &str) -> Option<(&'static str, &'static str)> {
+    match why {
+        "invalid digit found in string" | "cannot parse integer from empty string" => {
+            Some(("a whole number is expected", "нужно целое число"))
+        }
+        "number too large to fit in target type" => Some(("the number is too large", "число слишком велико")),
+        _ => None,
     }
 }
 

@@ -30,7 +30,12 @@ pub(crate) fn run(dir: &Path, out: &Output) -> anyhow::Result<bool> {
         let color = std::io::IsTerminal::is_terminal(&std::io::stdout());
         let mut text = if diagnostics.is_empty() { String::new() } else { render(&diagnostics, color) };
         if sound {
-            text.push_str(&format!("{}: all files are sound; projects: {}", dir.display(), projects.join(", ")));
+            let of = if projects.is_empty() {
+                format!("no project yet\n  → {}, in the repository of one", out.command("gatewright init"))
+            } else {
+                format!("projects: {}", projects.join(", "))
+            };
+            text.push_str(&format!("{}: all files are sound; {of}", dir.display()));
         }
         text.trim_end().to_owned()
     })?;
@@ -96,7 +101,11 @@ fn branches(dir: &Path, file: &ProjectFile) -> Vec<Complaint> {
             tell(format!("{theirs} has no branch yet"), "make a first commit there".to_owned(), Vec::new());
         }
         Ok(heads) => tell(format!("{theirs} has no branch `{wanted}`"), String::new(), heads),
-        Err(why) => tell(format!("the branches of {theirs} cannot be read: {why}"), String::new(), Vec::new()),
+        Err(why) => {
+            let help =
+                "`repository` names the folder of a git repository: put it back there, or write where it lies now";
+            tell(format!("the branches of {theirs} cannot be read: {why}"), help.to_owned(), Vec::new());
+        }
     }
     let ours = dir.join(FORGES).join(format!("{}.git", file.project.name));
     let file = file.source.display();

@@ -124,7 +124,7 @@ pub(crate) fn read(state: &GatewayState, t: Tongue, which: &Which) -> Result<Del
         senders: senders(state, t)?,
         refused: refused(state, t),
         sources: choices(SOURCES.map(str::to_owned), filter.source.as_deref(), |word| words::source(t, word)),
-        states: choices(STATES.map(str::to_owned), filter.state.as_deref(), |word| words::delivery(t, word)),
+        states: choices(STATES.map(str::to_owned), filter.state.as_deref(), |word| stands(t, word)),
         projects: choices(projects.iter().map(|project| project.name.to_string()), chosen.as_deref(), |word| word),
         parked: state.store.parked_deliveries()?,
         is_filtered: filter != DeliveryFilter::default(),
@@ -212,11 +212,12 @@ fn proof(t: Tongue, delivery: &DeliveryRow) -> (State, String) {
 }
 
 fn standing(t: Tongue, delivery: &DeliveryRow) -> (State, String) {
-    let (state, mut word) = match delivery.state.as_str() {
-        "pending" => (State::Queued, t.of("not read yet", "ещё не прочитано").to_owned()),
-        "parked" => (State::Held, t.of("could not be read", "прочесть не удалось").to_owned()),
-        _ => (State::Done, t.of("read", "прочитано").to_owned()),
+    let state = match delivery.state.as_str() {
+        "pending" => State::Queued,
+        "parked" => State::Held,
+        _ => State::Done,
     };
+    let mut word = stands(t, &delivery.state).to_owned();
     if delivery.attempts > 0 {
         let attempts = delivery.attempts;
         word.push_str(&say!(t, ", tries: {attempts}", ", попыток: {attempts}"));
@@ -226,6 +227,15 @@ fn standing(t: Tongue, delivery: &DeliveryRow) -> (State, String) {
         word.push_str(&say!(t, ", came again: {repeats}", ", повторов: {repeats}"));
     }
     (state, word)
+}
+
+/// How a delivery stands, in the words of its row; the filter above it says the same.
+fn stands(t: Tongue, state: &str) -> &'static str {
+    match state {
+        "pending" => t.of("not read yet", "ещё не прочитано"),
+        "parked" => t.of("could not be read", "прочесть не удалось"),
+        _ => t.of("read", "прочитано"),
+    }
 }
 
 #[derive(Template)]

@@ -2,10 +2,12 @@
 
 use axum::Json;
 use axum::extract::State;
+use conductor::ports::access::{AuditFilter, Deed};
 use conductor::ports::store::{Group, Pressed, Reached};
 use domain::event::Intent;
 use domain::ids::Actor;
 use domain::task::HoldKind;
+use domain::time::{Milliseconds, Timestamp};
 
 use crate::api::{ForAll, ForHeld, ForParked, Retried};
 use crate::app::{App, GatewayState};
@@ -14,7 +16,8 @@ use crate::find;
 use crate::problem::Problem;
 use crate::routes::intents::LONGEST_NOTE;
 use crate::routes::{Answer, at_most};
-use crate::said::both;
+use crate::said::{Said, both};
+use crate::show::{line, span_in};
 use crate::standing::goes_on_together;
 use crate::tongue::Tongue;
 use crate::visitor::Operator;
@@ -94,11 +97,31 @@ const HELD: Counted = (["held ticket", "held tickets"], ["удержанную �
 const PARKED: Counted =
     (["parked delivery", "parked deliveries"], ["отложенную доставку", "отложенные доставки", "отложенных доставок"]);
 
+/// How long ago somebody else may have done the same for it to be told.
+const MEANWHILE: Milliseconds = Milliseconds::from_seconds(600);
+
+/// What somebody is told who came too late, with who wanted the same of any task last, and when; unless that was long ago.
+pub(crate) fn meanwhile(state: &GatewayState, intent: Intent, told: Said) -> Result<Problem, Problem> {
+    let now = state.now();
+    let since = Some(Timestamp(now.0.saturating_sub(MEANWHILE.0)));
+    let filter = AuditFilter { what: Some(Deed::Intent(intent)), since, ..AuditFilter::default() };
+    // Some of the lines say that it was refused.
+    let lines = state.access.audit(&filter, 20)?;
+    let Some(last) = lines.into_iter().find(|line| line.outcome == "done") else {
+        return Ok(Problem::conflict(told));
+    };
+    let (who, what) = (line(&last.who, 80), line(&last.what, 40));
+    let ago = |t| span_in(t, now.since(last.at));
+    let (ago, past) = (ago(Tongue::English), ago(Tongue::Russian));
+    let last = both!("; the last `{what}` was by {who}, {ago} ago", "; последнее `{what}` — от {who}, {past} назад");
+    Ok(Problem::conflict(last.after(&told)))
+}
+
 impl Named {
-    fn changed(self, (english, russian): Counted, now: u64) -> Problem {
+    fn changed(self, (english, russian): Counted, now: u64) -> Said {
         let saw = |t: Tongue| t.count(self.count.unwrap_or_default(), english, russian);
         let (saw, ours) = (saw(Tongue::English), saw(Tongue::Russian));
-        Problem::conflict(match self.by {
+        match self.by {
             By::Count => both!(
                 "changed since you looked: `count` says {saw}, and there are {now} now; look again",
                 "изменилось, пока вы смотрели: `count` называет {ours}, а теперь их {now}; посмотрите снова"
@@ -107,7 +130,7 @@ impl Named {
                 "changed since you looked: the button named {saw}, and there are {now} now; look again",
                 "изменилось, пока вы смотрели: кнопка называла {ours}, а теперь их {now}; посмотрите снова"
             ),
-        })
+        }
     }
 }
 
@@ -133,7 +156,9 @@ pub(crate) fn reach(
     let mut count = named.count;
     loop {
         match state.store.apply_to_all(group, intent, actor, note.trim(), count, state.now())? {
-            Pressed::Changed(now) => return Err(named.changed(what, now)),
+            Pressed::Changed(now) => {
+                return Err(meanwhile(state, intent, named.changed(what, now))?);
+            }
             Pressed::Done(reached) => {
                 // Those who were told are not among the next ones; others write meanwhile.
                 let goes_on = reached.more && !reached.tasks.is_empty() && matches!(group, Group::Live(_));
@@ -169,6 +194,6 @@ pub(crate) fn cause_word(cause: HoldKind) -> String {
 pub(crate) fn read_again(state: &GatewayState, actor: &Actor, named: Named) -> Result<Retried, Problem> {
     match state.store.retry_parked(actor, named.count, state.now())? {
         Pressed::Done(retried) => Ok(Retried { retried, parked: state.store.parked_deliveries()? }),
-        Pressed::Changed(now) => Err(named.changed(PARKED, now)),
+        Pressed::Changed(now) => Err(Problem::conflict(named.changed(PARKED, now))),
     }
 }

@@ -1,5 +1,7 @@
 //! Buttons: what a press sends does what the API does, and a second press is told what happened meanwhile.
 
+use std::time::Duration;
+
 use axum::http::{StatusCode, header};
 use domain::ids::TaskId;
 
@@ -69,7 +71,14 @@ async fn stopping_all_counts_again_first() {
     assert_eq!((standings.stopping, standings.live()), (2, 2));
     let second = press(&world, &browser, "/stop-all", &[("count", "2")]).await;
     assert_eq!(second.status, StatusCode::CONFLICT);
-    assert!(second.text().contains("nobody was left to be told"), "{}", second.text());
+    assert!(second.text().contains("nobody was left to be told; the last `stop` was by "), "{}", second.text());
+    // The same by a button that names another count than there is now.
+    world.pass(Duration::from_secs(20));
+    let third = press(&world, &browser, "/stop-all", &[("count", "9")]).await;
+    assert_eq!(third.status, StatusCode::CONFLICT);
+    for part in ["and there are 2 now; look again; the last `stop` was by ", ", 20 s ago"] {
+        assert!(third.text().contains(part), "{part}: {}", third.text());
+    }
 }
 
 /// The store takes so many in one transaction.

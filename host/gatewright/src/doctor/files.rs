@@ -38,7 +38,8 @@ pub(super) fn repositories(dir: &Path, looked: &Looked) -> Vec<Finding> {
         found.collect::<Vec<_>>()
     };
     let found: Vec<Finding> = looked.readable.projects.iter().flat_map(told).collect();
-    let count = looked.readable.projects.len() as u64;
+    let is_read = |file: &&ProjectFile| !looked.branchless.contains(&file.source);
+    let count = looked.readable.projects.iter().filter(is_read).count() as u64;
     if found.is_empty() && count > 0 {
         let told = format!("{} and the base branch of each", counted(count, "repository", "repositories"));
         return vec![Finding::ok("repository", told)];

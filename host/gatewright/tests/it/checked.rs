@@ -287,3 +287,13 @@ fn whatever_is_mistyped_is_told_with_its_caret_and_what_was_meant() {
     assert_eq!((told.len(), &told[0]["code"]), (1, &"wrong-type".into()), "{told:#?}");
     assert!(told[0]["choices"].as_array().unwrap().contains(&"debug".into()), "{}", told[0]);
 }
+
+#[test]
+fn where_there_is_no_project_yet_the_next_command_is_named() {
+    let place = Place::new(DEVELOPER, REVIEWER);
+    place.init();
+    fs::remove_file(place.project_file()).unwrap();
+    let done = place.gatewright(&["check"]);
+    assert!(done.status.success(), "{}", said(&done));
+    assert!(said(&done).contains("no project yet\n  → gatewright --dir "), "{}", said(&done));
+}

@@ -44,6 +44,13 @@ fn a_project_whose_repository_or_branch_is_gone_is_an_error_with_its_cure() {
     let (told, sound) = doctor(&place);
     assert!(!sound && levels(&told, "repository").iter().all(|level| level == "error"), "{told:#}");
     assert!(lines(&told, "repository")[0].1.contains("has no branch `mian`"), "{told:#}");
+    let elsewhere = text
+        .lines()
+        .map(|line| if line.starts_with("repository = ") { "repository = \"/nowhere/at/all\"" } else { line });
+    fs::write(&file, elsewhere.collect::<Vec<_>>().join("\n")).unwrap();
+    assert!(lines(&doctor(&place).0, "repository").is_empty(), "what is not there was not looked at");
+    let checked = said(&place.gatewright(&["check"]));
+    assert!(checked.contains("there is no folder `/nowhere/at/all`") && checked.contains("put the repository back"));
     fs::write(&file, text).unwrap();
     let name = file.file_stem().unwrap().to_str().unwrap();
     fs::remove_dir_all(place.state().join(format!("repositories/{name}.git"))).unwrap();

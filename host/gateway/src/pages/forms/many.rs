@@ -124,15 +124,19 @@ impl Wish {
     async fn press(self, app: App, reader: Reader, actor: Actor, form: Counted) -> Result<Response, Refused> {
         let Self { group, intent, did, back } = self;
         let named = Named { by: BUTTON, count: Some(form.count) };
-        match app.write(move |state| many::reach(state, &group, intent, &actor, &form.note, named)).await {
-            Ok(reached) if reached.tasks.is_empty() => {
+        let pressed = app.write(move |state| {
+            let reached = many::reach(state, &group, intent, &actor, &form.note, named)?;
+            if reached.tasks.is_empty() {
                 let told = both!(
                     "changed since you looked: others did it meanwhile, and nobody was left to be told",
                     "изменилось, пока вы смотрели: это тем временем сделали другие, и никого не осталось"
                 );
-                Err(Refused::of(Problem::conflict(told), reader.at(&back)))
+                return Err(many::meanwhile(state, intent, told)?);
             }
-            Ok(_) => Ok(reader.done(&app, &back, did, None)),
+            Ok(())
+        });
+        match pressed.await {
+            Ok(()) => Ok(reader.done(&app, &back, did, None)),
             Err(problem) => Err(Refused::of(problem, reader.at(&back))),
         }
     }
