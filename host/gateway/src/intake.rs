@@ -203,11 +203,8 @@ impl Intake {
     fn tell(&self, source: Source, refusal: &Refusal, peer: IpAddr) {
         let now = (self.clock)();
         let flaw = refusal.flaw().zip(self.meters.as_ref());
-        let standing = flaw.and_then(|((flaw, projects), meters)| {
-            let of = (source.as_str(), flaw);
-            let notes = projects.iter().map(|project| meters.misfits.note(of, project, peer, now));
-            // Of several projects one is enough to know him by.
-            notes.min_by_key(|standing| *standing as u8).map(|standing| (flaw, standing))
+        let standing = flaw.map(|((flaw, projects), meters)| {
+            (flaw, meters.misfits.note((source.as_str(), flaw), projects, peer, now))
         });
         if self.quiet.note((network(peer), source.as_str(), refusal.kind()), now) {
             let known = match standing {
@@ -222,6 +219,9 @@ impl Intake {
                 }
                 Some((Flaw::Unsigned, Standing::Possible)) => {
                     "; none has fitted since the host started: has its webhook no secret?"
+                }
+                Some((Flaw::Malformed, Standing::Proven | Standing::Possible)) => {
+                    "; does something on the way change the header?"
                 }
                 Some((_, Standing::Stranger)) | None => "",
             };
@@ -368,7 +368,7 @@ async fn receive(intake: &Arc<Intake>, head: Head, body: Body) -> Result<Answere
         Admitted::Kept(delivery) => {
             if let Some(meters) = &intake.meters {
                 let proven = delivery.projects.iter().filter(|(_, proven)| *proven);
-                proven.for_each(|(project, _)| meters.misfits.prove(source.as_str(), project, peer));
+                proven.for_each(|(project, _)| meters.misfits.prove(source.as_str(), project, peer, delivery.at));
             }
             keep(intake, delivery, room).await
         }

@@ -10,29 +10,46 @@ use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 
 use domain::ids::ProjectName;
-use domain::time::Timestamp;
+use domain::time::{Milliseconds, Timestamp};
 
 use crate::api::Flaw;
 use crate::throttle::network;
 use crate::tongue::{Tongue, say};
 
-/// Addresses that are remembered of a project's sender, and addresses of those that are refused. The last to prove themselves, and
-/// the first to be refused.
+/// Addresses that are remembered of a project's sender, and addresses of those that are refused: of both the last ones.
 const ADDRESSES: usize = 8;
+/// So long after the last of them a sender that was known is spoken of as one that is refused, whatever else of it fits.
+const ALARM: Milliseconds = Milliseconds::from_seconds(3600);
 
-/// By their source and their project, of which there are few.
+/// Who fitted, and who did not.
 #[derive(Default)]
-pub(crate) struct Misfits(Mutex<BTreeMap<(&'static str, ProjectName), Sender>>);
+pub(crate) struct Misfits(Mutex<Inner>);
 
-/// What is known of who sends for a project.
 #[derive(Default)]
-struct Sender {
-    /// Where deliveries came from that fitted.
-    proven: Vec<IpAddr>,
-    refused: BTreeMap<Flaw, Refused>,
+struct Inner {
+    /// Of each source, of each project.
+    proven: BTreeMap<&'static str, BTreeMap<ProjectName, Proven>>,
+    refused: BTreeMap<Group, Refused>,
 }
 
-/// What was refused of one flaw.
+/// Where a sender's deliveries came from that fitted, and when the last one did.
+struct Proven {
+    addresses: Vec<IpAddr>,
+    last: Timestamp,
+}
+
+/// What is told together: each delivery counts in one of them.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Group {
+    source: &'static str,
+    /// Deliveries from there fitted before; else of none of the projects any has.
+    is_proven: bool,
+    flaw: Flaw,
+    /// For which they may be.
+    projects: Vec<ProjectName>,
+}
+
+/// What was refused of one group.
 #[derive(Default)]
 struct Refused {
     by: BTreeMap<IpAddr, Count>,
@@ -41,11 +58,33 @@ struct Refused {
 }
 
 impl Refused {
-    fn note(&mut self, peer: IpAddr, at: Timestamp) {
-        if self.by.len() < ADDRESSES || self.by.contains_key(&peer) {
-            self.by.entry(peer).or_insert(Count::none(at)).add(at);
-        } else {
-            self.others.get_or_insert(Count::none(at)).add(at);
+    fn add(&mut self, peer: IpAddr, count: Count) {
+        match self.by.get_mut(&peer) {
+            Some(known) => known.join(count),
+            None => drop(self.by.insert(peer, count)),
+        }
+        // A crowd of strangers must not hide for ever who comes after it.
+        if self.by.len() > ADDRESSES
+            && let Some(oldest) = self.by.iter().min_by_key(|(_, count)| count.last).map(|(address, _)| *address)
+            && let Some(count) = self.by.remove(&oldest)
+        {
+            self.add_other(count);
+        }
+    }
+
+    fn add_other(&mut self, count: Count) {
+        match &mut self.others {
+            Some(others) => others.join(count),
+            None => self.others = Some(count),
+        }
+    }
+
+    fn join(&mut self, more: Self) {
+        for (address, count) in more.by {
+            self.add(address, count);
+        }
+        if let Some(others) = more.others {
+            self.add_other(others);
         }
     }
 }
@@ -58,13 +97,14 @@ struct Count {
 }
 
 impl Count {
-    const fn none(at: Timestamp) -> Self {
-        Self { count: 0, first: at, last: at }
+    const fn one(at: Timestamp) -> Self {
+        Self { count: 1, first: at, last: at }
     }
 
-    fn add(&mut self, at: Timestamp) {
-        self.count += 1;
-        self.last = at;
+    fn join(&mut self, more: Self) {
+        self.count += more.count;
+        self.first = self.first.min(more.first);
+        self.last = self.last.max(more.last);
     }
 }
 
@@ -79,7 +119,7 @@ pub(crate) enum Standing {
     Stranger,
 }
 
-/// Those of one source and one flaw.
+/// Those of one source and one flaw, for the same projects.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Misfit {
     pub(crate) source: &'static str,
@@ -88,114 +128,103 @@ pub(crate) struct Misfit {
     pub(crate) count: u64,
     pub(crate) first: Timestamp,
     pub(crate) last: Timestamp,
-    /// How many from where; an address of IPv6 is its network. Whom `proven` says so, deliveries from there fitted before.
-    pub(crate) addresses: Vec<From>,
+    /// How many from where; an address of IPv6 is its network.
+    pub(crate) addresses: Vec<(IpAddr, u64)>,
     /// How many from further ones.
     pub(crate) others: u64,
-}
-
-/// How many from one address.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct From {
-    pub(crate) address: IpAddr,
-    pub(crate) count: u64,
-    pub(crate) proven: bool,
+    /// Deliveries from there fitted before: it is the sender's own. Else anybody may have sent them.
+    pub(crate) is_proven: bool,
+    /// When the last one fitted.
+    fitted: Option<Timestamp>,
 }
 
 impl Misfits {
-    /// One was refused that names a project.
+    /// One was refused that may be for any of these projects.
     pub(crate) fn note(
         &self,
         (source, flaw): (&'static str, Flaw),
-        project: &ProjectName,
+        projects: &[ProjectName],
         peer: IpAddr,
         at: Timestamp,
     ) -> Standing {
-        let (mut senders, peer) = (self.0.lock().unwrap_or_else(PoisonError::into_inner), network(peer));
-        let sender = senders.entry((source, project.clone())).or_default();
-        let standing = match &sender.proven {
-            proven if proven.contains(&peer) => Standing::Proven,
-            proven if proven.is_empty() => Standing::Possible,
-            _ => return Standing::Stranger,
+        let (mut inner, peer) = (self.0.lock().unwrap_or_else(PoisonError::into_inner), network(peer));
+        let proven = inner.proven.get(source);
+        let known = |project: &&ProjectName| proven.and_then(|of| of.get(*project));
+        let those = |fits: &dyn Fn(Option<&Proven>) -> bool| {
+            projects.iter().filter(|project| fits(known(project))).cloned().collect::<Vec<_>>()
         };
-        sender.refused.entry(flaw).or_default().note(peer, at);
-        standing
+        let own = those(&|known| known.is_some_and(|proven| proven.addresses.contains(&peer)));
+        let is_proven = !own.is_empty();
+        let mut projects = if is_proven { own } else { those(&|known| known.is_none()) };
+        if projects.is_empty() {
+            return Standing::Stranger;
+        }
+        projects.sort_unstable();
+        projects.dedup();
+        inner.refused.entry(Group { source, is_proven, flaw, projects }).or_default().add(peer, Count::one(at));
+        if is_proven { Standing::Proven } else { Standing::Possible }
     }
 
-    /// One fitted: what came from elsewhere was a stranger's.
-    pub(crate) fn prove(&self, source: &'static str, project: &ProjectName, peer: IpAddr) {
-        let (mut senders, peer) = (self.0.lock().unwrap_or_else(PoisonError::into_inner), network(peer));
-        let sender = senders.entry((source, project.clone())).or_default();
-        if sender.proven.last() == Some(&peer) {
+    /// One fitted: what came before from there is mended, and what came from elsewhere was a stranger's.
+    pub(crate) fn prove(&self, source: &'static str, project: &ProjectName, peer: IpAddr, at: Timestamp) {
+        let (mut inner, peer) = (self.0.lock().unwrap_or_else(PoisonError::into_inner), network(peer));
+        let inner = &mut *inner;
+        let of_source = inner.proven.entry(source).or_default();
+        if let Some(proven) = of_source.get_mut(project) {
+            proven.last = at;
+            if proven.addresses.last() != Some(&peer) {
+                proven.addresses.retain(|known| *known != peer);
+                if proven.addresses.len() >= ADDRESSES {
+                    proven.addresses.remove(0);
+                }
+                proven.addresses.push(peer);
+            }
             return;
         }
-        sender.proven.retain(|known| *known != peer);
-        if sender.proven.len() >= ADDRESSES {
-            sender.proven.remove(0);
-        }
-        sender.proven.push(peer);
-        for refused in sender.refused.values_mut() {
-            refused.by.retain(|address, _| sender.proven.contains(address));
-            refused.others = None;
+        of_source.insert(project.clone(), Proven { addresses: vec![peer], last: at });
+        // What may still be for another project stays.
+        let is_left = |group: &Group| !group.is_proven && group.source == source && group.projects.contains(project);
+        for (mut group, mut refused) in inner.refused.extract_if(.., |group, _| is_left(group)).collect::<Vec<_>>() {
+            group.projects.retain(|other| other != project);
+            refused.by.remove(&peer);
+            if !group.projects.is_empty() && (!refused.by.is_empty() || refused.others.is_some()) {
+                inner.refused.entry(group).or_default().join(refused);
+            }
         }
     }
 
-    /// What is worth a look at the secret, by source and flaw.
+    /// What is worth a look at the secret, by source.
     pub(crate) fn all(&self) -> Vec<Misfit> {
-        let senders = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut all = BTreeMap::<(&'static str, Flaw), Misfit>::new();
-        for ((source, project), sender) in &*senders {
-            for (flaw, refused) in &sender.refused {
-                let counts = || refused.by.values().chain(&refused.others).copied();
-                let Some(first) = counts().map(|count| count.first).min() else { continue };
-                let misfit = all.entry((*source, *flaw)).or_insert_with(|| Misfit::none(source, *flaw, first));
-                misfit.projects.push(project.clone());
-                misfit.first = misfit.first.min(first);
-                misfit.last = counts().map(|count| count.last).fold(misfit.last, Timestamp::max);
-                let others = refused.others.map_or(0, |others| others.count);
-                // One without a signature is noted for each project that it may be for.
-                match flaw {
-                    Flaw::Unfit => misfit.others += others,
-                    Flaw::Unsigned => misfit.others = misfit.others.max(others),
-                }
-                for (address, count) in &refused.by {
-                    let proven = sender.proven.contains(address);
-                    let Some(from) = misfit.addresses.iter_mut().find(|from| from.address == *address) else {
-                        misfit.addresses.push(From { address: *address, count: count.count, proven });
-                        continue;
-                    };
-                    from.proven |= proven;
-                    match flaw {
-                        Flaw::Unfit => from.count += count.count,
-                        Flaw::Unsigned => from.count = from.count.max(count.count),
-                    }
-                }
-            }
-        }
-        all.into_values().map(Misfit::counted).collect()
+        let inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let told = |(group, refused): (&Group, &Refused)| {
+            let Group { source, is_proven, flaw, projects } = group.clone();
+            let counts = refused.by.values().chain(&refused.others).copied();
+            let whole = counts.reduce(|mut whole, count| {
+                whole.join(count);
+                whole
+            })?;
+            let of = inner.proven.get(source);
+            let fitted = projects.iter().filter_map(|project| Some(of?.get(project)?.last)).max();
+            let addresses = refused.by.iter().map(|(address, count)| (*address, count.count)).collect();
+            let others = refused.others.map_or(0, |others| others.count);
+            let Count { count, first, last } = whole;
+            Some(Misfit { source, flaw, projects, count, first, last, addresses, others, is_proven, fitted })
+        };
+        inner.refused.iter().filter_map(told).collect()
     }
 }
 
 impl Misfit {
-    fn none(source: &'static str, flaw: Flaw, at: Timestamp) -> Self {
-        let (projects, addresses) = (Vec::new(), Vec::new());
-        Self { source, flaw, projects, count: 0, first: at, last: at, addresses, others: 0 }
-    }
-
-    fn counted(self) -> Self {
-        Self { count: self.others + self.addresses.iter().map(|from| from.count).sum::<u64>(), ..self }
-    }
-
-    /// Deliveries from there fitted before: it is the sender's own, and wants mending. Else anybody may have sent them.
-    pub(crate) fn is_proven(&self) -> bool {
-        self.addresses.iter().any(|from| from.proven)
+    /// It is the sender's own, and wants mending now: the last came a moment ago, or nothing fitted since.
+    pub(crate) fn is_alarming(&self, now: Timestamp) -> bool {
+        self.is_proven && (now.since(self.last) < ALARM || self.fitted.is_none_or(|at| at <= self.last))
     }
 
     /// What is known, and what may be done; for people.
     pub(crate) fn advice(&self, t: Tongue) -> String {
         let source = self.source;
         let projects = self.projects.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-        match (self.flaw, self.is_proven()) {
+        match (self.flaw, self.is_proven) {
             (Flaw::Unfit, true) => say!(
                 t,
                 "deliveries from the same address fitted before, so the secret was likely changed on one side alone: `secret-files` \
@@ -205,10 +234,10 @@ impl Misfit {
             ),
             (Flaw::Unfit, false) => say!(
                 t,
-                "no delivery of {source} has fitted since the host started. Is one of these addresses your {source}'s? Then its webhook \
+                "no delivery of {source} for {projects} has fitted since the host started. Is one of these addresses your {source}'s? Then its webhook \
                  signs with another secret than `secret-files` under [webhooks.{source}] of {projects} name. If none is, strangers sent \
                  them, and nothing is to be done",
-                "с запуска хоста не подошла ни одна доставка {source}. Есть ли среди этих адресов ваш {source}? Тогда его вебхук \
+                "с запуска хоста не подошла ни одна доставка {source} для {projects}. Есть ли среди этих адресов ваш {source}? Тогда его вебхук \
                  подписывает другим секретом, чем называют `secret-files` в [webhooks.{source}] проекта {projects}. Если нет, их послали \
                  посторонние, и делать ничего не надо"
             ),
@@ -221,19 +250,36 @@ impl Misfit {
             ),
             (Flaw::Unsigned, false) => say!(
                 t,
-                "no delivery of {source} has fitted since the host started. Is one of these addresses your {source}'s? Then its webhook \
+                "no delivery of {source} for {projects} has fitted since the host started. Is one of these addresses your {source}'s? Then its webhook \
                  has no secret: enter there the one that `secret-files` under [webhooks.{source}] of {projects} name. If none is, \
                  strangers sent them, and nothing is to be done",
-                "с запуска хоста не подошла ни одна доставка {source}. Есть ли среди этих адресов ваш {source}? Тогда у его вебхука нет \
+                "с запуска хоста не подошла ни одна доставка {source} для {projects}. Есть ли среди этих адресов ваш {source}? Тогда у его вебхука нет \
                  секрета: впишите там тот, что называют `secret-files` в [webhooks.{source}] проекта {projects}. Если нет, их послали \
                  посторонние, и делать ничего не надо"
+            ),
+            (Flaw::Malformed, true) => say!(
+                t,
+                "deliveries from the same address fitted before, and these bear something that is no signature of {source}'s: something \
+                 on the way changes the header, or a second webhook there signs in another way. The answer to each, and the log, say \
+                 what is wrong with it",
+                "раньше доставки с того же адреса подходили, а у этих вместо подписи {source} что-то другое: заголовок меняют по дороге, \
+                 или там есть второй вебхук, который подписывает иначе. Что именно не так, сказано в каждом ответе и в журнале"
+            ),
+            (Flaw::Malformed, false) => say!(
+                t,
+                "no delivery of {source} for {projects} has fitted since the host started, and these bear something that is no signature of {source}'s. \
+                 Is one of these addresses your {source}'s? Then something on the way changes the header, or it signs in another way; \
+                 the answer to each, and the log, say what is wrong with it. If none is, strangers sent them, and nothing is to be done",
+                "с запуска хоста не подошла ни одна доставка {source} для {projects}, а у этих вместо подписи {source} что-то другое. Есть ли среди этих \
+                 адресов ваш {source}? Тогда заголовок меняют по дороге или он подписывает иначе; что именно не так, сказано в каждом \
+                 ответе и в журнале. Если нет, их послали посторонние, и делать ничего не надо"
             ),
         }
     }
 
     /// How many came from where, for people.
     pub(crate) fn senders(&self, t: Tongue) -> String {
-        let from = self.addresses.iter().map(|From { address, count, .. }| format!("{address}: {count}"));
+        let from = self.addresses.iter().map(|(address, count)| format!("{address}: {count}"));
         let others = (self.others > 0).then(|| {
             let others = self.others;
             say!(t, "others: {others}", "другие: {others}")
@@ -243,83 +289,4 @@ impl Misfit {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn demo() -> ProjectName {
-        ProjectName::new("demo").unwrap()
-    }
-
-    fn peer(text: &str) -> IpAddr {
-        text.parse().unwrap()
-    }
-
-    fn note(misfits: &Misfits, from: &str, at: u64) -> Standing {
-        misfits.note(("gitea", Flaw::Unfit), &demo(), peer(from), Timestamp(at))
-    }
-
-    #[test]
-    fn once_a_delivery_fits_a_stranger_counts_no_more() {
-        let misfits = Misfits::default();
-        assert_eq!(note(&misfits, "10.0.0.5", 1), Standing::Possible);
-        assert_eq!(note(&misfits, "192.0.2.1", 2), Standing::Possible);
-        assert_eq!(note(&misfits, "10.0.0.5", 3), Standing::Possible);
-        let told = misfits.all().remove(0);
-        assert_eq!((told.count, told.first, told.last), (3, Timestamp(1), Timestamp(3)));
-        assert!(!told.is_proven() && told.advice(Tongue::Russian).contains("послали посторонние"));
-        assert!(
-            told.advice(Tongue::English).contains("strangers sent them")
-                && told.advice(Tongue::English).contains("of demo name")
-        );
-        misfits.prove("gitea", &demo(), peer("10.0.0.5"));
-        assert_eq!(note(&misfits, "192.0.2.1", 4), Standing::Stranger);
-        let told = misfits.all().remove(0);
-        assert_eq!(told.addresses, [From { address: peer("10.0.0.5"), count: 2, proven: true }]);
-        assert!(told.is_proven() && told.advice(Tongue::English).contains("changed on one side alone"));
-        assert!(told.advice(Tongue::Russian).contains("сменили только с одной стороны"));
-        assert_eq!(note(&misfits, "10.0.0.5", 5), Standing::Proven);
-        assert_eq!(misfits.all()[0].count, 3);
-        misfits.prove("gitea", &demo(), peer("192.0.2.200"));
-        assert_eq!(misfits.all()[0].count, 3, "a forge may have two addresses");
-        assert_eq!(misfits.note(("plane", Flaw::Unfit), &demo(), peer("192.0.2.1"), Timestamp(6)), Standing::Possible);
-        assert_eq!(misfits.all().len(), 2);
-    }
-
-    #[test]
-    fn however_many_addresses_send_few_are_remembered() {
-        let misfits = Misfits::default();
-        for number in 0..1_000_u32 {
-            note(&misfits, &std::net::Ipv4Addr::from(0x0a00_0000 + number).to_string(), 1);
-        }
-        let told = misfits.all().remove(0);
-        assert_eq!((told.count, told.addresses.len(), told.others), (1_000, ADDRESSES, 1_000 - ADDRESSES as u64));
-        for number in 0..1_000_u32 {
-            misfits.prove("gitea", &demo(), std::net::Ipv4Addr::from(0x0b00_0000 + number).into());
-        }
-        assert_eq!(misfits.0.lock().unwrap().values().next().unwrap().proven.len(), ADDRESSES);
-    }
-
-    #[test]
-    fn what_is_not_signed_counts_once_though_it_may_be_for_many_projects() {
-        let misfits = Misfits::default();
-        let other = ProjectName::new("other").unwrap();
-        for (from, at) in [("10.0.0.5", 1), ("10.0.0.5", 2), ("192.0.2.1", 3)] {
-            for project in [&demo(), &other] {
-                misfits.note(("gitea", Flaw::Unsigned), project, peer(from), Timestamp(at));
-            }
-        }
-        note(&misfits, "10.0.0.5", 4);
-        let told = misfits.all();
-        assert_eq!(
-            told.iter().map(|misfit| (misfit.flaw, misfit.count)).collect::<Vec<_>>(),
-            [(Flaw::Unsigned, 3), (Flaw::Unfit, 1)]
-        );
-        assert_eq!(told[0].projects, [demo(), other]);
-        assert!(told[0].advice(Tongue::English).contains("its webhook has no secret"));
-        assert!(told[0].advice(Tongue::Russian).contains("у его вебхука нет секрета"));
-        misfits.prove("gitea", &demo(), peer("10.0.0.5"));
-        let told = misfits.all();
-        assert!(told[0].is_proven() && told[0].advice(Tongue::English).contains("a second webhook without a secret"));
-        assert!(told[0].advice(Tongue::Russian).contains("второй вебхук без секрета"));
-    }
-}
+mod tests;

@@ -98,7 +98,8 @@ fn warning(refused: &RefusedDeliveries) -> String {
 pub(crate) const fn because(flaw: Flaw) -> &'static str {
     match flaw {
         Flaw::Unfit => "for their signature",
-        Flaw::Unsigned => "for they are not signed",
+        Flaw::Malformed => "for what should be their signature",
+        Flaw::Unsigned => "because they are not signed",
     }
 }
 

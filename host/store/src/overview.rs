@@ -169,7 +169,8 @@ pub(crate) fn live_tasks(sql: &Connection, which: Live, limit: u32) -> Result<Ve
     bodies(sql, &query, params![limit])
 }
 
-/// A source is known by a delivery or by a poll; each project has few of them.
+/// A source is known by a delivery or by a poll; each project has few of them. Of those that wait the newest are looked at, for nobody
+/// knows how many they are.
 fn contacts(sql: &Connection) -> Result<Vec<Contact>> {
     let query = "WITH RECURSIVE known AS (
             SELECT p.name AS project, (SELECT MIN(source) FROM delivery WHERE project = p.name AND state <> 'pending') AS source
@@ -178,8 +179,9 @@ fn contacts(sql: &Connection) -> Result<Vec<Contact>> {
             SELECT k.project,
                 (SELECT MIN(source) FROM delivery WHERE project = k.project AND source > k.source AND state <> 'pending')
             FROM known k WHERE k.source IS NOT NULL),
-        waiting AS MATERIALIZED (SELECT project, source, MAX(id) AS id FROM delivery
-            WHERE state <> 'expanded' AND state = 'pending' GROUP BY project, source),
+        waiting AS MATERIALIZED (SELECT project, source, MAX(id) AS id FROM (
+                SELECT project, source, id FROM delivery WHERE state <> 'expanded' AND state = 'pending' ORDER BY id DESC LIMIT 10000)
+            GROUP BY project, source),
         sources AS (SELECT project, source FROM known WHERE source IS NOT NULL
             UNION SELECT project, source FROM poll UNION SELECT project, source FROM waiting)
         SELECT s.project, s.source,

@@ -144,7 +144,10 @@ impl EmbeddedForge {
         let head = git.call(&layout.repository).args(["symbolic-ref", "HEAD"]).answer()?;
         let head = String::from_utf8_lossy(&head.stdout).trim().to_owned();
         let base = head.strip_prefix("refs/heads/").and_then(|name| BranchName::new(name).ok()).ok_or_else(|| {
-            ForgeError::Refused("this project has no repository yet: run `gatewright init` in yours".into())
+            let ours = layout.repository.display();
+            ForgeError::Refused(format!(
+                "the host has no repository {ours} for this project: run `gatewright init` in yours; `gatewright check` names its file"
+            ))
         })?;
         let forge = Self { git, layout, base, refs: Mutex::new(()), base_store: Mutex::new(()) };
         forge.clear_stale_locks()?;

@@ -12,7 +12,7 @@ pub struct RefusedDeliveries {
     pub source: String,
     /// What was wrong with their signatures.
     pub flaw: Flaw,
-    /// The projects that they name; of the unsigned, all that take anything of the source.
+    /// The projects that they name; where their body was not waited for, all that take anything of the source and may be meant.
     pub projects: Vec<ProjectName>,
     /// How many.
     pub count: u64,
@@ -20,7 +20,7 @@ pub struct RefusedDeliveries {
     pub first_at: Timestamp,
     /// When the last came.
     pub last_at: Timestamp,
-    /// From where; at most eight of each project.
+    /// From where: the eight that came last.
     pub addresses: Vec<RefusedFrom>,
     /// How many from further addresses.
     pub others: u64,
@@ -32,8 +32,10 @@ pub struct RefusedDeliveries {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Flaw {
-    /// There was none, or none that could fit any secret: it was made without one, or in another way.
+    /// There was none.
     Unsigned,
+    /// There was something that is none: of another length, with SHA-1 alone, twice.
+    Malformed,
     /// It was made with another secret.
     Unfit,
 }

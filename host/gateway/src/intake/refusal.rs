@@ -47,7 +47,8 @@ impl Refusal {
     pub(super) fn flaw(&self) -> Option<(Flaw, &[ProjectName])> {
         match self {
             Self::Signature { signature: Signature::Given(_), of } if !of.is_empty() => Some((Flaw::Unfit, of)),
-            Self::Signature { of, .. } if !of.is_empty() => Some((Flaw::Unsigned, of)),
+            Self::Signature { signature: Signature::Malformed(_), of } if !of.is_empty() => Some((Flaw::Malformed, of)),
+            Self::Signature { signature: Signature::Missing, of } if !of.is_empty() => Some((Flaw::Unsigned, of)),
             _ => None,
         }
     }
@@ -69,6 +70,7 @@ impl Refusal {
     pub(super) fn kind(&self) -> &'static str {
         match self.flaw() {
             Some((Flaw::Unfit, _)) => "misfit",
+            Some((Flaw::Malformed, _)) => "malformed",
             Some((Flaw::Unsigned, _)) => "unsigned",
             None => self.word(),
         }
@@ -119,8 +121,9 @@ impl Refusal {
                 format!("no project of this host has `[webhooks.{source}]` in its file, so nothing of it is taken")
             }
             Self::Signature { signature: Signature::Missing, .. } => {
-                "the delivery is not signed, and its project takes only what is; where its file says `unsigned = \"loopback\"`, also what a \
-                 program of this machine sends by a name of loopback, by no proxy and for no page of a browser"
+                "the delivery is not signed: its webhook needs a secret, one of those in the `secret-files` of its project; where that one's \
+                 file says `unsigned = \"loopback\"`, it takes also what a program of this machine sends by a name of loopback, by no proxy \
+                 and for no page of a browser"
                     .to_owned()
             }
             Self::Signature { signature: Signature::Malformed(why), .. } => format!("the signature is none: {why}"),

@@ -67,7 +67,8 @@ struct RefusedOnes {
     because: &'static str,
     count: String,
     last: Age,
-    /// Some came from where fitting ones came.
+    /// They came from where fitting ones came, and want mending.
+    is_alarming: bool,
     is_proven: bool,
     from: String,
     advice: String,
@@ -171,11 +172,13 @@ fn refused(state: &GatewayState, t: Tongue) -> Vec<RefusedOnes> {
         source: misfit.source,
         because: match misfit.flaw {
             Flaw::Unfit => t.of("for the signature", "из-за подписи"),
-            Flaw::Unsigned => t.of("for they are not signed", "потому что не подписаны"),
+            Flaw::Malformed => t.of("for what should be their signature", "из-за того, что стоит вместо подписи"),
+            Flaw::Unsigned => t.of("because they are not signed", "потому что не подписаны"),
         },
         count: t.count(misfit.count, ["delivery", "deliveries"], ["доставка", "доставки", "доставок"]),
         last: Age::of(t, misfit.last, state.now()),
-        is_proven: misfit.is_proven(),
+        is_alarming: misfit.is_alarming(state.now()),
+        is_proven: misfit.is_proven,
         from: line(&misfit.senders(t), 500),
         advice: line(&quoted(&misfit.advice(t)), 1000),
     };

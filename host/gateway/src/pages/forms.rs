@@ -56,6 +56,20 @@ pub(crate) async fn give(
         version: Some(Version(given.version)),
         epoch: given.epoch.map(Epoch),
     };
+    let (named, task) = (item.clone(), TaskId(given.task));
+    let of_it = app.ask(move |state| {
+        let theirs = state.store.task(task)?.work_item;
+        let told = || {
+            both!(
+                "the button is of the ticket {theirs}, and not of `{named}`",
+                "кнопка от задачи {theirs}, а не от `{named}`"
+            )
+        };
+        if theirs.as_str() == named { Ok(()) } else { Err(Problem::conflict(told())) }
+    });
+    if let Err(problem) = of_it.await {
+        return Err(Refused::of(problem, reader.at("/")));
+    }
     match intents::take(app.clone(), actor, intent, TaskId(given.task).to_string(), body).await {
         Ok(taken) => Ok(reader.done(&app, &given.back, word(intent), Some(&taken.0.task.task.work_item))),
         Err(problem) => Err(Refused::of(problem, reader.at(&format!("/t/{item}")))),

@@ -13,7 +13,7 @@ use domain::time::{Milliseconds, Timestamp};
 
 use super::living::Living;
 use super::row::LONGEST_SENTENCE;
-use crate::api::State;
+use crate::api::{Flaw, State};
 use crate::app::GatewayState;
 use crate::health::Condition;
 use crate::misfits::Misfit;
@@ -222,14 +222,16 @@ fn unreachable(state: &GatewayState, t: Tongue) -> Result<Vec<Neighbour>, Proble
 /// alarms nobody here: the page of deliveries has a line of it.
 fn senders(state: &GatewayState, t: Tongue) -> Result<Vec<Neighbour>, Problem> {
     let (now, contacts) = (state.now(), state.store.contacts()?);
-    let mut misfits = state.meters.misfits.all().into_iter().filter(Misfit::is_proven).collect::<Vec<_>>();
-    // Whatever is wrong with them, the last of a source counts.
-    misfits.sort_by_key(|misfit| (misfit.source, Reverse(misfit.last)));
-    misfits.dedup_by_key(|misfit| misfit.source);
+    let mut misfits = state.meters.misfits.all().into_iter().filter(|misfit| misfit.is_proven).collect::<Vec<_>>();
+    // Whatever is wrong with them, the last of a sender counts.
+    misfits.sort_by_key(|misfit| Reverse(misfit.last));
     let refused = |name: &str, misfit: &Misfit| Neighbour {
         name: line(name, 100),
         state: State::Held,
-        word: t.of("refused for its signature", "отклонён из-за подписи").to_owned(),
+        word: match misfit.flaw {
+            Flaw::Unfit | Flaw::Malformed => t.of("refused for its signature", "отклонён из-за подписи").to_owned(),
+            Flaw::Unsigned => t.of("refused, not signed", "отклонён: без подписи").to_owned(),
+        },
         since: Some(Age::of(t, misfit.last, now)),
     };
     let patience = state.desk.readings().intervals.trackers.0.saturating_mul(SILENT_AFTER);
@@ -238,7 +240,7 @@ fn senders(state: &GatewayState, t: Tongue) -> Result<Vec<Neighbour>, Problem> {
         let (source, project) = (&contact.source, &contact.project);
         let shown = words::source(t, source);
         let name = say!(t, "{shown} of {project}", "{shown} проекта {project}");
-        let misfit = misfits.iter().find(|misfit| misfit.source == source);
+        let misfit = misfits.iter().find(|misfit| misfit.source == source && misfit.projects.contains(project));
         if let Some(misfit) = misfit.filter(|misfit| contact.delivered.is_none_or(|at| at <= misfit.last)) {
             senders.push(refused(&name, misfit));
             continue;
@@ -260,8 +262,5 @@ fn senders(state: &GatewayState, t: Tongue) -> Result<Vec<Neighbour>, Problem> {
             since: newest.map(|at| Age::of(t, at, now)),
         });
     }
-    // Of whom nothing was ever taken, no project has heard.
-    let unheard = misfits.iter().filter(|misfit| contacts.iter().all(|contact| contact.source != misfit.source));
-    senders.extend(unheard.map(|misfit| refused(misfit.source, misfit)));
     Ok(senders)
 }

@@ -84,7 +84,7 @@ pub(crate) async fn refused(State(app): State<App>) -> Answer<Listing<RefusedDel
         addresses: misfit
             .addresses
             .iter()
-            .map(|from| RefusedFrom { address: from.address, count: from.count, fitted_before: from.proven })
+            .map(|(address, count)| RefusedFrom { address: *address, count: *count, fitted_before: misfit.is_proven })
             .collect(),
         others: misfit.others,
     };

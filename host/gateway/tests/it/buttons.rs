@@ -35,6 +35,10 @@ async fn a_press_decides_and_the_second_one_is_told_what_happened_meanwhile() {
     let version = hidden(text, "/t/DEMO-001/approve", "version");
     let fields = [("task", "1"), ("version", version.as_str()), ("note", "well done"), ("back", "/")];
     assert_eq!(task, TaskId(1));
+    // A form and its address are of one ticket, or nothing is done.
+    let astray = press(&world, &browser, "/t/DEMO-002/approve", &fields).await;
+    assert_eq!(astray.status, StatusCode::CONFLICT);
+    assert!(astray.text().contains("is of the ticket DEMO-001, and not of "), "{}", astray.text());
     let pressed = press(&world, &browser, "/t/DEMO-001/approve", &fields).await;
     assert_eq!(
         (pressed.status, pressed.headers[header::LOCATION].to_str().unwrap()),

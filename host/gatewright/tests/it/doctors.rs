@@ -192,13 +192,13 @@ fn a_webhook_without_a_secret_is_a_warning_with_its_cure() {
     let told = webhooks();
     assert_eq!((told.len(), told[1].0.as_str()), (2, "warning"), "{told:?}");
     for part in [
-        "1 of gitea were refused for they are not signed",
+        "1 of gitea were refused because they are not signed",
         "its webhook has no secret",
         "/state delivery list says from where",
     ] {
         assert!(told[1].1.contains(part), "{part}: {told:?}");
     }
     let listed = said(&place.gatewright(&["delivery", "list"]));
-    assert!(listed.contains("refused for they are not signed") && listed.contains("1 from 127.0.0.1"), "{listed}");
+    assert!(listed.contains("refused because they are not signed") && listed.contains("1 from 127.0.0.1"), "{listed}");
     host.kill();
 }
